@@ -1,57 +1,406 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-# cython: freethreading_compatible=True
-"""Every compute loop of the package, ruled into sections: dense, activations, batchnorm, loss, optimizers.
+"""Every compute loop of the package, ruled into sections: programs, dense, activations, batchnorm, loss, optimizers.
 
 Design note
 -----------
 Two storeys. A *door* is a ``def`` on typed memoryviews: it checks that sizes agree, writes pointers and sizes into an
-``Op`` and hands it over. A *loop* is ``cdef … noexcept nogil``: it unpacks the ``Op`` and computes a part of the
-outputs, those numbered ``begin`` to ``end``. Because a loop is always split over outputs and never over a sum, each
-output is computed by the same instructions in the same order, whoever computes which part. Arguments come in one
-order everywhere: outputs, inputs, sizes, scalars. Forward stands right above its backward.
+``Op`` and submits it. A *loop* is ``cdef … noexcept nogil``: it unpacks the ``Op`` and computes a part of the outputs,
+those numbered ``begin`` to ``end``. Because a loop is always split over outputs and never over a sum, each output is
+computed by the same instructions in the same order, whoever computes which part. Arguments come in one order
+everywhere: outputs, inputs, sizes, scalars. Forward stands right above its backward.
+
+A submitted ``Op`` is run at once (the eager way), or noted by the ``Program`` that is being recorded (the lowered way)
+and run many times later. Both ways pass through the same loops, so they agree to the last bit.
 
 Dense layers are one register-blocked matrix product (``multiply``) used three times: six rows by two vectors of the
 result stay in twelve registers while the sum runs. Left to the compiler, the same loop over a local array is twenty
 times slower. Each output starts from its bias and adds its products one by one in order; so a product with a zero
-factor may be skipped, and a sum may be cut into blocks, without changing a bit.
+factor may be skipped, and a sum may be cut into blocks, without changing a bit. Of MNIST's pixels 81 % are zero: the
+kernels on uint8 images skip them, unless a band of images has so few that skipping costs more than it saves.
 
 Sums over a batch (means, variances, bias gradients) run in double precision: their error does not grow with the batch.
 """
 
-from libc.math cimport log, pow, sqrt, sqrtf
+from cpython.mem cimport PyMem_Free, PyMem_Realloc
+from libc.math cimport isfinite, log, pow, sqrt
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 
 cdef extern from "_vector.h" nogil:
-    ctypedef float vec  # LANES floats; Cython may take it for one float: it only ever writes + and * on it
+    ctypedef float vec  # LANES floats; Cython may take it for one float: it only ever writes + - * / on it
     enum: LANES
     vec splat(float x)
     vec load(const float* p)
     vec load_some(const float* p, Py_ssize_t count)
     void store(float* p, vec v)
     void store_some(float* p, vec v, Py_ssize_t count)
+    vec square_root(vec x)
+    uint64_t nonzero_bytes(const uint8_t* p)
+    int lowest_bit(uint64_t bits)
+    int count_bits(uint64_t bits)
+    void turn_tile(uint8_t* y, Py_ssize_t ldy, const uint8_t* x, Py_ssize_t ldx)
     int32_t bits_of(float x)
     float float_of(int32_t i)
     uint64_t float_mode_enter()
     void float_mode_leave(uint64_t old)
+    const char* COMPILED_BY
+    int supports_avx2()
+    int supports_avx512()
+    void* tape  # the Program that this thread is recording, or NULL
+
+cdef extern from "_pool.h" nogil:
+    void pool_run(void (*job)(void*, int, int) noexcept nogil, void* context, int parts)
+
+
+LANE_COUNT = LANES  # floats in a vector
+COMPILER = COMPILED_BY.decode()
+
+
+def instruction_sets():
+    """Return the names of the compiled backends that this processor and operating system can run, best first."""
+    return (["avx512"] if supports_avx512() else []) + (["avx2"] if supports_avx2() else []) + ["generic"]
+
+
+# == programs ==========================================================================================================
 
 ctypedef void (*Loop)(const Op*, Py_ssize_t, Py_ssize_t) noexcept nogil
+ctypedef void (*Rule)(const Update*, const float*, Py_ssize_t, Py_ssize_t) noexcept nogil
+ctypedef void (*Refresh)(Update*, double, Py_ssize_t) noexcept nogil
+
+cdef enum Axis:  # what the items are that a loop is split over
+    SAMPLES  # rows of its outputs
+    FEATURES  # columns of its outputs
+    EITHER  # rows or columns, as suits its neighbours in a program; SAMPLES when run alone
+    WEIGHT_ROWS  # rows of a weight matrix
+    WHOLE  # nothing: it is not split
+
+cdef struct Update:  # an optimizer's rule for one parameter
+    Rule rule
+    Refresh refresh  # computes s from what changes with every step: the learning rate and the step's number
+    float* grad
+    float* value
+    float* state[2]
+    float s[8]
+    double setting[4]
+    Py_ssize_t step
 
 cdef struct Op:  # one kernel with its arguments bound
     Loop loop
-    float* f[8]  # float arrays, in the order of the door's arguments
-    const uint8_t* pixels
-    const int64_t* labels
+    Axis axis
+    Py_ssize_t items  # how many rows or columns the work may be split into
+    Py_ssize_t work  # multiply-adds, roughly
+    float* a[8]  # the arrays, in the order of the door's arguments (labels and pixels are cast)
+    int arrays
+    int outputs  # how many of them, from the first on, are written
+    int whole  # bit k: a part of the work touches more of a[k] than its own rows or columns
     Py_ssize_t n[3]  # sizes: rows, then columns
-    float s[8]  # scalars, as the loop wants them
-    uint64_t key
-    Py_ssize_t items  # how many outputs (rows, columns or elements) the loop may be split over
+    float s[2]  # scalars
+    uint64_t seed
+    Py_ssize_t base  # the number of the step that the door was called for …
+    Py_ssize_t step  # … and how many have passed since
+    Update update[2]  # rules to apply to the gradients a[0] and a[1], or a[1] and a[2], as soon as they are known
+    int stage
+
+cdef struct Job:  # what threads share while they run a stage of a program
+    const Op* ops
+    Py_ssize_t count
+
+cdef enum:
+    LINE = 16  # floats in a cache line; columns are split at multiples of it
+    PART = 16384  # multiply-adds of a stage that pay for another thread that is awake …
+    WAKING = 1 << 22  # … and of a whole call, for one that may be asleep: about 0.1 ms against 50 µs
 
 
-cdef void run(const Op* op) noexcept nogil:
+cdef void do_part(void* context, int part, int parts) noexcept nogil:
+    cdef const Job* job = <const Job*>context
+    cdef const Op* op
+    cdef Py_ssize_t i, grain, units, begin, end
     cdef uint64_t mode = float_mode_enter()
-    op.loop(op, 0, op.items)
+    for i in range(job.count):
+        op = &job.ops[i]
+        grain = LINE if op.axis == FEATURES else 1
+        units = (op.items + grain - 1) // grain
+        begin = units * part // parts * grain
+        end = min(units * (part + 1) // parts * grain, op.items)
+        if begin < end:
+            op.loop(op, begin, end)
     float_mode_leave(mode)
+
+
+cdef void define(
+    Op* op, Loop loop, Axis axis, Py_ssize_t items, Py_ssize_t work, int arrays, int outputs, int whole
+) noexcept nogil:
+    memset(op, 0, sizeof(Op))
+    op.loop, op.axis, op.items, op.work = loop, axis, items, work
+    op.arrays, op.outputs, op.whole = arrays, outputs, whole
+
+
+cdef int submit(Op* op, tuple arrays) except -1:
+    # the end of every door: run the op now, or let the program that this thread records have it
+    cdef Job job
+    cdef int parts
+    if tape != NULL:
+        (<Program>tape).record(op, arrays)
+        return 0
+    job.ops = op
+    job.count = 1
+    with nogil:
+        parts = <int>min(<Py_ssize_t>threads, 1 + op.work // WAKING)
+        pool_run(do_part, &job, parts)
+    return 0
+
+
+cdef int threads = 1
+
+
+def set_threads(int n):
+    """Let a door that is called outside a program use up to ``n`` threads; more work is needed for each."""
+    global threads
+    if n < 1:
+        raise ValueError(f"set_threads: n must be at least 1; got {n}")
+    threads = n
+
+
+cdef bint touches(const Op* op, const float* array, bint* written, bint* whole) noexcept nogil:
+    # whether op reads or writes this array, itself or by its updates
+    cdef int k, u
+    cdef bint found = False
+    for k in range(op.arrays):
+        if op.a[k] == array:
+            found = True
+            written[0] |= k < op.outputs
+            whole[0] |= op.whole >> k & 1
+        for u in range(2):
+            if op.update[u].rule != NULL and op.update[u].grad == op.a[k] and op.update[u].value == array:
+                found = written[0] = True
+                whole[0] |= op.whole >> k & 1
+    return found
+
+
+cdef int stage_after(const Op* op, const Op* earlier) noexcept nogil:
+    # The first stage that op may be in. Threads do not wait for each other within a stage: an array that one op writes
+    # and the other touches must be split alike in both, and each part of them must stay within its own share.
+    cdef int k, stage = 0
+    cdef bint written, whole, alike = op.axis == earlier.axis and op.items == earlier.items
+    cdef const float* array
+    for k in range(op.arrays + 2):
+        array = op.a[k] if k < op.arrays else op.update[k - op.arrays].value
+        if array == NULL:
+            continue
+        written = whole = False
+        if not touches(earlier, array, &written, &whole):
+            continue
+        touches(op, array, &written, &whole)
+        if written:
+            stage = max(stage, earlier.stage if alike and not whole else earlier.stage + 1)
+    return stage
+
+
+cdef bint all_finite(const float* x, Py_ssize_t n) noexcept nogil:
+    cdef double total = 0
+    cdef Py_ssize_t i
+    for i in range(n):
+        total += x[i]
+    return isfinite(total)
+
+
+cdef class Program:
+    """Kernels bound to their arrays, run step after step without the interpreter.
+
+    ``with program:`` records: until the block ends, each door that this thread calls is noted instead of run. What one
+    step of training calls is then what ``run`` repeats. What changes from step to step comes from outside: ``rows``
+    (which samples the step is about), the learning rate, and the number of the step.
+
+    Ops are sorted into stages; within a stage, threads need not wait for each other. An optimizer's update that follows
+    the op which makes its gradient becomes part of that op: it is applied while the gradient is in cache.
+
+    Parameters
+    ----------
+    rows : ndarray of int64, shape (n,)
+        The buffer from which the gathering kernels learn which samples the step is about; ``run`` fills it.
+    """
+
+    cdef Op* ops
+    cdef Py_ssize_t count
+    cdef list held
+    cdef int64_t[::1] rows
+    cdef const float* losses  # of the samples, and the stage after which they are known
+    cdef Py_ssize_t n_losses
+    cdef int loss_stage
+
+    def __cinit__(self, int64_t[::1] rows not None):
+        self.ops = NULL
+        self.count = 0
+        self.held = []
+        self.rows = rows
+        self.losses = NULL
+
+    def __dealloc__(self):
+        PyMem_Free(self.ops)
+
+    def __len__(self):
+        return self.count
+
+    @property
+    def stages(self):
+        """How many times a step makes the threads wait for each other."""
+        return 1 + self.ops[self.count - 1].stage if self.count else 0
+
+    def __enter__(self):
+        global tape
+        if tape != NULL:
+            raise RuntimeError("Program: this thread is recording another program; end that first")
+        if self.count:
+            raise RuntimeError("Program: this program is recorded already; make a new one")
+        tape = <void*>self
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        global tape
+        cdef Py_ssize_t i, j
+        cdef Op op
+        tape = NULL
+        for i in range(1, self.count):  # sort by stage, keeping the order within each
+            op = self.ops[i]
+            j = i
+            while j > 0 and self.ops[j - 1].stage > op.stage:
+                self.ops[j] = self.ops[j - 1]
+                j -= 1
+            self.ops[j] = op
+
+    cdef int record(self, Op* op, tuple arrays) except -1:
+        cdef Py_ssize_t i
+        cdef Op* grown
+        cdef Op columns
+        self.held.append(arrays)
+        if op.loop == update_loop and self.fuse(op):
+            return 0
+        grown = <Op*>PyMem_Realloc(self.ops, (self.count + 1) * sizeof(Op))
+        if grown == NULL:
+            raise MemoryError()
+        self.ops = grown
+        if op.axis == EITHER:
+            op.axis = SAMPLES
+            columns = op[0]
+            columns.axis, columns.items = FEATURES, op.n[1]
+            self.place(&columns)
+            self.place(op)
+            if columns.stage < op.stage:
+                op[0] = columns
+        else:
+            self.place(op)
+        if op.loop == softmax_cross_entropy_forward_loop:  # updates come later: they need all of dlogits
+            self.losses, self.n_losses, self.loss_stage = op.a[0], op.n[0], op.stage
+        self.ops[self.count] = op[0]
+        self.count += 1
+        return 0
+
+    cdef void place(self, Op* op) noexcept:
+        cdef Py_ssize_t i
+        op.stage = 0
+        for i in range(self.count):
+            op.stage = max(op.stage, stage_after(op, &self.ops[i]))
+
+    cdef bint fuse(self, Op* update) noexcept:
+        # give the update to the last op that touches its gradient, if that op makes it and knows what to do with it
+        cdef Py_ssize_t i = self.count, j
+        cdef int slot
+        cdef bint written, whole
+        while i > 0:
+            i -= 1
+            written = whole = False
+            if touches(&self.ops[i], update.update[0].grad, &written, &whole):
+                break
+        else:
+            return False
+        slot = update_slot(&self.ops[i], update.update[0].grad)
+        if slot < 0:
+            return False
+        for j in range(i + 1, self.count):  # who comes later must still find the old value
+            if touches(&self.ops[j], update.update[0].value, &written, &whole):
+                return False
+        self.ops[i].update[slot] = update.update[0]
+        for j in range(i, self.count):  # the op writes more than before: it, and what follows, may have to wait
+            self.restage(j)
+        return True
+
+    cdef void restage(self, Py_ssize_t last) noexcept:
+        cdef Py_ssize_t i
+        cdef Op* op = &self.ops[last]
+        op.stage = 0
+        for i in range(last):
+            op.stage = max(op.stage, stage_after(op, &self.ops[i]))
+
+    def run(self, const int64_t[::1] order, const double[::1] lrs, Py_ssize_t tick=0, int threads=1):
+        """Take one step for each learning rate; step i is about the samples ``order[i·n : (i + 1)·n]``.
+
+        Parameters
+        ----------
+        order : ndarray of int64, shape (len(lrs) · n,)
+            Which samples, in which order.
+        lrs : ndarray of float64
+            The learning rate of each step.
+        tick : int
+            How many steps were taken since the program was recorded: it continues their numbers.
+        threads : int
+            How many threads may share a step. The result does not depend on it.
+
+        Returns
+        -------
+        int
+            How many steps were completed: fewer than asked for if the next one's loss was not finite. That step has
+            changed no parameter.
+        """
+        cdef Py_ssize_t n = self.rows.shape[0], steps = lrs.shape[0], done = 0
+        threads = self.worth(threads, steps)
+        if order.shape[0] != steps * n:
+            raise ValueError(f"Program.run: order must be ({steps * n},), {n} rows a step; got ({order.shape[0]},)")
+        with nogil:
+            while done < steps:
+                if n > 0:
+                    memcpy(&self.rows[0], &order[done * n], n * sizeof(int64_t))
+                if not self.step(lrs[done], tick + done, threads):
+                    break
+                done += 1
+        return done
+
+    def once(self, int threads=1):
+        """Run what was recorded once: a prediction, in which nothing changes but the input's numbers."""
+        threads = self.worth(threads, 1)
+        with nogil:
+            self.step(0, 0, threads)
+
+    cdef int worth(self, int threads, Py_ssize_t steps) noexcept:
+        # how many threads so many steps pay for
+        cdef Py_ssize_t i, work = 0
+        for i in range(self.count):
+            work += self.ops[i].work
+        return <int>min(<Py_ssize_t>threads, 1 + steps * work // WAKING)
+
+    cdef bint step(self, double lr, Py_ssize_t tick, int threads) noexcept nogil:
+        cdef Py_ssize_t first = 0, i, work
+        cdef Op* op
+        cdef Job job
+        cdef int u
+        for i in range(self.count):
+            op = &self.ops[i]
+            op.step = tick
+            for u in range(2):
+                if op.update[u].rule != NULL:
+                    op.update[u].refresh(&op.update[u], lr, op.update[u].step + tick)
+        while first < self.count:
+            i = first
+            work = 0
+            while i < self.count and self.ops[i].stage == self.ops[first].stage:
+                work += self.ops[i].work
+                i += 1
+            job.ops = &self.ops[first]
+            job.count = i - first
+            pool_run(do_part, &job, <int>min(<Py_ssize_t>threads, 1 + work // PART))
+            if self.losses != NULL and self.ops[first].stage == self.loss_stage:
+                if not all_finite(self.losses, self.n_losses):
+                    return False
+            first = i
+        return True
 
 
 cdef int expect(str door, str name, Py_ssize_t got, Py_ssize_t want) except -1:
@@ -68,13 +417,122 @@ cdef int expect2(
     return 0
 
 
+# == gathering: the samples that a step of a program is about ==========================================================
+
+cdef int expect_rows(str door, const int64_t[::1] rows, Py_ssize_t n) except -1:
+    cdef Py_ssize_t i
+    if tape == NULL:  # a program's rows are filled when it runs, from an order that was checked then
+        for i in range(rows.shape[0]):
+            if rows[i] < 0 or rows[i] >= n:
+                raise ValueError(f"{door}: rows must lie in 0 … {n - 1}; got {rows[i]}")
+    return 0
+
+
+cdef void gather_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    # row i of y = row rows[i] of x; a row is n[1] bytes long; split over the rows of y
+    cdef char* y = <char*>op.a[0]
+    cdef const char* x = <const char*>op.a[1]
+    cdef const int64_t* rows = <const int64_t*>op.a[2]
+    cdef Py_ssize_t size = op.n[1], i
+    for i in range(begin, end):
+        memcpy(y + i * size, x + rows[i] * size, size)
+
+
+def gather(float[:, ::1] y, const float[:, ::1] x, const int64_t[::1] rows):
+    cdef Op op
+    cdef Py_ssize_t n = rows.shape[0], d = x.shape[1]
+    expect2("gather", "y", y.shape[0], y.shape[1], n, d)
+    expect_rows("gather", rows, x.shape[0])
+    define(&op, gather_loop, SAMPLES, n, n * d // 8, 3, 1, 0b110)
+    op.a[0], op.a[1], op.a[2] = &y[0, 0], <float*>&x[0, 0], <float*>&rows[0]
+    op.n[0], op.n[1] = n, d * <Py_ssize_t>sizeof(float)
+    submit(&op, (y, x, rows) if tape != NULL else None)
+
+
+def gather_uint8(unsigned char[:, ::1] y, const unsigned char[:, ::1] x, const int64_t[::1] rows):
+    cdef Op op
+    cdef Py_ssize_t n = rows.shape[0], d = x.shape[1]
+    expect2("gather_uint8", "y", y.shape[0], y.shape[1], n, d)
+    expect_rows("gather_uint8", rows, x.shape[0])
+    define(&op, gather_loop, SAMPLES, n, n * d // 32, 3, 1, 0b110)
+    op.a[0], op.a[1], op.a[2] = <float*>&y[0, 0], <float*>&x[0, 0], <float*>&rows[0]
+    op.n[0], op.n[1] = n, d
+    submit(&op, (y, x, rows) if tape != NULL else None)
+
+
+def gather_labels(int64_t[::1] y, const int64_t[::1] x, const int64_t[::1] rows):
+    cdef Op op
+    cdef Py_ssize_t n = rows.shape[0]
+    expect("gather_labels", "y", y.shape[0], n)
+    expect_rows("gather_labels", rows, x.shape[0])
+    define(&op, gather_loop, SAMPLES, n, n, 3, 1, 0b110)
+    op.a[0], op.a[1], op.a[2] = <float*>&y[0], <float*>&x[0], <float*>&rows[0]
+    op.n[0], op.n[1] = n, sizeof(int64_t)
+    submit(&op, (y, x, rows) if tape != NULL else None)
+
+
+cdef void gather_pixels_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    # y (n, d) = x[rows] / 255, for networks whose first layer does not take pixels; split over rows
+    cdef float* y = op.a[0]
+    cdef const uint8_t* x = <const uint8_t*>op.a[1]
+    cdef const int64_t* rows = <const int64_t*>op.a[2]
+    cdef Py_ssize_t d = op.n[1], i
+    for i in range(begin, end):
+        widen(y + i * d, x + rows[i] * d, d, 1, d)
+
+
+def gather_pixels(float[:, ::1] y, const unsigned char[:, ::1] x, const int64_t[::1] rows):
+    cdef Op op
+    cdef Py_ssize_t n = rows.shape[0], d = x.shape[1]
+    expect2("gather_pixels", "y", y.shape[0], y.shape[1], n, d)
+    expect_rows("gather_pixels", rows, x.shape[0])
+    define(&op, gather_pixels_loop, SAMPLES, n, n * d // 8, 3, 1, 0b110)
+    op.a[0], op.a[1], op.a[2] = &y[0, 0], <float*>&x[0, 0], <float*>&rows[0]
+    op.n[0], op.n[1] = n, d
+    submit(&op, (y, x, rows) if tape != NULL else None)
+
+
+cdef void gather_weights_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    # total (1,) = sum of x[rows]; y (n,) = x[rows] / total, or 0 where that is 0; not split
+    cdef float* y = op.a[0]
+    cdef double* total = <double*>op.a[1]
+    cdef const float* x = op.a[2]
+    cdef const int64_t* rows = <const int64_t*>op.a[3]
+    cdef Py_ssize_t n = op.n[0], i
+    cdef double mass = 0
+    for i in range(n):
+        mass += x[rows[i]]
+    for i in range(n):
+        y[i] = <float>(x[rows[i]] / mass) if mass > 0 else 0
+    total[0] = mass
+
+
+def gather_weights(float[::1] y, double[::1] total, const float[::1] x, const int64_t[::1] rows):
+    cdef Op op
+    cdef Py_ssize_t n = rows.shape[0]
+    expect("gather_weights", "y", y.shape[0], n)
+    expect("gather_weights", "total", total.shape[0], 1)
+    expect_rows("gather_weights", rows, x.shape[0])
+    define(&op, gather_weights_loop, WHOLE, 1, n, 4, 2, 0b1111)
+    op.a[0], op.a[1], op.a[2], op.a[3] = &y[0], <float*>&total[0], <float*>&x[0], <float*>&rows[0]
+    op.n[0] = n
+    submit(&op, (y, total, x, rows) if tape != NULL else None)
+
+
 # == dense =============================================================================================================
 
 cdef enum:
     ROWS = 6  # of a tile; with two vectors across, its 12 sums, 2 factors and 1 broadcast fit into 16 registers
     COLS = 2 * LANES
     DEPTH = 256  # of a packed panel of b: DEPTH × COLS floats stay in the first-level cache
-    BAND = 24  # rows of pixels that are widened to floats at a time
+    BAND = 32  # rows of pixels that are worked on at a time
+    PIXELS = 128  # … and columns: their rows of the weight matrix stay in the first-level cache meanwhile
+    CHUNK = 64  # bytes of pixels that are tested for zeros at once
+    DENSE = 2  # pixels are skipped if less than one in DENSE is not zero
+
+cdef float UNIT[256]  # pixel / 255
+for _pixel in range(256):
+    UNIT[_pixel] = <float>_pixel / <float>255.0
 
 
 cdef void tile(
@@ -251,6 +709,176 @@ cdef void multiply(
         p += DEPTH
 
 
+
+cdef inline vec get(const float* p, Py_ssize_t left) noexcept nogil:
+    return load(p) if left >= LANES else load_some(p, left)
+
+
+cdef inline void put(float* p, vec v, Py_ssize_t left) noexcept nogil:
+    if left >= LANES:
+        store(p, v)
+    else:
+        store_some(p, v, left)
+
+
+cdef void skip_row(
+    float* y, const float* start, const uint8_t* x, Py_ssize_t k, const float* w, Py_ssize_t ldw, Py_ssize_t n
+) noexcept nogil:
+    # y (n,) = start (n,) + x (k,) / 255 @ w (k, n), over the non-zero bytes of x only; k is a multiple of CHUNK.
+    # Eight vectors of y at a time, then four, two and one, so that y stays in registers.
+    cdef vec c0, c1, c2, c3, c4, c5, c6, c7, v
+    cdef const float* row
+    cdef uint64_t bits
+    cdef Py_ssize_t j = 0, p, e
+    while j + 8 * LANES <= n:
+        c0, c1 = load(start + j), load(start + j + LANES)
+        c2, c3 = load(start + j + 2 * LANES), load(start + j + 3 * LANES)
+        c4, c5 = load(start + j + 4 * LANES), load(start + j + 5 * LANES)
+        c6, c7 = load(start + j + 6 * LANES), load(start + j + 7 * LANES)
+        p = 0
+        while p < k:
+            bits = nonzero_bytes(x + p)
+            while bits:
+                e = p + lowest_bit(bits)
+                bits &= bits - 1
+                v = splat(UNIT[x[e]])
+                row = w + e * ldw + j
+                c0 = c0 + v * load(row)
+                c1 = c1 + v * load(row + LANES)
+                c2 = c2 + v * load(row + 2 * LANES)
+                c3 = c3 + v * load(row + 3 * LANES)
+                c4 = c4 + v * load(row + 4 * LANES)
+                c5 = c5 + v * load(row + 5 * LANES)
+                c6 = c6 + v * load(row + 6 * LANES)
+                c7 = c7 + v * load(row + 7 * LANES)
+            p += CHUNK
+        store(y + j, c0)
+        store(y + j + LANES, c1)
+        store(y + j + 2 * LANES, c2)
+        store(y + j + 3 * LANES, c3)
+        store(y + j + 4 * LANES, c4)
+        store(y + j + 5 * LANES, c5)
+        store(y + j + 6 * LANES, c6)
+        store(y + j + 7 * LANES, c7)
+        j += 8 * LANES
+    if j + 4 * LANES <= n:
+        c0, c1 = load(start + j), load(start + j + LANES)
+        c2, c3 = load(start + j + 2 * LANES), load(start + j + 3 * LANES)
+        p = 0
+        while p < k:
+            bits = nonzero_bytes(x + p)
+            while bits:
+                e = p + lowest_bit(bits)
+                bits &= bits - 1
+                v = splat(UNIT[x[e]])
+                row = w + e * ldw + j
+                c0 = c0 + v * load(row)
+                c1 = c1 + v * load(row + LANES)
+                c2 = c2 + v * load(row + 2 * LANES)
+                c3 = c3 + v * load(row + 3 * LANES)
+            p += CHUNK
+        store(y + j, c0)
+        store(y + j + LANES, c1)
+        store(y + j + 2 * LANES, c2)
+        store(y + j + 3 * LANES, c3)
+        j += 4 * LANES
+    if j + 2 * LANES <= n:
+        c0, c1 = load(start + j), load(start + j + LANES)
+        p = 0
+        while p < k:
+            bits = nonzero_bytes(x + p)
+            while bits:
+                e = p + lowest_bit(bits)
+                bits &= bits - 1
+                v = splat(UNIT[x[e]])
+                row = w + e * ldw + j
+                c0 = c0 + v * load(row)
+                c1 = c1 + v * load(row + LANES)
+            p += CHUNK
+        store(y + j, c0)
+        store(y + j + LANES, c1)
+        j += 2 * LANES
+    while j < n:
+        c0 = get(start + j, n - j)
+        p = 0
+        while p < k:
+            bits = nonzero_bytes(x + p)
+            while bits:
+                e = p + lowest_bit(bits)
+                bits &= bits - 1
+                c0 = c0 + splat(UNIT[x[e]]) * get(w + e * ldw + j, n - j)
+            p += CHUNK
+        put(y + j, c0, n - j)
+        j += LANES
+
+
+cdef void skip_two_rows(
+    float* y0, float* y1, const float* start0, const float* start1, const uint8_t* x0, const uint8_t* x1,
+    Py_ssize_t k, const float* w, Py_ssize_t ldw, Py_ssize_t n,
+) noexcept nogil:
+    # Two rows at once, for what is left of n after steps of eight vectors: four sums alone would wait for each other.
+    # The row that runs out first goes on with zero times the chunk's first row of w, which changes nothing.
+    cdef vec c0, c1, c2, c3, d0, d1, d2, d3, u, v
+    cdef const float* row
+    cdef uint64_t a, b
+    cdef Py_ssize_t j = n // (8 * LANES) * (8 * LANES), p = 0
+    cdef int e
+    if n - j < 4 * LANES:
+        skip_row(y0, start0, x0, k, w, ldw, n)
+        skip_row(y1, start1, x1, k, w, ldw, n)
+        return
+    if j > 0:
+        skip_row(y0, start0, x0, k, w, ldw, j)
+        skip_row(y1, start1, x1, k, w, ldw, j)
+    c0, c1 = load(start0 + j), load(start0 + j + LANES)
+    c2, c3 = load(start0 + j + 2 * LANES), load(start0 + j + 3 * LANES)
+    d0, d1 = load(start1 + j), load(start1 + j + LANES)
+    d2, d3 = load(start1 + j + 2 * LANES), load(start1 + j + 3 * LANES)
+    while p < k:
+        a, b = nonzero_bytes(x0 + p), nonzero_bytes(x1 + p)
+        while a | b:
+            e = lowest_bit(a | (a == 0))
+            u = splat(UNIT[x0[p + e] & <uint8_t>-<int>(a != 0)])
+            a &= a - 1
+            row = w + (p + e) * ldw + j
+            c0 = c0 + u * load(row)
+            c1 = c1 + u * load(row + LANES)
+            c2 = c2 + u * load(row + 2 * LANES)
+            c3 = c3 + u * load(row + 3 * LANES)
+            e = lowest_bit(b | (b == 0))
+            v = splat(UNIT[x1[p + e] & <uint8_t>-<int>(b != 0)])
+            b &= b - 1
+            row = w + (p + e) * ldw + j
+            d0 = d0 + v * load(row)
+            d1 = d1 + v * load(row + LANES)
+            d2 = d2 + v * load(row + 2 * LANES)
+            d3 = d3 + v * load(row + 3 * LANES)
+        p += CHUNK
+    store(y0 + j, c0)
+    store(y0 + j + LANES, c1)
+    store(y0 + j + 2 * LANES, c2)
+    store(y0 + j + 3 * LANES, c3)
+    store(y1 + j, d0)
+    store(y1 + j + LANES, d1)
+    store(y1 + j + 2 * LANES, d2)
+    store(y1 + j + 3 * LANES, d3)
+    j += 4 * LANES
+    if j < n:
+        skip_row(y0 + j, start0 + j, x0, k, w + j, ldw, n - j)
+        skip_row(y1 + j, start1 + j, x1, k, w + j, ldw, n - j)
+
+
+cdef Py_ssize_t count_lit(const uint8_t* x, Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t cols) noexcept nogil:
+    # how many bytes of x (rows, cols) are not zero, but for the columns behind the last whole chunk
+    cdef Py_ssize_t i, p, lit = 0
+    for i in range(rows):
+        p = 0
+        while p + CHUNK <= cols:
+            lit += count_bits(nonzero_bytes(x + i * stride + p))
+            p += CHUNK
+    return lit
+
+
 cdef void widen(
     float* band, const uint8_t* pixels, Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t cols
 ) noexcept nogil:
@@ -258,15 +886,30 @@ cdef void widen(
     cdef Py_ssize_t i, j
     for i in range(rows):
         for j in range(cols):
-            band[i * cols + j] = <float>pixels[i * stride + j] / <float>255.0
+            band[i * cols + j] = UNIT[pixels[i * stride + j]]
+
+cdef void update(const Op* op, int slot, const float* grad, Py_ssize_t offset, Py_ssize_t count) noexcept nogil:
+    # apply the rule in this slot, if there is one, to count floats from offset on, whose gradient is at grad
+    if op.update[slot].rule != NULL:
+        op.update[slot].rule(&op.update[slot], grad, offset, count)
+
+
+cdef int update_slot(const Op* op, const float* grad) noexcept nogil:
+    # where an op that makes this gradient wants the rule for it, or -1
+    cdef int first = 1 if op.loop == batchnorm_backward_loop else 0
+    if not (op.loop == dense_backward_weight_loop or op.loop == dense_backward_weight_uint8_loop or first):
+        return -1
+    if grad == op.a[first]:
+        return 0
+    return 1 if grad == op.a[first + 1] else -1
 
 
 cdef void dense_forward_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     # y (n, out) = x (n, in) @ weight (in, out) + bias (out,); split over the rows of y
-    cdef float* y = op.f[0]
-    cdef const float* x = op.f[1]
-    cdef const float* weight = op.f[2]
-    cdef const float* bias = op.f[3]
+    cdef float* y = op.a[0]
+    cdef const float* x = op.a[1]
+    cdef const float* weight = op.a[2]
+    cdef const float* bias = op.a[3]
     cdef Py_ssize_t n_in = op.n[1], n_out = op.n[2]
     multiply(y + begin * n_out, n_out, bias, 0, x + begin * n_in, n_in, 1,
              weight, n_out, False, end - begin, n_in, n_out)
@@ -278,32 +921,74 @@ def dense_forward(float[:, ::1] y, const float[:, ::1] x, const float[:, ::1] we
     expect2("dense_forward", "x", n, x.shape[1], n, n_in)
     expect2("dense_forward", "y", y.shape[0], y.shape[1], n, n_out)
     expect("dense_forward", "bias", bias.shape[0], n_out)
-    op.loop = dense_forward_loop
-    op.f[0], op.f[1], op.f[2], op.f[3] = &y[0, 0], <float*>&x[0, 0], <float*>&weight[0, 0], <float*>&bias[0]
+    define(&op, dense_forward_loop, SAMPLES, n, n * n_in * n_out, 4, 1, 0b1100)
+    op.a[0], op.a[1], op.a[2], op.a[3] = &y[0, 0], <float*>&x[0, 0], <float*>&weight[0, 0], <float*>&bias[0]
     op.n[0], op.n[1], op.n[2] = n, n_in, n_out
-    op.items = n
-    with nogil:
-        run(&op)
+    submit(&op, (y, x, weight, bias) if tape != NULL else None)
 
 
 cdef void dense_forward_uint8_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     # y (n, out) = x (n, in) / 255 @ weight (in, out) + bias (out,); split over the rows of y
-    cdef float* y = op.f[0]
-    cdef const uint8_t* x = op.pixels
-    cdef const float* weight = op.f[2]
-    cdef const float* bias = op.f[3]
-    cdef Py_ssize_t n_in = op.n[1], n_out = op.n[2], i = begin, p, rows, depth
-    cdef float band[BAND * DEPTH]
+    cdef float* y = op.a[0]
+    cdef const uint8_t* x = <const uint8_t*>op.a[1]
+    cdef const float* weight = op.a[2]
+    cdef const float* bias = op.a[3]
+    cdef Py_ssize_t n_in = op.n[1], n_out = op.n[2], i = begin, rows, lit
     while i < end:
         rows = min(end - i, <Py_ssize_t>BAND)
-        p = 0
-        while p < n_in:
-            depth = min(n_in - p, <Py_ssize_t>DEPTH)
-            widen(band, x + i * n_in + p, n_in, rows, depth)
-            multiply(y + i * n_out, n_out, bias if p == 0 else y + i * n_out, 0 if p == 0 else n_out,
-                     band, depth, 1, weight + p * n_out, n_out, False, rows, depth, n_out)
-            p += DEPTH
+        lit = count_lit(x + i * n_in, n_in, rows, n_in)
+        if DENSE * lit < rows * n_in:
+            forward_lit(y + i * n_out, x + i * n_in, weight, bias, rows, n_in, n_out)
+        else:
+            forward_dense(y + i * n_out, x + i * n_in, weight, bias, rows, n_in, n_out)
         i += BAND
+
+
+cdef void forward_lit(
+    float* y, const uint8_t* x, const float* weight, const float* bias, Py_ssize_t rows, Py_ssize_t n_in,
+    Py_ssize_t n_out,
+) noexcept nogil:
+    # a band of dense_forward_uint8 that skips zero pixels
+    cdef uint8_t padded[BAND * CHUNK]
+    cdef const uint8_t* pixels = x
+    cdef const float* start = bias
+    cdef Py_ssize_t p = 0, stride = n_in, ld_start = 0, width, i
+    while p < n_in:
+        width = min(n_in - p, <Py_ssize_t>PIXELS)
+        pixels = x + p
+        if width < PIXELS:  # one chunk at a time, the last one filled up with zeros
+            width = min(width, <Py_ssize_t>CHUNK)
+            memset(padded, 0, sizeof(padded))
+            for i in range(rows):
+                memcpy(padded + i * CHUNK, x + i * n_in + p, width)
+            pixels = padded
+            stride = CHUNK
+        for i in range(0, rows - 1, 2):
+            skip_two_rows(y + i * n_out, y + (i + 1) * n_out, start + i * ld_start, start + (i + 1) * ld_start,
+                          pixels + i * stride, pixels + (i + 1) * stride, min(stride, <Py_ssize_t>PIXELS),
+                          weight + p * n_out, n_out, n_out)
+        if rows % 2:
+            i = rows - 1
+            skip_row(y + i * n_out, start + i * ld_start, pixels + i * stride, min(stride, <Py_ssize_t>PIXELS),
+                     weight + p * n_out, n_out, n_out)
+        start = y
+        ld_start = n_out
+        p += width
+
+
+cdef void forward_dense(
+    float* y, const uint8_t* x, const float* weight, const float* bias, Py_ssize_t rows, Py_ssize_t n_in,
+    Py_ssize_t n_out,
+) noexcept nogil:
+    # a band of dense_forward_uint8 with few zeros
+    cdef float band[BAND * DEPTH]
+    cdef Py_ssize_t p = 0, depth
+    while p < n_in:
+        depth = min(n_in - p, <Py_ssize_t>DEPTH)
+        widen(band, x + p, n_in, rows, depth)
+        multiply(y, n_out, bias if p == 0 else y, 0 if p == 0 else n_out, band, depth, 1,
+                 weight + p * n_out, n_out, False, rows, depth, n_out)
+        p += DEPTH
 
 
 def dense_forward_uint8(
@@ -314,20 +999,17 @@ def dense_forward_uint8(
     expect2("dense_forward_uint8", "x", n, x.shape[1], n, n_in)
     expect2("dense_forward_uint8", "y", y.shape[0], y.shape[1], n, n_out)
     expect("dense_forward_uint8", "bias", bias.shape[0], n_out)
-    op.loop = dense_forward_uint8_loop
-    op.f[0], op.f[2], op.f[3] = &y[0, 0], <float*>&weight[0, 0], <float*>&bias[0]
-    op.pixels = &x[0, 0]
+    define(&op, dense_forward_uint8_loop, SAMPLES, n, n * n_in * n_out // 4, 4, 1, 0b1100)
+    op.a[0], op.a[1], op.a[2], op.a[3] = &y[0, 0], <float*>&x[0, 0], <float*>&weight[0, 0], <float*>&bias[0]
     op.n[0], op.n[1], op.n[2] = n, n_in, n_out
-    op.items = n
-    with nogil:
-        run(&op)
+    submit(&op, (y, x, weight, bias) if tape != NULL else None)
 
 
 cdef void dense_backward_input_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     # dx (n, in) = dy (n, out) @ weight (in, out)ᵀ; split over the rows of dx
-    cdef float* dx = op.f[0]
-    cdef const float* dy = op.f[1]
-    cdef const float* weight = op.f[2]
+    cdef float* dx = op.a[0]
+    cdef const float* dy = op.a[1]
+    cdef const float* weight = op.a[2]
     cdef Py_ssize_t n_in = op.n[1], n_out = op.n[2]
     dx += begin * n_in
     memset(dx, 0, (end - begin) * n_in * sizeof(float))
@@ -339,12 +1021,10 @@ def dense_backward_input(float[:, ::1] dx, const float[:, ::1] dy, const float[:
     cdef Py_ssize_t n = dy.shape[0], n_in = weight.shape[0], n_out = weight.shape[1]
     expect2("dense_backward_input", "dy", n, dy.shape[1], n, n_out)
     expect2("dense_backward_input", "dx", dx.shape[0], dx.shape[1], n, n_in)
-    op.loop = dense_backward_input_loop
-    op.f[0], op.f[1], op.f[2] = &dx[0, 0], <float*>&dy[0, 0], <float*>&weight[0, 0]
+    define(&op, dense_backward_input_loop, SAMPLES, n, n * n_in * n_out, 3, 1, 0b100)
+    op.a[0], op.a[1], op.a[2] = &dx[0, 0], <float*>&dy[0, 0], <float*>&weight[0, 0]
     op.n[0], op.n[1], op.n[2] = n, n_in, n_out
-    op.items = n
-    with nogil:
-        run(&op)
+    submit(&op, (dx, dy, weight) if tape != NULL else None)
 
 
 cdef void column_sums(
@@ -366,16 +1046,22 @@ cdef void column_sums(
 
 cdef void dense_backward_weight_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     # dweight (in, out) = x (n, in)ᵀ @ dy (n, out), dbias (out,) = sum of dy's rows; split over the rows of dweight
-    cdef float* dweight = op.f[0]
-    cdef float* dbias = op.f[1]
-    cdef const float* dy = op.f[2]
-    cdef const float* x = op.f[3]
-    cdef Py_ssize_t n = op.n[0], n_in = op.n[1], n_out = op.n[2]
+    cdef float* dweight = op.a[0]
+    cdef float* dbias = op.a[1]
+    cdef const float* dy = op.a[2]
+    cdef const float* x = op.a[3]
+    cdef Py_ssize_t n = op.n[0], n_in = op.n[1], n_out = op.n[2], i = begin, rows
+    cdef Py_ssize_t band = max(<Py_ssize_t>BAND, 65536 // max(n_out, 1))  # 256 KB of gradient, still in cache when used
     if begin == 0:
         column_sums(dbias, dy, n, n_out, 0, n_out)
-    dweight += begin * n_out
-    memset(dweight, 0, (end - begin) * n_out * sizeof(float))
-    multiply(dweight, n_out, dweight, n_out, x + begin, 1, n_in, dy, n_out, False, end - begin, n, n_out)
+        update(op, 1, dbias, 0, n_out)
+    while i < end:
+        rows = min(end - i, band)
+        memset(dweight + i * n_out, 0, rows * n_out * sizeof(float))
+        multiply(dweight + i * n_out, n_out, dweight + i * n_out, n_out, x + i, 1, n_in,
+                 dy, n_out, False, rows, n, n_out)
+        update(op, 0, dweight + i * n_out, i * n_out, rows * n_out)
+        i += band
 
 
 def dense_backward_weight(float[:, ::1] dweight, float[::1] dbias, const float[:, ::1] dy, const float[:, ::1] x):
@@ -384,35 +1070,82 @@ def dense_backward_weight(float[:, ::1] dweight, float[::1] dbias, const float[:
     expect2("dense_backward_weight", "x", n, x.shape[1], n, n_in)
     expect2("dense_backward_weight", "dy", dy.shape[0], dy.shape[1], n, n_out)
     expect("dense_backward_weight", "dbias", dbias.shape[0], n_out)
-    op.loop = dense_backward_weight_loop
-    op.f[0], op.f[1], op.f[2], op.f[3] = &dweight[0, 0], &dbias[0], <float*>&dy[0, 0], <float*>&x[0, 0]
+    define(&op, dense_backward_weight_loop, WEIGHT_ROWS, n_in, n * n_in * n_out, 4, 2, 0b1110)
+    op.a[0], op.a[1], op.a[2], op.a[3] = &dweight[0, 0], &dbias[0], <float*>&dy[0, 0], <float*>&x[0, 0]
     op.n[0], op.n[1], op.n[2] = n, n_in, n_out
-    op.items = n_in
-    with nogil:
-        run(&op)
+    submit(&op, (dweight, dbias, dy, x) if tape != NULL else None)
 
 
 cdef void dense_backward_weight_uint8_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # dweight (in, out) = (x (n, in) / 255)ᵀ @ dy (n, out), dbias (out,); split over the rows of dweight
-    cdef float* dweight = op.f[0]
-    cdef float* dbias = op.f[1]
-    cdef const float* dy = op.f[2]
-    cdef const uint8_t* x = op.pixels
-    cdef Py_ssize_t n = op.n[0], n_in = op.n[1], n_out = op.n[2], i = begin, p, rows, depth
-    cdef float band[BAND * DEPTH]
+    # dweight (in, out) = (x (n, in) / 255)ᵀ @ dy (n, out), dbias (out,) = sum of dy's rows; split over dweight's rows
+    cdef float* dweight = op.a[0]
+    cdef float* dbias = op.a[1]
+    cdef const float* dy = op.a[2]
+    cdef const uint8_t* x = <const uint8_t*>op.a[3]
+    cdef Py_ssize_t n = op.n[0], n_in = op.n[1], n_out = op.n[2], p = begin, s, width
     if begin == 0:
         column_sums(dbias, dy, n, n_out, 0, n_out)
-    memset(dweight + begin * n_out, 0, (end - begin) * n_out * sizeof(float))
-    while i < end:
-        rows = min(end - i, <Py_ssize_t>BAND)
-        p = 0
-        while p < n:
-            depth = min(n - p, <Py_ssize_t>DEPTH)
-            widen(band, x + p * n_in + i, n_in, depth, rows)
-            multiply(dweight + i * n_out, n_out, dweight + i * n_out, n_out, band, 1, rows,
-                     dy + p * n_out, n_out, False, rows, depth, n_out)
-            p += DEPTH
+        update(op, 1, dbias, 0, n_out)
+    while p < end:
+        width = min(end - p, <Py_ssize_t>CHUNK)
+        memset(dweight + p * n_out, 0, width * n_out * sizeof(float))
+        s = 0
+        while s < n:
+            backward_pixels(op, dweight + p * n_out, dy + s * n_out, x + s * n_in + p, n_in, n_out, width,
+                            min(n - s, <Py_ssize_t>DEPTH), p, s + DEPTH >= n)
+            s += DEPTH
+        p += CHUNK
+
+
+cdef void turn(
+    uint8_t* y, Py_ssize_t ldy, const uint8_t* x, Py_ssize_t ldx, Py_ssize_t width, Py_ssize_t depth
+) noexcept nogil:
+    # y (width, ldy) = x (depth, width) turned, then zeros; 16 by 16 bytes at a time while that fits
+    cdef Py_ssize_t i, s, deep = depth // 16 * 16, wide = width // 16 * 16
+    for i in range(width):
+        memset(y + i * ldy + deep, 0, ldy - deep)
+    for s in range(0, deep, 16):
+        for i in range(0, wide, 16):
+            turn_tile(y + i * ldy + s, ldy, x + s * ldx + i, ldx)
+    for s in range(depth):
+        for i in range(wide if s < deep else 0, width):
+            y[i * ldy + s] = x[s * ldx + i]
+
+
+cdef void backward_pixels(
+    const Op* op, float* dweight, const float* dy, const uint8_t* x, Py_ssize_t n_in, Py_ssize_t n_out,
+    Py_ssize_t width, Py_ssize_t depth, Py_ssize_t first, bint last,
+) noexcept nogil:
+    # dweight (width, n_out) += (x (depth, width) / 255)ᵀ @ dy (depth, n_out), width ≤ CHUNK, depth ≤ DEPTH:
+    # x is turned first, so that the samples in which a pixel is lit lie side by side
+    cdef uint8_t turned[CHUNK * DEPTH]
+    cdef float band[BAND * DEPTH]
+    cdef float* row = dweight
+    cdef Py_ssize_t stride = (depth + CHUNK - 1) // CHUNK * CHUNK, i, rows
+    turn(turned, stride, x, n_in, width, depth)
+    if DENSE * count_lit(turned, stride, width, stride) < width * depth:
+        for i in range(0, width - 1, 2):
+            row = dweight + i * n_out
+            skip_two_rows(row, row + n_out, row, row + n_out, turned + i * stride, turned + (i + 1) * stride,
+                          stride, dy, n_out, n_out)
+            if last:
+                update(op, 0, row, (first + i) * n_out, 2 * n_out)
+        if width % 2:
+            i = width - 1
+            row = dweight + i * n_out
+            skip_row(row, row, turned + i * stride, stride, dy, n_out, n_out)
+            if last:
+                update(op, 0, row, (first + i) * n_out, n_out)
+        return
+    i = 0
+    while i < width:
+        rows = min(width - i, <Py_ssize_t>BAND)
+        widen(band, x + i, n_in, depth, rows)
+        multiply(dweight + i * n_out, n_out, dweight + i * n_out, n_out, band, 1, rows,
+                 dy, n_out, False, rows, depth, n_out)
         i += BAND
+    if last:
+        update(op, 0, dweight, first * n_out, width * n_out)
 
 
 def dense_backward_weight_uint8(
@@ -423,99 +1156,111 @@ def dense_backward_weight_uint8(
     expect2("dense_backward_weight_uint8", "x", n, x.shape[1], n, n_in)
     expect2("dense_backward_weight_uint8", "dy", dy.shape[0], dy.shape[1], n, n_out)
     expect("dense_backward_weight_uint8", "dbias", dbias.shape[0], n_out)
-    op.loop = dense_backward_weight_uint8_loop
-    op.f[0], op.f[1], op.f[2] = &dweight[0, 0], &dbias[0], <float*>&dy[0, 0]
-    op.pixels = &x[0, 0]
+    define(&op, dense_backward_weight_uint8_loop, WEIGHT_ROWS, n_in, n * n_in * n_out // 4, 4, 2, 0b1110)
+    op.a[0], op.a[1], op.a[2], op.a[3] = &dweight[0, 0], &dbias[0], <float*>&dy[0, 0], <float*>&x[0, 0]
     op.n[0], op.n[1], op.n[2] = n, n_in, n_out
-    op.items = n_in
-    with nogil:
-        run(&op)
+    submit(&op, (dweight, dbias, dy, x) if tape != NULL else None)
 
 
 # == activations =======================================================================================================
 
+cdef inline void block(
+    const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t* first, Py_ssize_t* count, Py_ssize_t* lines,
+    Py_ssize_t* stride,
+) noexcept nogil:
+    # what an elementwise loop goes over: rows begin to end as one line, or columns begin to end as a line a row
+    if op.axis == FEATURES:
+        first[0], count[0], lines[0], stride[0] = begin, end - begin, op.n[0], op.n[1]
+    else:
+        first[0], count[0], lines[0], stride[0] = begin * op.n[1], (end - begin) * op.n[1], 1, 0
+
+
 cdef void relu_forward_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # y (n, d) = x where x > 0, else 0; a NaN stays one; split over elements
-    cdef float* y = op.f[0]
-    cdef const float* x = op.f[1]
-    cdef Py_ssize_t i
-    for i in range(begin, end):
-        y[i] = 0 if x[i] <= 0 else x[i]
+    # y (n, d) = x where x > 0, else 0; a NaN stays one; split over rows or columns
+    cdef float* y = op.a[0]
+    cdef const float* x = op.a[1]
+    cdef Py_ssize_t i, e, first, count, lines, stride
+    block(op, begin, end, &first, &count, &lines, &stride)
+    for i in range(lines):
+        for e in range(first + i * stride, first + i * stride + count):
+            y[e] = 0 if x[e] <= 0 else x[e]
 
 
 def relu_forward(float[:, ::1] y, const float[:, ::1] x):
     cdef Op op
     expect2("relu_forward", "y", y.shape[0], y.shape[1], x.shape[0], x.shape[1])
-    op.loop = relu_forward_loop
-    op.f[0], op.f[1] = &y[0, 0], <float*>&x[0, 0]
-    op.items = x.shape[0] * x.shape[1]
-    with nogil:
-        run(&op)
+    define(&op, relu_forward_loop, EITHER, x.shape[0], x.shape[0] * x.shape[1], 2, 1, 0)
+    op.a[0], op.a[1] = &y[0, 0], <float*>&x[0, 0]
+    op.n[0], op.n[1] = x.shape[0], x.shape[1]
+    submit(&op, (y, x) if tape != NULL else None)
 
 
 cdef void relu_backward_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # dx (n, d) = dy where y > 0, else 0; split over elements
-    cdef float* dx = op.f[0]
-    cdef const float* dy = op.f[1]
-    cdef const float* y = op.f[2]
-    cdef Py_ssize_t i
-    for i in range(begin, end):
-        dx[i] = dy[i] if y[i] > 0 else 0
+    # dx (n, d) = dy where y > 0, else 0; split over rows or columns
+    cdef float* dx = op.a[0]
+    cdef const float* dy = op.a[1]
+    cdef const float* y = op.a[2]
+    cdef Py_ssize_t i, e, first, count, lines, stride
+    block(op, begin, end, &first, &count, &lines, &stride)
+    for i in range(lines):
+        for e in range(first + i * stride, first + i * stride + count):
+            dx[e] = dy[e] if y[e] > 0 else 0
 
 
 def relu_backward(float[:, ::1] dx, const float[:, ::1] dy, const float[:, ::1] y):
     cdef Op op
     expect2("relu_backward", "dy", dy.shape[0], dy.shape[1], y.shape[0], y.shape[1])
     expect2("relu_backward", "dx", dx.shape[0], dx.shape[1], y.shape[0], y.shape[1])
-    op.loop = relu_backward_loop
-    op.f[0], op.f[1], op.f[2] = &dx[0, 0], <float*>&dy[0, 0], <float*>&y[0, 0]
-    op.items = y.shape[0] * y.shape[1]
-    with nogil:
-        run(&op)
+    define(&op, relu_backward_loop, EITHER, y.shape[0], y.shape[0] * y.shape[1], 3, 1, 0)
+    op.a[0], op.a[1], op.a[2] = &dx[0, 0], <float*>&dy[0, 0], <float*>&y[0, 0]
+    op.n[0], op.n[1] = y.shape[0], y.shape[1]
+    submit(&op, (dx, dy, y) if tape != NULL else None)
 
 
 cdef void leaky_relu_forward_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # y (n, d) = x where x > 0, else slope · x; split over elements
-    cdef float* y = op.f[0]
-    cdef const float* x = op.f[1]
+    # y (n, d) = x where x > 0, else slope · x; split over rows or columns
+    cdef float* y = op.a[0]
+    cdef const float* x = op.a[1]
     cdef float slope = op.s[0]
-    cdef Py_ssize_t i
-    for i in range(begin, end):
-        y[i] = x[i] if x[i] > 0 else slope * x[i]
+    cdef Py_ssize_t i, e, first, count, lines, stride
+    block(op, begin, end, &first, &count, &lines, &stride)
+    for i in range(lines):
+        for e in range(first + i * stride, first + i * stride + count):
+            y[e] = x[e] if x[e] > 0 else slope * x[e]
 
 
 def leaky_relu_forward(float[:, ::1] y, const float[:, ::1] x, float slope):
     cdef Op op
     expect2("leaky_relu_forward", "y", y.shape[0], y.shape[1], x.shape[0], x.shape[1])
-    op.loop = leaky_relu_forward_loop
-    op.f[0], op.f[1] = &y[0, 0], <float*>&x[0, 0]
+    define(&op, leaky_relu_forward_loop, EITHER, x.shape[0], x.shape[0] * x.shape[1], 2, 1, 0)
+    op.a[0], op.a[1] = &y[0, 0], <float*>&x[0, 0]
+    op.n[0], op.n[1] = x.shape[0], x.shape[1]
     op.s[0] = slope
-    op.items = x.shape[0] * x.shape[1]
-    with nogil:
-        run(&op)
+    submit(&op, (y, x) if tape != NULL else None)
 
 
 cdef void leaky_relu_backward_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # dx (n, d) = dy where x > 0, else slope · dy; split over elements
-    cdef float* dx = op.f[0]
-    cdef const float* dy = op.f[1]
-    cdef const float* x = op.f[2]
+    # dx (n, d) = dy where x > 0, else slope · dy; split over rows or columns
+    cdef float* dx = op.a[0]
+    cdef const float* dy = op.a[1]
+    cdef const float* x = op.a[2]
     cdef float slope = op.s[0]
-    cdef Py_ssize_t i
-    for i in range(begin, end):
-        dx[i] = dy[i] if x[i] > 0 else slope * dy[i]
+    cdef Py_ssize_t i, e, first, count, lines, stride
+    block(op, begin, end, &first, &count, &lines, &stride)
+    for i in range(lines):
+        for e in range(first + i * stride, first + i * stride + count):
+            dx[e] = dy[e] if x[e] > 0 else slope * dy[e]
 
 
 def leaky_relu_backward(float[:, ::1] dx, const float[:, ::1] dy, const float[:, ::1] x, float slope):
     cdef Op op
     expect2("leaky_relu_backward", "dy", dy.shape[0], dy.shape[1], x.shape[0], x.shape[1])
     expect2("leaky_relu_backward", "dx", dx.shape[0], dx.shape[1], x.shape[0], x.shape[1])
-    op.loop = leaky_relu_backward_loop
-    op.f[0], op.f[1], op.f[2] = &dx[0, 0], <float*>&dy[0, 0], <float*>&x[0, 0]
+    define(&op, leaky_relu_backward_loop, EITHER, x.shape[0], x.shape[0] * x.shape[1], 3, 1, 0)
+    op.a[0], op.a[1], op.a[2] = &dx[0, 0], <float*>&dy[0, 0], <float*>&x[0, 0]
+    op.n[0], op.n[1] = x.shape[0], x.shape[1]
     op.s[0] = slope
-    op.items = x.shape[0] * x.shape[1]
-    with nogil:
-        run(&op)
+    submit(&op, (dx, dy, x) if tape != NULL else None)
 
 
 cdef inline float exponential(float x) noexcept nogil:
@@ -562,8 +1307,8 @@ cdef double softmax_row(float* probs, const float* logits, float largest, Py_ssi
 
 cdef void softmax_forward_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     # probs (n, d) = softmax of each row of logits (n, d); split over rows
-    cdef float* probs = op.f[0]
-    cdef const float* logits = op.f[1]
+    cdef float* probs = op.a[0]
+    cdef const float* logits = op.a[1]
     cdef Py_ssize_t d = op.n[1], i
     for i in range(begin, end):
         softmax_row(probs + i * d, logits + i * d, maximum(logits + i * d, d), d)
@@ -572,19 +1317,17 @@ cdef void softmax_forward_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) n
 def softmax_forward(float[:, ::1] probs, const float[:, ::1] logits):
     cdef Op op
     expect2("softmax_forward", "probs", probs.shape[0], probs.shape[1], logits.shape[0], logits.shape[1])
-    op.loop = softmax_forward_loop
-    op.f[0], op.f[1] = &probs[0, 0], <float*>&logits[0, 0]
+    define(&op, softmax_forward_loop, SAMPLES, logits.shape[0] if logits.shape[1] > 0 else 0, 8 * logits.shape[0] * logits.shape[1], 2, 1, 0)
+    op.a[0], op.a[1] = &probs[0, 0], <float*>&logits[0, 0]
     op.n[0], op.n[1] = logits.shape[0], logits.shape[1]
-    op.items = logits.shape[0] if logits.shape[1] > 0 else 0
-    with nogil:
-        run(&op)
+    submit(&op, (probs, logits) if tape != NULL else None)
 
 
 cdef void softmax_backward_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     # dlogits (n, d) = probs · (dprobs - sum over the row of dprobs · probs); split over rows
-    cdef float* dlogits = op.f[0]
-    cdef const float* dprobs = op.f[1]
-    cdef const float* probs = op.f[2]
+    cdef float* dlogits = op.a[0]
+    cdef const float* dprobs = op.a[1]
+    cdef const float* probs = op.a[2]
     cdef Py_ssize_t d = op.n[1], i, j
     cdef double total
     for i in range(begin, end):
@@ -599,53 +1342,55 @@ def softmax_backward(float[:, ::1] dlogits, const float[:, ::1] dprobs, const fl
     cdef Op op
     expect2("softmax_backward", "dprobs", dprobs.shape[0], dprobs.shape[1], probs.shape[0], probs.shape[1])
     expect2("softmax_backward", "dlogits", dlogits.shape[0], dlogits.shape[1], probs.shape[0], probs.shape[1])
-    op.loop = softmax_backward_loop
-    op.f[0], op.f[1], op.f[2] = &dlogits[0, 0], <float*>&dprobs[0, 0], <float*>&probs[0, 0]
+    define(&op, softmax_backward_loop, SAMPLES, probs.shape[0] if probs.shape[1] > 0 else 0, 2 * probs.shape[0] * probs.shape[1], 3, 1, 0)
+    op.a[0], op.a[1], op.a[2] = &dlogits[0, 0], <float*>&dprobs[0, 0], <float*>&probs[0, 0]
     op.n[0], op.n[1] = probs.shape[0], probs.shape[1]
-    op.items = probs.shape[0] if probs.shape[1] > 0 else 0
-    with nogil:
-        run(&op)
+    submit(&op, (dlogits, dprobs, probs) if tape != NULL else None)
+
+
+cdef inline uint64_t split_mix(uint64_t z) noexcept nogil:
+    # the output function of SplitMix64 (Steele, Lea and Flood 2014, "Fast Splittable Pseudorandom Number Generators")
+    z = (z ^ (z >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
+    z = (z ^ (z >> 27)) * <uint64_t>0x94D049BB133111EB
+    return z ^ (z >> 31)
 
 
 cdef void dropout_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # y (n, d) = x / (1 - rate) where element e draws u(key, e) ≥ rate, else 0; split over elements.
-    # u is the top 24 bits of output e + 1 of SplitMix64 (Steele, Lea and Flood 2014) started at key.
-    cdef float* y = op.f[0]
-    cdef const float* x = op.f[1]
+    # y (n, d) = x / (1 - rate) where element e draws u(seed, step, e) ≥ rate, else 0; split over rows or columns.
+    # u is the top 24 bits of output e + 1 of SplitMix64 started at the mix of seed and step
+    cdef float* y = op.a[0]
+    cdef const float* x = op.a[1]
     cdef float rate = op.s[0], scale = op.s[1], u
-    cdef uint64_t z
-    cdef Py_ssize_t e
-    for e in range(begin, end):
-        z = op.key + <uint64_t>(e + 1) * <uint64_t>0x9E3779B97F4A7C15
-        z = (z ^ (z >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
-        z = (z ^ (z >> 27)) * <uint64_t>0x94D049BB133111EB
-        z = z ^ (z >> 31)
-        u = <float>(z >> 40) * <float>(1.0 / 16777216)
-        y[e] = x[e] * scale if u >= rate else 0
+    cdef uint64_t golden = <uint64_t>0x9E3779B97F4A7C15, key
+    cdef Py_ssize_t i, e, first, count, lines, stride
+    key = split_mix(op.seed + <uint64_t>(op.base + op.step + 1) * golden)
+    block(op, begin, end, &first, &count, &lines, &stride)
+    for i in range(lines):
+        for e in range(first + i * stride, first + i * stride + count):
+            u = <float>(split_mix(key + <uint64_t>(e + 1) * golden) >> 40) * <float>(1.0 / 16777216)
+            y[e] = x[e] * scale if u >= rate else 0
 
 
-def dropout_forward(float[:, ::1] y, const float[:, ::1] x, float rate, uint64_t key):
+def dropout_forward(float[:, ::1] y, const float[:, ::1] x, float rate, uint64_t seed, Py_ssize_t step):
     cdef Op op
     expect2("dropout_forward", "y", y.shape[0], y.shape[1], x.shape[0], x.shape[1])
-    op.loop = dropout_loop
-    op.f[0], op.f[1] = &y[0, 0], <float*>&x[0, 0]
+    define(&op, dropout_loop, EITHER, x.shape[0], 4 * x.shape[0] * x.shape[1], 2, 1, 0)
+    op.a[0], op.a[1] = &y[0, 0], <float*>&x[0, 0]
+    op.n[0], op.n[1] = x.shape[0], x.shape[1]
     op.s[0], op.s[1] = rate, <float>(1 / (1 - <double>rate))
-    op.key = key
-    op.items = x.shape[0] * x.shape[1]
-    with nogil:
-        run(&op)
+    op.seed, op.base = seed, step
+    submit(&op, (y, x) if tape != NULL else None)
 
 
-def dropout_backward(float[:, ::1] dx, const float[:, ::1] dy, float rate, uint64_t key):
+def dropout_backward(float[:, ::1] dx, const float[:, ::1] dy, float rate, uint64_t seed, Py_ssize_t step):
     cdef Op op
     expect2("dropout_backward", "dx", dx.shape[0], dx.shape[1], dy.shape[0], dy.shape[1])
-    op.loop = dropout_loop
-    op.f[0], op.f[1] = &dx[0, 0], <float*>&dy[0, 0]
+    define(&op, dropout_loop, EITHER, dy.shape[0], 4 * dy.shape[0] * dy.shape[1], 2, 1, 0)
+    op.a[0], op.a[1] = &dx[0, 0], <float*>&dy[0, 0]
+    op.n[0], op.n[1] = dy.shape[0], dy.shape[1]
     op.s[0], op.s[1] = rate, <float>(1 / (1 - <double>rate))
-    op.key = key
-    op.items = dy.shape[0] * dy.shape[1]
-    with nogil:
-        run(&op)
+    op.seed, op.base = seed, step
+    submit(&op, (dx, dy) if tape != NULL else None)
 
 
 # == batchnorm =========================================================================================================
@@ -653,14 +1398,14 @@ def dropout_backward(float[:, ::1] dx, const float[:, ::1] dy, float rate, uint6
 cdef void batchnorm_forward_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     # x_hat (n, d) = (x - mean) · inv_std, y (n, d) = gamma · x_hat + beta; running_mean and running_var (d,) move by
     # momentum towards the batch's mean and unbiased variance; split over columns, 64 at a time
-    cdef float* y = op.f[0]
-    cdef float* x_hat = op.f[1]
-    cdef float* inv_std = op.f[2]
-    cdef float* running_mean = op.f[3]
-    cdef float* running_var = op.f[4]
-    cdef const float* x = op.f[5]
-    cdef const float* gamma = op.f[6]
-    cdef const float* beta = op.f[7]
+    cdef float* y = op.a[0]
+    cdef float* x_hat = op.a[1]
+    cdef float* inv_std = op.a[2]
+    cdef float* running_mean = op.a[3]
+    cdef float* running_var = op.a[4]
+    cdef const float* x = op.a[5]
+    cdef const float* gamma = op.a[6]
+    cdef const float* beta = op.a[7]
     cdef Py_ssize_t n = op.n[0], d = op.n[1], j = begin, width, i, k, e
     cdef float momentum = op.s[0], eps = op.s[1], centred
     cdef double squares[64]
@@ -702,30 +1447,35 @@ def batchnorm_forward(
     expect("batchnorm_forward", "running_var", running_var.shape[0], d)
     expect("batchnorm_forward", "gamma", gamma.shape[0], d)
     expect("batchnorm_forward", "beta", beta.shape[0], d)
-    op.loop = batchnorm_forward_loop
-    op.f[0], op.f[1], op.f[2], op.f[3], op.f[4] = (
-        &y[0, 0], &x_hat[0, 0], &inv_std[0], &running_mean[0], &running_var[0])
-    op.f[5], op.f[6], op.f[7] = <float*>&x[0, 0], <float*>&gamma[0], <float*>&beta[0]
+    define(&op, batchnorm_forward_loop, FEATURES, d, 4 * n * d, 8, 5, 0)
+    op.a[0], op.a[1], op.a[2], op.a[3] = &y[0, 0], &x_hat[0, 0], &inv_std[0], &running_mean[0]
+    op.a[4], op.a[5], op.a[6], op.a[7] = &running_var[0], <float*>&x[0, 0], <float*>&gamma[0], <float*>&beta[0]
     op.n[0], op.n[1] = n, d
     op.s[0], op.s[1] = momentum, eps
-    op.items = d
-    with nogil:
-        run(&op)
+    submit(&op, (y, x_hat, inv_std, running_mean, running_var, x, gamma, beta) if tape != NULL else None)
 
 
 cdef void batchnorm_inference_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # y (n, d) = gamma · (x - running_mean) / sqrt(running_var + eps) + beta; split over rows
-    cdef float* y = op.f[0]
-    cdef const float* x = op.f[1]
-    cdef const float* gamma = op.f[2]
-    cdef const float* beta = op.f[3]
-    cdef const float* running_mean = op.f[4]
-    cdef const float* running_var = op.f[5]
-    cdef Py_ssize_t d = op.n[1], i, j
-    cdef float eps = op.s[0]
-    for i in range(begin, end):
-        for j in range(d):
-            y[i * d + j] = (x[i * d + j] - running_mean[j]) / sqrtf(running_var[j] + eps) * gamma[j] + beta[j]
+    # y (n, d) = gamma · (x - running_mean) / sqrt(running_var + eps) + beta; split over rows, 64 columns at a time
+    cdef float* y = op.a[0]
+    cdef const float* x = op.a[1]
+    cdef const float* gamma = op.a[2]
+    cdef const float* beta = op.a[3]
+    cdef const float* running_mean = op.a[4]
+    cdef const float* running_var = op.a[5]
+    cdef Py_ssize_t d = op.n[1], j = 0, width, i, k
+    cdef double eps = op.s[0]
+    cdef float scale[64]
+    cdef float shift[64]
+    while j < d:
+        width = min(d - j, <Py_ssize_t>64)
+        for k in range(width):
+            scale[k] = <float>(gamma[j + k] / sqrt(running_var[j + k] + eps))
+            shift[k] = beta[j + k] - running_mean[j + k] * scale[k]
+        for i in range(begin, end):
+            for k in range(width):
+                y[i * d + j + k] = x[i * d + j + k] * scale[k] + shift[k]
+        j += width
 
 
 def batchnorm_inference(
@@ -739,26 +1489,24 @@ def batchnorm_inference(
     expect("batchnorm_inference", "beta", beta.shape[0], d)
     expect("batchnorm_inference", "running_mean", running_mean.shape[0], d)
     expect("batchnorm_inference", "running_var", running_var.shape[0], d)
-    op.loop = batchnorm_inference_loop
-    op.f[0], op.f[1], op.f[2], op.f[3] = &y[0, 0], <float*>&x[0, 0], <float*>&gamma[0], <float*>&beta[0]
-    op.f[4], op.f[5] = <float*>&running_mean[0], <float*>&running_var[0]
+    define(&op, batchnorm_inference_loop, SAMPLES, n, n * d, 6, 1, 0b111100)
+    op.a[0], op.a[1], op.a[2], op.a[3] = &y[0, 0], <float*>&x[0, 0], <float*>&gamma[0], <float*>&beta[0]
+    op.a[4], op.a[5] = <float*>&running_mean[0], <float*>&running_var[0]
     op.n[0], op.n[1] = n, d
     op.s[0] = eps
-    op.items = n
-    with nogil:
-        run(&op)
+    submit(&op, (y, x, gamma, beta, running_mean, running_var) if tape != NULL else None)
 
 
 cdef void batchnorm_backward_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     # dgamma (d,) = sum of dy · x_hat, dbeta (d,) = sum of dy, over the rows;
     # dx (n, d) = gamma · inv_std · (dy - dbeta / n - x_hat · dgamma / n); split over columns, 64 at a time
-    cdef float* dx = op.f[0]
-    cdef float* dgamma = op.f[1]
-    cdef float* dbeta = op.f[2]
-    cdef const float* dy = op.f[3]
-    cdef const float* x_hat = op.f[4]
-    cdef const float* gamma = op.f[5]
-    cdef const float* inv_std = op.f[6]
+    cdef float* dx = op.a[0]
+    cdef float* dgamma = op.a[1]
+    cdef float* dbeta = op.a[2]
+    cdef const float* dy = op.a[3]
+    cdef const float* x_hat = op.a[4]
+    cdef const float* gamma = op.a[5]
+    cdef const float* inv_std = op.a[6]
     cdef Py_ssize_t n = op.n[0], d = op.n[1], j = begin, width, i, k, e
     cdef double sums[64]
     cdef double products[64]
@@ -784,6 +1532,8 @@ cdef void batchnorm_backward_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end
             for k in range(width):
                 e = i * d + j + k
                 dx[e] = scale[k] * (dy[e] - mean_dy[k] - x_hat[e] * mean_product[k])
+        update(op, 0, dgamma + j, j, width)
+        update(op, 1, dbeta + j, j, width)
         j += width
 
 
@@ -799,19 +1549,19 @@ def batchnorm_backward(
     expect("batchnorm_backward", "dbeta", dbeta.shape[0], d)
     expect("batchnorm_backward", "gamma", gamma.shape[0], d)
     expect("batchnorm_backward", "inv_std", inv_std.shape[0], d)
-    op.loop = batchnorm_backward_loop
-    op.f[0], op.f[1], op.f[2] = &dx[0, 0], &dgamma[0], &dbeta[0]
-    op.f[3], op.f[4], op.f[5], op.f[6] = <float*>&dy[0, 0], <float*>&x_hat[0, 0], <float*>&gamma[0], <float*>&inv_std[0]
+    define(&op, batchnorm_backward_loop, FEATURES, d, 4 * n * d, 7, 3, 0)
+    op.a[0], op.a[1], op.a[2], op.a[3] = &dx[0, 0], &dgamma[0], &dbeta[0], <float*>&dy[0, 0]
+    op.a[4], op.a[5], op.a[6] = <float*>&x_hat[0, 0], <float*>&gamma[0], <float*>&inv_std[0]
     op.n[0], op.n[1] = n, d
-    op.items = d
-    with nogil:
-        run(&op)
+    submit(&op, (dx, dgamma, dbeta, dy, x_hat, gamma, inv_std) if tape != NULL else None)
 
 
 # == loss ==============================================================================================================
 
 cdef int expect_labels(str door, const int64_t[::1] labels, Py_ssize_t classes) except -1:
     cdef Py_ssize_t i
+    if tape != NULL:  # a program's labels are gathered when it runs, from labels that were checked before
+        return 0
     for i in range(labels.shape[0]):
         if labels[i] < 0 or labels[i] >= classes:
             raise ValueError(f"{door}: labels must lie in 0 … {classes - 1}; got {labels[i]} at row {i}")
@@ -822,10 +1572,11 @@ cdef void softmax_cross_entropy_forward_loop(const Op* op, Py_ssize_t begin, Py_
     # probs (n, c) = softmax of each row of logits (n, c);
     # losses (n,) = -weights · sum over the row of target · log probs; split over rows.
     # log probs = logits - largest - log(total), never the logarithm of a rounded probability
-    cdef float* losses = op.f[0]
-    cdef float* probs = op.f[1]
-    cdef const float* logits = op.f[2]
-    cdef const float* weights = op.f[3]
+    cdef float* losses = op.a[0]
+    cdef float* probs = op.a[1]
+    cdef const float* logits = op.a[2]
+    cdef const int64_t* labels = <const int64_t*>op.a[3]
+    cdef const float* weights = op.a[4]
     cdef Py_ssize_t c = op.n[1], i, j
     cdef double smoothing = op.s[0], log_total, mean, loss
     cdef const float* row
@@ -834,7 +1585,7 @@ cdef void softmax_cross_entropy_forward_loop(const Op* op, Py_ssize_t begin, Py_
         row = logits + i * c
         largest = maximum(row, c)
         log_total = log(softmax_row(probs + i * c, row, largest, c))
-        loss = (1 - smoothing) * (log_total - (row[op.labels[i]] - largest))
+        loss = (1 - smoothing) * (log_total - (row[labels[i]] - largest))
         if smoothing > 0:
             mean = 0
             for j in range(c):
@@ -854,27 +1605,26 @@ def softmax_cross_entropy_forward(
     expect("softmax_cross_entropy_forward", "labels", labels.shape[0], n)
     expect("softmax_cross_entropy_forward", "weights", weights.shape[0], n)
     expect_labels("softmax_cross_entropy_forward", labels, c)
-    op.loop = softmax_cross_entropy_forward_loop
-    op.f[0], op.f[1], op.f[2], op.f[3] = &losses[0], &probs[0, 0], <float*>&logits[0, 0], <float*>&weights[0]
-    op.labels = &labels[0]
+    define(&op, softmax_cross_entropy_forward_loop, SAMPLES, n, 8 * n * c, 5, 2, 0)
+    op.a[0], op.a[1], op.a[2], op.a[3] = &losses[0], &probs[0, 0], <float*>&logits[0, 0], <float*>&labels[0]
+    op.a[4] = <float*>&weights[0]
     op.n[0], op.n[1] = n, c
     op.s[0] = smoothing
-    op.items = n
-    with nogil:
-        run(&op)
+    submit(&op, (losses, probs, logits, labels, weights) if tape != NULL else None)
 
 
 cdef void softmax_cross_entropy_backward_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     # dlogits (n, c) = weights · (probs - target), target = (1 - smoothing) · one-hot + smoothing / c; split over rows
-    cdef float* dlogits = op.f[0]
-    cdef const float* probs = op.f[1]
-    cdef const float* weights = op.f[2]
+    cdef float* dlogits = op.a[0]
+    cdef const float* probs = op.a[1]
+    cdef const int64_t* labels = <const int64_t*>op.a[2]
+    cdef const float* weights = op.a[3]
     cdef Py_ssize_t c = op.n[1], i, j
     cdef float smoothing = op.s[0], share = smoothing / c
     for i in range(begin, end):
         for j in range(c):
             dlogits[i * c + j] = weights[i] * (probs[i * c + j] - share)
-        j = i * c + op.labels[i]
+        j = i * c + labels[i]
         dlogits[j] = weights[i] * (probs[j] - (1 - smoothing + share))
 
 
@@ -888,125 +1638,220 @@ def softmax_cross_entropy_backward(
     expect("softmax_cross_entropy_backward", "labels", labels.shape[0], n)
     expect("softmax_cross_entropy_backward", "weights", weights.shape[0], n)
     expect_labels("softmax_cross_entropy_backward", labels, c)
-    op.loop = softmax_cross_entropy_backward_loop
-    op.f[0], op.f[1], op.f[2] = &dlogits[0, 0], <float*>&probs[0, 0], <float*>&weights[0]
-    op.labels = &labels[0]
+    define(&op, softmax_cross_entropy_backward_loop, SAMPLES, n, n * c, 4, 1, 0)
+    op.a[0], op.a[1], op.a[2], op.a[3] = &dlogits[0, 0], <float*>&probs[0, 0], <float*>&labels[0], <float*>&weights[0]
     op.n[0], op.n[1] = n, c
     op.s[0] = smoothing
-    op.items = n
-    with nogil:
-        run(&op)
+    submit(&op, (dlogits, probs, labels, weights) if tape != NULL else None)
+
+
+cdef void tally_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    # totals (3,) += mass · (sum of losses, share of the weights that lies where the largest probability is the label's,
+    # 1); not split
+    cdef double* totals = <double*>op.a[0]
+    cdef const float* losses = op.a[1]
+    cdef const float* probs = op.a[2]
+    cdef const int64_t* labels = <const int64_t*>op.a[3]
+    cdef const float* weights = op.a[4]
+    cdef double mass = (<const double*>op.a[5])[0], loss = 0, hits = 0, total = 0
+    cdef Py_ssize_t n = op.n[0], c = op.n[1], i, j, best
+    for i in range(n):
+        best = i * c
+        for j in range(i * c + 1, i * c + c):
+            best = j if probs[j] > probs[best] else best
+        loss += losses[i]
+        hits += weights[i] if best == i * c + labels[i] else 0
+        total += weights[i]
+    totals[0] += mass * loss
+    totals[1] += mass * hits / total if total > 0 else 0
+    totals[2] += mass
+
+
+def tally(
+    double[::1] totals, const float[::1] losses, const float[:, ::1] probs, const int64_t[::1] labels,
+    const float[::1] weights, const double[::1] mass,
+):
+    cdef Op op
+    cdef Py_ssize_t n = probs.shape[0], c = probs.shape[1]
+    expect("tally", "totals", totals.shape[0], 3)
+    expect("tally", "losses", losses.shape[0], n)
+    expect("tally", "labels", labels.shape[0], n)
+    expect("tally", "weights", weights.shape[0], n)
+    expect("tally", "mass", mass.shape[0], 1)
+    define(&op, tally_loop, WHOLE, 1, n * c, 6, 1, 0b111111)
+    op.a[0], op.a[1], op.a[2] = <float*>&totals[0], <float*>&losses[0], <float*>&probs[0, 0]
+    op.a[3], op.a[4], op.a[5] = <float*>&labels[0], <float*>&weights[0], <float*>&mass[0]
+    op.n[0], op.n[1] = n, c
+    submit(&op, (totals, losses, probs, labels, weights, mass) if tape != NULL else None)
 
 
 # == optimizers ========================================================================================================
 
-cdef void sgd_update_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # value (n,) -= lr · grad (n,)
-    cdef float* value = op.f[0]
-    cdef const float* grad = op.f[1]
-    cdef float lr = op.s[0]
-    cdef Py_ssize_t i
-    for i in range(begin, end):
-        value[i] -= lr * grad[i]
+cdef void update_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    # an update on its own: value (n,), its state and gradient; split over elements
+    update(op, 0, op.a[1] + begin, begin, end - begin)
 
 
-def sgd_update(float[::1] value, const float[::1] grad, float lr):
+cdef int submit_update(Update* rule, Py_ssize_t n, double lr, tuple arrays) except -1:
     cdef Op op
+    define(&op, update_loop, WEIGHT_ROWS, n, 4 * n, 2, 1, 0)
+    op.a[0], op.a[1] = rule.value, rule.grad
+    rule.refresh(rule, lr, rule.step)
+    op.update[0] = rule[0]
+    submit(&op, arrays)
+    return 0
+
+
+cdef void keep_lr(Update* u, double lr, Py_ssize_t step) noexcept nogil:
+    u.s[0] = <float>lr
+
+
+cdef void sgd_rule(const Update* u, const float* grad, Py_ssize_t offset, Py_ssize_t count) noexcept nogil:
+    # value -= lr · grad
+    cdef float* value = u.value + offset
+    cdef vec lr = splat(u.s[0])
+    cdef Py_ssize_t i = 0, left
+    while i < count:
+        left = count - i
+        put(value + i, get(value + i, left) - lr * get(grad + i, left), left)
+        i += LANES
+
+
+def sgd_update(float[::1] value, const float[::1] grad, double lr):
+    cdef Update u
+    memset(&u, 0, sizeof(u))
     expect("sgd_update", "grad", grad.shape[0], value.shape[0])
-    op.loop = sgd_update_loop
-    op.f[0], op.f[1] = &value[0], <float*>&grad[0]
-    op.s[0] = lr
-    op.items = value.shape[0]
-    with nogil:
-        run(&op)
+    u.rule, u.refresh, u.value, u.grad = sgd_rule, keep_lr, &value[0], <float*>&grad[0]
+    submit_update(&u, value.shape[0], lr, (value, grad) if tape != NULL else None)
 
 
-cdef void momentum_update_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # velocity (n,) = momentum · velocity + grad; value (n,) -= lr · (grad · on_grad + velocity · on_velocity), where
+cdef void momentum_rule(const Update* u, const float* grad, Py_ssize_t offset, Py_ssize_t count) noexcept nogil:
+    # velocity = momentum · velocity + grad; value -= lr · (on_grad · grad + on_velocity · velocity), where
     # (on_grad, on_velocity) is (0, 1), or (1, momentum) for Nesterov's form
-    cdef float* value = op.f[0]
-    cdef float* velocity = op.f[1]
-    cdef const float* grad = op.f[2]
-    cdef float lr = op.s[0], momentum = op.s[1], on_grad = op.s[2], on_velocity = op.s[3]
-    cdef Py_ssize_t i
-    for i in range(begin, end):
-        velocity[i] = momentum * velocity[i] + grad[i]
-        value[i] -= lr * (on_grad * grad[i] + on_velocity * velocity[i])
+    cdef float* value = u.value + offset
+    cdef float* velocity = u.state[0] + offset
+    cdef vec lr = splat(u.s[0]), momentum = splat(u.s[1]), on_grad = splat(u.s[2]), on_velocity = splat(u.s[3])
+    cdef vec g, v
+    cdef Py_ssize_t i = 0, left
+    while i < count:
+        left = count - i
+        g = get(grad + i, left)
+        v = momentum * get(velocity + i, left) + g
+        put(velocity + i, v, left)
+        put(value + i, get(value + i, left) - lr * (on_grad * g + on_velocity * v), left)
+        i += LANES
 
 
 def momentum_update(
-    float[::1] value, float[::1] velocity, const float[::1] grad, float lr, float momentum, bint nesterov
+    float[::1] value, float[::1] velocity, const float[::1] grad, double lr, double momentum, bint nesterov
 ):
-    cdef Op op
+    cdef Update u
+    memset(&u, 0, sizeof(u))
     expect("momentum_update", "velocity", velocity.shape[0], value.shape[0])
     expect("momentum_update", "grad", grad.shape[0], value.shape[0])
-    op.loop = momentum_update_loop
-    op.f[0], op.f[1], op.f[2] = &value[0], &velocity[0], <float*>&grad[0]
-    op.s[0], op.s[1] = lr, momentum
-    op.s[2], op.s[3] = nesterov, momentum if nesterov else 1
-    op.items = value.shape[0]
-    with nogil:
-        run(&op)
+    u.rule, u.refresh, u.value, u.grad = momentum_rule, keep_lr, &value[0], <float*>&grad[0]
+    u.state[0] = &velocity[0]
+    u.s[1], u.s[2], u.s[3] = momentum, nesterov, momentum if nesterov else 1
+    submit_update(&u, value.shape[0], lr, (value, velocity, grad) if tape != NULL else None)
 
 
-cdef void rmsprop_update_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # square (n,) = decay · square + (1 - decay) · grad²; value (n,) -= lr · grad / (sqrt(square) + eps)
-    cdef float* value = op.f[0]
-    cdef float* square = op.f[1]
-    cdef const float* grad = op.f[2]
-    cdef float lr = op.s[0], decay = op.s[1], rest = op.s[2], eps = op.s[3]
-    cdef Py_ssize_t i
-    for i in range(begin, end):
-        square[i] = decay * square[i] + rest * grad[i] * grad[i]
-        value[i] -= lr * grad[i] / (sqrtf(square[i]) + eps)
+cdef void rmsprop_rule(const Update* u, const float* grad, Py_ssize_t offset, Py_ssize_t count) noexcept nogil:
+    # square = decay · square + (1 - decay) · grad²; value -= lr · grad / (sqrt(square) + eps)
+    cdef float* value = u.value + offset
+    cdef float* square = u.state[0] + offset
+    cdef vec lr = splat(u.s[0]), decay = splat(u.s[1]), rest = splat(u.s[2]), eps = splat(u.s[3]), g, q
+    cdef Py_ssize_t i = 0, left
+    while i < count:
+        left = count - i
+        g = get(grad + i, left)
+        q = decay * get(square + i, left) + rest * g * g
+        put(square + i, q, left)
+        put(value + i, get(value + i, left) - lr * g / (square_root(q) + eps), left)
+        i += LANES
 
 
 def rmsprop_update(
     float[::1] value, float[::1] square, const float[::1] grad, double lr, double decay, double eps
 ):
-    cdef Op op
+    cdef Update u
+    memset(&u, 0, sizeof(u))
     expect("rmsprop_update", "square", square.shape[0], value.shape[0])
     expect("rmsprop_update", "grad", grad.shape[0], value.shape[0])
-    op.loop = rmsprop_update_loop
-    op.f[0], op.f[1], op.f[2] = &value[0], &square[0], <float*>&grad[0]
-    op.s[0], op.s[1], op.s[2], op.s[3] = lr, decay, 1 - decay, eps
-    op.items = value.shape[0]
-    with nogil:
-        run(&op)
+    u.rule, u.refresh, u.value, u.grad = rmsprop_rule, keep_lr, &value[0], <float*>&grad[0]
+    u.state[0] = &square[0]
+    u.s[1], u.s[2], u.s[3] = decay, 1 - decay, eps
+    submit_update(&u, value.shape[0], lr, (value, square, grad) if tape != NULL else None)
 
 
-cdef void adam_update_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # m (n,) = beta1 · m + (1 - beta1) · grad; v (n,) = beta2 · v + (1 - beta2) · grad²;
-    # value (n,) = value · keep - rate · m / (sqrt(v) · root + eps), where rate = lr / (1 - beta1^step),
-    # root = 1 / sqrt(1 - beta2^step), keep = 1 - lr · weight_decay
-    cdef float* value = op.f[0]
-    cdef float* m = op.f[1]
-    cdef float* v = op.f[2]
-    cdef const float* grad = op.f[3]
-    cdef float rate = op.s[0], keep = op.s[1], root = op.s[2], eps = op.s[3]
-    cdef float beta1 = op.s[4], rest1 = op.s[5], beta2 = op.s[6], rest2 = op.s[7]
-    cdef Py_ssize_t i
-    for i in range(begin, end):
-        m[i] = beta1 * m[i] + rest1 * grad[i]
-        v[i] = beta2 * v[i] + rest2 * grad[i] * grad[i]
-        value[i] = keep * value[i] - rate * m[i] / (sqrtf(v[i]) * root + eps)
+cdef void adam_rule(const Update* u, const float* grad, Py_ssize_t offset, Py_ssize_t count) noexcept nogil:
+    # m = beta1 · m + (1 - beta1) · grad; v = beta2 · v + (1 - beta2) · grad²;
+    # value = keep · value - rate · m / (sqrt(v) + eps'), where keep = 1 - lr · weight_decay and, with both bias
+    # corrections taken out of the loop, rate = lr · root / (1 - beta1^step), root = sqrt(1 - beta2^step), eps' = eps · root
+    cdef float* value = u.value + offset
+    cdef float* m = u.state[0] + offset
+    cdef float* v = u.state[1] + offset
+    cdef vec keep = splat(u.s[0]), rate = splat(u.s[1]), eps = splat(u.s[2])
+    cdef vec beta1 = splat(u.s[3]), rest1 = splat(u.s[4]), beta2 = splat(u.s[5]), rest2 = splat(u.s[6])
+    cdef vec g, m1, v1
+    cdef Py_ssize_t i = 0, left
+    while i < count:
+        left = count - i
+        g = get(grad + i, left)
+        m1 = beta1 * get(m + i, left) + rest1 * g
+        v1 = beta2 * get(v + i, left) + rest2 * (g * g)
+        put(m + i, m1, left)
+        put(v + i, v1, left)
+        put(value + i, keep * get(value + i, left) - rate * m1 / (square_root(v1) + eps), left)
+        i += LANES
+
+
+cdef void adam_refresh(Update* u, double lr, Py_ssize_t step) noexcept nogil:
+    cdef double beta1 = u.setting[0], beta2 = u.setting[1], root = sqrt(1 - pow(beta2, step))
+    u.s[0] = <float>(1 - lr * u.setting[3])
+    u.s[1] = <float>(lr * root / (1 - pow(beta1, step)))
+    u.s[2] = <float>(u.setting[2] * root)
+    u.s[3], u.s[4], u.s[5], u.s[6] = beta1, 1 - beta1, beta2, 1 - beta2
 
 
 def adam_update(
     float[::1] value, float[::1] m, float[::1] v, const float[::1] grad,
     double lr, double beta1, double beta2, double eps, double weight_decay, Py_ssize_t step,
 ):
-    cdef Op op
+    cdef Update u
+    memset(&u, 0, sizeof(u))
     if step < 1:
         raise ValueError(f"adam_update: step must be at least 1, the first update; got {step}")
     expect("adam_update", "m", m.shape[0], value.shape[0])
     expect("adam_update", "v", v.shape[0], value.shape[0])
     expect("adam_update", "grad", grad.shape[0], value.shape[0])
-    op.loop = adam_update_loop
-    op.f[0], op.f[1], op.f[2], op.f[3] = &value[0], &m[0], &v[0], <float*>&grad[0]
-    op.s[0], op.s[1] = lr / (1 - pow(beta1, step)), 1 - lr * weight_decay
-    op.s[2], op.s[3] = 1 / sqrt(1 - pow(beta2, step)), eps
-    op.s[4], op.s[5], op.s[6], op.s[7] = beta1, 1 - beta1, beta2, 1 - beta2
-    op.items = value.shape[0]
+    u.rule, u.refresh, u.value, u.grad = adam_rule, adam_refresh, &value[0], <float*>&grad[0]
+    u.state[0], u.state[1] = &m[0], &v[0]
+    u.setting[0], u.setting[1], u.setting[2], u.setting[3], u.step = beta1, beta2, eps, weight_decay, step
+    submit_update(&u, value.shape[0], lr, (value, m, v, grad) if tape != NULL else None)
+
+
+# == measuring =========================================================================================================
+
+def multiply_add(Py_ssize_t count):
+    """Do 12 independent vector multiply-adds ``count`` times, in registers alone: the most that a core can do."""
+    cdef vec c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11
+    cdef vec a = splat(<float>0.999), b = splat(<float>0.001)
+    cdef Py_ssize_t i
+    cdef float lanes[16]
+    c0 = c1 = c2 = c3 = c4 = c5 = c6 = c7 = c8 = c9 = c10 = c11 = b
     with nogil:
-        run(&op)
+        for i in range(count):
+            c0 = b + a * c0
+            c1 = b + a * c1
+            c2 = b + a * c2
+            c3 = b + a * c3
+            c4 = b + a * c4
+            c5 = b + a * c5
+            c6 = b + a * c6
+            c7 = b + a * c7
+            c8 = b + a * c8
+            c9 = b + a * c9
+            c10 = b + a * c10
+            c11 = b + a * c11
+    store(lanes, c0 + c1 + c2 + c3 + c4 + c5 + c6 + c7 + c8 + c9 + c10 + c11)
+    return lanes[0]

@@ -55,11 +55,11 @@ static inline void store_some(float *p, vec v, ptrdiff_t count) {
     _mm512_mask_storeu_ps(p, (__mmask16)((1u << count) - 1), (__m512)v);
 }
 #elif defined(__AVX2__)
-static inline __m256i fd_mask(ptrdiff_t count) {
+static inline __m256i first_lanes(ptrdiff_t count) {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
-static inline vec load_some(const float *p, ptrdiff_t count) { return (vec)_mm256_maskload_ps(p, fd_mask(count)); }
-static inline void store_some(float *p, vec v, ptrdiff_t count) { _mm256_maskstore_ps(p, fd_mask(count), (__m256)v); }
+static inline vec load_some(const float *p, ptrdiff_t count) { return (vec)_mm256_maskload_ps(p, first_lanes(count)); }
+static inline void store_some(float *p, vec v, ptrdiff_t count) { _mm256_maskstore_ps(p, first_lanes(count), (__m256)v); }
 #else
 static inline vec load_some(const float *p, ptrdiff_t count) {
     float lanes[LANES] = {0};
@@ -72,6 +72,70 @@ static inline void store_some(float *p, vec v, ptrdiff_t count) {
     for (ptrdiff_t i = 0; i < count; i++) p[i] = lanes[i];
 }
 #endif
+
+#if defined(__AVX512F__)
+static inline vec square_root(vec x) { return (vec)_mm512_sqrt_ps((__m512)x); }
+#elif defined(__AVX2__)
+static inline vec square_root(vec x) { return (vec)_mm256_sqrt_ps((__m256)x); }
+#elif defined(__SSE2__)
+static inline vec square_root(vec x) { return (vec)_mm_sqrt_ps((__m128)x); }
+#elif LANES > 1
+static inline vec square_root(vec x) {
+    for (int i = 0; i < LANES; i++) x[i] = sqrtf(x[i]);
+    return x;
+}
+#else
+static inline vec square_root(vec x) { return sqrtf(x); }
+#endif
+
+/* Which of the 64 bytes at p are not zero, as bits; the place of the lowest bit that is set; how many are. */
+static inline uint64_t nonzero_bytes(const uint8_t *p) {
+#if defined(__AVX512BW__)
+    return _mm512_test_epi8_mask(_mm512_loadu_si512(p), _mm512_set1_epi8(-1));
+#elif defined(__AVX2__)
+    __m256i zero = _mm256_setzero_si256();
+    uint32_t low = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_loadu_si256((const __m256i *)p), zero));
+    uint32_t high = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_loadu_si256((const __m256i *)p + 1), zero));
+    return ~((uint64_t)high << 32 | low);
+#elif defined(__SSE2__)
+    uint64_t zeros = 0;
+    for (int i = 0; i < 4; i++)
+        zeros |= (uint64_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)p + i), _mm_setzero_si128()))
+                 << 16 * i;
+    return ~zeros;
+#else
+    uint64_t bits = 0;
+    for (int i = 0; i < 64; i++) bits |= (uint64_t)(p[i] != 0) << i;
+    return bits;
+#endif
+}
+
+#if defined(__GNUC__)
+static inline int lowest_bit(uint64_t bits) { return __builtin_ctzll(bits); }
+static inline int count_bits(uint64_t bits) { return __builtin_popcountll(bits); }
+#else
+static inline int lowest_bit(uint64_t bits) { int i = 0; while (!(bits >> i & 1)) i++; return i; }
+static inline int count_bits(uint64_t bits) { int n = 0; for (; bits; bits &= bits - 1) n++; return n; }
+#endif
+
+/* y (16, 16) = x (16, 16) turned: four rounds in which rows i and i + 8 are interleaved. */
+static inline void turn_tile(uint8_t *y, ptrdiff_t ldy, const uint8_t *x, ptrdiff_t ldx) {
+#if defined(__SSE2__)
+    __m128i a[16], b[16];
+    for (int i = 0; i < 16; i++) a[i] = _mm_loadu_si128((const __m128i *)(x + i * ldx));
+    for (int round = 0; round < 4; round++) {
+        for (int i = 0; i < 8; i++) {
+            b[2 * i] = _mm_unpacklo_epi8(a[i], a[i + 8]);
+            b[2 * i + 1] = _mm_unpackhi_epi8(a[i], a[i + 8]);
+        }
+        memcpy(a, b, sizeof(a));
+    }
+    for (int i = 0; i < 16; i++) _mm_storeu_si128((__m128i *)(y + i * ldy), a[i]);
+#else
+    for (int i = 0; i < 16; i++)
+        for (int j = 0; j < 16; j++) y[i * ldy + j] = x[j * ldx + i];
+#endif
+}
 
 static inline int32_t bits_of(float x) { int32_t i; memcpy(&i, &x, 4); return i; }
 static inline float float_of(int32_t i) { float x; memcpy(&x, &i, 4); return x; }
@@ -96,6 +160,34 @@ static inline void float_mode_leave(uint64_t old) { __asm__ volatile("msr fpcr, 
 #else
 static inline uint64_t float_mode_enter(void) { return 0; }
 static inline void float_mode_leave(uint64_t old) { (void)old; }
+#endif
+
+#if defined(__clang__)
+#define COMPILED_BY "Clang " __VERSION__
+#elif defined(__GNUC__)
+#define COMPILED_BY "GCC " __VERSION__
+#else
+#define COMPILED_BY "another compiler"
+#endif
+
+/* What the processor has and the operating system saves on a switch of threads. */
+#if defined(FD_X86) && defined(__GNUC__)
+static inline int supports_avx2(void) {
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi");
+}
+static inline int supports_avx512(void) {
+    return supports_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+#else
+static inline int supports_avx2(void) { return 0; }
+static inline int supports_avx512(void) { return 0; }
+#endif
+
+#if defined(_MSC_VER)
+static __declspec(thread) void *tape;
+#else
+static __thread void *tape;
 #endif
 
 #endif

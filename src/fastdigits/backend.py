@@ -1,28 +1,30 @@
-"""Choose, once and loudly, which kernels serve: compiled ones or their NumPy twins."""
+"""Choose, once and loudly, which kernels serve: one of the compiled modules, or their NumPy twins."""
 
 from __future__ import annotations
 
 import os
+import platform
+import sys
+from importlib import import_module
 from types import ModuleType
 
-BACKENDS = ("generic", "numpy")
+from .threads import get_num_threads
+
+VARIABLE = "FASTDIGITS_BACKEND"
+MODULES = {
+    "avx512": "_kernels_avx512",
+    "avx2": "_kernels_avx2",
+    "generic": "_kernels",
+    "numpy": "_reference",
+}
+
+kernels: ModuleType
+_name: str
 
 
-def _load(name: str) -> ModuleType:
-    if name == "numpy":
-        from . import _reference
-
-        return _reference
-    if name == "generic":
-        try:
-            from . import _kernels
-        except ImportError as error:
-            raise ImportError(
-                f"backend generic: the compiled kernels must be importable; got {error}: build them with "
-                "`pip install .`, or set FASTDIGITS_BACKEND=numpy to run on NumPy alone"
-            ) from error
-        return _kernels
-    raise ValueError(f"FASTDIGITS_BACKEND: must be one of {', '.join(BACKENDS)}; got {name!r}")
+def available_backends() -> list[str]:
+    """Return the names of the backends that this machine can run, the fastest first."""
+    return [*load("generic").instruction_sets(), "numpy"]
 
 
 def use_backend(name: str) -> None:
@@ -30,8 +32,9 @@ def use_backend(name: str) -> None:
 
     Parameters
     ----------
-    name : {"generic", "numpy"}
-        ``generic``: compiled for every processor of this kind. ``numpy``: the plain twins, to compare and to learn.
+    name : {"avx512", "avx2", "generic", "numpy"}
+        ``avx512`` and ``avx2`` need a processor with these instructions; ``generic`` runs on every one of its
+        kind; ``numpy`` is the plain twin, to compare and to learn.
 
     Raises
     ------
@@ -41,7 +44,14 @@ def use_backend(name: str) -> None:
         If it is not available on this machine.
     """
     global kernels, _name
-    kernels = _load(name)
+    if name not in MODULES:
+        raise ValueError(f"backend: must be one of {', '.join(MODULES)}; got {name!r}")
+    if name != "numpy" and name not in available_backends():
+        raise ImportError(
+            f"backend {name}: the processor and the operating system must support it; "
+            f"got {platform.machine()} with {', '.join(available_backends())}: take one of these"
+        )
+    kernels = load(name)
     _name = name
 
 
@@ -50,4 +60,61 @@ def backend_name() -> str:
     return _name
 
 
-use_backend(os.environ.get("FASTDIGITS_BACKEND", "generic"))
+def show_config(mode: str = "print") -> dict[str, object] | None:
+    """Say which kernels serve, on how many threads, and how they were built.
+
+    Parameters
+    ----------
+    mode : {"print", "dict"}, default "print"
+        Whether to print lines to standard output or to return a dictionary.
+
+    Raises
+    ------
+    ValueError
+        If the mode is neither.
+    """
+    from . import __version__
+
+    if mode not in ("print", "dict"):
+        raise ValueError(f"show_config: mode must be 'print' or 'dict'; got {mode!r}")
+    config: dict[str, object] = {
+        "fastdigits": __version__,
+        "backend": _name,
+        "available backends": available_backends(),
+        "threads": get_num_threads(),
+        "floats in a vector": getattr(kernels, "LANE_COUNT", None),
+        "compiler": getattr(kernels, "COMPILER", None),
+        "machine": platform.machine(),
+        "python": sys.version.split()[0],
+    }
+    if mode == "dict":
+        return config
+    width = max(map(len, config))
+    for key, value in config.items():
+        shown = ", ".join(value) if isinstance(value, list) else value
+        print(f"{key:<{width}}  {'none' if shown is None else shown}")
+    return None
+
+
+def load(name: str) -> ModuleType:
+    """Return the module of kernels called ``name``, whichever serves; ImportError if it cannot be loaded."""
+    try:
+        return import_module("." + MODULES[name], __package__)
+    except ImportError as error:
+        raise ImportError(
+            f"backend {name}: its module must be importable; got {error}: build the compiled kernels with "
+            f"`pip install .`, or set {VARIABLE}=numpy to run on NumPy alone"
+        ) from error
+
+
+def _choose() -> None:
+    wanted = os.environ.get(VARIABLE, "")
+    try:
+        use_backend(wanted or load("generic").instruction_sets()[0])
+    except (ValueError, ImportError) as error:
+        if not wanted:
+            raise
+        raise type(error)(f"{VARIABLE}={wanted}: {error}") from error
+
+
+_choose()

@@ -10,4 +10,4 @@ class ModelFileError(ValueError):
 
 
 class DivergedError(ArithmeticError):
-    """Training stopped because the loss is no longer finite; the message names epoch, step and learning rate."""
+    """The loss is no longer finite and training stopped; the message names epoch, step and learning rate."""

@@ -1,0 +1,194 @@
+/* A pool of threads that share one job: `pool_run(job, context, parts)` calls job(context, part, parts) for every part.
+ *
+ * The caller does part 0 itself, so a pool for n threads has n - 1 workers. A training step hands out a few jobs of
+ * some microseconds each, so both sides spin for a moment before they sleep: a worker for the next job, the caller for
+ * the last worker. Where a worker is late because another program has its core, spinning would only make it later:
+ * the caller sleeps, and then works alone for a while, twice as long after each further stall. Which parts a job is
+ * cut into never changes its result, so doing so is safe at any moment.
+ *
+ * No OpenMP: its runtime hangs in a forked child and ignores the processor quota of a container. Here a child forgets
+ * its parent's workers, which did not come along, and makes its own when it first needs them.
+ */
+#ifndef FASTDIGITS_POOL_H
+#define FASTDIGITS_POOL_H
+
+typedef void (*pool_job)(void *context, int part, int parts);
+
+#if defined(_WIN32)
+
+/* Without pthreads every job runs on the caller's thread. */
+static void pool_run(pool_job job, void *context, int parts) {
+    (void)parts;
+    job(context, 0, 1);
+}
+
+#else
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <time.h>
+#include <stdlib.h>
+
+#define POOL_MAX 64
+#define POOL_SPIN_NS 50000        /* before a worker or the caller sleeps; a step's jobs follow within 10 µs */
+#define POOL_WAKING_NS 200000     /* what a worker that slept may take longer than one that spun */
+#define POOL_ALONE_NS 1000000     /* working alone after a stall … */
+#define POOL_ALONE_MAX_NS 256000000 /* … and at the most, when stalls follow each other */
+#define POOL_STACK (1 << 20)      /* kernels keep up to 100 KB of scratch on the stack; musl would give 128 KB */
+
+typedef struct {
+    _Alignas(64) atomic_uint ticket; /* the caller counts this up: there is a new job */
+    _Alignas(64) atomic_uint done;   /* the worker follows when it has done its part */
+    _Alignas(64) atomic_int asleep;
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;
+} pool_worker;
+
+static struct {
+    atomic_flag busy; /* held by the one caller that uses the workers; another caller works alone meanwhile */
+    int hooked, workers;
+    pool_worker worker[POOL_MAX];
+    pool_job job;
+    void *context;
+    int parts;
+    atomic_int caller_asleep;
+    pthread_mutex_t mutex;
+    pthread_cond_t finished;
+    int64_t alone_until, alone_ns, stalled_at;
+} pool = {.busy = ATOMIC_FLAG_INIT, .mutex = PTHREAD_MUTEX_INITIALIZER, .finished = PTHREAD_COND_INITIALIZER};
+
+static inline int64_t pool_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static inline void pool_pause(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/* Spin until *counter is no longer (or, for `until`, at last) value; 0 if that took too long. */
+static int pool_spin(atomic_uint *counter, unsigned value, int until) {
+    int64_t limit = 0;
+    for (;;) {
+        for (int i = 0; i < 64; i++) {
+            if ((atomic_load_explicit(counter, memory_order_acquire) == value) == until) return 1;
+            pool_pause();
+        }
+        int64_t now = pool_now();
+        if (limit == 0) limit = now + POOL_SPIN_NS;
+        else if (now > limit) return 0;
+    }
+}
+
+static void *pool_work(void *argument) {
+    int me = (int)(intptr_t)argument;
+    pool_worker *w = &pool.worker[me];
+    unsigned seen = 0;
+    for (;;) {
+        if (!pool_spin(&w->ticket, seen, 0)) {
+            pthread_mutex_lock(&w->mutex);
+            atomic_store(&w->asleep, 1);
+            while (atomic_load(&w->ticket) == seen) pthread_cond_wait(&w->wake, &w->mutex);
+            atomic_store(&w->asleep, 0);
+            pthread_mutex_unlock(&w->mutex);
+        }
+        seen++;
+        pool.job(pool.context, me + 1, pool.parts);
+        atomic_store(&w->done, seen);
+        if (atomic_load(&pool.caller_asleep)) {
+            pthread_mutex_lock(&pool.mutex);
+            pthread_cond_signal(&pool.finished);
+            pthread_mutex_unlock(&pool.mutex);
+        }
+    }
+    return NULL;
+}
+
+static void pool_forget(void) { /* in a forked child */
+    pool.workers = 0;
+    pool.alone_until = 0;
+    atomic_store(&pool.caller_asleep, 0);
+    pthread_mutex_init(&pool.mutex, NULL);
+    pthread_cond_init(&pool.finished, NULL);
+    atomic_flag_clear(&pool.busy);
+}
+
+/* Make workers until there are `wanted`, or as many as the system grants. */
+static void pool_grow(int wanted) {
+    pthread_attr_t attributes;
+    pthread_t thread;
+    if (!pool.hooked) pool.hooked = pthread_atfork(NULL, NULL, pool_forget) == 0;
+    if (!pool.hooked || pthread_attr_init(&attributes) != 0) return;
+    pthread_attr_setstacksize(&attributes, POOL_STACK);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    while (pool.workers < wanted) {
+        pool_worker *w = &pool.worker[pool.workers];
+        atomic_store(&w->ticket, 0);
+        atomic_store(&w->done, 0);
+        atomic_store(&w->asleep, 0);
+        pthread_mutex_init(&w->mutex, NULL);
+        pthread_cond_init(&w->wake, NULL);
+        if (pthread_create(&thread, &attributes, pool_work, (void *)(intptr_t)pool.workers) != 0) break;
+        pool.workers++;
+    }
+    pthread_attr_destroy(&attributes);
+}
+
+/* A worker is late: sleep until it is done. Unless it only had to wake up, note to work alone for a while. */
+static void pool_stall(pool_worker *w, unsigned ticket, int woken) {
+    int64_t now = pool_now();
+    pthread_mutex_lock(&pool.mutex);
+    atomic_store(&pool.caller_asleep, 1);
+    while (atomic_load(&w->done) != ticket) pthread_cond_wait(&pool.finished, &pool.mutex);
+    atomic_store(&pool.caller_asleep, 0);
+    pthread_mutex_unlock(&pool.mutex);
+    if (getenv("NOALONE") || (woken && pool_now() - now < POOL_WAKING_NS)) return;
+    pool.alone_ns = now - pool.stalled_at < 4 * POOL_ALONE_MAX_NS ? 2 * pool.alone_ns : POOL_ALONE_NS;
+    if (pool.alone_ns > POOL_ALONE_MAX_NS) pool.alone_ns = POOL_ALONE_MAX_NS;
+    pool.stalled_at = now;
+    pool.alone_until = pool_now() + pool.alone_ns;
+}
+
+/* Call job(context, part, parts) for each part; fewer parts than asked for where threads are not to be had. */
+static void pool_run(pool_job job, void *context, int parts) {
+    if (parts > POOL_MAX + 1) parts = POOL_MAX + 1;
+    if (parts < 2 || atomic_flag_test_and_set_explicit(&pool.busy, memory_order_acquire)) {
+        job(context, 0, 1);
+        return;
+    }
+    if (pool.workers < parts - 1) pool_grow(parts - 1);
+    if (pool.workers < parts - 1) parts = pool.workers + 1;
+    if (pool.alone_until && pool_now() < pool.alone_until) parts = 1;
+    else pool.alone_until = 0;
+    int woken = 0;
+    pool.job = job;
+    pool.context = context;
+    pool.parts = parts;
+    for (int i = 0; i < parts - 1; i++) {
+        pool_worker *w = &pool.worker[i];
+        atomic_fetch_add(&w->ticket, 1);
+        if (atomic_load(&w->asleep)) {
+            pthread_mutex_lock(&w->mutex);
+            pthread_cond_signal(&w->wake);
+            pthread_mutex_unlock(&w->mutex);
+            woken = 1;
+        }
+    }
+    job(context, 0, parts);
+    for (int i = 0; i < parts - 1; i++) {
+        pool_worker *w = &pool.worker[i];
+        unsigned ticket = atomic_load_explicit(&w->ticket, memory_order_relaxed);
+        if (!pool_spin(&w->done, ticket, 1)) pool_stall(w, ticket, woken);
+    }
+    atomic_flag_clear_explicit(&pool.busy, memory_order_release);
+}
+
+#endif
+
+#endif

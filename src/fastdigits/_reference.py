@@ -1,0 +1,338 @@
+"""The NumPy twin of every kernel: same names, same arguments, any float dtype.
+
+This is what the compiled kernels must compute, in as few words as NumPy allows; it serves as the backend ``numpy``.
+Arrays are checked as the doors check them; shapes stand in ``_kernels.pyi``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .inputs import Array, Int64
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def _expect(door: str, name: str, array: Array, *shape: int) -> None:
+    if array.shape != shape:
+        raise ValueError(f"{door}: {name} must be {shape}; got {array.shape}")
+
+
+def _expect_rows(door: str, rows: Int64, n: int) -> None:
+    wrong = rows[(rows < 0) | (rows >= n)]
+    if wrong.size:
+        raise ValueError(f"{door}: rows must lie in 0 … {n - 1}; got {wrong[0]}")
+
+
+# -- gathering -----------------------------------------------------------------------------------------------
+
+
+def gather(y: Array, x: Array, rows: Int64) -> None:
+    _expect("gather", "y", y, len(rows), x.shape[1])
+    _expect_rows("gather", rows, len(x))
+    y[...] = x[rows]
+
+
+def gather_uint8(y: Array, x: Array, rows: Int64) -> None:
+    _expect("gather_uint8", "y", y, len(rows), x.shape[1])
+    _expect_rows("gather_uint8", rows, len(x))
+    y[...] = x[rows]
+
+
+def gather_pixels(y: Array, x: Array, rows: Int64) -> None:
+    _expect("gather_pixels", "y", y, len(rows), x.shape[1])
+    _expect_rows("gather_pixels", rows, len(x))
+    np.divide(x[rows], 255, out=y, dtype=y.dtype)
+
+
+def gather_labels(y: Int64, x: Int64, rows: Int64) -> None:
+    _expect("gather_labels", "y", y, len(rows))
+    _expect_rows("gather_labels", rows, len(x))
+    y[...] = x[rows]
+
+
+def gather_weights(y: Array, total: Array, x: Array, rows: Int64) -> None:
+    _expect("gather_weights", "y", y, len(rows))
+    _expect("gather_weights", "total", total, 1)
+    _expect_rows("gather_weights", rows, len(x))
+    total[0] = x[rows].sum(dtype=np.float64)
+    y[...] = x[rows] / total[0] if total[0] > 0 else 0
+
+
+# -- dense ---------------------------------------------------------------------------------------------------
+
+
+def dense_forward(y: Array, x: Array, weight: Array, bias: Array) -> None:
+    _expect("dense_forward", "x", x, len(x), weight.shape[0])
+    _expect("dense_forward", "y", y, len(x), weight.shape[1])
+    _expect("dense_forward", "bias", bias, weight.shape[1])
+    np.matmul(x, weight, out=y)
+    y += bias
+
+
+def dense_forward_uint8(y: Array, x: Array, weight: Array, bias: Array) -> None:
+    dense_forward(y, np.divide(x, 255, dtype=y.dtype), weight, bias)
+
+
+def dense_backward_input(dx: Array, dy: Array, weight: Array) -> None:
+    _expect("dense_backward_input", "dy", dy, len(dy), weight.shape[1])
+    _expect("dense_backward_input", "dx", dx, len(dy), weight.shape[0])
+    np.matmul(dy, weight.T, out=dx)
+
+
+def dense_backward_weight(dweight: Array, dbias: Array, dy: Array, x: Array) -> None:
+    _expect("dense_backward_weight", "x", x, len(x), dweight.shape[0])
+    _expect("dense_backward_weight", "dy", dy, len(x), dweight.shape[1])
+    _expect("dense_backward_weight", "dbias", dbias, dweight.shape[1])
+    np.matmul(x.T, dy, out=dweight)
+    dbias[...] = dy.sum(axis=0, dtype=np.float64)
+
+
+def dense_backward_weight_uint8(dweight: Array, dbias: Array, dy: Array, x: Array) -> None:
+    dense_backward_weight(dweight, dbias, dy, np.divide(x, 255, dtype=dy.dtype))
+
+
+# -- activations ---------------------------------------------------------------------------------------------
+
+
+def relu_forward(y: Array, x: Array) -> None:
+    _expect("relu_forward", "y", y, *x.shape)
+    np.maximum(x, 0, out=y)
+
+
+def relu_backward(dx: Array, dy: Array, y: Array) -> None:
+    _expect("relu_backward", "dy", dy, *y.shape)
+    _expect("relu_backward", "dx", dx, *y.shape)
+    dx[...] = np.where(y > 0, dy, 0)
+
+
+def leaky_relu_forward(y: Array, x: Array, slope: float) -> None:
+    _expect("leaky_relu_forward", "y", y, *x.shape)
+    y[...] = np.where(x > 0, x, x.dtype.type(slope) * x)
+
+
+def leaky_relu_backward(dx: Array, dy: Array, x: Array, slope: float) -> None:
+    _expect("leaky_relu_backward", "dy", dy, *x.shape)
+    _expect("leaky_relu_backward", "dx", dx, *x.shape)
+    dx[...] = np.where(x > 0, dy, dy.dtype.type(slope) * dy)
+
+
+def softmax_forward(probs: Array, logits: Array) -> None:
+    _expect("softmax_forward", "probs", probs, *logits.shape)
+    if logits.size:
+        np.exp(logits - logits.max(axis=1, keepdims=True), out=probs)
+        probs /= probs.sum(axis=1, keepdims=True)
+
+
+def softmax_backward(dlogits: Array, dprobs: Array, probs: Array) -> None:
+    _expect("softmax_backward", "dprobs", dprobs, *probs.shape)
+    _expect("softmax_backward", "dlogits", dlogits, *probs.shape)
+    dlogits[...] = probs * (dprobs - (dprobs * probs).sum(axis=1, keepdims=True))
+
+
+def dropout_forward(y: Array, x: Array, rate: float, seed: int, step: int) -> None:
+    _expect("dropout_forward", "y", y, *x.shape)
+    y[...] = np.where(_kept(x.shape, rate, seed, step), x * _scale(x, rate), 0)
+
+
+def dropout_backward(dx: Array, dy: Array, rate: float, seed: int, step: int) -> None:
+    _expect("dropout_backward", "dx", dx, *dy.shape)
+    dx[...] = np.where(_kept(dy.shape, rate, seed, step), dy * _scale(dy, rate), 0)
+
+
+def _kept(shape: tuple[int, ...], rate: float, seed: int, step: int) -> Array:
+    """Return which elements dropout keeps: those whose u, 24 bits of SplitMix64 as a fraction, is ≥ rate."""
+    with np.errstate(over="ignore"):
+        key = _split_mix(np.array([seed], dtype=np.uint64) + np.uint64(step + 1) * _GOLDEN)
+        places = np.arange(1, 1 + shape[0] * shape[1], dtype=np.uint64)
+        u = (_split_mix(key + places * _GOLDEN) >> np.uint64(40)).astype(np.float32) / np.float32(2**24)
+    kept: Array = (u >= np.float32(rate)).reshape(shape)
+    return kept
+
+
+def _split_mix(z: Array) -> Array:
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed: Array = z ^ (z >> np.uint64(31))
+    return mixed
+
+
+def _scale(x: Array, rate: float) -> Any:
+    return x.dtype.type(1 / (1 - float(np.float32(rate))))
+
+
+# -- batch normalisation -------------------------------------------------------------------------------------
+
+
+def batchnorm_forward(
+    y: Array,
+    x_hat: Array,
+    inv_std: Array,
+    running_mean: Array,
+    running_var: Array,
+    x: Array,
+    gamma: Array,
+    beta: Array,
+    momentum: float,
+    eps: float,
+) -> None:
+    n, d = x.shape
+    if n < 2:
+        raise ValueError(f"batchnorm_forward: x must have at least 2 rows to have a variance; got {n}")
+    _expect("batchnorm_forward", "y", y, n, d)
+    _expect("batchnorm_forward", "x_hat", x_hat, n, d)
+    _expect("batchnorm_forward", "inv_std", inv_std, d)
+    _expect("batchnorm_forward", "running_mean", running_mean, d)
+    _expect("batchnorm_forward", "running_var", running_var, d)
+    _expect("batchnorm_forward", "gamma", gamma, d)
+    _expect("batchnorm_forward", "beta", beta, d)
+    mean = x.mean(axis=0, dtype=np.float64).astype(x.dtype)
+    var = np.square(x - mean).mean(axis=0, dtype=np.float64)
+    inv_std[...] = 1 / np.sqrt(var + eps)
+    np.multiply(x - mean, inv_std, out=x_hat)
+    y[...] = gamma * x_hat + beta
+    running_mean += x.dtype.type(momentum) * (mean - running_mean)
+    running_var += x.dtype.type(momentum) * ((var * n / (n - 1)).astype(x.dtype) - running_var)
+
+
+def batchnorm_inference(
+    y: Array, x: Array, gamma: Array, beta: Array, running_mean: Array, running_var: Array, eps: float
+) -> None:
+    n, d = x.shape
+    _expect("batchnorm_inference", "y", y, n, d)
+    _expect("batchnorm_inference", "gamma", gamma, d)
+    _expect("batchnorm_inference", "beta", beta, d)
+    _expect("batchnorm_inference", "running_mean", running_mean, d)
+    _expect("batchnorm_inference", "running_var", running_var, d)
+    scale = (gamma / np.sqrt(running_var.astype(np.float64) + eps)).astype(x.dtype)
+    y[...] = x * scale + (beta - running_mean * scale)
+
+
+def batchnorm_backward(
+    dx: Array, dgamma: Array, dbeta: Array, dy: Array, x_hat: Array, gamma: Array, inv_std: Array
+) -> None:
+    n, d = dy.shape
+    _expect("batchnorm_backward", "dx", dx, n, d)
+    _expect("batchnorm_backward", "x_hat", x_hat, n, d)
+    _expect("batchnorm_backward", "dgamma", dgamma, d)
+    _expect("batchnorm_backward", "dbeta", dbeta, d)
+    _expect("batchnorm_backward", "gamma", gamma, d)
+    _expect("batchnorm_backward", "inv_std", inv_std, d)
+    dgamma[...] = (dy * x_hat).sum(axis=0, dtype=np.float64)
+    dbeta[...] = dy.sum(axis=0, dtype=np.float64)
+    dx[...] = gamma * inv_std * (dy - (dbeta + x_hat * dgamma) / dy.dtype.type(n))
+
+
+# -- loss ----------------------------------------------------------------------------------------------------
+
+
+def softmax_cross_entropy_forward(
+    losses: Array, probs: Array, logits: Array, labels: Int64, weights: Array, smoothing: float
+) -> None:
+    n, c = logits.shape
+    _expect("softmax_cross_entropy_forward", "losses", losses, n)
+    _expect("softmax_cross_entropy_forward", "probs", probs, n, c)
+    _expect("softmax_cross_entropy_forward", "labels", labels, n)
+    _expect("softmax_cross_entropy_forward", "weights", weights, n)
+    _expect_labels("softmax_cross_entropy_forward", labels, c)
+    if not logits.size:
+        return
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    softmax_forward(probs, logits)
+    log_probs = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    losses[...] = -weights * (
+        (1 - smoothing) * log_probs[np.arange(n), labels] + smoothing * log_probs.mean(axis=1)
+    )
+
+
+def softmax_cross_entropy_backward(
+    dlogits: Array, probs: Array, labels: Int64, weights: Array, smoothing: float
+) -> None:
+    n, c = probs.shape
+    _expect("softmax_cross_entropy_backward", "dlogits", dlogits, n, c)
+    _expect("softmax_cross_entropy_backward", "labels", labels, n)
+    _expect("softmax_cross_entropy_backward", "weights", weights, n)
+    _expect_labels("softmax_cross_entropy_backward", labels, c)
+    if not probs.size:
+        return
+    target = np.full_like(probs, smoothing / c)
+    target[np.arange(n), labels] += 1 - smoothing
+    dlogits[...] = weights[:, np.newaxis] * (probs - target)
+
+
+def _expect_labels(door: str, labels: Int64, classes: int) -> None:
+    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
+    if wrong.size:
+        row = wrong[0]
+        raise ValueError(f"{door}: labels must lie in 0 … {classes - 1}; got {labels[row]} at row {row}")
+
+
+def tally(totals: Array, losses: Array, probs: Array, labels: Int64, weights: Array, mass: Array) -> None:
+    n = len(probs)
+    _expect("tally", "totals", totals, 3)
+    _expect("tally", "losses", losses, n)
+    _expect("tally", "labels", labels, n)
+    _expect("tally", "weights", weights, n)
+    _expect("tally", "mass", mass, 1)
+    hits = weights[probs.argmax(axis=1) == labels].sum(dtype=np.float64)
+    total = weights.sum(dtype=np.float64)
+    share = hits / total if total > 0 else 0.0
+    totals += mass[0] * np.array([losses.sum(dtype=np.float64), share, 1.0])
+
+
+# -- optimizers ----------------------------------------------------------------------------------------------
+
+
+def sgd_update(value: Array, grad: Array, lr: float) -> None:
+    _expect("sgd_update", "grad", grad, *value.shape)
+    value -= value.dtype.type(lr) * grad
+
+
+def momentum_update(
+    value: Array, velocity: Array, grad: Array, lr: float, momentum: float, nesterov: bool
+) -> None:
+    _expect("momentum_update", "velocity", velocity, *value.shape)
+    _expect("momentum_update", "grad", grad, *value.shape)
+    kind = value.dtype.type
+    velocity *= kind(momentum)
+    velocity += grad
+    value -= kind(lr) * (grad + kind(momentum) * velocity if nesterov else velocity)
+
+
+def rmsprop_update(value: Array, square: Array, grad: Array, lr: float, decay: float, eps: float) -> None:
+    _expect("rmsprop_update", "square", square, *value.shape)
+    _expect("rmsprop_update", "grad", grad, *value.shape)
+    kind = value.dtype.type
+    square *= kind(decay)
+    square += kind(1 - decay) * grad * grad
+    value -= kind(lr) * grad / (np.sqrt(square) + kind(eps))
+
+
+def adam_update(
+    value: Array,
+    m: Array,
+    v: Array,
+    grad: Array,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    step: int,
+) -> None:
+    if step < 1:
+        raise ValueError(f"adam_update: step must be at least 1, the first update; got {step}")
+    _expect("adam_update", "m", m, *value.shape)
+    _expect("adam_update", "v", v, *value.shape)
+    _expect("adam_update", "grad", grad, *value.shape)
+    kind = value.dtype.type
+    m *= kind(beta1)
+    m += kind(1 - beta1) * grad
+    v *= kind(beta2)
+    v += kind(1 - beta2) * grad * grad
+    m_hat = m / kind(1 - beta1**step)
+    v_hat = v / kind(1 - beta2**step)
+    value *= kind(1 - lr * weight_decay)
+    value -= kind(lr) * m_hat / (np.sqrt(v_hat) + kind(eps))

@@ -1,0 +1,127 @@
+"""How many threads to use: what the caller or the environment says, else what this process may really run on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from .inputs import check_count
+
+VARIABLE = "FASTDIGITS_NUM_THREADS"
+_chosen: int | None = None
+
+
+def set_num_threads(n: int | None) -> None:
+    """Let every later call use up to ``n`` threads.
+
+    Parameters
+    ----------
+    n : int or None
+        At least 1. None goes back to the default: ``FASTDIGITS_NUM_THREADS``, else the processors that this
+        process may run on, by affinity and by the quota of its container.
+
+    Raises
+    ------
+    TypeError
+        If ``n`` is no integer.
+    ValueError
+        If it is below 1.
+
+    Notes
+    -----
+    Results do not depend on it, to the last bit. Work too small to gain from threads is done by one.
+    """
+    global _chosen
+    _chosen = None if n is None else check_count(n, "n", "set_num_threads")
+
+
+def get_num_threads() -> int:
+    """Return how many threads later calls may use.
+
+    Raises
+    ------
+    ValueError
+        If ``FASTDIGITS_NUM_THREADS`` decides and is no whole number of at least 1.
+    """
+    if _chosen is not None:
+        return _chosen
+    text = os.environ.get(VARIABLE, "")
+    if not text:
+        return available_processors()
+    if not (text.isascii() and text.isdigit() and int(text) >= 1):
+        raise ValueError(
+            f"{VARIABLE}: must be a whole number, at least 1; got {text!r}: unset it or correct it"
+        )
+    return int(text)
+
+
+def available_processors(root: Path = Path("/")) -> int:
+    """Return how many processors this process may keep busy: its affinity, cut to its container's quota.
+
+    A quota of 1.5 processors counts as 1: a thread that is stopped until the next period would keep the
+    others waiting.
+
+    Parameters
+    ----------
+    root : Path
+        Where ``proc`` and ``sys`` are looked for; another folder in tests.
+    """
+    try:
+        count = len(os.sched_getaffinity(0))
+    except AttributeError:  # neither macOS nor Windows has it
+        count = os.cpu_count() or 1
+    quotas = [quota for quota in (_quota_v2(root), _quota_v1(root)) if quota is not None]
+    return max(1, min([count, *(int(quota) for quota in quotas)]))
+
+
+def _quota_v2(root: Path) -> float | None:
+    """Return the smallest quota of this process's control group (version 2) and of those above it."""
+    group = _group(root, "")
+    if group is None:
+        return None
+    top = root / "sys/fs/cgroup"
+    quotas = []
+    folder = top / group.strip("/")
+    for place in [folder, *folder.parents]:
+        if place == top.parent:
+            break
+        words = _read(place / "cpu.max").split()
+        if len(words) == 2:
+            quotas.append(_ratio(*words))
+    return min((quota for quota in quotas if quota is not None), default=None)
+
+
+def _quota_v1(root: Path) -> float | None:
+    """Return the quota of this process's control group (version 1), or of the one mounted as its root."""
+    top = root / "sys/fs/cgroup/cpu"
+    group = _group(root, "cpu") or ""
+    for folder in (top / group.strip("/"), top):
+        quota = _ratio(_read(folder / "cpu.cfs_quota_us"), _read(folder / "cpu.cfs_period_us"))
+        if quota is not None:
+            return quota
+    return None
+
+
+def _group(root: Path, controller: str) -> str | None:
+    """Return the path of this process's control group: the line for a controller, or that of version 2."""
+    for line in _read(root / "proc/self/cgroup").splitlines():
+        parts = line.split(":", 2)
+        if len(parts) == 3 and controller in parts[1].split(","):
+            return parts[2]
+    return None
+
+
+def _ratio(quota: str, period: str) -> float | None:
+    """Return quota / period; None where there is no quota (``max``, -1) or no sense in it."""
+    try:
+        share = int(quota) / int(period)
+    except (ValueError, ZeroDivisionError):
+        return None
+    return share if share > 0 else None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii", errors="replace").strip()
+    except OSError:
+        return ""
