@@ -1,0 +1,185 @@
+"""The IDX file format, in which MNIST and its relatives are published: plain or compressed with gzip.
+
+A header of 4 bytes (two zeros, the element type, the number of dimensions), then each dimension as a big-endian
+32-bit number, then the elements in C order, big-endian. Source: LeCun, Cortes, Burges, "The MNIST database of
+handwritten digits", section "File formats".
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import stat
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from ..errors import DataError
+from ..inputs import Array
+
+TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+PIECE = 1 << 18  # bytes read, and decompressed, at a time
+# One byte of deflate codes at most 258 bytes in two bits (a length code and a distance code of one bit each):
+# what a compressed file claims to hold beyond 1032 times its size is a lie. (RFC 1951, section 3.2.5)
+MOST_EXPANSION = 1032
+
+
+def read_idx(path: str | os.PathLike[str]) -> Array:
+    """Read an IDX file.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file. Whether it is compressed is seen from its first bytes, not from its name.
+
+    Returns
+    -------
+    ndarray
+        1 to 4 dimensions; uint8, int8, int16, int32, float32 or float64 in the machine's byte order.
+
+    Raises
+    ------
+    DataError
+        If there is no such file, if it cannot be read, or if it is not a whole IDX file and nothing else: the message
+        names the file, what was expected and what came.
+
+    Notes
+    -----
+    Memory is allocated for the elements that the header announces, after a look at whether the file is large enough
+    to hold them; decompression stops one byte behind them.
+    """
+    name = os.fspath(path)
+    try:
+        with open(name, "rb", opener=_open) as file:
+            size = _size(file, name)
+            magic = file.read(2)
+            file.seek(0)
+            if magic == b"\x1f\x8b":
+                return _read(_decompressed(file, name), name, size * MOST_EXPANSION)
+            return _read(_pieces(file), name, size)
+    except OSError as error:
+        raise DataError(f"{name}: must be a file that can be read; got: {error.strerror or error}") from error
+
+
+def _open(name: str, flags: int) -> int:
+    # A pipe would keep the caller waiting for somebody to write into it.
+    return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _size(file: BinaryIO, name: str) -> int:
+    status = os.fstat(file.fileno())
+    if not stat.S_ISREG(status.st_mode):
+        raise DataError(f"{name}: must be a file; got something else, such as a folder, a pipe or a device")
+    return status.st_size
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    while piece := file.read(PIECE):
+        yield piece
+
+
+def _decompressed(file: BinaryIO, name: str) -> Iterator[bytes]:
+    """Yield the contents of a gzip file of one or more members, never more than a piece at a time."""
+    engine = zlib.decompressobj(wbits=31)
+    for compressed in _pieces(file):
+        while compressed:
+            if engine.eof:
+                compressed = compressed.lstrip(b"\0")  # padding is allowed behind a member
+                if not compressed:
+                    break
+                engine = zlib.decompressobj(wbits=31)
+            try:
+                piece = engine.decompress(compressed, PIECE)
+            except zlib.error as error:
+                raise DataError(f"{name}: must be a sound gzip file; got: {error}") from error
+            compressed = engine.unused_data if engine.eof else engine.unconsumed_tail
+            if piece:
+                yield piece
+    if not engine.eof:
+        raise DataError(
+            f"{name}: must be a whole gzip file; got one that ends early: copy or download it again"
+        )
+
+
+def _read(pieces: Iterator[bytes], name: str, most: int) -> Array:
+    """Read header and elements from the pieces of a file that can hold at most ``most`` bytes."""
+    start = b""
+    while len(start) < 4 + 4 * 4:
+        piece = next(pieces, b"")
+        start += piece
+        if not piece:
+            break
+    kind, shape = _header(start, name)
+    offset = 4 + 4 * len(shape)
+    need = math.prod(shape) * kind.itemsize
+    if offset + need > most:
+        raise DataError(
+            f"{name}: header announces {_times(shape)} elements of {kind.itemsize} bytes, {need:,} bytes in all; "
+            f"got a file that can hold {max(most - offset, 0):,}: it is cut off, or its header is wrong"
+        )
+    return _elements(start[offset:], pieces, name, kind, shape, need)
+
+
+def _header(start: bytes, name: str) -> tuple[np.dtype[np.generic], tuple[int, ...]]:
+    if len(start) < 4:
+        raise DataError(
+            f"{name}: an IDX file must begin with a header of 4 bytes; got {len(start)} bytes in all"
+        )
+    zeros, code, dimensions = struct.unpack(">HBB", start[:4])
+    if zeros != 0 or code not in TYPES:
+        raise DataError(
+            f"{name}: an IDX file must begin with 0x0000 and an element type of 0x08, 0x09, 0x0B … 0x0E; "
+            f"got 0x{start[:4].hex()}: is it an IDX file?"
+        )
+    if not 1 <= dimensions <= 4:
+        raise DataError(f"{name}: must have 1 to 4 dimensions; got {dimensions}")
+    if len(start) < 4 + 4 * dimensions:
+        raise DataError(
+            f"{name}: must have a header of {4 + 4 * dimensions} bytes; got {len(start)} bytes in all"
+        )
+    return np.dtype(TYPES[code]), struct.unpack(f">{dimensions}I", start[4 : 4 + 4 * dimensions])
+
+
+def _elements(
+    first: bytes,
+    pieces: Iterator[bytes],
+    name: str,
+    kind: np.dtype[np.generic],
+    shape: tuple[int, ...],
+    need: int,
+) -> Array:
+    array = np.empty(math.prod(shape), dtype=kind)
+    target = array.view(np.uint8)
+    filled = 0
+    piece = first
+    while True:
+        if filled + len(piece) > need:
+            raise DataError(
+                f"{name}: must end behind its {need:,} bytes of elements, {_times(shape)}; got more: "
+                "is its header wrong, or something appended?"
+            )
+        target[filled : filled + len(piece)] = np.frombuffer(piece, dtype=np.uint8)
+        filled += len(piece)
+        following = next(pieces, None)
+        if following is None:
+            break
+        piece = following
+    if filled < need:
+        raise DataError(
+            f"{name}: must hold {need:,} bytes of elements, {_times(shape)}; got {filled:,}: copy or download it again"
+        )
+    return array.astype(kind.newbyteorder("="), copy=False).reshape(shape)
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return " × ".join(f"{size:,}" for size in shape)
+
+
+def exists(folder: Path, names: tuple[str, ...]) -> Path | None:
+    """Return the first of the names, plain or with ``.gz``, that is a file in the folder."""
+    candidates = (folder / (name + ending) for name in names for ending in ("", ".gz"))
+    return next((path for path in candidates if path.is_file()), None)
