@@ -1,0 +1,240 @@
+"""What training records, and what may watch it or stop it."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from . import inputs
+from .inputs import Float32
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from .network import NeuralNetwork
+
+MONITORS = ("loss", "accuracy", "val_loss", "val_accuracy")
+_COLUMNS = ("epoch", *MONITORS, "lr", "seconds", "images_per_second")
+
+
+@dataclass
+class History:
+    """What each epoch of one `NeuralNetwork.fit` came to: lists with one entry an epoch.
+
+    Attributes
+    ----------
+    epoch : list of int
+        Number of the epoch, counted from 1 over the network's whole life.
+    loss, accuracy : list of float
+        Mean over the epoch's training batches, each taken before its step; the accuracy is a fraction.
+    val_loss, val_accuracy : list of float
+        After the epoch, in evaluation mode. Empty where there is no validation data.
+    lr : list of float
+        Learning rate of the epoch's last step.
+    seconds : list of float
+        Time of the training steps, without validation and callbacks.
+    images_per_second : list of float
+        Training images over these seconds.
+    last_epoch : int
+        Number of the last epoch that was asked for.
+    validates : bool
+        Whether there is validation data.
+    """
+
+    epoch: list[int] = field(default_factory=list)
+    loss: list[float] = field(default_factory=list)
+    accuracy: list[float] = field(default_factory=list)
+    val_loss: list[float] = field(default_factory=list)
+    val_accuracy: list[float] = field(default_factory=list)
+    lr: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    images_per_second: list[float] = field(default_factory=list)
+    last_epoch: int = 0
+    validates: bool = False
+
+    def __len__(self) -> int:
+        return len(self.epoch)
+
+    def write_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write one line an epoch, below a line of names; columns without entries are left out.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file; one that exists is replaced.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        """
+        absent = () if self.validates else ("val_loss", "val_accuracy")
+        names = [name for name in _COLUMNS if name not in absent]
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(names)
+            writer.writerows(zip(*(getattr(self, name) for name in names), strict=True))
+
+
+class Callback:
+    """Something that `NeuralNetwork.fit` calls; a subclass overrides what it needs."""
+
+    def on_train_begin(self, network: NeuralNetwork, history: History) -> None:
+        """Before the first epoch; the history fills up from epoch to epoch."""
+
+    def on_progress(self, done: int, total: int) -> None:
+        """Now and again within an epoch, of whose ``total`` images ``done`` are trained on."""
+
+    def on_epoch_end(self, epoch: int, network: NeuralNetwork, history: History) -> bool | None:
+        """After each epoch, when the history has its entry; True stops the training."""
+        return None
+
+    def on_train_end(self, network: NeuralNetwork, history: History) -> None:
+        """After the last epoch, also when an error or an interrupt ended the training."""
+
+
+class EarlyStopping(Callback):
+    """Stop when a measure has not improved for some epochs.
+
+    Parameters
+    ----------
+    monitor : {"val_loss", "val_accuracy", "loss", "accuracy"}, default "val_loss"
+        The measure. An accuracy improves upward, a loss downward.
+    patience : int, default 5
+        Epochs in a row without an improvement after which training stops. At least 1.
+    min_delta : float, default 0.0
+        An improvement must be greater than this. At least 0.
+    restore_best : bool, default True
+        Whether the network gets the parameters and running statistics of its best epoch back when training
+        ends, in whatever way. The optimizer keeps the state of the last step.
+
+    Attributes
+    ----------
+    best_epoch : int or None
+        Number of the best epoch so far.
+    best : float or None
+        Its measure.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described; from ``fit``, if a ``val_`` measure lacks validation data.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        patience: int = 5,
+        *,
+        min_delta: float = 0.0,
+        restore_best: bool = True,
+    ) -> None:
+        if monitor not in MONITORS:
+            raise ValueError(f"EarlyStopping: monitor must be one of {', '.join(MONITORS)}; got {monitor!r}")
+        self.monitor = monitor
+        self.patience = inputs.check_count(patience, "patience", "EarlyStopping")
+        self.min_delta = float(min_delta)
+        if not (math.isfinite(self.min_delta) and self.min_delta >= 0):
+            raise ValueError(f"EarlyStopping: min_delta must be finite and at least 0; got {min_delta!r}")
+        self.restore_best = bool(restore_best)
+        self.best_epoch: int | None = None
+        self.best: float | None = None
+        self._kept: tuple[Float32, dict[str, Float32]] | None = None
+
+    def on_train_begin(self, network: NeuralNetwork, history: History) -> None:
+        """Forget what an earlier training left; see that there is something to monitor."""
+        self.best_epoch = self.best = self._kept = None
+        if self.monitor.startswith("val_") and not history.validates:
+            raise ValueError(
+                f"EarlyStopping: {self.monitor} needs validation data; got none: give fit validation_data or "
+                "validation_split, or monitor loss"
+            )
+
+    def on_epoch_end(self, epoch: int, network: NeuralNetwork, history: History) -> bool:
+        """Keep the epoch if it is the best; return True when patience is at an end."""
+        value = getattr(history, self.monitor)[-1]
+        sign = 1.0 if self.monitor.endswith("accuracy") else -1.0
+        # Written so that a measure which is not a number never counts as an improvement.
+        if not math.isnan(value) and (self.best is None or sign * (value - self.best) > self.min_delta):
+            self.best, self.best_epoch = value, epoch
+            if self.restore_best:
+                buffers = {name: array.copy() for name, array in network.buffers().items()}
+                self._kept = network.values.copy(), buffers
+        first = history.epoch[0] - 1
+        return epoch - (first if self.best_epoch is None else self.best_epoch) >= self.patience
+
+    def on_train_end(self, network: NeuralNetwork, history: History) -> None:
+        """Give the network its best epoch back."""
+        if self._kept is not None:
+            values, buffers = self._kept
+            network.values[...] = values
+            for name, array in network.buffers().items():
+                array[...] = buffers[name]
+            self._kept = None
+
+
+class Progress(Callback):
+    """Show a bar within each epoch, and a line after it, on standard error.
+
+    The bar is left away where standard error is no terminal; the lines are not.
+    """
+
+    def __init__(self) -> None:
+        self._bar: tqdm[Any] | None = None
+        self._title = ""
+
+    def on_train_begin(self, network: NeuralNetwork, history: History) -> None:
+        """Remember how many epochs are to come."""
+        self._title = _title(network.epochs_trained + 1, history)
+
+    def on_progress(self, done: int, total: int) -> None:
+        """Move the bar."""
+        if self._bar is None:
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                total=total, desc=self._title, unit=" images", leave=False, disable=None, file=sys.stderr
+            )
+        self._bar.update(done - self._bar.n)
+
+    def on_epoch_end(self, epoch: int, network: NeuralNetwork, history: History) -> None:
+        """Replace the bar by a line."""
+        from tqdm import tqdm
+
+        self._close()
+        self._title = _title(epoch + 1, history)
+        tqdm.write(epoch_line(history), file=sys.stderr)
+
+    def on_train_end(self, network: NeuralNetwork, history: History) -> None:
+        """Take the bar away, if an error or an interrupt left it."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def epoch_line(history: History) -> str:
+    """Return the last epoch of a history as one line of text."""
+    parts = [
+        _title(history.epoch[-1], history),
+        f"loss {history.loss[-1]:.4f}",
+        f"accuracy {100 * history.accuracy[-1]:.2f} %",
+    ]
+    if history.validates:
+        parts += [
+            f"val_loss {history.val_loss[-1]:.4f}",
+            f"val_accuracy {100 * history.val_accuracy[-1]:.2f} %",
+        ]
+    parts += [f"lr {history.lr[-1]:.3g}", f"{history.images_per_second[-1]:,.0f} images/s"]
+    return "  ".join(parts)
+
+
+def _title(epoch: int, history: History) -> str:
+    last = str(history.last_epoch)
+    return f"epoch {epoch:>{len(last)}}/{last}"

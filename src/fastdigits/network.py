@@ -1,0 +1,483 @@
+"""A network: layers in a row, their parameters side by side in one block of values and one of gradients.
+
+It checks what comes in and hands it from layer to layer. Training is the part of `training`, files that of
+`storage`: the methods `fit` and `save` hand over to those rooms and import them only when called.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import assembly, backend, inputs
+from .inputs import Array, Float32, Int64
+from .layers import Dropout, Layer, Softmax
+from .losses import SoftmaxCrossEntropy
+from .parameters import Parameter, flatten
+
+if TYPE_CHECKING:
+    from .callbacks import Callback, History
+    from .optimizers import Optimizer
+    from .schedules import Schedule
+
+# What a stream of random numbers is for; with the network's seed this makes the key of its generator.
+INITIALIZE, SHUFFLE, SPLIT, DROPOUT = range(4)
+
+ROWS_AT_ONCE = 1024  # bounds the memory of predictions
+
+
+def stream(seed: int, *purpose: int) -> np.random.Generator:
+    """Return the counter-based generator of ``seed`` for one purpose, independent of those for all others."""
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=purpose)))
+
+
+class NeuralNetwork:
+    """Layers in a row.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        The first takes the images, the last gives the logits, one a class. Each layer belongs to one network,
+        which names it (``dense1``, ``batchnorm1``, ``relu1``, ``relu2``) and initialises it.
+    seed : int, default 0
+        Decides initial weights, the order of the images, a validation split and dropout masks. At least 0.
+
+    Attributes
+    ----------
+    layers : tuple of Layer
+    seed : int
+    epochs_trained : int
+        Whole epochs so far, over all calls of `fit`.
+    threads : int or None
+        What the last `fit` asked for.
+    values, gradients : ndarray, (p,) float32
+        The blocks that every ``Parameter.value`` and ``Parameter.grad`` is a view of. Parameters start at
+        multiples of 64 bytes; what lies between them is zero.
+    input_width : int or None
+        Numbers an image; None where the layers do not say.
+
+    Raises
+    ------
+    TypeError
+        If ``layers`` is no sequence of layers, or if the seed is no integer.
+    ValueError
+        If there are none, if one appears twice or belongs to a network already, or if widths do not match.
+
+    Notes
+    -----
+    A layer of your own is a subclass of `Layer` with ``forward`` and ``backward``, perhaps ``parameters``.
+    What it returns is checked and converted to float32. Where it changes the width, it overrides
+    ``output_width``.
+
+    A pickled or copied network is complete and independent of the first.
+
+    Examples
+    --------
+    >>> import fastdigits as fd
+    >>> net = fd.NeuralNetwork([fd.Dense(784, 64), fd.ReLU(), fd.Dense(64, 10)], seed=0)
+    >>> [parameter.name for parameter in net.parameters()]
+    ['dense1.weight', 'dense1.bias', 'dense2.weight', 'dense2.bias']
+    """
+
+    def __init__(self, layers: Sequence[Layer], *, seed: int = 0) -> None:
+        self.layers = assembly.checked_layers(layers)
+        self.seed = inputs.check_count(seed, "seed", "NeuralNetwork", least=0)
+        self.epochs_trained = 0
+        self.threads: int | None = None
+        self.input_width = assembly.input_width(self.layers)
+        if self.input_width is not None:
+            self.widths(self.input_width)
+        assembly.name_layers(self.layers)
+        self._prepare_layers()
+        self._parameters = assembly.named_parameters(self.layers)
+        self.values, self.gradients = flatten(self._parameters)
+
+    def _prepare_layers(self) -> None:
+        generator = stream(self.seed, INITIALIZE)
+        for position, layer in enumerate(self.layers):
+            layer.initialize(generator)
+            if isinstance(layer, Dropout):
+                sequence = np.random.SeedSequence(self.seed, spawn_key=(DROPOUT, position))
+                layer.seed = int(sequence.generate_state(1, np.uint64)[0])
+        if hasattr(self.layers[0], "needs_input_gradient"):
+            self.layers[0].needs_input_gradient = False
+
+    def __repr__(self) -> str:
+        return f"NeuralNetwork([{', '.join(map(repr, self.layers))}], seed={self.seed})"
+
+    # -- the way forward and back --------------------------------------------------------------------------
+
+    def forward(self, x: object, training: bool = False) -> Float32:
+        """Return the output of the last layer: the logits.
+
+        Parameters
+        ----------
+        x : array_like, (n, d) or (n, height, width)
+            Images. uint8 means value / 255; any other real numbers are taken as they are.
+        training : bool, default False
+            Whether layers keep what `backward` needs, normalise by the batch, and drop out.
+
+        Returns
+        -------
+        ndarray, (n, classes) float32
+
+        Raises
+        ------
+        TypeError
+            If ``x`` holds no real numbers.
+        ValueError
+            If ``x`` is empty, of the wrong width or not finite.
+        """
+        images = inputs.check_images(x, self.input_width, "forward: x")
+        return self.run(inputs.to_rows(images, "forward: x"), training)
+
+    def run(self, rows: Array, training: bool = False) -> Float32:
+        """Do as `forward` for rows that are checked already: (n, d), C order, uint8 or finite float32."""
+        y = rows
+        if rows.dtype == np.uint8 and not assembly.takes_pixels(self.layers[0]):
+            y = np.divide(rows, np.float32(255), dtype=np.float32)
+        for layer in self.layers:
+            if type(layer) in assembly.BUILT_IN.values():
+                y = layer.forward(y, training)
+            else:
+                shape = (y.shape[0], layer.output_width(y.shape[1]))
+                y = assembly.own_output(layer.forward(y, training), f"{layer.name}.forward", shape)
+        return y
+
+    def backward(self, dlogits: object) -> Float32 | None:
+        """Fill the gradient of every parameter, overwriting what it held.
+
+        Parameters
+        ----------
+        dlogits : array_like, (n, classes)
+            Gradient of the loss with respect to what the last ``forward(x, training=True)`` returned.
+
+        Returns
+        -------
+        ndarray, (n, d) float32, or None
+            Gradient with respect to the rows of ``x``. None where the first layer skips it, as `Dense` does
+            there: always for uint8, otherwise unless its ``needs_input_gradient`` is set to True.
+
+        Raises
+        ------
+        RuntimeError
+            If no ``forward(x, training=True)`` came before.
+        TypeError
+            If a layer other than the first returns no gradient for its input.
+        """
+        dy = np.ascontiguousarray(inputs.as_array(dlogits, "backward: dlogits"), dtype=np.float32)
+        for position in range(len(self.layers) - 1, -1, -1):
+            layer = self.layers[position]
+            dx = layer.backward(dy)
+            if position == 0:
+                return dx
+            if dx is None:
+                raise TypeError(
+                    f"{layer.name}.backward must return dx, as it is not the first layer; got None"
+                )
+            if type(layer) not in assembly.BUILT_IN.values():
+                dx = assembly.own_output(dx, f"{layer.name}.backward", (dy.shape[0], None))
+            dy = dx
+        return None
+
+    def parameters(self) -> list[Parameter]:
+        """Return the parameters, layer by layer: weight, bias; gamma, beta."""
+        return list(self._parameters)
+
+    def buffers(self) -> dict[str, Float32]:
+        """Return what is saved but not trained, such as ``batchnorm1.running_mean``: name to array."""
+        return {f"{at.name}.{name}": array for at in self.layers for name, array in at.buffers().items()}
+
+    # -- use -----------------------------------------------------------------------------------------------
+
+    def predict(self, x: object) -> Int64:
+        """Return the most probable class of each image.
+
+        Parameters
+        ----------
+        x : array_like, (n, d) or (n, height, width)
+            Images, as for `forward`. Worked on in pieces, so that memory stays bounded.
+
+        Returns
+        -------
+        ndarray, (n,) int64
+        """
+        images = inputs.check_images(x, self.input_width, "predict: x")
+        labels = np.empty(images.shape[0], dtype=np.int64)
+        for part in pieces(images.shape[0], ROWS_AT_ONCE):
+            labels[part] = self.run(inputs.to_rows(images[part], "predict: x")).argmax(axis=1)
+        return labels
+
+    def predict_proba(self, x: object) -> Float32:
+        """Return the probability of each class for each image.
+
+        Parameters
+        ----------
+        x : array_like, (n, d) or (n, height, width)
+            Images, as for `forward`. Worked on in pieces, so that memory stays bounded.
+
+        Returns
+        -------
+        ndarray, (n, classes) float32
+            Each row sums to 1. What a last layer `Softmax` gives is returned as it is.
+        """
+        images = inputs.check_images(x, self.input_width, "predict_proba: x")
+        probs = np.empty((images.shape[0], self.widths(images.shape[1])[-1]), dtype=np.float32)
+        for part in pieces(images.shape[0], ROWS_AT_ONCE):
+            logits = self.run(inputs.to_rows(images[part], "predict_proba: x"))
+            if isinstance(self.layers[-1], Softmax):
+                probs[part] = logits
+            else:
+                backend.kernels.softmax_forward(probs[part], np.ascontiguousarray(logits))
+        return probs
+
+    def evaluate(
+        self,
+        x: object,
+        y: object,
+        *,
+        sample_weight: object = None,
+        loss: SoftmaxCrossEntropy | None = None,
+        batch_size: int = ROWS_AT_ONCE,
+    ) -> dict[str, float]:
+        """Return mean loss and accuracy over images that the network predicts in evaluation mode.
+
+        Parameters
+        ----------
+        x : array_like, (n, d) or (n, height, width)
+            Images, as for `forward`.
+        y : array_like of int, (n,)
+            Labels.
+        sample_weight : array_like, (n,), optional
+            How much each image counts, in the loss and in the accuracy.
+        loss : SoftmaxCrossEntropy, optional
+            The plain cross-entropy where none is given.
+        batch_size : int, default 1024
+            Images at once; changes memory, not the result.
+
+        Returns
+        -------
+        dict
+            ``{"loss": float, "accuracy": float}``, the accuracy as a fraction.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If images, labels or weights are not as described, or if the network ends in `Softmax`.
+        """
+        self.need_logits("evaluate")
+        images = inputs.check_images(x, self.input_width, "evaluate: x")
+        n, width = images.shape
+        labels = inputs.check_labels(y, n, self.widths(width)[-1], "evaluate: y")
+        weights = (
+            None
+            if sample_weight is None
+            else inputs.check_weights(sample_weight, n, "evaluate: sample_weight")
+        )
+        batch_size = inputs.check_count(batch_size, "batch_size", "evaluate")
+        loss = SoftmaxCrossEntropy() if loss is None else loss
+        return self.score(images, labels, weights, loss, batch_size)
+
+    def score(
+        self,
+        images: Array,
+        labels: Int64,
+        weights: Float32 | None,
+        loss: SoftmaxCrossEntropy,
+        batch_size: int = ROWS_AT_ONCE,
+    ) -> dict[str, float]:
+        """Do as `evaluate` for arguments that are checked already."""
+        total = hits = shares = 0.0
+        for part in pieces(images.shape[0], batch_size):
+            logits = self.run(inputs.to_rows(images[part], "evaluate: x"))
+            right = logits.argmax(axis=1) == labels[part]
+            weight = None if weights is None else weights[part]
+            share = float(right.size if weight is None else weight.sum(dtype=np.float64))
+            if share == 0.0:  # a piece in which every image has the weight 0
+                continue
+            total += share * loss.forward(logits, labels[part], weight)
+            hits += float(right.sum() if weight is None else weight[right].sum(dtype=np.float64))
+            shares += share
+        return {"loss": total / shares, "accuracy": hits / shares}
+
+    def fit(
+        self,
+        x: object,
+        y: object,
+        *,
+        epochs: int = 10,
+        batch_size: int = 128,
+        optimizer: Optimizer | None = None,
+        schedule: Schedule | None = None,
+        loss: SoftmaxCrossEntropy | None = None,
+        validation_data: tuple[Any, Any] | None = None,
+        validation_split: float = 0.0,
+        sample_weight: object = None,
+        callbacks: Iterable[Callback] = (),
+        shuffle: bool = True,
+        progress: bool = False,
+        threads: int | None = None,
+    ) -> History:
+        """Train for ``epochs`` more epochs.
+
+        Parameters
+        ----------
+        x : array_like, (n, d) or (n, height, width)
+            Images, as for `forward`.
+        y : array_like of int, (n,)
+            Labels, 0 … classes - 1.
+        epochs : int, default 10
+            How many more.
+        batch_size : int, default 128
+            Images a step. A last batch of one image joins the batch before it.
+        optimizer : Optimizer, optional
+            A new ``Adam(lr=0.001)`` where none is given. Hand the same one over again to continue with its
+            moments: two calls with 2 and 3 epochs then give the bits of one call with 5.
+        schedule : Schedule, optional
+            Learning rate over the steps of this call; constant where none is given.
+        loss : SoftmaxCrossEntropy, optional
+            From logits, so that the network must not end in `Softmax`.
+        validation_data : (x, y), optional
+            Images and labels to evaluate after each epoch, with the same loss.
+        validation_split : float, default 0.0
+            Fraction of the images, 0 ≤ f < 1, that is set apart for the same purpose instead. Drawn from the
+            network's seed: each call with as many images sets the same ones apart.
+        sample_weight : array_like, (n,), optional
+            How much each image counts in loss and accuracy. An image of weight 0 is left out.
+        callbacks : iterable of Callback
+            Called after each epoch, in this order.
+        shuffle : bool, default True
+            Whether each epoch has an order of its own, which depends on seed and number of the epoch alone.
+        progress : bool, default False
+            Whether standard error shows a bar and a line an epoch.
+        threads : int, optional
+            Threads to use; None leaves it to the package. The result does not depend on it.
+
+        Returns
+        -------
+        History
+            One entry an epoch of this call.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as described; nothing is changed then.
+        DivergedError
+            If the loss is no longer finite. The parameters are those before that step.
+
+        Notes
+        -----
+        After an interrupt (KeyboardInterrupt) the network is usable; ``epochs_trained`` counts whole epochs.
+        """
+        from . import training
+
+        return training.fit(
+            self,
+            x,
+            y,
+            epochs=epochs,
+            batch_size=batch_size,
+            optimizer=optimizer,
+            schedule=schedule,
+            loss=loss,
+            validation_data=validation_data,
+            validation_split=validation_split,
+            sample_weight=sample_weight,
+            callbacks=callbacks,
+            shuffle=shuffle,
+            progress=progress,
+            threads=threads,
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to a safetensors file, whole or not at all; see `fastdigits.load`.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file; one that exists is replaced.
+
+        Raises
+        ------
+        TypeError
+            If a layer is not one of this package.
+        OSError
+            If the file cannot be written.
+        """
+        from . import storage
+
+        storage.save(self, path)
+
+    def summary(self) -> str:
+        """Return a table of the layers: output shape, parameters and operations (multiply-adds) an image."""
+        widths: list[int | None] = [None] * (len(self.layers) + 1)
+        if self.input_width is not None:
+            widths = list(self.widths(self.input_width))
+        table: list[tuple[str, ...]] = [("layer", "kind", "output", "parameters", "operations")]
+        parameters = operations = 0
+        for layer, before, after in zip(self.layers, widths[:-1], widths[1:], strict=True):
+            size = sum(parameter.value.size for parameter in layer.parameters())
+            work = 0 if before is None else layer.operations(before)
+            shape = f"(n, {'?' if after is None else after})"
+            table.append((layer.name, _shorten(repr(layer), 34), shape, f"{size:,}", f"{work:,}"))
+            parameters, operations = parameters + size, operations + work
+        table.append(("total", "", "", f"{parameters:,}", f"{operations:,}"))
+        return _draw(table)
+
+    # -- for the rooms below and for copies ----------------------------------------------------------------
+
+    def widths(self, width: int) -> list[int]:
+        """Return the width of the input and of each layer's output; ValueError where they do not match."""
+        found = [width]
+        for layer in self.layers:
+            found.append(layer.output_width(found[-1]))
+        return found
+
+    def need_logits(self, subject: str) -> None:
+        """Raise ValueError if the network ends in `Softmax`, as the loss takes logits."""
+        if isinstance(self.layers[-1], Softmax):
+            raise ValueError(
+                f"{subject}: the network must end in logits, as the loss takes logits and applies the "
+                f"softmax itself; got {self.layers[-1]!r} as last layer: leave it away, predict_proba gives "
+                "probabilities all the same"
+            )
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        del state["values"], state["gradients"]  # the parameters hold the same numbers
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.values, self.gradients = flatten(self._parameters)
+
+    def __copy__(self) -> NeuralNetwork:
+        """Return a deep copy: two networks cannot share parameters, which lie in the blocks of one."""
+        return copy.deepcopy(self)
+
+
+def pieces(n: int, size: int) -> Iterator[slice]:
+    """Yield the slices that cut ``n`` rows into pieces of ``size``; the last may be smaller."""
+    return (slice(start, min(start + size, n)) for start in range(0, n, size))
+
+
+def _shorten(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _draw(table: list[tuple[str, ...]]) -> str:
+    """Set the first two columns left, the others right; a rule below the head and above the total."""
+    sizes = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = [
+        "  ".join(
+            f"{cell:<{size}}" if i < 2 else f"{cell:>{size}}"
+            for i, (cell, size) in enumerate(zip(row, sizes, strict=True))
+        )
+        for row in table
+    ]
+    rule = "─" * len(lines[0])
+    return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])

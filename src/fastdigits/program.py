@@ -1,0 +1,119 @@
+"""Lower a network for one batch size: a step of training, or a prediction, as kernels bound to their arrays.
+
+Nothing is translated. The eager code of the layers, the loss and the optimizer runs once while a ``Program`` of the
+kernels records which kernels it calls on which arrays; the program then repeats that without the interpreter.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import assembly, backend, memory
+from .inputs import Array, Float32, Int64
+from .layers import Dropout, Softmax
+from .losses import SoftmaxCrossEntropy
+from .network import NeuralNetwork
+from .optimizers import SGD, Adam, AdamW, Momentum, Optimizer, RMSprop
+
+_OPTIMIZERS = (SGD, Momentum, RMSprop, Adam, AdamW)
+
+
+def why_eager(network: NeuralNetwork, loss: SoftmaxCrossEntropy, optimizer: Optimizer) -> str | None:
+    """Return what keeps this training from being lowered, or None if nothing does."""
+    parts: tuple[Any, ...] = (*network.layers, loss, optimizer)
+    known = (*assembly.BUILT_IN.values(), SoftmaxCrossEntropy, *_OPTIMIZERS)
+    return next((type(part).__name__ for part in parts if type(part) not in known), None)
+
+
+class TrainingStep:
+    """A step of training on ``size`` of the rows, whichever they are.
+
+    Parameters
+    ----------
+    network, loss, optimizer
+        Of this package's own types; see `why_eager`. What they hold is trained; they must not be replaced meanwhile.
+    rows : ndarray, (n, d), uint8 or float32
+    labels : ndarray, (n,) int64
+    weights : ndarray, (n,) float32, or None
+    size : int
+        Rows a step.
+
+    Attributes
+    ----------
+    totals : ndarray, (3,) float64
+        Sums over the steps since they were last set to zero: of weight · loss, of weight · hit, of weights.
+    """
+
+    def __init__(
+        self,
+        network: NeuralNetwork,
+        rows: Array,
+        labels: Int64,
+        weights: Float32 | None,
+        size: int,
+        loss: SoftmaxCrossEntropy,
+        optimizer: Optimizer,
+    ) -> None:
+        index = np.zeros(size, dtype=np.int64)
+        mass = np.full(1, size, dtype=np.float64)
+        shares = memory.floats(size)
+        shares.fill(1 / size)
+        batch_labels = memory.zeros(size, dtype=np.int64)
+        pixels = rows.dtype == np.uint8 and assembly.takes_pixels(network.layers[0])
+        batch = memory.empty(size, rows.shape[1], dtype=np.uint8 if pixels else np.float32)
+        kernels = backend.kernels
+        self.totals = np.zeros(3)
+        self._program = kernels.Program(index)
+        with self._program:
+            if pixels:
+                kernels.gather_uint8(batch, rows, index)
+            elif rows.dtype == np.uint8:
+                kernels.gather_pixels(batch, rows, index)
+            else:
+                kernels.gather(batch, rows, index)
+            kernels.gather_labels(batch_labels, labels, index)
+            if weights is not None:
+                kernels.gather_weights(shares, mass, weights, index)
+            losses, probs = loss.run(network.run(batch, training=True), batch_labels, shares)
+            kernels.tally(self.totals, losses, probs, batch_labels, shares, mass)
+            network.backward(loss.backward())
+            optimizer.step(network.parameters())
+        advance(network, optimizer, -1)  # noted, not taken
+
+    def run(self, order: Int64, lrs: Array, tick: int, threads: int) -> int:
+        """Take one step for each learning rate; return how many were completed before a loss was not finite."""
+        done: int = self._program.run(order, lrs, tick, threads)
+        return done
+
+
+def advance(network: NeuralNetwork, optimizer: Optimizer, steps: int) -> None:
+    """Count steps that a program has taken, where the eager way would have counted them."""
+    optimizer.advance(network.parameters(), steps)
+    for layer in network.layers:
+        if isinstance(layer, Dropout):
+            layer.step += steps
+
+
+class Prediction:
+    """The probabilities of up to ``size`` rows at once.
+
+    Attributes
+    ----------
+    batch : ndarray, (size, d), uint8 or float32
+        Where the rows are to be put.
+    probs : ndarray, (size, classes) float32
+        Where `run` leaves the probabilities.
+    """
+
+    def __init__(self, network: NeuralNetwork, size: int, width: int, dtype: Any) -> None:
+        self.batch = memory.zeros(size, width, dtype=dtype)
+        self.program = backend.kernels.Program(np.zeros(0, dtype=np.int64))
+        with self.program:
+            logits = network.run(self.batch)
+            if isinstance(network.layers[-1], Softmax):
+                self.probs = logits
+            else:
+                self.probs = memory.floats(*logits.shape)
+                backend.kernels.softmax_forward(self.probs, logits)

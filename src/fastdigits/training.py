@@ -1,0 +1,348 @@
+"""Train a network: the fit loop.
+
+Everything a caller hands in is checked by `fit` before the first step; the loop itself checks the loss alone.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from . import backend, inputs
+from .callbacks import Callback, History, Progress
+from .errors import DivergedError
+from .inputs import Array, Float32, Int64
+from .layers import BatchNorm
+from .losses import SoftmaxCrossEntropy
+from .network import SHUFFLE, SPLIT, NeuralNetwork, stream
+from .optimizers import Adam, Optimizer
+from .program import TrainingStep, advance, why_eager
+from .schedules import Constant, Schedule
+from .threads import get_num_threads
+
+STRETCH_SECONDS = 0.02  # between two looks at callbacks and signals; Ctrl-C is answered within it
+
+_T = TypeVar("_T")
+
+
+def fit(
+    network: NeuralNetwork,
+    x: object,
+    y: object,
+    *,
+    epochs: int,
+    batch_size: int,
+    optimizer: Optimizer | None,
+    schedule: Schedule | None,
+    loss: SoftmaxCrossEntropy | None,
+    validation_data: tuple[Any, Any] | None,
+    validation_split: float,
+    sample_weight: object,
+    callbacks: Iterable[Callback],
+    shuffle: bool,
+    progress: bool,
+    threads: int | None,
+) -> History:
+    """Check everything, then train ``network``; `NeuralNetwork.fit` says what each argument means."""
+    network.need_logits("fit")
+    epochs = inputs.check_count(epochs, "epochs", "fit")
+    batch_size = inputs.check_count(batch_size, "batch_size", "fit")
+    if threads is not None:
+        threads = inputs.check_count(threads, "threads", "fit")
+    optimizer = Adam() if optimizer is None else _instance(optimizer, Optimizer, "optimizer")
+    schedule = Constant() if schedule is None else _instance(schedule, Schedule, "schedule")
+    loss = SoftmaxCrossEntropy() if loss is None else _instance(loss, SoftmaxCrossEntropy, "loss")
+    watching = _checked_callbacks(callbacks, progress)
+
+    everything = _checked_examples(network, x, y, sample_weight, "")
+    train, held_out = _split(network.seed, everything, validation_data, validation_split)
+    if validation_data is not None:
+        held_out = _checked_validation(network, validation_data)
+    parts = batches(train.pool.size, batch_size)
+    _check_batchnorm(network, parts)
+
+    network.threads = threads
+    job = _Job(
+        network,
+        train,
+        held_out,
+        parts,
+        epochs,
+        optimizer,
+        schedule,
+        loss,
+        bool(shuffle),
+        watching,
+        get_num_threads() if threads is None else threads,
+    )
+    return _train(replace(job, lowered=_lower(job)))
+
+
+def batches(n: int, size: int) -> list[slice]:
+    """Return the slices that cut ``n`` rows into batches; a last one of one row joins the one before it."""
+    starts = list(range(0, n, size))
+    if len(starts) > 1 and n % size == 1:
+        starts.pop()
+    return [slice(start, stop) for start, stop in zip(starts, [*starts[1:], n], strict=True)]
+
+
+# -- the loop ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Examples:
+    """Checked images and labels, and which of them count."""
+
+    rows: Array  # (n, d) uint8 or float32
+    labels: Int64  # (n,)
+    weights: Float32 | None  # (n,)
+    pool: Int64  # (m,) rows to use, in their order
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One call of `fit`, everything checked."""
+
+    network: NeuralNetwork
+    train: _Examples
+    held_out: _Examples | None
+    parts: list[slice]
+    epochs: int
+    optimizer: Optimizer
+    schedule: Schedule
+    loss: SoftmaxCrossEntropy
+    shuffle: bool
+    callbacks: tuple[Callback, ...]
+    threads: int
+    lowered: _Lowered | None = None
+
+
+def _train(job: _Job) -> History:
+    network = job.network
+    history = History(last_epoch=network.epochs_trained + job.epochs, validates=job.held_out is not None)
+    try:
+        for callback in job.callbacks:
+            callback.on_train_begin(network, history)
+        for number in range(job.epochs):
+            _run_epoch(job, number, history)
+            epoch = history.epoch[-1]
+            # All of them first: one callback that stops must not hide the epoch from the next.
+            stops = [callback.on_epoch_end(epoch, network, history) for callback in job.callbacks]
+            if any(stops):
+                break
+    finally:
+        for callback in job.callbacks:
+            callback.on_train_end(network, history)
+    return history
+
+
+def _run_epoch(job: _Job, number: int, history: History) -> None:
+    """Train the epoch ``number`` of this call, evaluate, and add one entry to the history."""
+    started = time.perf_counter()
+    with np.errstate(over="ignore", invalid="ignore"):  # a loss that is not finite tells of these
+        loss, accuracy, lr = _train_epoch(job, number)
+    seconds = time.perf_counter() - started
+    job.network.epochs_trained += 1
+    if job.held_out is not None:
+        held_out = job.held_out
+        score = job.network.score(held_out.rows, held_out.labels, held_out.weights, job.loss)
+        history.val_loss.append(score["loss"])
+        history.val_accuracy.append(score["accuracy"])
+    history.epoch.append(job.network.epochs_trained)
+    history.loss.append(loss)
+    history.accuracy.append(accuracy)
+    history.lr.append(lr)
+    history.seconds.append(seconds)
+    history.images_per_second.append(job.train.pool.size / max(seconds, 1e-9))
+
+
+def _train_epoch(job: _Job, number: int) -> tuple[float, float, float]:
+    """Return the epoch's mean loss, its accuracy, and the learning rate of its last step."""
+    if job.lowered is not None:
+        return job.lowered.train_epoch(job, number, _order(job))
+    train, steps = job.train, len(job.parts)
+    order = _order(job)
+    total = hits = shares = lr = 0.0
+    for step, part in enumerate(job.parts):
+        index = order[part]
+        weight = None if train.weights is None else train.weights[index]
+        lr = job.optimizer.lr * job.schedule.factor(number * steps + step, job.epochs * steps)
+        loss, right = _train_step(job, train.rows[index], train.labels[index], weight, lr)
+        if not math.isfinite(loss):
+            raise _diverged(job, step, lr)
+        share = float(index.size if weight is None else weight.sum(dtype=np.float64))
+        total += share * loss
+        hits += float(right.sum() if weight is None else weight[right].sum(dtype=np.float64))
+        shares += share
+        for callback in job.callbacks:
+            callback.on_progress(part.stop, order.size)
+    return total / shares, hits / shares, lr
+
+
+def _train_step(
+    job: _Job, rows: Array, labels: Int64, weight: Float32 | None, lr: float
+) -> tuple[float, Array]:
+    """Take one step unless the loss is not finite; return loss and hits of the images before it."""
+    logits = job.network.run(rows, training=True)
+    loss = job.loss.forward(logits, labels, weight)
+    if math.isfinite(loss):
+        job.network.backward(job.loss.backward())
+        job.optimizer.step(job.network.parameters(), lr=lr)
+    return loss, logits.argmax(axis=1) == labels
+
+
+def _diverged(job: _Job, step: int, lr: float) -> DivergedError:
+    return DivergedError(
+        f"fit: the loss must stay finite; it was not in epoch {job.network.epochs_trained + 1}, "
+        f"step {step + 1} of {len(job.parts)}, at learning rate {lr:g}: take a smaller one"
+    )
+
+
+class _Lowered:
+    """The steps of one call of `fit`, run in stretches between which Python may look up."""
+
+    def __init__(self, job: _Job) -> None:
+        sizes = {part.stop - part.start for part in job.parts}
+        self.steps = {size: self._step(job, size) for size in sizes}
+        self.tick = 0  # steps since the programs were recorded
+        self.stretch = 8
+
+    def _step(self, job: _Job, size: int) -> TrainingStep:
+        train = job.train
+        return TrainingStep(
+            job.network, train.rows, train.labels, train.weights, size, job.loss, job.optimizer
+        )
+
+    def train_epoch(self, job: _Job, number: int, order: Int64) -> tuple[float, float, float]:
+        """Return what `_train_epoch` returns."""
+        steps = len(job.parts)
+        lrs = np.array(
+            [
+                job.optimizer.lr * job.schedule.factor(number * steps + step, job.epochs * steps)
+                for step in range(steps)
+            ]
+        )
+        for program in self.steps.values():
+            program.totals.fill(0)
+        step = 0
+        while step < steps:
+            step = self._run_stretch(job, order, lrs, step)
+            for callback in job.callbacks:
+                callback.on_progress(job.parts[step - 1].stop, order.size)
+        loss, hits, mass = np.sum([program.totals for program in self.steps.values()], axis=0)
+        return float(loss / mass), float(hits / mass), float(lrs[-1])
+
+    def _run_stretch(self, job: _Job, order: Int64, lrs: Array, step: int) -> int:
+        """Run as many steps of one size as take about `STRETCH_SECONDS`; return the number of the next step."""
+        size = job.parts[step].stop - job.parts[step].start
+        stop = step + 1
+        while (
+            stop < min(len(job.parts), step + self.stretch)
+            and job.parts[stop].stop - job.parts[stop].start == size
+        ):
+            stop += 1
+        piece = order[job.parts[step].start : job.parts[stop - 1].stop]
+        started = time.perf_counter()
+        done = self.steps[size].run(piece, lrs[step:stop], self.tick, job.threads)
+        seconds = time.perf_counter() - started
+        self.tick += done
+        advance(job.network, job.optimizer, done)
+        if step + done < stop:
+            raise _diverged(job, step + done, lrs[step + done])
+        self.stretch = max(1, min(2 * self.stretch, int(STRETCH_SECONDS * done / max(seconds, 1e-9))))
+        return stop
+
+
+def _lower(job: _Job) -> _Lowered | None:
+    """Return the lowered steps, or None where training must be eager."""
+    if not hasattr(backend.kernels, "Program"):
+        return None
+    reason = why_eager(job.network, job.loss, job.optimizer)
+    if reason is None:
+        return _Lowered(job)
+    warnings.warn(
+        f"fit: {reason} is written in Python, so that each step runs through the interpreter; "
+        "networks of this package's own parts train several times faster",
+        stacklevel=4,
+    )
+    return None
+
+
+def _order(job: _Job) -> Int64:
+    """Return the coming epoch's rows in an order that depends on the seed and the epoch's number alone."""
+    if not job.shuffle:
+        return job.train.pool
+    return stream(job.network.seed, SHUFFLE, job.network.epochs_trained).permutation(job.train.pool)
+
+
+# -- what is checked before --------------------------------------------------------------------------------
+
+
+def _checked_examples(network: NeuralNetwork, x: object, y: object, weight: object, prefix: str) -> _Examples:
+    subject = f"fit: {prefix}x"
+    images = inputs.check_images(x, network.input_width, subject)
+    n, width = images.shape
+    labels = inputs.check_labels(y, n, network.widths(width)[-1], f"fit: {prefix}y")
+    weights = None if weight is None else inputs.check_weights(weight, n, f"fit: {prefix}sample_weight")
+    pool = np.arange(n, dtype=np.int64) if weights is None else np.flatnonzero(weights).astype(np.int64)
+    return _Examples(inputs.to_rows(images, subject), labels, weights, pool)
+
+
+def _checked_validation(network: NeuralNetwork, data: tuple[Any, Any]) -> _Examples:
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        raise TypeError(f"fit: validation_data must be a pair (x, y); got {type(data).__name__}")
+    return _checked_examples(network, data[0], data[1], None, "validation ")
+
+
+def _split(
+    seed: int, examples: _Examples, validation_data: object, fraction: float
+) -> tuple[_Examples, _Examples | None]:
+    """Set a fraction of the images apart, drawn from the seed."""
+    if not isinstance(fraction, float | int) or not 0 <= fraction < 1:
+        raise ValueError(f"fit: validation_split must be a number with 0 ≤ f < 1; got {fraction!r}")
+    if fraction == 0:
+        return examples, None
+    if validation_data is not None:
+        raise ValueError("fit: only one of validation_data and validation_split may be given; got both")
+    pool = stream(seed, SPLIT).permutation(examples.pool)
+    count = round(fraction * pool.size)
+    if not 0 < count < pool.size:
+        raise ValueError(
+            f"fit: validation_split must leave images on both sides; got {fraction} of {pool.size} images"
+        )
+    apart, rest = np.sort(pool[:count]), np.sort(pool[count:])
+    weights = None if examples.weights is None else examples.weights[apart]
+    held_out = _Examples(
+        examples.rows[apart], examples.labels[apart], weights, np.arange(count, dtype=np.int64)
+    )
+    return _Examples(examples.rows, examples.labels, examples.weights, rest), held_out
+
+
+def _check_batchnorm(network: NeuralNetwork, parts: list[slice]) -> None:
+    smallest = min(part.stop - part.start for part in parts)
+    layer = next((layer for layer in network.layers if isinstance(layer, BatchNorm)), None)
+    if smallest == 1 and layer is not None:
+        raise ValueError(
+            f"fit: each batch must hold at least 2 images, as {layer.name} normalises by the batch; got 1: "
+            "take more images or a greater batch_size"
+        )
+
+
+def _checked_callbacks(callbacks: Iterable[Callback], progress: bool) -> tuple[Callback, ...]:
+    if isinstance(callbacks, Callback) or not isinstance(callbacks, Iterable):
+        raise TypeError(f"fit: callbacks must be a list of callbacks; got {callbacks!r}")
+    listed = tuple(_instance(callback, Callback, "each of callbacks") for callback in callbacks)
+    return (Progress(), *listed) if progress else listed
+
+
+def _instance(value: object, kind: type[_T], name: str) -> _T:
+    if isinstance(value, kind):
+        return value
+    hint = ": call it to make one" if isinstance(value, type) else ""
+    raise TypeError(f"fit: {name} must be an instance of fastdigits.{kind.__name__}; got {value!r}{hint}")

@@ -1,0 +1,146 @@
+"""The public contract, used as DESIGN writes it, and the public surface."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastdigits as fd
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def mnist():
+    return fd.load_mnist()
+
+
+@pytest.fixture(scope="module")
+def trained(mnist):
+    (x_train, y_train), (x_test, y_test) = mnist
+    net = fd.NeuralNetwork(
+        [fd.Dense(784, 64), fd.BatchNorm(64), fd.ReLU(), fd.Dense(64, 32), fd.ReLU(), fd.Dense(32, 10)],
+        seed=0,
+    )
+    history = net.fit(
+        x_train[:6000],
+        y_train[:6000],
+        epochs=2,
+        batch_size=128,
+        optimizer=fd.Adam(lr=0.01),
+        schedule=fd.OneCycle(),
+        loss=fd.SoftmaxCrossEntropy(label_smoothing=0.05),
+        validation_data=(x_test[:1000], y_test[:1000]),
+        callbacks=[fd.EarlyStopping(patience=3)],
+        threads=None,
+    )
+    return net, history
+
+
+def test_the_digits_load_in_their_shapes(mnist):
+    (x_train, y_train), (x_test, y_test) = mnist
+    assert [array.shape for array in (x_train, y_train, x_test, y_test)] == [
+        (60000, 28, 28),
+        (60000,),
+        (10000, 28, 28),
+        (10000,),
+    ]
+    assert {array.dtype for array in (x_train, y_train, x_test, y_test)} == {np.dtype(np.uint8)}
+
+
+def test_fit_gives_a_history_and_learns_real_digits(trained):
+    _, history = trained
+    assert isinstance(history, fd.History)
+    lists = (
+        history.epoch,
+        history.loss,
+        history.accuracy,
+        history.val_loss,
+        history.val_accuracy,
+        history.lr,
+    )
+    assert {len(entries) for entries in (*lists, history.seconds, history.images_per_second)} == {2}
+    assert history.val_accuracy[-1] > 0.85
+
+
+def test_forward_and_backward_and_step_by_hand_lower_the_loss(mnist):
+    (x_train, y_train), _ = mnist
+    x, y = x_train[:256], y_train[:256]
+    net = fd.NeuralNetwork([fd.Dense(784, 32), fd.ReLU(), fd.Dense(32, 10)], seed=0)
+    loss = fd.SoftmaxCrossEntropy()
+    for optimizer in (
+        fd.SGD(lr=0.1),
+        fd.Momentum(lr=0.01, momentum=0.9),
+        fd.RMSprop(lr=0.001),
+        fd.Adam(lr=0.001),
+        fd.AdamW(lr=0.001, weight_decay=0.01),
+    ):
+        values = []
+        for _ in range(5):
+            logits = net.forward(x, training=True)
+            assert logits.shape == (256, 10)
+            assert logits.dtype == np.float32
+            values.append(loss.forward(logits, y))
+            net.backward(loss.backward())
+            assert all(parameter.grad.any() for parameter in net.parameters())
+            optimizer.step(net.parameters())
+        assert isinstance(values[0], float)
+        assert values[-1] < values[0]
+
+
+def test_parameters_have_name_value_and_grad(trained):
+    net, _ = trained
+    parameter = net.parameters()[0]
+    assert (parameter.name, parameter.value.shape, parameter.grad.shape) == (
+        "dense1.weight",
+        (784, 64),
+        (784, 64),
+    )
+
+
+def test_predict_and_evaluate_and_summary(trained, mnist):
+    net, _ = trained
+    _, (x_test, y_test) = mnist
+    labels, probs, score = net.predict(x_test), net.predict_proba(x_test), net.evaluate(x_test, y_test)
+    assert labels.shape == (10000,)
+    assert (probs.shape, probs.dtype) == ((10000, 10), np.float32)
+    assert score.keys() == {"loss", "accuracy"}
+    assert score["accuracy"] == fd.accuracy(y_test, labels) == (labels == y_test).mean()
+    assert "dense1" in net.summary()
+
+
+def test_a_saved_network_loads_and_predicts_the_same(trained, mnist, tmp_path):
+    net, _ = trained
+    _, (x_test, _) = mnist
+    net.save(tmp_path / "digits.safetensors")
+    other = fd.load(tmp_path / "digits.safetensors")
+    np.testing.assert_array_equal(other.predict_proba(x_test), net.predict_proba(x_test))
+
+
+# -- the surface -------------------------------------------------------------------------------------------
+
+
+def test_every_public_name_exists_and_is_documented():
+    assert len(set(fd.__all__)) == len(fd.__all__)
+    for name in fd.__all__:
+        if name != "__version__":
+            assert getattr(fd, name).__doc__, name
+
+
+def test_the_version_is_that_of_the_project():
+    with open(ROOT / "pyproject.toml", "rb") as file:
+        assert tomllib.load(file)["project"]["version"] == fd.__version__
+
+
+def test_importing_the_package_leaves_out_what_only_some_need():
+    code = (
+        "import sys, fastdigits; "
+        "print(*{'matplotlib', 'safetensors', 'tqdm', 'sklearn', 'scipy', 'pandas'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.split() == []
