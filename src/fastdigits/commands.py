@@ -1,0 +1,259 @@
+"""What the commands share: how they read options, tell of errors and print results.
+
+A command's ``main(argv)`` returns its exit code: 0; 2 for what the user can put right; 130 if interrupted.
+Messages go to standard error; standard output belongs to ``--json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import math
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from . import backend
+from .errors import DataError, DivergedError, ModelFileError
+from .hyperparameters import check_number
+from .threads import get_num_threads, set_num_threads
+
+DONE, WRONG, INTERRUPTED = 0, 2, 130
+
+_Group = argparse._ArgumentGroup
+
+
+class CommandError(Exception):
+    """Something that the user can put right; the message is the one line that says how."""
+
+
+# -- options -----------------------------------------------------------------------------------------------
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line and whose help keeps its layout.
+
+    Parameters
+    ----------
+    name : str
+        The command, such as ``"train"``.
+    description, examples : str
+        What stands above and below the options.
+    """
+
+    def __init__(self, name: str, description: str, examples: str) -> None:
+        super().__init__(
+            prog=f"fastdigits {name}",
+            usage=f"fastdigits {name} [options]\n       python -m fastdigits.{name} [options]",
+            description=description,
+            epilog=examples,
+            formatter_class=_layout,
+            allow_abbrev=False,  # what abbreviates one option today may abbreviate two tomorrow
+        )
+
+    def read(self, argv: Sequence[str] | None) -> argparse.Namespace:
+        """Return the options in ``argv``, the process's own where it is None; exit with 2 on a wrong one."""
+        options, unknown = self.parse_known_args(argv)
+        if unknown:
+            known = [name for action in self._actions for name in action.option_strings]
+            close = difflib.get_close_matches(unknown[0].partition("=")[0], known, n=1)
+            hint = f"did you mean {close[0]}?" if close else "see --help"
+            self.error(f"{shown(unknown[0])} is no option of this command: {hint}")
+        return options
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line and exit with 2."""
+        tell_error(self.prog, re.sub(r"^argument (-\w/)?", "", message))
+        raise SystemExit(WRONG)
+
+
+def _layout(prog: str) -> argparse.HelpFormatter:
+    """Keep the line breaks of description and examples; use the terminal's width, up to what reads well."""
+    width = min(96, shutil.get_terminal_size().columns - 2)
+    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=26, width=width)
+
+
+def whole_number(text: str, least: int = 1) -> int:
+    """Return the whole number in ``text``, at least ``least``; a type for argparse."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = None
+    if number is None or number < least:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least {least}; got {shown(text)}")
+    return number
+
+
+def seed(text: str) -> int:
+    """Return the whole number in ``text``, at least 0; a type for argparse."""
+    return whole_number(text, least=0)
+
+
+def positive(text: str) -> float:
+    """Return the number in ``text``, above 0; a type for argparse."""
+    return _number(text, "a number above 0", over=0)
+
+
+def not_negative(text: str) -> float:
+    """Return the number in ``text``, at least 0; a type for argparse."""
+    return _number(text, "a number of at least 0", least=0)
+
+
+def fraction(text: str) -> float:
+    """Return the number in ``text``, at least 0 and below 1; a type for argparse."""
+    return _number(text, "a number of at least 0 and below 1", least=0, under=1)
+
+
+def widths(text: str) -> tuple[int, ...]:
+    """Return the whole numbers that commas separate in ``text``; a type for argparse."""
+    try:
+        return tuple(whole_number(part) for part in text.split(","))
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(
+            f"must be whole numbers of at least 1 with commas between them, such as 64,32; got {shown(text)}"
+        ) from None
+
+
+def _number(text: str, wanted: str, **bounds: float) -> float:
+    try:
+        number = float(text)
+        check_number(number, "number", "option", **bounds)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be {wanted}; got {shown(text)}") from None
+    return number
+
+
+def shown(text: str) -> str:
+    """Return ``text`` as an error message shows it: quoted, on one line, cut where it is long."""
+    return repr(text if len(text) <= 80 else text[:79] + "…")
+
+
+def path(text: str) -> Path:
+    """Return ``text`` as a path; a type for argparse."""
+    if not text or "\0" in text:
+        raise argparse.ArgumentTypeError(f"must be the name of a file or folder; got {shown(text)}")
+    return Path(text)
+
+
+def add_choice(group: _Group, name: str, choices: Iterable[str], default: str | None, what: str) -> None:
+    """Add an option that takes one of some names, with all of them in its help.
+
+    Parameters
+    ----------
+    group : argument group
+        Where it belongs.
+    name : str
+        The option, such as ``"--optimizer"``.
+    choices : iterable of str
+        What it takes.
+    default : str or None
+        What it is without being said. Where it is None, ``what`` tells of it.
+    what : str
+        What it decides.
+    """
+    names = tuple(choices)
+    listed = f"{', '.join(names[:-1])} or {names[-1]}"
+    end = "" if default is None else f" (default: {default})"
+    group.add_argument(
+        name, choices=names, default=default, metavar="NAME", help=f"{what}: {listed}{end}".replace("%", "%%")
+    )
+
+
+def add_backend_option(group: _Group) -> None:
+    """Add ``--backend``, which a command hands to `run`."""
+    add_choice(
+        group,
+        "--backend",
+        backend.MODULES,
+        None,
+        "what computes (default: FASTDIGITS_BACKEND, else the fastest that runs here)",
+    )
+
+
+def add_report_options(group: _Group) -> None:
+    """Add ``--json`` and ``--quiet``."""
+    group.add_argument(
+        "--json",
+        action="store_true",
+        help="print the result as one JSON object, the last line on standard output",
+    )
+    group.add_argument("-q", "--quiet", action="store_true", help="say nothing on standard error but errors")
+
+
+# -- the way out -------------------------------------------------------------------------------------------
+
+
+def run(
+    command: str,
+    work: Callable[[], int],
+    *,
+    backend_name: str | None = None,
+    threads: int | None = None,
+) -> int:
+    """Choose backend and threads, do the work, and return its exit code; an expected error becomes one line.
+
+    Parameters
+    ----------
+    command : str
+        What an error line begins with, such as ``"fastdigits train"``.
+    work : callable
+        Does all that can fail and returns an exit code.
+    backend_name : str, optional
+        The backend to use; the one that serves already where none is given.
+    threads : int, optional
+        Threads to use at most; what the environment says where none are given.
+
+    Returns
+    -------
+    int
+        What ``work`` returned; 2 after an error that the user can put right, 130 after an interrupt.
+    """
+    try:
+        _use(backend_name, threads)
+        return work()
+    except (CommandError, DataError, ModelFileError, DivergedError, OSError) as error:
+        tell_error(command, str(error))
+        return WRONG
+    except KeyboardInterrupt:
+        print(f"{command}: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _use(name: str | None, threads: int | None) -> None:
+    if name is not None:
+        try:
+            backend.use_backend(name)
+        except ImportError as error:
+            raise CommandError(f"--backend: {error}") from error
+    set_num_threads(threads)
+    try:
+        get_num_threads()
+    except ValueError as error:  # the environment's
+        raise CommandError(str(error)) from error
+
+
+def tell_error(command: str, message: str) -> None:
+    """Print the one line of an error."""
+    print(f"{command}: error: {' '.join(message.splitlines())}", file=sys.stderr)
+
+
+def print_json(result: dict[str, Any]) -> None:
+    """Print one JSON object as one line on standard output."""
+    print(to_json(result), flush=True)
+
+
+def to_json(value: Any, indent: int | None = None) -> str:
+    """Return JSON as its standard has it: a number that is not finite becomes null."""
+    return json.dumps(_finite(value), indent=indent, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,162 @@
+"""The folder of a run: made before the training, filled after it.
+
+It holds the model, the history, the result as JSON and the pictures. Nothing else in it is ever touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from . import __version__
+from .commands import CommandError, to_json
+
+MODEL, HISTORY, RESULT = "model.safetensors", "history.csv", "result.json"
+
+
+@contextlib.contextmanager
+def folder(output: Path | None, *, overwrite: bool = False) -> Iterator[Path]:
+    """Give a folder that can be written to; take a new one away again if nothing was written.
+
+    Parameters
+    ----------
+    output : Path or None
+        The folder, made where it is missing. None makes a new one, ``runs/<date>_<time>``.
+    overwrite : bool, default False
+        Whether it may hold an earlier run, whose files are then replaced.
+
+    Raises
+    ------
+    CommandError
+        If the folder cannot be made or written to, or if it holds a run already.
+    """
+    if output is not None and not overwrite:
+        _check_free(output)
+    existed = output is not None and output.is_dir()
+    try:
+        chosen = _new() if output is None else output
+        chosen.mkdir(parents=True, exist_ok=True)
+        _check_writable(chosen)
+    except OSError as error:
+        raise CommandError(
+            f"--output: must be a folder that can be written to; got {str(output or 'runs')!r} "
+            f"({error.strerror}): choose another with --output FOLDER"
+        ) from error
+    try:
+        yield chosen
+    finally:
+        if not existed:
+            with contextlib.suppress(OSError):
+                chosen.rmdir()  # succeeds only while it is empty
+
+
+def _check_free(output: Path) -> None:
+    for name in (MODEL, RESULT):
+        if os.path.lexists(output / name):
+            raise CommandError(
+                f"--output: must not hold a run already; got {str(output)!r} with {name}: choose another "
+                "folder, or replace the run with --overwrite"
+            )
+
+
+def _check_writable(path: Path) -> None:
+    probe = path / f".fastdigits-{os.getpid()}.tmp"
+    probe.touch()
+    probe.unlink()
+
+
+def _new() -> Path:
+    """Make a folder that nobody else has, however many runs begin in the same second."""
+    name = f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
+    number = 1
+    while True:
+        path = Path("runs", name if number == 1 else f"{name}_{number}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            if not path.exists():  # it is "runs" that is no folder
+                raise
+            number += 1
+        else:
+            return path
+
+
+def write_result(path: Path, result: dict[str, Any]) -> None:
+    """Write ``result.json`` into the folder ``path``."""
+    (path / RESULT).write_text(to_json(result, indent=2) + "\n", encoding="utf-8")
+
+
+def remove_pictures(path: Path) -> None:
+    """Remove the pictures that an earlier result in the folder lists: none may pass for the new run's."""
+    try:
+        listed = json.loads((path / RESULT).read_text(encoding="utf-8"))["pictures"]
+        names = [name for name in listed if Path(name).name == name and name.endswith(".png")]
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+    ):  # no earlier result, or none of ours: nothing to remove
+        return
+    for name in names:
+        (path / name).unlink(missing_ok=True)
+
+
+def show(pictures: Sequence[Path]) -> bool:
+    """Open pictures in the program that the system has for them; return whether there is one."""
+    if sys.platform == "win32":
+        for picture in pictures:
+            os.startfile(picture)
+        return True
+    opener = "open" if sys.platform == "darwin" else "xdg-open"
+    has_display = sys.platform == "darwin" or "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
+    program = shutil.which(opener)
+    if program is None or not has_display:
+        return False
+    for picture in pictures:
+        subprocess.Popen(
+            [program, str(picture)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    return True
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of this package, of Python and of the packages it stands on."""
+    others = {name: importlib.metadata.version(name) for name in ("numpy", "matplotlib", "safetensors")}
+    return {"fastdigits": __version__, "python": platform.python_version(), **others}
+
+
+def machine() -> dict[str, Any]:
+    """Return what processor and system this is, as far as they tell."""
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "architecture": platform.machine(),
+        "system": platform.platform(),
+    }
+
+
+def _processor() -> str:
+    """Return the processor's name; Linux tells it in a file only."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            for line in file:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or "unknown"

@@ -1,0 +1,300 @@
+"""The command ``fastdigits train``: read images, train a network, say how good it is, leave a folder."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import math
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import __version__, backend, commands, runs, train_options
+from .callbacks import Callback, EarlyStopping, History
+from .commands import CommandError
+from .data import load_folder, load_mnist
+from .inputs import Array
+from .losses import SoftmaxCrossEntropy
+from .network import SPLIT, NeuralNetwork, stream
+from .threads import get_num_threads
+
+COMMAND = "fastdigits train"
+UNSAID = ("json", "quiet", "show")  # options that change nothing about the run
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train as ``argv`` says, the process's own arguments where it is None.
+
+    Returns
+    -------
+    int
+        0; 2 after an error that the user can put right, 130 after an interrupt. A wrong option exits at once.
+    """
+    started = time.perf_counter()
+    options = train_options.read(argv)
+    return commands.run(
+        COMMAND, lambda: _train(options, started), backend_name=options.backend, threads=options.threads
+    )
+
+
+@dataclass(frozen=True)
+class _Set:
+    """Some images and their labels."""
+
+    x: Array  # (n, height, width)
+    y: Array  # (n,)
+
+
+@dataclass(frozen=True)
+class _Images:
+    """What is trained on, what is shown after each epoch, what is tested on at the end."""
+
+    train: _Set
+    validation: _Set
+    test: _Set
+    classes: int
+
+
+class _Keeper(Callback):
+    """Holds on to the history, which an interrupted `fit` does not return."""
+
+    def __init__(self) -> None:
+        self.history = History()
+
+    def on_train_begin(self, network: NeuralNetwork, history: History) -> None:
+        self.history = history
+
+    def whole_epochs(self) -> History:
+        """Return the epochs of which every figure is there, at whatever moment an interrupt came."""
+        lists = {name: value for name, value in vars(self.history).items() if isinstance(value, list)}
+        count = min(map(len, lists.values()))
+        whole = copy.copy(self.history)
+        for name, value in lists.items():
+            setattr(whole, name, value[:count])
+        return whole
+
+
+def _train(options: argparse.Namespace, started: float) -> int:
+    images = _load(options)
+    network = _build(options, images)
+    say = _silent if options.quiet else _say
+    with runs.folder(options.output, overwrite=options.overwrite) as folder:
+        result = _circumstances(options, folder)
+        say(_opening(options, images, network))
+        history, outcome = _fit(options, images, network, folder)
+        # What cannot be made again comes first: a second interrupt then costs no more than the figures.
+        network.save(folder / runs.MODEL)
+        history.write_csv(folder / runs.HISTORY)
+        result = _scores(images, network, history) | outcome | result
+        runs.remove_pictures(folder)
+        runs.write_result(folder, result)
+        pictures: list[Path] = []
+        if not (options.no_plots or result["interrupted"]):
+            pictures, result["interrupted"] = _draw(folder, images, network, history)
+        result["pictures"] = [path.name for path in pictures]
+        result["total_seconds"] = time.perf_counter() - started
+        runs.write_result(folder, result)
+    say(_closing(result))
+    if options.show and pictures and not runs.show(pictures):
+        _say(f"{COMMAND}: no display to show the pictures on: open them in {folder}")
+    if options.json:
+        commands.print_json(result)
+    return commands.INTERRUPTED if result["interrupted"] else commands.DONE
+
+
+# -- before ------------------------------------------------------------------------------------------------
+
+
+def _load(options: argparse.Namespace) -> _Images:
+    (x, y), (x_test, y_test) = load_mnist() if options.data == "mnist" else load_folder(options.data)
+    classes = int(max(y.max(), y_test.max())) + 1
+    train, test = _Set(x, y), _Set(x_test, y_test)
+    if options.validation_split == 0:
+        return _Images(train, test, test, classes)
+    kept, held_out = _hold_out(train, options.validation_split, options.seed)
+    return _Images(kept, held_out, test, classes)
+
+
+def _hold_out(given: _Set, fraction: float, seed: int) -> tuple[_Set, _Set]:
+    """Set images apart: the same ones as ``fit(validation_split=…)`` takes from this seed.
+
+    Not left to `fit`, because the training accuracy at the end must not count them either.
+    """
+    n = given.y.size
+    count = round(fraction * n)
+    if not 0 < count < n:
+        raise CommandError(
+            f"--validation-split: must leave images on both sides; got {fraction:g} of {n:,} images"
+        )
+    order = stream(seed, SPLIT).permutation(n)
+    apart, rest = np.sort(order[:count]), np.sort(order[count:])
+    return _Set(given.x[rest], given.y[rest]), _Set(given.x[apart], given.y[apart])
+
+
+def _build(options: argparse.Namespace, images: _Images) -> NeuralNetwork:
+    pixels = math.prod(images.train.x.shape[1:])
+    try:
+        return NeuralNetwork(train_options.layers(options, pixels, images.classes), seed=options.seed)
+    except (MemoryError, OverflowError, ValueError) as error:
+        hidden = ",".join(map(str, options.hidden))
+        raise CommandError(
+            f"--hidden: the network must fit into memory; got {hidden} for images of {pixels:,} pixels and "
+            f"{images.classes:,} classes: take smaller widths"
+        ) from error
+
+
+# -- the training and what it came to ----------------------------------------------------------------------
+
+
+def _fit(
+    options: argparse.Namespace, images: _Images, network: NeuralNetwork, folder: Path
+) -> tuple[History, dict[str, Any]]:
+    """Train; return the whole epochs, which of them was kept, and whether an interrupt ended the training."""
+    keeper, interrupted = _Keeper(), False
+    stopping = None if options.patience is None else EarlyStopping(patience=options.patience)
+    try:
+        network.fit(
+            images.train.x,
+            images.train.y,
+            epochs=options.epochs,
+            batch_size=options.batch_size,
+            optimizer=train_options.optimizer(options),
+            schedule=train_options.schedule(options),
+            loss=SoftmaxCrossEntropy(label_smoothing=options.label_smoothing),
+            validation_data=(images.validation.x, images.validation.y),
+            callbacks=[keeper] if stopping is None else [keeper, stopping],
+            progress=not options.quiet,
+        )
+    except ValueError as error:  # the images do not suit: each message of fit says what to do
+        raise CommandError(str(error)) from error
+    except KeyboardInterrupt:
+        interrupted = True
+        done = _epochs(len(keeper.whole_epochs()))
+        _say(f"{COMMAND}: interrupted after {done}; the work so far goes to {folder}")
+    best = None if stopping is None else stopping.best_epoch
+    return keeper.whole_epochs(), {"best_epoch": best, "interrupted": interrupted}
+
+
+def _scores(images: _Images, network: NeuralNetwork, history: History) -> dict[str, Any]:
+    """Return how good the network is now; accuracies are fractions, losses are without label smoothing."""
+    train, test = (network.evaluate(part.x, part.y) for part in (images.train, images.test))
+    seconds = sum(history.seconds)
+    return {
+        "test_accuracy": test["accuracy"],
+        "train_accuracy": train["accuracy"],
+        "test_loss": test["loss"],
+        "train_loss": train["loss"],
+        "test_images": len(images.test.y),
+        "train_images": len(images.train.y),
+        "epochs": len(history),
+        "train_seconds": seconds,
+        "images_per_second": len(images.train.y) * len(history) / seconds if seconds > 0 else None,
+        "parameters": sum(parameter.value.size for parameter in network.parameters()),
+    }
+
+
+def _circumstances(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Return what the run can be repeated from, and what it ran on."""
+    settings = {name: value for name, value in vars(options).items() if name not in UNSAID}
+    settings["output"] = str(folder)
+    return {
+        "seed": options.seed,
+        "backend": backend.backend_name(),
+        "threads": get_num_threads(),
+        "output": str(folder),
+        "settings": settings,
+        "versions": runs.versions(),
+        "machine": runs.machine(),
+    }
+
+
+def _draw(folder: Path, images: _Images, network: NeuralNetwork, history: History) -> tuple[list[Path], bool]:
+    """Draw what was learned; return the pictures, and whether an interrupt came instead."""
+    test = images.test
+    try:
+        from . import visualize  # here, because matplotlib takes longer to import than a short training
+
+        pictures = visualize.write_pictures(
+            folder,
+            history=history,
+            images=test.x,
+            labels=test.y,
+            probabilities=network.predict_proba(test.x),
+            weight=network.parameters()[0].value,
+            image_shape=test.x.shape[1:],
+        )
+    except KeyboardInterrupt:
+        _say(f"{COMMAND}: interrupted at the pictures; all else is in {folder}")
+        return [], True
+    return pictures, False
+
+
+# -- what people read --------------------------------------------------------------------------------------
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _silent(text: str) -> None:
+    """Say nothing: what ``--quiet`` is for."""
+
+
+def _opening(options: argparse.Namespace, images: _Images, network: NeuralNetwork) -> str:
+    """Return what is about to happen."""
+    pixels = " x ".join(map(str, images.train.x.shape[1:]))
+    shown = (
+        "the test images, after each epoch; nothing is chosen by them"
+        if images.validation is images.test
+        else f"{len(images.validation.y):,} training images that are held out"
+    )
+    rows = {
+        "images": f"{options.data}: {len(images.train.y):,} to train on, {len(images.test.y):,} to test on, "
+        f"{pixels} pixels, {images.classes} classes",
+        "validation": shown,
+        "training": f"{_epochs(options.epochs)}, {options.batch_size} images a step, {options.optimizer}, "
+        f"learning rate {options.learning_rate:g}, {options.schedule}",
+        "machine": f"backend {backend.backend_name()}, seed {options.seed}, fastdigits {__version__}",
+    }
+    return f"{_table(rows)}\n\n{network.summary()}\n"
+
+
+def _closing(result: dict[str, Any]) -> str:
+    """Return what came of it."""
+    rows = {
+        "test accuracy": f"{_percent(result['test_accuracy'])} of {result['test_images']:,} images, "
+        f"loss {result['test_loss']:.4f}",
+        "train accuracy": f"{_percent(result['train_accuracy'])} of {result['train_images']:,} images, "
+        f"loss {result['train_loss']:.4f}",
+        "time": f"{_epochs(result['epochs'])} in {result['train_seconds']:.1f} s"
+        + (f", {result['images_per_second']:,.0f} images/s" if result["images_per_second"] else "")
+        + f"; {result['total_seconds']:.1f} s in all",
+        "saved in": result["output"],
+        "": ", ".join([runs.MODEL, runs.HISTORY, runs.RESULT]),
+    }
+    if result["best_epoch"] is not None:
+        rows["kept"] = f"epoch {result['best_epoch']}, the best on the held-out images"
+    if result["pictures"]:
+        rows["pictures"] = ", ".join(result["pictures"])
+    return f"\n{_table(rows)}"
+
+
+def _table(rows: dict[str, str]) -> str:
+    return "\n".join(f"{name:<15} {text}" for name, text in rows.items())
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.2f} %"
+
+
+def _epochs(count: int) -> str:
+    return f"{count} epoch" if count == 1 else f"{count} epochs"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

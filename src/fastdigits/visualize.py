@@ -1,0 +1,305 @@
+"""Pictures of a training and of what it led to, drawn with matplotlib, without a display too.
+
+Each function returns a ``matplotlib.figure.Figure``; nothing here opens a window or changes a setting of matplotlib.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .inputs import Array, as_array, check_count
+from .metrics import confusion_matrix
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from .callbacks import History
+
+DPI = 150
+# Okabe and Ito's palette (2008), which people with any kind of colour vision can tell apart.
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#555555"
+
+
+def training_curves(history: History) -> Figure:
+    """Draw loss, accuracy and learning rate over the epochs.
+
+    Parameters
+    ----------
+    history : History
+        At least one epoch. Validation is drawn where there is one.
+
+    Raises
+    ------
+    ValueError
+        If there is no epoch.
+    """
+    if not history.epoch:
+        raise ValueError("training_curves: history must have at least one epoch; got none: train first")
+    figure = _figure(9, 6.2)
+    (loss, accuracy), (rate, speed) = figure.subplots(2, 2, height_ratios=[2.2, 1], sharex=True)
+    style = {"marker": "o", "markersize": 4 if len(history.epoch) <= 30 else 0, "linewidth": 1.8}
+    for axes, name, train, validation in [
+        (loss, "loss", history.loss, history.val_loss),
+        (accuracy, "accuracy, %", _percent(history.accuracy), _percent(history.val_accuracy)),
+    ]:
+        axes.plot(history.epoch, train, color=BLUE, label="training, while it went on", **style)
+        if validation:
+            axes.plot(history.epoch, validation, color=ORANGE, label="validation, after each epoch", **style)
+        axes.set_title(name)
+        axes.legend(frameon=False, fontsize=9)
+    rate.plot(history.epoch, history.lr, color=GREEN, **style)
+    rate.set_title("learning rate at the end of the epoch")
+    speed.plot(history.epoch, [count / 1e3 for count in history.images_per_second], color=GREY, **style)
+    speed.set_title("images a second, thousands")
+    speed.set_ylim(bottom=0)
+    for axes in (loss, accuracy, rate, speed):
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    for axes in (rate, speed):
+        axes.set_xlabel("epoch")
+    return figure
+
+
+def prediction_grid(
+    images: object, labels: object, probabilities: object, *, correct: bool, count: int = 25
+) -> Figure:
+    """Draw digits with what they are, what they were taken for, and how surely.
+
+    Parameters
+    ----------
+    images : array_like, (n, height, width)
+    labels : array_like of int, (n,)
+    probabilities : array_like, (n, c)
+        What `NeuralNetwork.predict_proba` returned for the images.
+    correct : bool
+        True draws right predictions, in the order of the images; False draws wrong ones, the surest first.
+    count : int, default 25
+        How many at most.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not belong together.
+    """
+    pictures, truth, probs = _checked(images, labels, probabilities, "prediction_grid")
+    count = check_count(count, "count", "prediction_grid")
+    predicted, confidence = probs.argmax(axis=1), probs.max(axis=1)
+    right = predicted == truth
+    if correct:
+        chosen = np.flatnonzero(right)[:count]
+        title = f"Right: {right.sum():,} of {right.size:,} images, the first {chosen.size}"
+    else:
+        wrong = np.flatnonzero(~right)
+        chosen = wrong[np.argsort(-confidence[wrong], kind="stable")][:count]
+        title = f"Wrong: {wrong.size:,} of {right.size:,} images, the {chosen.size} surest"
+    if chosen.size == 0:
+        return _message(
+            f"{'No' if correct else 'Not one'} image of {right.size:,} was taken "
+            f"for {'what it is' if correct else 'another one'}."
+        )
+    columns = min(5, chosen.size)
+    rows = math.ceil(chosen.size / columns)
+    figure = _figure(1.75 * columns + 0.3, 1.95 * rows + 0.7)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat[chosen.size :]:
+        axes.axis("off")
+    for axes, index in zip(grid.flat, chosen, strict=False):
+        _bare(axes)
+        axes.imshow(pictures[index], cmap="gray_r", vmin=0)
+        text = f"true {truth[index]}, said {predicted[index]}\n{100 * confidence[index]:.1f} % sure"
+        axes.set_title(text, fontsize=9, color=BLUE if right[index] else ORANGE)
+    figure.suptitle(title, fontsize=12)
+    return figure
+
+
+def confusion_matrix_figure(matrix: object, class_names: Sequence[str] | None = None) -> Figure:
+    """Draw a confusion matrix: numbers in every cell, colour for the share of the row, mistakes kept visible.
+
+    Parameters
+    ----------
+    matrix : array_like of int, (c, c)
+        Rows are true classes, as `fastdigits.confusion_matrix` returns it.
+    class_names : sequence of str, optional
+        Without them the classes' numbers.
+
+    Raises
+    ------
+    ValueError
+        If the matrix is not square, or if there is not one name a class.
+    """
+    from matplotlib.colors import PowerNorm
+
+    counts = as_array(matrix, "confusion_matrix_figure: matrix")
+    if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or counts.size == 0:
+        raise ValueError(f"confusion_matrix_figure: matrix must be (c, c), c ≥ 1; got {counts.shape}")
+    size = len(counts)
+    names = [str(label) for label in range(size)] if class_names is None else list(class_names)
+    if len(names) != size:
+        raise ValueError(
+            f"confusion_matrix_figure: class_names must be {size}, one a class; got {len(names)}"
+        )
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    figure = _figure(max(6.4, 0.34 * size + 2), max(5.6, 0.34 * size + 1.2))
+    axes = figure.subplots()
+    # Raised to 0.4, the few per cent of a mistake come out of the white.
+    image = axes.imshow(share, cmap="Blues", norm=PowerNorm(0.4, vmin=0, vmax=1))
+    if size <= 30:
+        for row, column in np.argwhere(counts > 0):
+            dark = share[row, column] ** 0.4 > 0.6
+            axes.text(
+                column,
+                row,
+                f"{counts[row, column]:d}",
+                ha="center",
+                va="center",
+                fontsize=9 if size <= 12 else 6,
+                color="white" if dark else "black",
+            )
+    axes.set_xticks(range(size), names, rotation=90 if size > 12 else 0)
+    axes.set_yticks(range(size), names)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    hits = int(counts.trace())
+    axes.set_title(f"{hits:,} of {int(counts.sum()):,} right ({100 * hits / max(counts.sum(), 1):.2f} %)")
+    bar = figure.colorbar(image, ax=axes, label="share of the true class")
+    bar.set_ticks([0, 0.01, 0.05, 0.2, 0.5, 1], labels=["0", "1 %", "5 %", "20 %", "50 %", "100 %"])
+    return figure
+
+
+def first_layer_weights(
+    weight: object, image_shape: tuple[int, int] = (28, 28), *, count: int = 64
+) -> Figure:
+    """Draw what each neuron of the first layer looks for: its weights, one a pixel, as an image.
+
+    Parameters
+    ----------
+    weight : array_like, (height · width, n_out)
+        Value of the first layer's weight.
+    image_shape : (int, int), default (28, 28)
+    count : int, default 64
+        How many neurons at most, from the first on.
+
+    Raises
+    ------
+    ValueError
+        If the weight has not one row a pixel.
+    """
+    values = as_array(weight, "first_layer_weights: weight")
+    count = check_count(count, "count", "first_layer_weights")
+    if values.ndim != 2 or values.size == 0 or values.shape[0] != math.prod(image_shape):
+        raise ValueError(
+            f"first_layer_weights: weight must be ({math.prod(image_shape)}, n_out), one row a pixel of "
+            f"{image_shape}; got {values.shape}"
+        )
+    neurons = values.T[:count].reshape(-1, *image_shape)
+    columns = math.ceil(math.sqrt(len(neurons)))
+    rows = math.ceil(len(neurons) / columns)
+    figure = _figure(0.95 * columns + 1.3, 0.95 * rows + 0.8)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    # Pixels that are never lit keep their random start; the colour's ends are set by the middle 99 %.
+    limit = float(np.quantile(np.abs(neurons), 0.99)) or 1.0
+    for axes in grid.flat[len(neurons) :]:
+        axes.axis("off")
+    image = None
+    for axes, neuron in zip(grid.flat, neurons, strict=False):
+        _bare(axes)
+        image = axes.imshow(neuron, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    if image is not None:
+        figure.colorbar(
+            image, ax=grid, shrink=0.6, label="weight: red for ink, blue against it", extend="both"
+        )
+    figure.suptitle(f"First layer: {len(neurons)} of {values.shape[1]} neurons", fontsize=12)
+    return figure
+
+
+def write_pictures(
+    folder: str | os.PathLike[str],
+    *,
+    history: History,
+    images: object,
+    labels: object,
+    probabilities: object,
+    weight: object = None,
+    image_shape: tuple[int, int] | None = None,
+) -> list[Path]:
+    """Draw everything that can be drawn of a run, into a folder that exists.
+
+    Parameters
+    ----------
+    folder : str or path-like
+    history : History
+        Without an epoch, ``curves.png`` is left out.
+    images, labels, probabilities
+        As for `prediction_grid`.
+    weight : array_like, optional
+        As for `first_layer_weights`; without it, ``weights.png`` is left out.
+    image_shape : (int, int), optional
+        That of the images where none is given.
+
+    Returns
+    -------
+    list of Path
+        ``curves.png``, ``predictions_right.png``, ``predictions_wrong.png``, ``confusion.png``, ``weights.png``.
+    """
+    pictures, truth, probs = _checked(images, labels, probabilities, "write_pictures")
+    figures: dict[str, Figure] = {}
+    if history.epoch:
+        figures["curves"] = training_curves(history)
+    figures["predictions_right"] = prediction_grid(pictures, truth, probs, correct=True)
+    figures["predictions_wrong"] = prediction_grid(pictures, truth, probs, correct=False)
+    figures["confusion"] = confusion_matrix_figure(
+        confusion_matrix(truth, probs.argmax(axis=1), probs.shape[1])
+    )
+    if weight is not None:
+        shape = pictures.shape[1:] if image_shape is None else image_shape
+        figures["weights"] = first_layer_weights(weight, (shape[0], shape[1]))
+    paths = []
+    for name, figure in figures.items():
+        paths.append(Path(folder) / f"{name}.png")
+        figure.savefig(paths[-1], dpi=DPI)
+    return paths
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained", facecolor="white")
+
+
+def _message(text: str) -> Figure:
+    figure = _figure(6, 2)
+    figure.text(0.5, 0.5, text, ha="center", va="center", fontsize=12)
+    return figure
+
+
+def _bare(axes: Axes) -> None:
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def _percent(shares: Sequence[float]) -> list[float]:
+    return [100 * share for share in shares]
+
+
+def _checked(
+    images: object, labels: object, probabilities: object, subject: str
+) -> tuple[Array, Array, Array]:
+    pictures = as_array(images, f"{subject}: images")
+    truth = as_array(labels, f"{subject}: labels")
+    probs = as_array(probabilities, f"{subject}: probabilities")
+    if pictures.ndim != 3 or pictures.size == 0:
+        raise ValueError(f"{subject}: images must be (n, height, width), n ≥ 1; got {pictures.shape}")
+    if truth.shape != pictures.shape[:1] or probs.ndim != 2 or len(probs) != len(pictures):
+        raise ValueError(
+            f"{subject}: labels must be (n,) and probabilities (n, c) for the {len(pictures)} images; "
+            f"got {truth.shape} and {probs.shape}"
+        )
+    return pictures, truth, probs

@@ -1,0 +1,153 @@
+"""The folder of a run is new or free, and nothing in it is touched but the files of a run."""
+
+import json
+import subprocess
+import sys
+from datetime import datetime
+
+import pytest
+
+from fastdigits import runs
+from fastdigits.commands import CommandError
+
+
+class Clock(datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return cls(2024, 3, 1, 12, 30, 59)
+
+
+def test_two_runs_in_the_same_second_get_folders_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(runs, "datetime", Clock)
+    names = []
+    for _ in range(3):
+        with runs.folder(None) as folder:
+            (folder / runs.MODEL).touch()
+            names.append(folder.as_posix())
+    first = "runs/2024-03-01_12-30-59"
+    assert names == [first, f"{first}_2", f"{first}_3"]
+
+
+def test_a_folder_is_made_with_those_above_it_and_left_as_it_is_filled(tmp_path):
+    wanted = tmp_path / "a" / "b"
+    with runs.folder(wanted) as folder:
+        assert folder == wanted
+        assert list(wanted.iterdir()) == []
+        (folder / runs.MODEL).touch()
+    assert [path.name for path in wanted.iterdir()] == [runs.MODEL]
+
+
+def test_a_new_folder_in_which_nothing_was_written_is_taken_away(tmp_path):
+    with pytest.raises(ZeroDivisionError), runs.folder(tmp_path / "new"):
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_folder_that_was_there_before_stays(tmp_path):
+    with runs.folder(tmp_path):
+        pass
+    assert tmp_path.is_dir()
+
+
+@pytest.mark.parametrize("name", [runs.MODEL, runs.RESULT])
+def test_a_folder_with_a_run_needs_overwrite(tmp_path, name):
+    (tmp_path / name).write_text("kept")
+    with (
+        pytest.raises(
+            CommandError, match=rf"--output: must not hold a run already.*with {name}.*--overwrite"
+        ),
+        runs.folder(tmp_path),
+    ):
+        pass
+    with runs.folder(tmp_path, overwrite=True) as folder:
+        assert folder == tmp_path
+    assert (tmp_path / name).read_text() == "kept"
+
+
+def test_a_folder_with_other_files_is_free(tmp_path):
+    (tmp_path / "notes.txt").write_text("kept")
+    with runs.folder(tmp_path):
+        pass
+    assert (tmp_path / "notes.txt").read_text() == "kept"
+
+
+@pytest.mark.parametrize("parts", [("file",), ("file", "below")])
+def test_a_place_that_cannot_be_a_folder_is_refused(tmp_path, parts):
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(CommandError, match="--output: must be a folder that can be written to; got"),
+        runs.folder(tmp_path.joinpath(*parts)),
+    ):
+        pass
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(runs, "_check_writable", refuse)  # as the user root may write everywhere
+    with (
+        pytest.raises(CommandError, match=r"can be written to; got .*\(Permission denied\)"),
+        runs.folder(tmp_path / "new"),
+    ):
+        pass
+
+
+def test_a_file_named_runs_is_refused_for_the_default_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").touch()
+    with (
+        pytest.raises(CommandError, match="--output: must be a folder that can be written to; got 'runs'"),
+        runs.folder(None),
+    ):
+        pass
+
+
+def test_only_pictures_that_an_earlier_result_lists_are_removed(tmp_path):
+    for name in ("old.png", "mine.png", "notes.txt"):
+        (tmp_path / name).touch()
+    outside = tmp_path / "inner"
+    outside.mkdir()
+    runs.write_result(outside, {"pictures": ["old.png", "../mine.png", "notes.txt", "gone.png"]})
+    for name in ("old.png", "notes.txt"):
+        (outside / name).touch()
+    runs.remove_pictures(outside)
+    assert sorted(path.name for path in outside.iterdir()) == ["notes.txt", runs.RESULT]
+    assert (tmp_path / "mine.png").exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"pictures": 3}', '{"pictures": [3]}', "{}"])
+def test_a_result_that_is_none_removes_nothing(tmp_path, text):
+    (tmp_path / runs.RESULT).write_text(text)
+    (tmp_path / "mine.png").touch()
+    runs.remove_pictures(tmp_path)
+    assert (tmp_path / "mine.png").exists()
+
+
+def test_a_result_is_json(tmp_path):
+    runs.write_result(tmp_path, {"loss": float("nan"), "name": "é"})
+    assert json.loads((tmp_path / runs.RESULT).read_text(encoding="utf-8")) == {"loss": None, "name": "é"}
+
+
+def test_versions_and_machine_are_told():
+    assert {"fastdigits", "python", "numpy", "matplotlib", "safetensors"} <= runs.versions().keys()
+    assert all(runs.versions().values())
+    assert all(runs.machine().values())
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="these always have a display")
+def test_pictures_are_shown_only_where_there_is_a_display(tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr(subprocess, "Popen", lambda command, **options: opened.append(command))
+    monkeypatch.setattr(runs.shutil, "which", lambda name: f"/bin/{name}")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    pictures = [tmp_path / "a.png", tmp_path / "b.png"]
+    assert runs.show(pictures) is False
+    assert opened == []
+    monkeypatch.setenv("DISPLAY", ":0")
+    assert runs.show(pictures) is True
+    assert opened == [["/bin/xdg-open", str(picture)] for picture in pictures]
+    monkeypatch.setattr(runs.shutil, "which", lambda name: None)
+    assert runs.show(pictures) is False

@@ -1,0 +1,467 @@
+"""`python -m fastdigits.train`, run as a user runs it."""
+
+import csv
+import json
+import os
+import re
+import signal
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastdigits as fd
+from fastdigits import backend, runs, train, visualize
+
+SOURCE = Path(fd.__file__).parents[1]
+FILES = {runs.MODEL, runs.HISTORY, runs.RESULT}
+
+
+def write_idx(path: Path, array: np.ndarray) -> None:
+    header = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+    path.write_bytes(header + array.astype(np.uint8).tobytes())
+
+
+def write_digits(
+    folder: Path, n_train: int = 240, n_test: int = 60, test_shape: tuple[int, int] = (6, 5)
+) -> None:
+    """Images of 6 x 5 pixels whose brightest two rows tell the class, of which there are three."""
+    rng = np.random.default_rng(3)
+    folder.mkdir()
+    for name, n, shape in (("train", n_train, (6, 5)), ("t10k", n_test, test_shape)):
+        y = np.arange(n) % 3
+        x = rng.integers(0, 90, (n, *shape))
+        for label in range(3):
+            x[y == label, 2 * label : 2 * label + 2] += 110
+        write_idx(folder / f"{name}-images-idx3-ubyte", x)
+        write_idx(folder / f"{name}-labels-idx1-ubyte", y)
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "digits"
+    write_digits(folder)
+    return folder
+
+
+def environment(**changes: str) -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(SOURCE), "COLUMNS": "80"} | changes
+
+
+def run(*argv: object, cwd: Path, **changes: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "fastdigits.train", *map(str, argv)],
+        capture_output=True,
+        encoding="utf-8",
+        cwd=cwd,
+        env=environment(**changes),
+        timeout=120,
+    )
+
+
+@pytest.fixture
+def here(monkeypatch, tmp_path):
+    """Run in the folder of the test; give back what the command sets for the whole process."""
+    monkeypatch.chdir(tmp_path)
+    before = backend.backend_name()
+    yield tmp_path
+    backend.use_backend(before)
+    fd.set_num_threads(None)
+
+
+def main(*argv: object) -> int:
+    """Run within this process: fast, and for what must be replaced in it."""
+    return train.main([str(word) for word in argv])
+
+
+# -- a whole run -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def finished(digits, tmp_path_factory):
+    """One run with everything; several tests look at it."""
+    cwd = tmp_path_factory.mktemp("finished")
+    done = run("--data", digits, "--epochs", 12, "--batch-size", 16, "--hidden", "8,4", "--json", cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return done, cwd
+
+
+def test_standard_output_is_one_line_of_json_and_the_same_as_the_result_file(finished):
+    done, cwd = finished
+    assert done.stdout.count("\n") == 1
+    result = json.loads(done.stdout)
+    assert json.loads((cwd / result["output"] / runs.RESULT).read_text(encoding="utf-8")) == result
+
+
+def test_the_result_says_how_good_how_fast_and_from_what(finished):
+    result = json.loads(finished[0].stdout)
+    assert 0.9 < result["test_accuracy"] <= 1
+    assert 0.9 < result["train_accuracy"] <= 1
+    assert 0 < result["test_loss"] < 0.5
+    assert (result["train_images"], result["test_images"]) == (240, 60)
+    assert (result["epochs"], result["seed"], result["interrupted"]) == (12, 0, False)
+    assert 0 < result["train_seconds"] < result["total_seconds"]
+    expected_speed = 12 * 240 / result["train_seconds"]
+    assert result["images_per_second"] == pytest.approx(expected_speed)
+    assert result["parameters"] == (30 * 8 + 8) + 2 * 8 + (8 * 4 + 4) + (4 * 3 + 3)
+    assert result["backend"] in backend.MODULES
+    assert result["threads"] >= 1
+    assert result["settings"]["hidden"] == [8, 4]
+    assert result["versions"]["fastdigits"] == fd.__version__
+    assert result["machine"]["processor"]
+
+
+def test_the_folder_holds_model_history_result_and_pictures(finished):
+    done, cwd = finished
+    result = json.loads(done.stdout)
+    folder = cwd / result["output"]
+    assert re.fullmatch(r"runs/\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d", Path(result["output"]).as_posix())
+    assert len(result["pictures"]) >= 4
+    assert {path.name for path in folder.iterdir()} == FILES | set(result["pictures"])
+
+
+def test_the_model_scores_what_the_result_says(finished, digits):
+    done, cwd = finished
+    result = json.loads(done.stdout)
+    network = fd.load(cwd / result["output"] / runs.MODEL)
+    (x, y), (x_test, y_test) = fd.load_folder(digits)
+    assert network.evaluate(x, y)["accuracy"] == result["train_accuracy"]
+    score = network.evaluate(x_test, y_test)
+    assert score["accuracy"] == result["test_accuracy"]
+    # The other process may have run on other kernels, whose sums are in another order.
+    assert score["loss"] == pytest.approx(result["test_loss"], rel=1e-4)
+
+
+def test_the_history_has_a_line_for_each_epoch_and_shows_the_test_images(finished):
+    done, cwd = finished
+    result = json.loads(done.stdout)
+    with open(cwd / result["output"] / runs.HISTORY, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["epoch"]) for row in rows] == list(range(1, 13))
+    assert float(rows[-1]["val_accuracy"]) == result["test_accuracy"]
+    assert {"loss", "accuracy", "lr", "images_per_second"} <= rows[0].keys()
+
+
+def test_standard_error_tells_the_run_from_beginning_to_end(finished):
+    done, _ = finished
+    result = json.loads(done.stdout)
+    text = done.stderr
+    assert "240 to train on, 60 to test on, 6 x 5 pixels, 3 classes" in text
+    assert "Dense(30, 8)" in text
+    assert len(re.findall(r"^epoch +\d+/12 .*images/s$", text, re.MULTILINE)) == 12
+    assert f"test accuracy   {100 * result['test_accuracy']:.2f} % of 60 images" in text
+    assert f"train accuracy  {100 * result['train_accuracy']:.2f} % of 240 images" in text
+    for name in (result["output"], *FILES, *result["pictures"]):
+        assert name in text
+    assert "Warning" not in text
+    assert "Traceback" not in text
+
+
+def test_two_epochs_of_real_digits_come_out_above_95_percent(tmp_path):
+    done = run("--epochs", 2, "--json", cwd=tmp_path, FASTDIGITS_CACHE=str(tmp_path / "cache"))
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["test_accuracy"] > 0.95
+    assert result["parameters"] == 52_778
+    assert (result["train_images"], result["test_images"]) == (60_000, 10_000)
+
+
+# -- options that change what is told ----------------------------------------------------------------------
+
+
+def test_quiet_says_nothing_at_all(digits, tmp_path):
+    done = run("--data", digits, "--epochs", 1, "--no-plots", "--quiet", "--output", "out", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
+
+
+def test_quiet_leaves_the_json(digits, here, capsys):
+    assert main("--data", digits, "--epochs", 1, "--no-plots", "-q", "--json", "-o", "out") == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert json.loads(captured.out)["pictures"] == []
+
+
+def test_show_opens_the_pictures_or_says_that_it_cannot(digits, here, monkeypatch, capsys):
+    shown = []
+    monkeypatch.setattr(visualize, "write_pictures", lambda folder, **rest: [folder / "a.png"])
+    monkeypatch.setattr(runs, "show", lambda pictures: shown.append(pictures) or len(shown) == 1)
+    assert main("--data", digits, "--epochs", 1, "--show", "-o", "one") == 0
+    assert shown == [[Path("one/a.png")]]
+    assert "no display" not in capsys.readouterr().err
+    assert main("--data", digits, "--epochs", 1, "--show", "-o", "two") == 0
+    assert (
+        "fastdigits train: no display to show the pictures on: open them in two\n" in capsys.readouterr().err
+    )
+
+
+# -- options that change the training ----------------------------------------------------------------------
+
+
+def quick(digits, output, *argv):
+    """Train a little; return result, history and the bytes of all parameters."""
+    assert main("--data", digits, "--no-plots", "--quiet", "-o", output, "--epochs", 2, *argv) == 0
+    folder = Path(output)
+    with open(folder / runs.HISTORY, newline="", encoding="utf-8") as file:
+        history = list(csv.DictReader(file))
+    result = json.loads((folder / runs.RESULT).read_text(encoding="utf-8"))
+    return result, history, fd.load(folder / runs.MODEL).values.tobytes()
+
+
+def test_the_same_seed_gives_the_same_bits_on_any_number_of_threads(digits, here):
+    models = [quick(digits, f"run{threads}", "--threads", threads)[2] for threads in (1, 2, 3)]
+    assert models[0] == models[1] == models[2]
+    assert quick(digits, "other", "--seed", 1)[2] != models[0]
+
+
+def test_the_backend_option_takes_effect(digits, here):
+    assert quick(digits, "run", "--backend", "numpy")[0]["backend"] == "numpy"
+
+
+def test_the_environment_chooses_the_backend(digits, tmp_path):
+    done = run(
+        "--data", digits, "--epochs", 1, "--no-plots", "--json", cwd=tmp_path, FASTDIGITS_BACKEND="numpy"
+    )
+    assert json.loads(done.stdout)["backend"] == "numpy"
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("--optimizer", "sgd", "--schedule", "constant"),
+        ("--optimizer", "momentum", "--momentum", "0.8", "--schedule", "step"),
+        ("--optimizer", "rmsprop", "--schedule", "cosine"),
+        ("--optimizer", "adamw", "--weight-decay", "0.1", "--schedule", "warm-up"),
+        ("--hidden", "5", "--batchnorm", "none", "--activation", "leaky-relu"),
+        ("--label-smoothing", "0.1"),
+        ("--dropout", "0.1"),
+        ("--batch-size", "16"),
+        ("--learning-rate", "0.02"),
+        ("--hidden", "9,7,5", "--batchnorm", "all", "--dropout", "0.1", "--label-smoothing", "0.1"),
+    ],
+)
+def test_each_kind_of_training_runs_and_differs_from_the_default(digits, here, argv):
+    assert quick(digits, "changed", *argv)[2] != quick(digits, "default")[2]
+
+
+def test_held_out_images_are_neither_trained_on_nor_counted(digits, here):
+    result, history, _ = quick(
+        digits, "run", "--validation-split", "0.25", "--hidden", "8", "--batch-size", "16"
+    )
+    assert (result["train_images"], result["test_images"]) == (180, 60)
+    # The same ones as those that fit itself sets apart.
+    (x, y), _ = fd.load_folder(digits)
+    network = fd.NeuralNetwork([fd.Dense(30, 8), fd.BatchNorm(8), fd.ReLU(), fd.Dense(8, 3)], seed=0)
+    expected = network.fit(
+        *(x, y),
+        epochs=2,
+        batch_size=16,
+        optimizer=fd.Adam(lr=0.01),
+        schedule=fd.OneCycle(),
+        validation_split=0.25,
+    )
+    assert [float(row["val_loss"]) for row in history] == expected.val_loss
+    assert [float(row["loss"]) for row in history] == expected.loss
+
+
+def test_patience_stops_and_keeps_the_best_epoch(digits, here, capsys):
+    # At this learning rate the held-out loss soon rises.
+    argv = ["--epochs", 200, "--validation-split", "0.2", "--patience", 2, "--learning-rate", "0.5"]
+    assert main("--data", digits, "--no-plots", "-o", "run", *argv, "--json", "--schedule", "constant") == 0
+    captured = capsys.readouterr()
+    result = json.loads(captured.out)
+    assert result["epochs"] == result["best_epoch"] + 2 < 200
+    assert f"epoch {result['best_epoch']}, the best on the held-out images" in captured.err
+
+
+def test_a_split_that_leaves_no_images_is_refused(digits, here, capsys):
+    assert main("--data", digits, "--validation-split", "0.001") == 2
+    line = "--validation-split: must leave images on both sides; got 0.001 of 240 images"
+    assert capsys.readouterr().err == f"fastdigits train: error: {line}\n"
+
+
+# -- errors ------------------------------------------------------------------------------------------------
+
+
+def test_a_bad_value_ends_the_process_with_2_before_any_work(tmp_path):
+    done = run("--hidden", "64,,3", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("fastdigits train: error: --hidden: must be whole numbers")
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["missing", "empty", "file"])
+def test_a_folder_without_images_is_one_line_and_leaves_nothing_behind(here, name, capsys):
+    (here / "empty").mkdir()
+    (here / "file").touch()
+    before = set(here.iterdir())
+    assert main("--data", name) == 2
+    text = capsys.readouterr().err
+    assert text.count("\n") == 1
+    assert text.startswith("fastdigits train: error: ")
+    assert name in text
+    assert set(here.iterdir()) == before
+
+
+def test_an_output_folder_with_a_run_is_kept_unless_overwrite_is_said(digits, here, capsys):
+    first = quick(digits, "run")
+    (here / "run" / "notes.txt").write_text("mine")
+    (here / "run" / "old.png").touch()
+    runs.write_result(here / "run", first[0] | {"pictures": ["old.png"]})
+    assert main("--data", digits, "-o", "run", "--seed", 1) == 2
+    assert "--output: must not hold a run already" in capsys.readouterr().err
+    assert fd.load(here / "run" / runs.MODEL).values.tobytes() == first[2]
+    again = quick(digits, "run", "--seed", 1, "--overwrite")
+    assert again[0]["seed"] == 1
+    assert again[2] != first[2]
+    assert {path.name for path in (here / "run").iterdir()} == {*FILES, "notes.txt"}
+
+
+def test_an_output_that_is_a_file_is_one_line(digits, here, capsys):
+    (here / "file").touch()
+    assert main("--data", digits, "-o", "file") == 2
+    text = capsys.readouterr().err
+    assert re.fullmatch("fastdigits train: error: --output: must be a folder that can be written.*\n", text)
+
+
+def test_test_images_of_another_size_are_one_line_and_leave_nothing_behind(here, capsys):
+    write_digits(here / "digits", test_shape=(6, 6))
+    assert main("--data", "digits", "--quiet") == 2
+    text = capsys.readouterr().err
+    assert text.count("\n") == 1
+    assert text.startswith("fastdigits train: error: ")
+    assert [path.name for path in here.rglob("*") if path.parent.name == "runs"] == []
+
+
+def test_images_that_training_refuses_are_one_line_and_leave_nothing_behind(here, capsys):
+    write_digits(here / "digits", n_train=1)
+    assert main("--data", "digits", "--quiet", "-o", "run") == 2
+    text = capsys.readouterr().err
+    assert re.fullmatch("fastdigits train: error: fit: each batch must hold at least 2 images.*\n", text)
+    assert not (here / "run").exists()
+
+
+def test_a_wrong_environment_is_one_line(digits, here, monkeypatch, capsys):
+    monkeypatch.setenv("FASTDIGITS_NUM_THREADS", "many")
+    assert main("--data", digits, "--quiet") == 2
+    text = capsys.readouterr().err
+    assert re.fullmatch("fastdigits train: error: FASTDIGITS_NUM_THREADS: must be a whole number.*\n", text)
+    assert list(here.rglob("*.safetensors")) == []
+
+
+@pytest.mark.parametrize("width", [10**15, 10**25])  # too much to allocate; too much to count
+def test_a_network_beyond_memory_is_one_line(digits, here, capsys, width):
+    assert main("--data", digits, "--hidden", width) == 2
+    text = capsys.readouterr().err
+    assert text.count("\n") == 1
+    assert "--hidden: the network must fit into memory; got " in text
+    assert f"{width} for images of 30 pixels and 3 classes" in text
+
+
+def test_a_loss_that_diverges_is_one_line_and_leaves_nothing_behind(digits, here, capsys):
+    argv = ["--optimizer", "sgd", "--schedule", "constant", "--learning-rate", "1e35", "--batchnorm", "none"]
+    assert main("--data", digits, "--quiet", "-o", "run", *argv) == 2
+    text = capsys.readouterr().err
+    assert re.fullmatch("fastdigits train: error: fit: the loss must stay finite.*take a smaller one\n", text)
+    assert not (here / "run").exists()
+
+
+# -- interrupts --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
+def test_ctrl_c_saves_the_work_so_far_and_ends_with_130(digits, tmp_path):
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "fastdigits.train",
+            "--data",
+            digits,
+            "--epochs",
+            "1000000",
+            "--json",
+            "-o",
+            "run",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        cwd=tmp_path,
+        env=environment(),
+        # A test run that a shell put into the background ignores the signal, and its children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    try:
+        for line in process.stderr:
+            if line.startswith("epoch") and "3/1000000" in line:
+                process.send_signal(signal.SIGINT)
+                break
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert re.search(r"fastdigits train: interrupted after \d+ epochs; the work so far goes to run\n", err)
+    result = json.loads(out)
+    assert result["interrupted"] is True
+    assert result["epochs"] >= 3
+    assert json.loads((tmp_path / "run" / runs.RESULT).read_text(encoding="utf-8")) == result
+    assert {path.name for path in (tmp_path / "run").iterdir()} == FILES
+    with open(tmp_path / "run" / runs.HISTORY, newline="", encoding="utf-8") as file:
+        assert len(list(csv.DictReader(file))) == result["epochs"]
+    _, (x_test, y_test) = fd.load_folder(digits)
+    score = fd.load(tmp_path / "run" / runs.MODEL).evaluate(x_test, y_test)
+    assert score["accuracy"] == result["test_accuracy"]
+
+
+def interrupt(*args, **kwargs):
+    raise KeyboardInterrupt
+
+
+def test_an_interrupt_within_the_first_epoch_saves_an_empty_history(digits, here, monkeypatch, capsys):
+    monkeypatch.setattr(fd.NeuralNetwork, "fit", interrupt)
+    assert main("--data", digits, "-o", "run", "--json") == 130
+    captured = capsys.readouterr()
+    assert "interrupted after 0 epochs" in captured.err
+    result = json.loads(captured.out)
+    assert (result["epochs"], result["images_per_second"], result["pictures"]) == (0, None, [])
+    assert fd.load(here / "run" / runs.MODEL).epochs_trained == 0
+
+
+def test_an_interrupt_between_two_figures_of_an_epoch_leaves_whole_epochs_only(digits, here, monkeypatch):
+    def fit(network, x, y, *, callbacks, **rest):
+        history = fd.History(last_epoch=9, validates=True)
+        callbacks[0].on_train_begin(network, history)
+        for name, count in (("val_loss", 3), ("val_accuracy", 3), ("epoch", 3), ("loss", 3)):
+            getattr(history, name).extend(range(1, count + 1))
+        for name in ("accuracy", "lr", "seconds", "images_per_second"):
+            getattr(history, name).extend([1, 2])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fd.NeuralNetwork, "fit", fit)
+    assert main("--data", digits, "-o", "run", "--quiet") == 130
+    with open(here / "run" / runs.HISTORY, newline="", encoding="utf-8") as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2"]
+
+
+def test_an_interrupt_at_the_pictures_keeps_all_else(digits, here, monkeypatch, capsys):
+    monkeypatch.setattr(visualize, "write_pictures", interrupt)
+    assert main("--data", digits, "-o", "run", "--epochs", 2, "--json") == 130
+    captured = capsys.readouterr()
+    assert "fastdigits train: interrupted at the pictures; all else is in run\n" in captured.err
+    result = json.loads(captured.out)
+    assert (result["epochs"], result["interrupted"]) == (2, True)
+    assert {path.name for path in (here / "run").iterdir()} == FILES
+
+
+def test_an_interrupt_before_the_training_leaves_nothing_behind(here, monkeypatch, capsys):
+    monkeypatch.setattr(train, "load_mnist", interrupt)
+    assert main() == 130
+    assert capsys.readouterr().err == "fastdigits train: interrupted\n"
+    assert list(here.iterdir()) == []

@@ -1,0 +1,202 @@
+"""The options of the train command choose what they say, and contradictions are refused."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fastdigits as fd
+from fastdigits import backend, train_options
+
+SOURCE = Path(fd.__file__).parents[1]
+
+
+def shapes(*argv):
+    return [repr(layer) for layer in train_options.layers(train_options.read(argv), 784, 10)]
+
+
+def test_without_options_the_network_is_that_of_the_original():
+    expected = ["Dense(784, 64)", "BatchNorm(64)", "ReLU()", "Dense(64, 32)", "ReLU()", "Dense(32, 10)"]
+    assert shapes() == expected
+
+
+def test_without_options_training_is_adam_at_a_hundredth_over_one_cycle():
+    options = train_options.read([])
+    assert (options.epochs, options.batch_size, options.seed, options.validation_split) == (10, 128, 0, 0.0)
+    assert repr(train_options.optimizer(options)) == "Adam(lr=0.01)"
+    assert repr(train_options.schedule(options)) == "OneCycle()"
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (["--hidden", "5"], ["Dense(784, 5)", "BatchNorm(5)", "ReLU()", "Dense(5, 10)"]),
+        (["--hidden", "5", "--batchnorm", "none"], ["Dense(784, 5)", "ReLU()", "Dense(5, 10)"]),
+        (
+            ["--hidden", "5,4", "--batchnorm", "all"],
+            [
+                "Dense(784, 5)",
+                "BatchNorm(5)",
+                "ReLU()",
+                "Dense(5, 4)",
+                "BatchNorm(4)",
+                "ReLU()",
+                "Dense(4, 10)",
+            ],
+        ),
+        (
+            ["--hidden", "5,4", "--batchnorm", "none", "--dropout", "0.2", "--activation", "leaky-relu"],
+            [
+                *("Dense(784, 5)", "LeakyReLU()", "Dropout(rate=0.2)"),
+                *("Dense(5, 4)", "LeakyReLU()", "Dropout(rate=0.2)", "Dense(4, 10)"),
+            ],
+        ),
+    ],
+)
+def test_the_network_follows_the_options(argv, expected):
+    assert [shape.replace("Dropout(0.2)", "Dropout(rate=0.2)") for shape in shapes(*argv)] == expected
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (["sgd"], fd.SGD(0.5)),
+        (["momentum"], fd.Momentum(0.5)),
+        (["momentum", "--momentum", "0.5"], fd.Momentum(0.5, momentum=0.5)),
+        (["rmsprop"], fd.RMSprop(0.5)),
+        (["adam"], fd.Adam(0.5)),
+        (["adamw"], fd.AdamW(0.5)),
+        (["adamw", "--weight-decay", "0"], fd.AdamW(0.5, weight_decay=0.0)),
+    ],
+)
+def test_the_optimizer_follows_the_options(argv, expected):
+    options = train_options.read(["--learning-rate", "0.5", "--optimizer", *argv])
+    chosen = train_options.optimizer(options)
+    assert type(chosen) is type(expected)
+    assert chosen.config() == expected.config()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *(("constant", fd.Constant), ("step", fd.Step), ("cosine", fd.Cosine)),
+        *(("one-cycle", fd.OneCycle), ("warm-up", fd.WarmUp)),
+    ],
+)
+def test_the_schedule_follows_the_options(name, kind):
+    assert type(train_options.schedule(train_options.read(["--schedule", name]))) is kind
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ("--momentum 0.5", "--momentum: needs --optimizer momentum; got --optimizer adam"),
+        (
+            "--weight-decay 0.1 --optimizer sgd",
+            "--weight-decay: needs --optimizer adamw; got --optimizer sgd",
+        ),
+        ("--weight-decay 0", "--weight-decay: needs --optimizer adamw; got --optimizer adam"),
+        ("--patience 3", "--patience: needs .* got --validation-split 0: add --validation-split 0.1"),
+        ("--show --no-plots", "--show: needs pictures; got --no-plots"),
+        ("--overwrite", "--overwrite: needs a folder; got none: name it with --output"),
+        (
+            "--hidden 64,,3",
+            "--hidden: must be whole numbers of at least 1 with commas between them.*got '64,,3'",
+        ),
+        ("--hidden -1,2", "--hidden: expected one argument"),
+        ("--epochs 0", "--epochs: must be a whole number of at least 1; got '0'"),
+        ("--batch-size 1e3", "--batch-size: must be a whole number of at least 1; got '1e3'"),
+        ("--optimizer newton", "--optimizer: invalid choice: 'newton'"),
+        ("--schedule never", "--schedule: invalid choice: 'never'"),
+        ("--activation tanh", "--activation: invalid choice: 'tanh'"),
+        ("--batchnorm last", "--batchnorm: invalid choice: 'last'"),
+        ("--backend gpu", "--backend: invalid choice: 'gpu'"),
+        ("--learning-rate nan", "--learning-rate: must be a number above 0; got 'nan'"),
+        (
+            "--momentum 1 --optimizer momentum",
+            "--momentum: must be a number of at least 0 and below 1; got '1'",
+        ),
+        ("--weight-decay -1 --optimizer adamw", "--weight-decay: must be a number of at least 0; got '-1'"),
+        ("--dropout 1", "--dropout: must be a number of at least 0 and below 1; got '1'"),
+        ("--label-smoothing 1", "--label-smoothing: must be a number of at least 0 and below 1; got '1'"),
+        (
+            "--validation-split 1.5",
+            "--validation-split: must be a number of at least 0 and below 1; got '1.5'",
+        ),
+        ("--patience 0", "--patience: must be a whole number of at least 1; got '0'"),
+        ("--seed -1", "--seed: must be a whole number of at least 0; got '-1'"),
+        ("--threads 0", "--threads: must be a whole number of at least 1; got '0'"),
+        ("--output=", "--output: must be the name of a file or folder; got ''"),
+        ("--epoch 3", "'--epoch' is no option of this command: did you mean --epochs"),
+        ("digits", "'digits' is no option of this command: see --help"),
+    ],
+)
+def test_a_bad_value_is_one_line_and_exit_2(argv, message, capsys):
+    with pytest.raises(SystemExit) as caught:
+        train_options.read(argv.split())
+    assert caught.value.code == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert re.fullmatch(f"fastdigits train: error: {message}.*\n", captured.err)
+
+
+def test_help_tells_each_default_as_it_is(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit) as caught:
+        train_options.read(["--help"])
+    assert caught.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    options = vars(train_options.read([]))
+    for name, value in options.items():
+        start = text.index(f" --{name.replace('_', '-')} ", text.index("images and network:"))
+        told = re.search(r"\(default(?: there)?: ([^)]*)\)", text[start:])
+        shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
+        if shown not in (None, False):
+            assert told[1] == (f"{shown:g}" if isinstance(shown, float) else str(shown)), name
+
+
+def test_help_fits_80_columns_and_any_encoding(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        train_options.read(["--help"])
+    text = capsys.readouterr().out
+    assert text.isascii()
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_each_example_of_the_help_is_read():
+    lines = [line.split("   ")[0].split() for line in train_options.EXAMPLES.splitlines()]
+    examples = [
+        words[2:] for words in ([w for w in line if w] for line in lines) if words[:1] == ["fastdigits"]
+    ]
+    examples += [line.strip().split("   ")[0].split()[2:] for line in train_options.EXAMPLES.splitlines()
+                 if line.startswith("  fastdigits train")]  # fmt: skip
+    assert len(examples) >= 6
+    for example in examples:
+        train_options.read(example)
+
+
+def test_help_needs_neither_matplotlib_nor_other_slow_packages():
+    code = (
+        "import sys\n"
+        "from fastdigits import train\n"
+        "try:\n    train.main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "slow = {'matplotlib', 'safetensors', 'tqdm'} & sys.modules.keys()\n"
+        "sys.exit(f'imported {slow}' if slow else 0)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(SOURCE)},
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_each_backend_can_be_asked_for():
+    for name in backend.MODULES:
+        assert train_options.read(["--backend", name]).backend == name
