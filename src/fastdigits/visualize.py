@@ -132,6 +132,8 @@ def confusion_matrix_figure(matrix: object, class_names: Sequence[str] | None = 
 
     Raises
     ------
+    TypeError
+        If the matrix holds no integers.
     ValueError
         If the matrix is not square, or if there is not one name a class.
     """
@@ -140,6 +142,8 @@ def confusion_matrix_figure(matrix: object, class_names: Sequence[str] | None = 
     counts = as_array(matrix, "confusion_matrix_figure: matrix")
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or counts.size == 0:
         raise ValueError(f"confusion_matrix_figure: matrix must be (c, c), c ≥ 1; got {counts.shape}")
+    if counts.dtype.kind not in "ui":
+        raise TypeError(f"confusion_matrix_figure: matrix must hold counts, integers; got dtype {counts.dtype}")
     size = len(counts)
     names = [str(label) for label in range(size)] if class_names is None else list(class_names)
     if len(names) != size:

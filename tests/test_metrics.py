@@ -1,0 +1,62 @@
+"""Metrics count what they say they count."""
+
+import numpy as np
+import pytest
+
+import fastdigits as fd
+
+LABELS = [0, 0, 1, 1, 1, 2]
+PREDICTED = [0, 1, 1, 1, 0, 0]
+
+
+def test_accuracy_is_the_share_of_hits():
+    assert fd.accuracy(LABELS, PREDICTED) == 0.5
+    assert fd.accuracy(np.array([3], np.uint8), [3]) == 1.0
+
+
+def test_rows_of_the_matrix_are_true_classes():
+    np.testing.assert_array_equal(fd.confusion_matrix(LABELS, PREDICTED), [[1, 1, 0], [1, 2, 0], [1, 0, 0]])
+    assert fd.confusion_matrix(LABELS, PREDICTED, 5).shape == (5, 5)
+    assert fd.confusion_matrix(LABELS, PREDICTED, 5).dtype == np.int64
+
+
+def test_the_report_of_a_worked_example():
+    zero, one, two = fd.class_report(LABELS, PREDICTED)
+    assert zero == fd.ClassScore(0, precision=1 / 3, recall=1 / 2, f1=2 / 5, support=2)
+    assert one == fd.ClassScore(1, precision=2 / 3, recall=2 / 3, f1=2 / 3, support=3)
+    assert two == fd.ClassScore(2, precision=0.0, recall=0.0, f1=0.0, support=1)
+
+
+def test_a_class_that_does_not_occur_scores_zero():
+    assert fd.class_report([0], [0], 2)[1] == fd.ClassScore(1, 0.0, 0.0, 0.0, 0)
+
+
+def test_the_report_agrees_with_scikit_learn():
+    sklearn = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(0)
+    labels, predicted = rng.integers(0, 7, 500), rng.integers(0, 7, 500)
+    wanted = np.array(sklearn.precision_recall_fscore_support(labels, predicted))
+    found = [(one.precision, one.recall, one.f1, one.support) for one in fd.class_report(labels, predicted)]
+    np.testing.assert_allclose(np.array(found).T, wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("measure", [fd.accuracy, fd.confusion_matrix, fd.class_report])
+@pytest.mark.parametrize(
+    ("labels", "predicted", "error", "match"),
+    [
+        ([0, 1], [0], ValueError, r"must have one shape; got \(2,\) and \(1,\)"),
+        ([], [], (TypeError, ValueError), "labels must"),
+        ([0.0], [0], TypeError, "labels must hold integers; got dtype float64"),
+        ([0], [[0.1, 0.9]], TypeError, "argmax"),
+        ([[0]], [[0]], ValueError, r"must be \(n,\), n ≥ 1; got \(1, 1\)"),
+        ([-1], [0], ValueError, "classes from 0 on; got -1"),
+    ],
+)
+def test_what_is_no_pair_of_labels_is_refused(measure, labels, predicted, error, match):
+    with pytest.raises(error, match=match):
+        measure(labels, predicted)
+
+
+def test_a_matrix_too_small_is_refused():
+    with pytest.raises(ValueError, match=r"classes must lie in 0 … 1; got 2"):
+        fd.confusion_matrix(LABELS, PREDICTED, 2)
