@@ -1,0 +1,78 @@
+"""One backend serves, chosen by processor, environment or caller; what is not there raises."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import fastdigits as fd
+from fastdigits import backend as backends
+
+
+def say(variable: str | None, program: str = "import fastdigits as fd; print(fd.backend_name())"):
+    environment = {name: value for name, value in os.environ.items() if name != "FASTDIGITS_BACKEND"}
+    if variable is not None:
+        environment["FASTDIGITS_BACKEND"] = variable
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+
+
+def test_the_fastest_serves_unless_something_else_is_said():
+    assert say(None).stdout.strip() == fd.available_backends()[0]
+    assert say("").stdout.strip() == fd.available_backends()[0]
+
+
+@pytest.mark.parametrize("name", list(backends.MODULES))
+def test_the_environment_forces_one(name):
+    run = say(name)
+    if name in fd.available_backends():
+        assert run.stdout.strip() == name
+    else:
+        assert f"ImportError: FASTDIGITS_BACKEND={name}: backend {name}: the processor" in run.stderr
+
+
+def test_an_unknown_name_raises():
+    wanted = "backend: must be one of avx512, avx2, generic, numpy; got 'fast'"
+    assert f"ValueError: FASTDIGITS_BACKEND=fast: {wanted}" in say("fast").stderr
+    with pytest.raises(ValueError, match=wanted):
+        fd.use_backend("fast")
+
+
+def test_one_that_the_processor_lacks_raises_and_changes_nothing(monkeypatch):
+    before = fd.backend_name()
+    monkeypatch.setattr(backends, "available_backends", lambda: ["generic", "numpy"])
+    with pytest.raises(
+        ImportError, match=r"backend avx512: the processor and .* must support it; got .* generic"
+    ):
+        fd.use_backend("avx512")
+    assert fd.backend_name() == before
+
+
+def test_without_compiled_kernels_the_error_says_what_to_do():
+    program = "import sys; sys.modules['fastdigits._kernels'] = None; import fastdigits"
+    run = say(None, program)
+    assert "backend generic: its module must be importable" in run.stderr
+    assert "set FASTDIGITS_BACKEND=numpy to run on NumPy alone" in run.stderr
+    assert say("numpy", program).returncode == 0
+
+
+def test_all_backends_agree_on_a_prediction(backend):
+    net = fd.NeuralNetwork([fd.Dense(50, 20), fd.BatchNorm(20), fd.ReLU(), fd.Dense(20, 5)], seed=1)
+    x = np.random.default_rng(0).integers(0, 256, (7, 50)).astype(np.uint8)
+    found = net.predict_proba(x)
+    fd.use_backend("numpy")
+    np.testing.assert_allclose(found, net.predict_proba(x), rtol=1e-5, atol=1e-6)  # 50 sums of numbers near 1
+
+
+def test_the_configuration_is_printed_and_returned(backend, capsys):
+    assert fd.show_config() is None
+    printed = capsys.readouterr().out
+    config = fd.show_config("dict")
+    assert config["backend"] == backend
+    assert config["threads"] == fd.get_num_threads()
+    assert config["floats in a vector"] == {"avx512": 16, "avx2": 8, "generic": 4, "numpy": None}[backend]
+    for key in config:
+        assert f"{key} " in printed
+    with pytest.raises(ValueError, match="mode must be 'print' or 'dict'; got 'json'"):
+        fd.show_config("json")

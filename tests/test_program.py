@@ -1,0 +1,261 @@
+"""A recorded program gives the bits of the eager calls, on any number of threads, or says why it cannot."""
+
+import hashlib
+import os
+import threading
+
+import numpy as np
+import pytest
+
+import fastdigits as fd
+from fastdigits import backend
+from fastdigits.program import TrainingStep
+
+pytestmark = pytest.mark.skipif(backend.backend_name() == "numpy", reason="programs are compiled")
+
+OPTIMIZERS = [
+    lambda: fd.SGD(0.1),
+    lambda: fd.Momentum(0.05),
+    lambda: fd.Momentum(0.05, nesterov=True),
+    lambda: fd.RMSprop(0.002),
+    lambda: fd.Adam(0.01),
+    lambda: fd.AdamW(0.01, weight_decay=0.1),
+]
+
+
+def digits(n: int, dtype: str = "uint8", width: int = 100, density: float = 0.2):
+    rng = np.random.default_rng(n)
+    x = np.where(rng.random((n, width)) < density, rng.integers(1, 256, (n, width)), 0).astype(np.uint8)
+    y = rng.integers(0, 10, n)
+    return (x if dtype == "uint8" else (x / 255).astype(np.float32)), y
+
+
+def network(width: int = 100, dropout: bool = True) -> fd.NeuralNetwork:
+    layers: list[fd.Layer] = [
+        fd.Dense(width, 48),
+        fd.BatchNorm(48),
+        fd.ReLU(),
+        fd.Dense(48, 33),
+        fd.LeakyReLU(),
+    ]
+    return fd.NeuralNetwork([*layers, *([fd.Dropout(0.2)] if dropout else []), fd.Dense(33, 10)], seed=3)
+
+
+def state(net: fd.NeuralNetwork) -> str:
+    arrays = [net.values, *net.buffers().values()]
+    return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
+
+
+def eager_step(net, loss, optimizer, x, y, weights=None) -> float:
+    value = loss.forward(net.forward(x, training=True), y, weights)
+    net.backward(loss.backward())
+    optimizer.step(net.parameters())
+    return value
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS)
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_program_gives_the_bits_of_the_eager_steps(make, dtype, weighted):
+    x, y = digits(90, dtype)
+    weights = np.random.default_rng(0).random(90).astype(np.float32) if weighted else None
+    nets, optimizers, loss = (
+        [network(), network()],
+        [make(), make()],
+        fd.SoftmaxCrossEntropy(label_smoothing=0.1),
+    )
+    order = np.random.default_rng(1).permutation(90)
+    rows = order.reshape(3, 30)
+    losses = [
+        eager_step(nets[0], loss, optimizers[0], x[i], y[i], None if weights is None else weights[i])
+        for i in rows
+    ]
+    step = TrainingStep(nets[1], x, y, weights, 30, loss, optimizers[1])
+    assert step.run(order, np.full(3, optimizers[1].lr), 0, 1) == 3
+    assert state(nets[0]) == state(nets[1])
+    mass = [30.0] * 3 if weights is None else [float(weights[i].sum(dtype=np.float64)) for i in rows]
+    assert step.totals[0] == pytest.approx(np.dot(mass, losses), rel=1e-6)
+    assert step.totals[2] == pytest.approx(sum(mass), rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize("make", [OPTIMIZERS[1], OPTIMIZERS[4]])
+def test_any_number_of_threads_gives_the_same_bits(dtype, make):
+    x, y = digits(2000, dtype, width=300)
+    hashes = set()
+    for threads in (1, 2, 3, 4, 7):
+        net = network(300)
+        net.fit(x, y, epochs=2, batch_size=61, optimizer=make(), threads=threads)  # leaves a batch of 48
+        hashes.add(state(net))
+    assert len(hashes) == 1
+
+
+def test_doors_called_one_by_one_use_threads_and_give_the_same_bits():
+    kernels = backend.kernels
+    rng = np.random.default_rng(0)
+    x, weight, bias = (
+        rng.standard_normal(shape).astype(np.float32) for shape in [(257, 500), (500, 130), (130,)]
+    )
+    results = []
+    for threads in (1, 2, 5):
+        kernels.set_threads(threads)
+        y = np.empty((257, 130), np.float32)
+        kernels.dense_forward(y, x, weight, bias)
+        results.append(y.tobytes())
+    kernels.set_threads(1)
+    assert len(set(results)) == 1
+    with pytest.raises(ValueError, match="set_threads: n must be at least 1; got 0"):
+        kernels.set_threads(0)
+
+
+def test_a_step_of_the_original_network_waits_four_times():
+    layers = [fd.Dense(784, 64), fd.BatchNorm(64), fd.ReLU(), fd.Dense(64, 32), fd.ReLU(), fd.Dense(32, 10)]
+    x, y = digits(64, width=784)
+    step = TrainingStep(fd.NeuralNetwork(layers), x, y, None, 64, fd.SoftmaxCrossEntropy(), fd.Adam())
+    assert len(step._program) == 19  # the 8 updates are part of the ops that make the gradients
+    assert step._program.stages == 5
+
+
+def test_an_update_waits_for_whoever_needs_the_old_weight():
+    # dx after dweight: the update must not move into the op of dweight then
+    kernels = backend.kernels
+
+    def arrays():
+        made = np.random.default_rng(1)
+        return {
+            name: made.standard_normal(shape).astype(np.float32)
+            for name, shape in [("x", (8, 6)), ("w", (6, 4)), ("dy", (8, 4)), ("m", (24,)), ("b", (4,))]
+        }
+
+    results = []
+    for lowered in (False, True):
+        a = arrays()
+        dw, db, dx, v = (
+            np.empty((6, 4), np.float32),
+            a["b"],
+            np.empty((8, 6), np.float32),
+            np.ones(24, np.float32),
+        )
+
+        def step(a=a, dw=dw, db=db, dx=dx, v=v):
+            kernels.dense_backward_weight(dw, db, a["dy"], a["x"])
+            kernels.dense_backward_input(dx, a["dy"], a["w"])
+            kernels.adam_update(a["w"].reshape(-1), a["m"], v, dw.reshape(-1), 0.1, 0.9, 0.999, 1e-8, 0.0, 1)
+
+        if lowered:
+            program = kernels.Program(np.zeros(0, np.int64))
+            with program:
+                step()
+            program.run(np.zeros(0, np.int64), np.array([0.1]))
+        else:
+            step()
+        results.append((dx.tobytes(), a["w"].tobytes()))
+    assert results[0] == results[1]
+
+
+def test_recording_runs_nothing_and_changes_nothing():
+    net, optimizer = network(), fd.Adam()
+    x, y = digits(30)
+    before = state(net)
+    TrainingStep(net, x, y, None, 30, fd.SoftmaxCrossEntropy(), optimizer)
+    assert state(net) == before
+    assert optimizer.step_count == 0
+    assert net.layers[5].step == 0
+
+
+def test_a_program_is_recorded_once_and_alone():
+    kernels = backend.kernels
+    first, second = (kernels.Program(np.zeros(0, np.int64)) for _ in range(2))
+    with first:
+        with pytest.raises(RuntimeError, match="this thread is recording another program"), second:
+            pass
+        y = np.zeros((1, 1), np.float32)
+        kernels.relu_forward(y, np.ones((1, 1), np.float32))
+        assert y[0, 0] == 0
+    assert len(first) == 1
+    with pytest.raises(RuntimeError, match="this program is recorded already"), first:
+        pass
+    kernels.relu_forward(y, np.ones((1, 1), np.float32))  # runs again
+    assert y[0, 0] == 1
+
+
+def test_another_thread_is_not_recorded():
+    kernels = backend.kernels
+    program, y = kernels.Program(np.zeros(0, np.int64)), np.zeros((1, 1), np.float32)
+    with program:
+        thread = threading.Thread(target=kernels.relu_forward, args=(y, np.ones((1, 1), np.float32)))
+        thread.start()
+        thread.join()
+    assert y[0, 0] == 1
+    assert len(program) == 0
+
+
+def test_an_order_of_the_wrong_length_is_refused():
+    program = backend.kernels.Program(np.zeros(4, np.int64))
+    with pytest.raises(ValueError, match=r"order must be \(8,\), 4 rows a step; got \(7,\)"):
+        program.run(np.zeros(7, np.int64), np.zeros(2))
+
+
+def test_a_loss_that_is_not_finite_stops_before_anything_is_trained():
+    net, optimizer = network(dropout=False), fd.SGD()
+    x, y = digits(60, "float32")
+    x[45] = np.nan  # in the second step
+    step = TrainingStep(net, x, y, None, 30, fd.SoftmaxCrossEntropy(), optimizer)
+    twin_net = network(dropout=False)
+    eager_step(twin_net, fd.SoftmaxCrossEntropy(), fd.SGD(), x[:30], y[:30])
+    assert step.run(np.arange(60), np.full(2, 0.01), 0, 2) == 1
+    assert net.values.tobytes() == twin_net.values.tobytes()
+
+
+class Shift(fd.Layer):
+    def forward(self, x, training=False):
+        return x + 1
+
+    def backward(self, dy):
+        return dy
+
+
+def test_a_python_layer_trains_eagerly_and_says_so():
+    net = fd.NeuralNetwork([fd.Dense(100, 8), Shift(), fd.Dense(8, 10)])
+    with pytest.warns(UserWarning, match="Shift is written in Python"):
+        net.fit(*digits(30), epochs=1)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_trains_as_its_parent_does():
+    x, y = digits(2000, width=300)
+    parent = network(300)
+    parent.fit(x, y, epochs=1, threads=2)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        net = network(300)
+        net.fit(x, y, epochs=1, threads=2)
+        os.write(writer, state(net).encode())
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert status == 0
+    assert os.read(reader, 64).decode() == state(parent)
+    os.close(reader)
+    os.close(writer)
+
+
+def test_threads_that_predict_while_another_trains_agree():
+    x, y = digits(3000, width=300)
+    net, other = network(300), network(300)
+    wanted = net.predict_proba(x)
+    wrong: list[int] = []
+
+    def predict(number: int) -> None:
+        for _ in range(5):
+            if net.predict_proba(x).tobytes() != wanted.tobytes():
+                wrong.append(number)
+
+    threads = [threading.Thread(target=predict, args=(number,)) for number in range(8)]
+    threads.append(threading.Thread(target=other.fit, args=(x, y), kwargs={"epochs": 3, "threads": 2}))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
