@@ -34,6 +34,7 @@ ROOMS = [  # a module imports from rooms above it only
     "optimizers",
     "schedules",
     "assembly",
+    "prediction",
     "callbacks",
     "network",
     "program",

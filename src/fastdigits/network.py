@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import assembly, backend, inputs
+from . import assembly, inputs
 from .inputs import Array, Float32, Int64
 from .layers import Dropout, Layer, Softmax
 from .losses import SoftmaxCrossEntropy
 from .parameters import Parameter, flatten
+from .prediction import Predictor
 
 if TYPE_CHECKING:
     from .callbacks import Callback, History
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 # What a stream of random numbers is for; with the network's seed this makes the key of its generator.
 INITIALIZE, SHUFFLE, SPLIT, DROPOUT = range(4)
 
-ROWS_AT_ONCE = 1024  # bounds the memory of predictions
+ROWS_AT_ONCE = 4096  # bounds the memory of predictions
 
 
 def stream(seed: int, *purpose: int) -> np.random.Generator:
@@ -57,8 +58,8 @@ class NeuralNetwork:
     values, gradients : ndarray, (p,) float32
         The blocks that every ``Parameter.value`` and ``Parameter.grad`` is a view of. Parameters start at
         multiples of 64 bytes; what lies between them is zero.
-    input_width : int or None
-        Numbers an image; None where the layers do not say.
+    input_width, classes : int or None
+        Numbers an image, and logits; None where the layers do not say.
 
     Raises
     ------
@@ -89,10 +90,10 @@ class NeuralNetwork:
         self.epochs_trained = 0
         self.threads: int | None = None
         self.input_width = assembly.input_width(self.layers)
-        if self.input_width is not None:
-            self.widths(self.input_width)
+        self.classes = None if self.input_width is None else self.widths(self.input_width)[-1]
         assembly.name_layers(self.layers)
         self._prepare_layers()
+        self._predictor = Predictor(self)
         self._parameters = assembly.named_parameters(self.layers)
         self.values, self.gradients = flatten(self._parameters)
 
@@ -206,10 +207,7 @@ class NeuralNetwork:
         -------
         ndarray, (n,) int64
         """
-        images = inputs.check_images(x, self.input_width, "predict: x")
-        labels = np.empty(images.shape[0], dtype=np.int64)
-        for part in pieces(images.shape[0], ROWS_AT_ONCE):
-            labels[part] = self.run(inputs.to_rows(images[part], "predict: x")).argmax(axis=1)
+        labels: Int64 = self._probabilities(x, "predict: x").argmax(axis=1)
         return labels
 
     def predict_proba(self, x: object) -> Float32:
@@ -225,14 +223,14 @@ class NeuralNetwork:
         ndarray, (n, classes) float32
             Each row sums to 1. What a last layer `Softmax` gives is returned as it is.
         """
-        images = inputs.check_images(x, self.input_width, "predict_proba: x")
-        probs = np.empty((images.shape[0], self.widths(images.shape[1])[-1]), dtype=np.float32)
-        for part in pieces(images.shape[0], ROWS_AT_ONCE):
-            logits = self.run(inputs.to_rows(images[part], "predict_proba: x"))
-            if isinstance(self.layers[-1], Softmax):
-                probs[part] = logits
-            else:
-                backend.kernels.softmax_forward(probs[part], np.ascontiguousarray(logits))
+        return self._probabilities(x, "predict_proba: x")
+
+    def _probabilities(self, x: object, subject: str) -> Float32:
+        images = inputs.check_images(x, self.input_width, subject)
+        n, width = images.shape
+        probs = np.empty((n, self.classes or self.widths(width)[-1]), dtype=np.float32)
+        for part in pieces(n, ROWS_AT_ONCE):
+            self._predictor.probabilities(inputs.to_rows(images[part], subject), probs[part])
         return probs
 
     def evaluate(
@@ -256,7 +254,7 @@ class NeuralNetwork:
             How much each image counts, in the loss and in the accuracy.
         loss : SoftmaxCrossEntropy, optional
             The plain cross-entropy where none is given.
-        batch_size : int, default 1024
+        batch_size : int, default 4096
             Images at once; changes memory, not the result.
 
         Returns
@@ -449,11 +447,13 @@ class NeuralNetwork:
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
         del state["values"], state["gradients"]  # the parameters hold the same numbers
+        del state["_predictor"]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self.values, self.gradients = flatten(self._parameters)
+        self._predictor = Predictor(self)
 
     def __copy__(self) -> NeuralNetwork:
         """Return a deep copy: two networks cannot share parameters, which lie in the blocks of one."""

@@ -1,4 +1,4 @@
-"""Lower a network for one batch size: a step of training, or a prediction, as kernels bound to their arrays.
+"""Lower a network for one batch size: a step of training as kernels bound to their arrays.
 
 Nothing is translated. The eager code of the layers, the loss and the optimizer runs once while a ``Program`` of the
 kernels records which kernels it calls on which arrays; the program then repeats that without the interpreter.
@@ -12,7 +12,7 @@ import numpy as np
 
 from . import assembly, backend, memory
 from .inputs import Array, Float32, Int64
-from .layers import Dropout, Softmax
+from .layers import Dropout
 from .losses import SoftmaxCrossEntropy
 from .network import NeuralNetwork
 from .optimizers import SGD, Adam, AdamW, Momentum, Optimizer, RMSprop
@@ -94,26 +94,3 @@ def advance(network: NeuralNetwork, optimizer: Optimizer, steps: int) -> None:
     for layer in network.layers:
         if isinstance(layer, Dropout):
             layer.step += steps
-
-
-class Prediction:
-    """The probabilities of up to ``size`` rows at once.
-
-    Attributes
-    ----------
-    batch : ndarray, (size, d), uint8 or float32
-        Where the rows are to be put.
-    probs : ndarray, (size, classes) float32
-        Where `run` leaves the probabilities.
-    """
-
-    def __init__(self, network: NeuralNetwork, size: int, width: int, dtype: Any) -> None:
-        self.batch = memory.zeros(size, width, dtype=dtype)
-        self.program = backend.kernels.Program(np.zeros(0, dtype=np.int64))
-        with self.program:
-            logits = network.run(self.batch)
-            if isinstance(network.layers[-1], Softmax):
-                self.probs = logits
-            else:
-                self.probs = memory.floats(*logits.shape)
-                backend.kernels.softmax_forward(self.probs, logits)

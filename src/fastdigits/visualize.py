@@ -143,7 +143,9 @@ def confusion_matrix_figure(matrix: object, class_names: Sequence[str] | None = 
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or counts.size == 0:
         raise ValueError(f"confusion_matrix_figure: matrix must be (c, c), c ≥ 1; got {counts.shape}")
     if counts.dtype.kind not in "ui":
-        raise TypeError(f"confusion_matrix_figure: matrix must hold counts, integers; got dtype {counts.dtype}")
+        raise TypeError(
+            f"confusion_matrix_figure: matrix must hold counts, integers; got dtype {counts.dtype}"
+        )
     size = len(counts)
     names = [str(label) for label in range(size)] if class_names is None else list(class_names)
     if len(names) != size:
