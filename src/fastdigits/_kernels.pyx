@@ -674,7 +674,8 @@ cdef void multiply(
 ) noexcept nogil:
     # c (rows, n) = start + a (rows, k) @ b, where b is (k, n), or (n, k) and transposed. Element (i, p) of a is
     # a[i·row + p·step]. start is (rows, n) with rows ld_start apart; ld_start = 0 repeats one row (a bias).
-    cdef float panel[DEPTH * COLS]
+    cdef float room[DEPTH * COLS + LINE]
+    cdef float* panel = <float*>((<size_t>room + 63) & ~<size_t>63)  # at a cache line: a vector that crosses one costs two
     cdef const float* block
     cdef Py_ssize_t p = 0, depth, j, i, cols, ld_block
     if rows == 1 and not transposed:
@@ -1838,7 +1839,9 @@ def multiply_add(Py_ssize_t count):
     cdef vec a = splat(<float>0.999), b = splat(<float>0.001)
     cdef Py_ssize_t i
     cdef float lanes[16]
-    c0 = c1 = c2 = c3 = c4 = c5 = c6 = c7 = c8 = c9 = c10 = c11 = b
+    c0, c1, c2, c3 = splat(0), splat(1), splat(2), splat(3)  # all different, or the compiler would make them one
+    c4, c5, c6, c7 = splat(4), splat(5), splat(6), splat(7)
+    c8, c9, c10, c11 = splat(8), splat(9), splat(10), splat(11)
     with nogil:
         for i in range(count):
             c0 = b + a * c0
