@@ -45,7 +45,7 @@ def test_the_report_agrees_with_scikit_learn():
     ("labels", "predicted", "error", "match"),
     [
         ([0, 1], [0], ValueError, r"must have one shape; got \(2,\) and \(1,\)"),
-        ([], [], (TypeError, ValueError), "labels must"),
+        ([], [], ValueError, r"labels must be \(n,\), n ≥ 1; got \(0,\)"),
         ([0.0], [0], TypeError, "labels must hold integers; got dtype float64"),
         ([0], [[0.1, 0.9]], TypeError, "argmax"),
         ([[0]], [[0]], ValueError, r"must be \(n,\), n ≥ 1; got \(1, 1\)"),
@@ -55,6 +55,13 @@ def test_the_report_agrees_with_scikit_learn():
 def test_what_is_no_pair_of_labels_is_refused(measure, labels, predicted, error, match):
     with pytest.raises(error, match=match):
         measure(labels, predicted)
+
+
+def test_predicting_without_a_hit_scores_zero_not_nan():
+    assert fd.class_report([0, 0], [1, 1]) == [
+        fd.ClassScore(0, 0.0, 0.0, 0.0, 2),
+        fd.ClassScore(1, 0.0, 0.0, 0.0, 0),
+    ]
 
 
 def test_a_matrix_too_small_is_refused():

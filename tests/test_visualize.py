@@ -47,6 +47,24 @@ def test_curves_show_every_epoch_of_training_and_validation(epochs):
     assert accuracy.lines[1].get_ydata()[0] == pytest.approx(40)
 
 
+@pytest.mark.parametrize("epochs", [1, 2, 50])
+def test_curves_name_whole_epochs_only(epochs):
+    figure = visualize.training_curves(history(epochs))
+    figure.draw_without_rendering()
+    rate = figure.axes[2]
+    shown = [tick for tick in rate.get_xticks() if rate.get_xlim()[0] <= tick <= rate.get_xlim()[1]]
+    assert shown
+    assert all(tick == round(tick) for tick in shown)
+
+
+def test_the_fastest_epoch_stays_in_the_picture():
+    found = history(3)
+    found.images_per_second = [7e5, 6e5, 5e5]
+    bottom, top = visualize.training_curves(found).axes[3].get_ylim()
+    assert bottom == 0
+    assert top > 1.1 * 700
+
+
 def test_curves_without_validation_have_one_line():
     assert len(visualize.training_curves(history(3, validates=False)).axes[0].lines) == 1
 
@@ -76,10 +94,11 @@ def test_wrong_predictions_come_surest_first():
     np.testing.assert_array_equal(shown, IMAGES[39])
 
 
-@pytest.mark.parametrize(("right", "correct", "text"), [(40, False, "Not one image"), (0, True, "No image")])
-def test_where_there_is_nothing_to_show_the_picture_says_so(right, correct, text):
+@pytest.mark.parametrize(("right", "correct", "said"), [(40, False, "mistaken"), (0, True, "recognised")])
+def test_where_there_is_nothing_to_show_the_picture_says_so(right, correct, said):
     figure = visualize.prediction_grid(IMAGES, LABELS, probabilities(right), correct=correct)
-    assert figure.texts[0].get_text().startswith(text)
+    assert [text.get_text() for text in figure.texts] == [f"Of 40 images, none was {said}."]
+    assert not figure.axes
 
 
 @pytest.mark.parametrize("size", [1, 10, 50])
@@ -130,6 +149,73 @@ def test_what_cannot_be_drawn_is_refused(call, match):
 def test_a_matrix_of_shares_is_refused():
     with pytest.raises(TypeError, match="must hold counts, integers; got dtype float64"):
         visualize.confusion_matrix_figure(np.eye(2))
+
+
+NAMES = [f"class number {label}" for label in range(50)]
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: visualize.training_curves(history(1)),
+        lambda: visualize.training_curves(history(100)),
+        lambda: visualize.prediction_grid(IMAGES, LABELS, probabilities(1), correct=True),
+        lambda: visualize.prediction_grid(IMAGES, LABELS, probabilities(0), correct=False),
+        lambda: visualize.prediction_grid(IMAGES, LABELS, probabilities(40), correct=False),
+        lambda: visualize.confusion_matrix_figure([[12345]]),
+        lambda: visualize.confusion_matrix_figure(np.eye(10, dtype=int), NAMES[:10]),
+        lambda: visualize.confusion_matrix_figure(np.eye(50, dtype=int), NAMES),
+        lambda: visualize.first_layer_weights(RNG.standard_normal((48, 1)), (8, 6)),
+        lambda: visualize.first_layer_weights(RNG.standard_normal((48, 64)), (8, 6)),
+    ],
+)
+def test_nothing_is_cut_off(draw):
+    figure = draw()
+    figure.draw_without_rendering()
+    inked, paper = figure.get_tightbbox(), figure.bbox_inches
+    slack = 0.02  # inches: half a line's width
+    assert min(inked.x0, inked.y0) >= -slack
+    assert inked.x1 <= paper.x1 + slack
+    assert inked.y1 <= paper.y1 + slack
+
+
+@pytest.mark.parametrize("size", [2, 26, 50])
+def test_the_colour_bar_is_as_high_as_the_matrix(size):
+    figure = visualize.confusion_matrix_figure(np.eye(size, dtype=int))
+    figure.draw_without_rendering()
+    matrix, bar = (axes.get_window_extent() for axes in (figure.axes[0], *figure.axes[0].child_axes))
+    assert (bar.y0, bar.y1) == pytest.approx((matrix.y0, matrix.y1), abs=1)
+
+
+@pytest.mark.parametrize(
+    ("labels", "probs", "error", "match"),
+    [
+        (LABELS / 2, probabilities(3), TypeError, "labels must hold integers; got dtype float64"),
+        (LABELS + 1, probabilities(3), ValueError, r"labels must lie in 0 … 3; got 1 to 4"),
+        (LABELS, probabilities(3) * 9, ValueError, r"probabilities must lie in 0 … 1.*predict_proba"),
+        (LABELS, probabilities(3) * np.nan, ValueError, r"must lie in 0 … 1; got nan to nan"),
+        (LABELS, np.empty((40, 0)), ValueError, r"must lie in 0 … 1; got \(40, 0\)"),
+    ],
+)
+def test_numbers_that_are_no_predictions_are_refused(labels, probs, error, match):
+    with pytest.raises(error, match=match):
+        visualize.prediction_grid(IMAGES, labels, probs, correct=True)
+
+
+def test_rows_become_pictures_by_their_shape(tmp_path):
+    rest = {"history": fd.History(), "labels": LABELS, "probabilities": probabilities(30)}
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    flat = visualize.write_pictures(tmp_path / "a", images=IMAGES.reshape(40, 48), image_shape=(8, 6), **rest)
+    whole = visualize.write_pictures(tmp_path / "b", images=IMAGES, **rest)
+    assert [path.read_bytes() for path in flat] == [path.read_bytes() for path in whole]
+
+
+def test_rows_of_another_length_are_refused_before_a_file_is_written(tmp_path):
+    rest = {"history": history(1), "labels": LABELS, "probabilities": probabilities(30)}
+    with pytest.raises(ValueError, match=r"must be \(n, 8, 7\) or \(n, 56\); got \(40, 8, 6\)"):
+        visualize.write_pictures(tmp_path, images=IMAGES, image_shape=(8, 7), **rest)
+    assert not list(tmp_path.iterdir())
 
 
 def test_all_pictures_are_written(tmp_path):

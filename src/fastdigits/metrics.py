@@ -119,12 +119,14 @@ def _pair(labels: object, predicted: object, subject: str) -> tuple[Array, Array
 
 def _classes(values: object, subject: str) -> Array:
     array = as_array(values, subject)
+    if array.size == 0:  # before its dtype: that of an empty list is float64
+        raise ValueError(f"{subject} must be (n,), n ≥ 1; got {array.shape}")
     if array.dtype.kind not in "ui":
         raise TypeError(
             f"{subject} must hold integers; got dtype {array.dtype}: probabilities become classes "
             "by argmax(axis=1)"
         )
-    if array.ndim != 1 or array.size == 0:
+    if array.ndim != 1:
         raise ValueError(f"{subject} must be (n,), n ≥ 1; got {array.shape}")
     if array.min() < 0:
         raise ValueError(f"{subject} must hold classes from 0 on; got {array.min()}")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .callbacks import History
 
 DPI = 150
+NUMBERED = 30  # classes up to which the cells of a confusion matrix have room for their counts
 # Okabe and Ito's palette (2008), which people with any kind of colour vision can tell apart.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#555555"
 
@@ -58,11 +59,13 @@ def training_curves(history: History) -> Figure:
     rate.set_title("learning rate at the end of the epoch")
     speed.plot(history.epoch, [count / 1e3 for count in history.images_per_second], color=GREY, **style)
     speed.set_title("images a second, thousands")
-    speed.set_ylim(bottom=0)
+    speed.set_ylim(0, 1.15 * max(history.images_per_second) / 1e3 or 1)  # room for the highest marker
     for axes in (loss, accuracy, rate, speed):
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    if len(history.epoch) == 1:
+        loss.set_xlim(history.epoch[0] - 0.5, history.epoch[0] + 0.5)
     for axes in (rate, speed):
         axes.set_xlabel("epoch")
     return figure
@@ -101,13 +104,11 @@ def prediction_grid(
         chosen = wrong[np.argsort(-confidence[wrong], kind="stable")][:count]
         title = f"Wrong: {wrong.size:,} of {right.size:,} images, the {chosen.size} surest"
     if chosen.size == 0:
-        return _message(
-            f"{'No' if correct else 'Not one'} image of {right.size:,} was taken "
-            f"for {'what it is' if correct else 'another one'}."
-        )
+        said = "recognised" if correct else "mistaken"
+        return _message(f"Of {right.size:,} image{'s' * (right.size > 1)}, none was {said}.")
     columns = min(5, chosen.size)
     rows = math.ceil(chosen.size / columns)
-    figure = _figure(1.75 * columns + 0.3, 1.95 * rows + 0.7)
+    figure = _figure(max(4.6, 1.75 * columns + 0.3), 1.95 * rows + 0.7)  # the title needs 4.6 inches
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat[chosen.size :]:
         axes.axis("off")
@@ -121,7 +122,9 @@ def prediction_grid(
 
 
 def confusion_matrix_figure(matrix: object, class_names: Sequence[str] | None = None) -> Figure:
-    """Draw a confusion matrix: numbers in every cell, colour for the share of the row, mistakes kept visible.
+    """Draw a confusion matrix: counts in the cells, colour for the share of the row, mistakes kept visible.
+
+    Cells of zero stay empty; above 30 classes there is no room for numbers, and colour alone tells.
 
     Parameters
     ----------
@@ -153,11 +156,12 @@ def confusion_matrix_figure(matrix: object, class_names: Sequence[str] | None = 
             f"confusion_matrix_figure: class_names must be {size}, one a class; got {len(names)}"
         )
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    figure = _figure(max(6.4, 0.34 * size + 2), max(5.6, 0.34 * size + 1.2))
+    cell = 0.34 if size <= NUMBERED else 0.2  # inches
+    figure = _figure(max(6.6, cell * size + 2.4), max(5.6, cell * size + 1.2))
     axes = figure.subplots()
     # Raised to 0.4, the few per cent of a mistake come out of the white.
     image = axes.imshow(share, cmap="Blues", norm=PowerNorm(0.4, vmin=0, vmax=1))
-    if size <= 30:
+    if size <= NUMBERED:
         for row, column in np.argwhere(counts > 0):
             dark = share[row, column] ** 0.4 > 0.6
             axes.text(
@@ -169,13 +173,16 @@ def confusion_matrix_figure(matrix: object, class_names: Sequence[str] | None = 
                 fontsize=9 if size <= 12 else 6,
                 color="white" if dark else "black",
             )
-    axes.set_xticks(range(size), names, rotation=90 if size > 12 else 0)
+    upright = size > 12 or max(map(len, names)) * size > 60  # side by side, longer names would overlap
+    axes.set_xticks(range(size), names, rotation=90 if upright else 0)
     axes.set_yticks(range(size), names)
+    axes.tick_params(labelsize=10 if size <= NUMBERED else 8)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     hits = int(counts.trace())
     axes.set_title(f"{hits:,} of {int(counts.sum()):,} right ({100 * hits / max(counts.sum(), 1):.2f} %)")
-    bar = figure.colorbar(image, ax=axes, label="share of the true class")
+    beside = axes.inset_axes((1.03, 0, 0.04, 1))  # exactly as high as the matrix, whatever its size
+    bar = figure.colorbar(image, cax=beside, label="share of the true class")
     bar.set_ticks([0, 0.01, 0.05, 0.2, 0.5, 1], labels=["0", "1 %", "5 %", "20 %", "50 %", "100 %"])
     return figure
 
@@ -208,7 +215,7 @@ def first_layer_weights(
     neurons = values.T[:count].reshape(-1, *image_shape)
     columns = math.ceil(math.sqrt(len(neurons)))
     rows = math.ceil(len(neurons) / columns)
-    figure = _figure(0.95 * columns + 1.3, 0.95 * rows + 0.8)
+    figure = _figure(max(4.2, 0.95 * columns + 1.3), max(3.6, 0.95 * rows + 0.8))  # for the words
     grid = figure.subplots(rows, columns, squeeze=False)
     # Pixels that are never lit keep their random start; the colour's ends are set by the middle 99 %.
     limit = float(np.quantile(np.abs(neurons), 0.99)) or 1.0
@@ -220,7 +227,11 @@ def first_layer_weights(
         image = axes.imshow(neuron, cmap="RdBu_r", vmin=-limit, vmax=limit)
     if image is not None:
         figure.colorbar(
-            image, ax=grid, shrink=0.6, label="weight: red for ink, blue against it", extend="both"
+            image,
+            ax=grid,
+            shrink=0.9 if rows < 4 else 0.6,
+            label="weight: red for ink, blue against it",
+            extend="both",
         )
     figure.suptitle(f"First layer: {len(neurons)} of {values.shape[1]} neurons", fontsize=12)
     return figure
@@ -248,13 +259,15 @@ def write_pictures(
     weight : array_like, optional
         As for `first_layer_weights`; without it, ``weights.png`` is left out.
     image_shape : (int, int), optional
-        That of the images where none is given.
+        Height and width. Needed where the images are rows, (n, height · width); otherwise it is theirs.
 
     Returns
     -------
     list of Path
         ``curves.png``, ``predictions_right.png``, ``predictions_wrong.png``, ``confusion.png``, ``weights.png``.
     """
+    if image_shape is not None:
+        images = _as_pictures(images, image_shape, "write_pictures")
     pictures, truth, probs = _checked(images, labels, probabilities, "write_pictures")
     figures: dict[str, Figure] = {}
     if history.epoch:
@@ -265,8 +278,7 @@ def write_pictures(
         confusion_matrix(truth, probs.argmax(axis=1), probs.shape[1])
     )
     if weight is not None:
-        shape = pictures.shape[1:] if image_shape is None else image_shape
-        figures["weights"] = first_layer_weights(weight, (shape[0], shape[1]))
+        figures["weights"] = first_layer_weights(weight, (pictures.shape[1], pictures.shape[2]))
     paths = []
     for name, figure in figures.items():
         paths.append(Path(folder) / f"{name}.png")
@@ -308,4 +320,26 @@ def _checked(
             f"{subject}: labels must be (n,) and probabilities (n, c) for the {len(pictures)} images; "
             f"got {truth.shape} and {probs.shape}"
         )
+    if truth.dtype.kind not in "ui":
+        raise TypeError(f"{subject}: labels must hold integers; got dtype {truth.dtype}")
+    if not (probs.size and probs.min() >= 0 and probs.max() <= 1.001):  # not for NaN either
+        raise ValueError(
+            f"{subject}: probabilities must lie in 0 … 1; got {_extent(probs)}: take predict_proba, not logits"
+        )
+    if truth.min() < 0 or truth.max() >= probs.shape[1]:
+        raise ValueError(f"{subject}: labels must lie in 0 … {probs.shape[1] - 1}; got {_extent(truth)}")
     return pictures, truth, probs
+
+
+def _extent(values: Array) -> str:
+    return f"{values.min():g} to {values.max():g}" if values.size else f"{values.shape}"
+
+
+def _as_pictures(images: object, image_shape: tuple[int, int], subject: str) -> Array:
+    rows = as_array(images, f"{subject}: images")
+    height, width = image_shape
+    if rows.shape[1:] not in ((height, width), (height * width,)):
+        raise ValueError(
+            f"{subject}: images must be (n, {height}, {width}) or (n, {height * width}); got {rows.shape}"
+        )
+    return rows.reshape(-1, height, width)
