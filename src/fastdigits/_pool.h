@@ -3,7 +3,7 @@
  * The caller does part 0 itself, so a pool for n threads has n - 1 workers. A training step hands out a few jobs of
  * some microseconds each, so both sides spin for a moment before they sleep: a worker for the next job, the caller for
  * the last worker. Where a worker is late because another program has its core, spinning would only make it later:
- * the caller sleeps, and then works alone for a while, twice as long after each further stall. Which parts a job is
+ * the caller sleeps, and then works alone for a while, twice as long if the next stall follows soon. Which parts a job is
  * cut into never changes its result, so doing so is safe at any moment.
  *
  * No OpenMP: its runtime hangs in a forked child and ignores the processor quota of a container. Here a child forgets
@@ -28,13 +28,12 @@ static void pool_run(pool_job job, void *context, int parts) {
 #include <stdatomic.h>
 #include <stdint.h>
 #include <time.h>
-#include <stdlib.h>
 
 #define POOL_MAX 64
 #define POOL_SPIN_NS 50000        /* before a worker or the caller sleeps; a step's jobs follow within 10 µs */
-#define POOL_WAKING_NS 200000     /* what a worker that slept may take longer than one that spun */
+#define POOL_HICCUP_NS 500000     /* a shorter wait has another reason than a busy core: waking up, an interrupt */
 #define POOL_ALONE_NS 1000000     /* working alone after a stall … */
-#define POOL_ALONE_MAX_NS 256000000 /* … and at the most, when stalls follow each other */
+#define POOL_ALONE_MAX_NS 128000000 /* … and at the most, when stalls follow each other */
 #define POOL_STACK (1 << 20)      /* kernels keep up to 100 KB of scratch on the stack; musl would give 128 KB */
 
 typedef struct {
@@ -55,7 +54,7 @@ static struct {
     atomic_int caller_asleep;
     pthread_mutex_t mutex;
     pthread_cond_t finished;
-    int64_t alone_until, alone_ns, stalled_at;
+    int64_t alone_until, alone_ns, together_since;
 } pool = {.busy = ATOMIC_FLAG_INIT, .mutex = PTHREAD_MUTEX_INITIALIZER, .finished = PTHREAD_COND_INITIALIZER};
 
 static inline int64_t pool_now(void) {
@@ -140,19 +139,19 @@ static void pool_grow(int wanted) {
     pthread_attr_destroy(&attributes);
 }
 
-/* A worker is late: sleep until it is done. Unless it only had to wake up, note to work alone for a while. */
-static void pool_stall(pool_worker *w, unsigned ticket, int woken) {
+/* A worker is late: sleep until it is done. If that takes long, note to work alone for a while. */
+static void pool_stall(pool_worker *w, unsigned ticket) {
     int64_t now = pool_now();
     pthread_mutex_lock(&pool.mutex);
     atomic_store(&pool.caller_asleep, 1);
     while (atomic_load(&w->done) != ticket) pthread_cond_wait(&pool.finished, &pool.mutex);
     atomic_store(&pool.caller_asleep, 0);
     pthread_mutex_unlock(&pool.mutex);
-    if (getenv("NOALONE") || (woken && pool_now() - now < POOL_WAKING_NS)) return;
-    pool.alone_ns = now - pool.stalled_at < 4 * POOL_ALONE_MAX_NS ? 2 * pool.alone_ns : POOL_ALONE_NS;
+    if (pool_now() - now < POOL_HICCUP_NS) return;
+    /* A hiccup after a long time together counts little; a stall as soon as work is shared again, ever more. */
+    pool.alone_ns = now - pool.together_since < pool.alone_ns ? 2 * pool.alone_ns : POOL_ALONE_NS;
     if (pool.alone_ns > POOL_ALONE_MAX_NS) pool.alone_ns = POOL_ALONE_MAX_NS;
-    pool.stalled_at = now;
-    pool.alone_until = pool_now() + pool.alone_ns;
+    pool.together_since = pool.alone_until = pool_now() + pool.alone_ns;
 }
 
 /* Call job(context, part, parts) for each part; fewer parts than asked for where threads are not to be had. */
@@ -166,7 +165,6 @@ static void pool_run(pool_job job, void *context, int parts) {
     if (pool.workers < parts - 1) parts = pool.workers + 1;
     if (pool.alone_until && pool_now() < pool.alone_until) parts = 1;
     else pool.alone_until = 0;
-    int woken = 0;
     pool.job = job;
     pool.context = context;
     pool.parts = parts;
@@ -177,14 +175,13 @@ static void pool_run(pool_job job, void *context, int parts) {
             pthread_mutex_lock(&w->mutex);
             pthread_cond_signal(&w->wake);
             pthread_mutex_unlock(&w->mutex);
-            woken = 1;
         }
     }
     job(context, 0, parts);
     for (int i = 0; i < parts - 1; i++) {
         pool_worker *w = &pool.worker[i];
         unsigned ticket = atomic_load_explicit(&w->ticket, memory_order_relaxed);
-        if (!pool_spin(&w->done, ticket, 1)) pool_stall(w, ticket, woken);
+        if (!pool_spin(&w->done, ticket, 1)) pool_stall(w, ticket);
     }
     atomic_flag_clear_explicit(&pool.busy, memory_order_release);
 }

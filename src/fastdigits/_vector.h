@@ -88,6 +88,13 @@ static inline vec square_root(vec x) {
 static inline vec square_root(vec x) { return sqrtf(x); }
 #endif
 
+/* Begin to bring the cache line at p nearer; it may be anywhere. */
+#if defined(__GNUC__)
+static inline void prefetch(const void *p) { __builtin_prefetch(p); }
+#else
+static inline void prefetch(const void *p) { (void)p; }
+#endif
+
 /* Which of the 64 bytes at p are not zero, as bits; the place of the lowest bit that is set; how many are. */
 static inline uint64_t nonzero_bytes(const uint8_t *p) {
 #if defined(__AVX512BW__)
