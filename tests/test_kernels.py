@@ -5,11 +5,15 @@ one, is off by at most k · ε · Σ |a| · |b|, ε = 2⁻²⁴ (Higham, Accurac
 3.1); tolerances below are that bound, or a few ε for what is worked out number by number.
 """
 
+import inspect
 import math
 import platform
+from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from fastdigits import _reference as twin
 from fastdigits import backend
@@ -17,7 +21,15 @@ from fastdigits import backend
 EPS = 2.0**-23
 COMPILED = [name for name in backend.MODULES if name != "numpy"]
 ROWS = [0, 1, 2, 5, 6, 7, 33, 64, 300]
-WIDTHS = [(1, 1), (5, 3), (63, 10), (64, 17), (65, 33), (784, 64), (100, 100), (129, 130)]
+WIDTHS = [(1, 1), (5, 3), (63, 10), (64, 17), (65, 33), (784, 64), (100, 100), (129, 130), (20, 300)]
+ANY_SIZES = (
+    settings(  # every example has its own arrays, so the module of kernels may be the same for all of them
+        max_examples=25,
+        deadline=None,
+        database=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )
+)
 
 
 @pytest.fixture(params=COMPILED)
@@ -82,9 +94,7 @@ def check(kernels, name: str, outputs: list[np.ndarray], *inputs, ulps: float = 
 # -- dense ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n", ROWS)
-@pytest.mark.parametrize(("n_in", "n_out"), WIDTHS)
-def test_dense_agrees_with_its_twin(kernels, n, n_in, n_out):
+def check_dense(kernels, n, n_in, n_out):
     x, weight, bias, dy = floats(n, n_in), floats(n_in, n_out), floats(n_out), floats(n, n_out, seed=1)
     wide = [np.abs(array).astype(np.float64) for array in (x, weight, bias, dy)]
     limit = (n_in + 1) * EPS * (wide[0] @ wide[1] + wide[2])
@@ -93,6 +103,30 @@ def test_dense_agrees_with_its_twin(kernels, n, n_in, n_out):
     check(kernels, "dense_backward_input", [blank(n, n_in)], dy, weight, bound=[limit])
     limits = [n * EPS * (wide[0].T @ wide[3]), 2 * EPS * wide[3].sum(axis=0)]
     check(kernels, "dense_backward_weight", [blank(n_in, n_out), blank(n_out)], dy, x, bound=limits)
+
+
+@pytest.mark.parametrize("n", ROWS)
+@pytest.mark.parametrize(("n_in", "n_out"), WIDTHS)
+def test_dense_agrees_with_its_twin(kernels, n, n_in, n_out):
+    check_dense(kernels, n, n_in, n_out)
+
+
+@ANY_SIZES
+@given(n=st.integers(0, 70), n_in=st.integers(1, 300), n_out=st.integers(1, 300))
+def test_dense_agrees_with_its_twin_at_any_size(kernels, n, n_in, n_out):
+    check_dense(kernels, n, n_in, n_out)
+
+
+@ANY_SIZES
+@given(n=st.integers(0, 70), n_in=st.integers(1, 300), n_out=st.integers(1, 100), density=st.floats(0, 1))
+def test_pixels_agree_with_their_twin_at_any_size(kernels, n, n_in, n_out, density):
+    x, weight, bias, dy = pixels(n, n_in, density), floats(n_in, n_out), floats(n_out), floats(n, n_out)
+    unit = x / 255
+    limit = (n_in + 2) * EPS * (unit @ np.abs(weight) + np.abs(bias))  # + 1 for the division
+    check(kernels, "dense_forward_uint8", [blank(n, n_out)], x, weight, bias, bound=[limit])
+    limits = [(n + 1) * EPS * (unit.T @ np.abs(dy)), 2 * EPS * np.abs(dy).sum(axis=0, dtype=float)]
+    outputs = [blank(n_in, n_out), blank(n_out)]
+    check(kernels, "dense_backward_weight_uint8", outputs, dy, x, bound=limits)
 
 
 @pytest.mark.parametrize("density", [0.0, 0.02, 0.2, 0.6, 1.0])
@@ -186,13 +220,29 @@ def test_a_nan_stays_one(kernels):
         assert np.isnan(y[0, 0])
 
 
-@pytest.mark.parametrize("name", ["relu_forward", "leaky_relu_forward", "softmax_forward"])
-def test_activations_work_in_place(kernels, name):
-    x, y = floats(9, 20), blank(9, 20)
-    rest = (0.1,) if name.startswith("leaky") else ()
-    getattr(kernels, name)(y, x, *rest)
-    getattr(kernels, name)(x, x, *rest)
-    np.testing.assert_array_equal(x, y)
+@pytest.mark.parametrize(
+    ("name", "scalars"),
+    [
+        ("relu_forward", ()),
+        ("relu_backward", ()),
+        ("leaky_relu_forward", (0.1,)),
+        ("leaky_relu_backward", (0.1,)),
+        ("softmax_forward", ()),
+        ("softmax_backward", ()),
+        ("dropout_forward", (0.4, 1, 2)),
+        ("dropout_backward", (0.4, 1, 2)),
+    ],
+)
+def test_activations_work_in_place(kernels, name, scalars):
+    rest = (floats(9, 20, seed=1), *scalars) if name in BACK_FROM_AN_ARRAY else scalars
+    for which in (kernels, twin):
+        x, y = floats(9, 20), blank(9, 20)
+        getattr(which, name)(y, x, *rest)
+        getattr(which, name)(x, x, *rest)
+        np.testing.assert_array_equal(x, y)
+
+
+BACK_FROM_AN_ARRAY = {"relu_backward", "leaky_relu_backward", "softmax_backward"}
 
 
 @pytest.mark.parametrize("shift", [0.0, 80.0, -1e4, 1e30])
@@ -227,41 +277,108 @@ def test_dropout_keeps_its_share_and_is_a_function_of_its_key(kernels):
     assert len(set(masks.values())) == 4
 
 
-@pytest.mark.parametrize("shape", [(2, 1), (3, 7), (64, 64), (33, 65), (300, 130)])
-def test_batch_normalisation_agrees_with_its_twin(kernels, shape):
-    n, d = shape
-    x, dy, gamma, beta = floats(n, d) * 3 + 5, floats(n, d, seed=1), floats(d), floats(d, seed=1)
-    running = [floats(d, seed=2), np.abs(floats(d, seed=3))]
-    outputs = [blank(n, d), blank(n, d), blank(d)]
-    wanted = exact("batchnorm_forward", [*map(np.nan_to_num, outputs), *running], x, gamma, beta, 0.1, 1e-5)
-    found = [*outputs, *(array.copy() for array in running)]
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.5, 0.999])
+def test_dropout_has_the_bits_of_its_twin(kernels, rate):
+    x = floats(33, 65)
+    for name in ("dropout_forward", "dropout_backward"):
+        found, wanted = blank(33, 65), blank(33, 65)
+        getattr(kernels, name)(found, x, rate, 2**64 - 1, 2**40)
+        getattr(twin, name)(wanted, x, rate, 2**64 - 1, 2**40)
+        np.testing.assert_array_equal(found, wanted)
+        assert rate > 0 or found.tobytes() == x.tobytes()
+
+
+def check_batchnorm_forward(kernels, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Compare with the twin, and return x_hat and inv_std."""
+    n, d = x.shape
+    gamma, beta = floats(d), floats(d, seed=1)
+    given = [blank(n, d), blank(n, d), blank(d), floats(d, seed=2), np.abs(floats(d, seed=3))]
+    wanted = exact("batchnorm_forward", given, x, gamma, beta, 0.1, 1e-5)
+    found = [array.copy() for array in given]
     kernels.batchnorm_forward(*found, x, gamma, beta, 0.1, 1e-5)
-    spread = 1 + np.abs(x).max() * float(
-        wanted[2].max()
-    )  # x - mean cancels; 1/std carries what is lost into x_hat
-    for one, right in zip(found, wanted, strict=True):
-        assert np.all(np.abs(one - right) <= 16 * EPS * spread * (1 + np.abs(right)))
-    check(kernels, "batchnorm_inference", [blank(n, d)], x, gamma, beta, *running, 1e-5, ulps=64)
-    x_hat, inv_std = found[1], found[2]
-    size = (
-        n * np.abs(dy).max() * (1 + np.abs(x_hat).max()) * (1 + np.abs(inv_std).max() * np.abs(gamma).max())
-    )
-    check(
-        kernels,
-        "batchnorm_backward",
-        [blank(n, d), blank(d), blank(d)],
-        dy,
-        x_hat,
-        gamma,
-        inv_std,
-        bound=[8 * EPS * size] * 3,
-    )
+    y, x_hat, inv_std, mean, var = wanted
+    # the mean is rounded to a float once: |x| ε of it is lost, which inv_std carries into x_hat, and its square into
+    # the variance; each number then passes through up to four more operations
+    lost = EPS * np.abs(x).max(axis=0) * inv_std
+    limit_x_hat = lost + 4 * EPS * np.abs(x_hat)
+    limit_y = np.abs(gamma) * limit_x_hat + 2 * EPS * (np.abs(gamma * x_hat) + np.abs(beta))
+    limits = [limit_y, limit_x_hat, (4 * EPS + lost**2) * inv_std]
+    limits += [EPS * (1 + np.abs(x).max(axis=0)), (4 * EPS + lost**2) * (1 + var)]
+    for one, right, limit in zip(found, wanted, limits, strict=True):
+        assert np.all(np.abs(one - right) <= limit)
+    return found[1], found[2]
 
 
-@pytest.mark.parametrize("smoothing", [0.0, 0.1])
-@pytest.mark.parametrize(("n", "c"), [(1, 2), (7, 10), (64, 10), (33, 100)])
-def test_the_loss_agrees_with_its_twin(kernels, n, c, smoothing):
-    logits, weights = 4 * floats(n, c), np.abs(floats(n)) / n
+def check_batchnorm_backward(kernels, dy: np.ndarray, x_hat: np.ndarray, inv_std: np.ndarray) -> None:
+    n, d = dy.shape
+    gamma = floats(d)
+    size, product = np.abs(dy), np.abs(dy * x_hat)
+    limits = [4 * EPS * product.sum(axis=0, dtype=float), 4 * EPS * size.sum(axis=0, dtype=float)]
+    parts = size + size.mean(axis=0) + np.abs(x_hat) * product.mean(axis=0)  # of dx, before they cancel
+    outputs = [blank(n, d), blank(d), blank(d)]
+    bound = [8 * EPS * np.abs(gamma) * inv_std * parts, *limits]
+    check(kernels, "batchnorm_backward", outputs, dy, x_hat, gamma, inv_std, bound=bound)
+
+
+# statistics are made by blocks of 16 rows, and columns go by 64: on, before and behind both edges
+@pytest.mark.parametrize("n", [2, 3, 15, 16, 17, 32, 33, 300])
+@pytest.mark.parametrize("d", [1, 7, 63, 64, 65, 130])
+def test_batch_normalisation_agrees_with_its_twin(kernels, n, d):
+    x = floats(n, d) * 3 + 5
+    x_hat, inv_std = check_batchnorm_forward(kernels, x)
+    check_batchnorm_backward(kernels, floats(n, d, seed=1), x_hat, inv_std)
+    statistics = [floats(d), floats(d, seed=1), floats(d, seed=2), np.abs(floats(d, seed=3))]
+    gamma, beta, mean, var = (array.astype(float) for array in statistics)
+    scale = np.abs(gamma) / np.sqrt(var + 1e-5)
+    limit = 4 * EPS * (scale * (np.abs(x) + np.abs(mean)) + np.abs(beta))  # x · scale and mean · scale cancel
+    check(kernels, "batchnorm_inference", [blank(n, d)], x, *statistics, 1e-5, bound=[limit])
+
+
+@ANY_SIZES
+@given(n=st.integers(2, 70), d=st.integers(1, 140))
+def test_batch_normalisation_agrees_with_its_twin_at_any_size(kernels, n, d):
+    x_hat, inv_std = check_batchnorm_forward(kernels, floats(n, d))
+    check_batchnorm_backward(kernels, floats(n, d, seed=1), x_hat, inv_std)
+
+
+@pytest.mark.parametrize("offset", [1e3, 1e6])
+def test_a_large_mean_does_not_spoil_the_variance(kernels, offset):
+    # mean of squares minus square of mean would be off by offset² ε: 0.1 for the first, 1e5 for the second
+    x = (floats(100, 20) + np.float32(offset)).astype(np.float32)
+    check_batchnorm_forward(kernels, x)
+
+
+def test_a_column_of_one_value_is_normalised_to_nothing(kernels):
+    x = np.full((20, 3), 7.25, np.float32)
+    y, x_hat, inv_std, mean, var = blank(20, 3), blank(20, 3), blank(3), np.zeros(3, "f4"), np.ones(3, "f4")
+    kernels.batchnorm_forward(
+        y, x_hat, inv_std, mean, var, x, np.ones(3, "f4"), np.full(3, 2, "f4"), 0.5, 1e-4
+    )
+    np.testing.assert_array_equal(x_hat, 0)
+    np.testing.assert_array_equal(y, 2)
+    np.testing.assert_allclose(inv_std, 100, rtol=4 * EPS)
+    np.testing.assert_array_equal(mean, 3.625)
+    np.testing.assert_array_equal(var, 0.5)
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_a_batch_without_a_variance_is_refused(kernels, n):
+    for which in (kernels, twin):
+        with pytest.raises(ValueError, match=f"x must have at least 2 rows to have a variance; got {n}"):
+            which.batchnorm_forward(
+                blank(n, 3),
+                blank(n, 3),
+                *(blank(3) for _ in range(3)),
+                blank(n, 3),
+                blank(3),
+                blank(3),
+                0.1,
+                1e-5,
+            )
+
+
+def check_loss(kernels, n, c, smoothing):
+    logits, weights = 4 * floats(n, c), np.abs(floats(n)) / max(n, 1)
     labels = np.random.default_rng(0).integers(0, c, n)
     check(
         kernels,
@@ -278,12 +395,36 @@ def test_the_loss_agrees_with_its_twin(kernels, n, c, smoothing):
     check(kernels, "softmax_cross_entropy_backward", [blank(n, c)], probs, labels, weights, smoothing)
 
 
-def test_the_loss_of_a_hopeless_guess_is_exact(kernels):
-    losses, probs = blank(1), blank(1, 2)
-    kernels.softmax_cross_entropy_forward(
-        losses, probs, np.array([[0, 1e4]], np.float32), np.array([0]), np.ones(1, np.float32), 0.0
-    )
-    assert losses[0] == 1e4
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize(("n", "c"), [(0, 3), (1, 1), (1, 2), (7, 10), (64, 10), (33, 100)])
+def test_the_loss_agrees_with_its_twin(kernels, n, c, smoothing):
+    check_loss(kernels, n, c, smoothing)
+
+
+@ANY_SIZES
+@given(n=st.integers(0, 40), c=st.integers(1, 120), smoothing=st.sampled_from([0.0, 0.05, 0.5, 0.99]))
+def test_the_loss_agrees_with_its_twin_at_any_size(kernels, n, c, smoothing):
+    check_loss(kernels, n, c, smoothing)
+
+
+@pytest.mark.parametrize(
+    ("logits", "loss"),
+    [
+        ([0, 1e4], 1e4),  # hopeless: the logarithm of its probability in float32 would be that of 0
+        ([1e4, 0], 0),
+        ([0, -np.inf], 0),  # a class that cannot be counts for nothing, not for 0 · ∞
+        ([-np.inf, 0], np.inf),
+        ([np.nan, 0], np.nan),
+        ([0, np.nan], np.nan),
+    ],
+)
+def test_the_loss_of_extreme_logits_is_exact(kernels, logits, loss):
+    for which in (kernels, twin):
+        losses, probs = blank(1), blank(1, 2)
+        which.softmax_cross_entropy_forward(
+            losses, probs, np.array([logits], np.float32), np.array([0]), np.ones(1, np.float32), 0.0
+        )
+        np.testing.assert_array_equal(losses[0], np.float32(loss))
 
 
 @pytest.mark.parametrize("label", [-1, 3, 2**40])
@@ -304,27 +445,42 @@ def test_labels_out_of_range_are_refused(kernels, label):
 def test_gathering_takes_the_rows(kernels):
     rows = np.array([3, 0, 3, 9])
     x, images, labels, weights = floats(10, 7), pixels(10, 7, 0.5), np.arange(10) * 11, np.abs(floats(10))
-    for name, y, source in [
-        ("gather", blank(4, 7), x),
-        ("gather_uint8", np.zeros((4, 7), np.uint8), images),
-        ("gather_labels", np.zeros(4, np.int64), labels),
-    ]:
-        getattr(kernels, name)(y, source, rows)
-        np.testing.assert_array_equal(y, source[rows])
-    y, total = blank(4), np.zeros(1)
-    kernels.gather_weights(y, total, weights, rows)
-    assert total[0] == pytest.approx(weights[rows].sum())
-    np.testing.assert_allclose(y, weights[rows] / weights[rows].sum(), rtol=4 * EPS)
-    y = blank(4, 7)
-    kernels.gather_pixels(y, images, rows)
-    np.testing.assert_array_equal(y, images[rows] / np.float32(255))
-
-
-@pytest.mark.parametrize("row", [-1, 10])
-def test_rows_out_of_range_are_refused(kernels, row):
     for which in (kernels, twin):
-        with pytest.raises(ValueError, match=f"gather: rows must lie in 0 … 9; got {row}"):
-            which.gather(blank(1, 7), floats(10, 7), np.array([row]))
+        for name, y, source in [
+            ("gather", blank(4, 7), x),
+            ("gather_uint8", np.zeros((4, 7), np.uint8), images),
+            ("gather_labels", np.zeros(4, np.int64), labels),
+        ]:
+            getattr(which, name)(y, source, rows)
+            np.testing.assert_array_equal(y, source[rows])
+        y, total = blank(4), np.zeros(1)
+        which.gather_weights(y, total, weights, rows)
+        assert total[0] == pytest.approx(weights[rows].sum())
+        np.testing.assert_allclose(y, weights[rows] / weights[rows].sum(), rtol=4 * EPS)
+        y = blank(4, 7)
+        which.gather_pixels(y, images, rows)
+        np.testing.assert_array_equal(y, images[rows] / np.float32(255))
+
+
+@pytest.mark.parametrize("row", [-1, 9, 2**40])
+@pytest.mark.parametrize(
+    "name", ["gather", "gather_uint8", "gather_pixels", "gather_labels", "gather_weights"]
+)
+def test_rows_out_of_range_are_refused(kernels, name, row):
+    given = arguments(name)
+    given[-1][-1] = row
+    for which in (kernels, twin):
+        with pytest.raises(ValueError, match=f"{name}: rows must lie in 0 … 8; got {row}"):
+            getattr(which, name)(*given)
+
+
+def test_weights_that_are_all_zero_stay_zero(kernels):
+    for which in (kernels, twin):
+        y, total, totals = blank(2), np.full(1, np.nan), np.ones(3)
+        which.gather_weights(y, total, np.zeros(3, np.float32), np.array([0, 2]))
+        assert (y.tolist(), total.tolist()) == ([0, 0], [0])
+        which.tally(totals, y, np.ones((2, 2), np.float32), np.zeros(2, np.int64), y, np.array([4.0]))
+        assert totals.tolist() == [1, 1, 5]
 
 
 def test_tally_adds_up_losses_and_hits(kernels):
@@ -338,7 +494,7 @@ def test_tally_adds_up_losses_and_hits(kernels):
 
 # -- optimizers ----------------------------------------------------------------------------------------------
 
-SIZES = [1, 3, 16, 17, 1000]
+SIZES = [0, 1, 3, 16, 17, 1000]
 
 
 def adam(value, m, v, grad, lr, beta1, beta2, eps, decay, step):
@@ -402,70 +558,168 @@ def test_adam_counts_from_one(kernels):
 # -- what every door does ------------------------------------------------------------------------------------
 
 F, D, B, L = np.float32, np.float64, np.uint8, np.int64
-DOORS = {  # arguments that fit together: (dtype, shape), or a scalar
-    "gather": [(F, (3, 4)), (F, (9, 4)), (L, (3,))],
-    "gather_uint8": [(B, (3, 4)), (B, (9, 4)), (L, (3,))],
-    "gather_pixels": [(F, (3, 4)), (B, (9, 4)), (L, (3,))],
-    "gather_labels": [(L, (3,)), (L, (9,)), (L, (3,))],
-    "gather_weights": [(F, (3,)), (D, (1,)), (F, (9,)), (L, (3,))],
-    "dense_forward": [(F, (3, 5)), (F, (3, 4)), (F, (4, 5)), (F, (5,))],
-    "dense_forward_uint8": [(F, (3, 5)), (B, (3, 4)), (F, (4, 5)), (F, (5,))],
-    "dense_backward_input": [(F, (3, 4)), (F, (3, 5)), (F, (4, 5))],
-    "dense_backward_weight": [(F, (4, 5)), (F, (5,)), (F, (3, 5)), (F, (3, 4))],
-    "dense_backward_weight_uint8": [(F, (4, 5)), (F, (5,)), (F, (3, 5)), (B, (3, 4))],
-    "relu_forward": [(F, (3, 4))] * 2,
-    "relu_backward": [(F, (3, 4))] * 3,
-    "leaky_relu_forward": [(F, (3, 4)), (F, (3, 4)), 0.1],
-    "leaky_relu_backward": [(F, (3, 4)), (F, (3, 4)), (F, (3, 4)), 0.1],
-    "softmax_forward": [(F, (3, 4))] * 2,
-    "softmax_backward": [(F, (3, 4))] * 3,
-    "dropout_forward": [(F, (3, 4)), (F, (3, 4)), 0.5, 1, 2],
-    "dropout_backward": [(F, (3, 4)), (F, (3, 4)), 0.5, 1, 2],
-    "batchnorm_forward": [*[(F, (3, 4))] * 2, *[(F, (4,))] * 3, (F, (3, 4)), *[(F, (4,))] * 2, 0.1, 1e-5],
-    "batchnorm_inference": [*[(F, (3, 4))] * 2, *[(F, (4,))] * 4, 1e-5],
-    "batchnorm_backward": [(F, (3, 4)), *[(F, (4,))] * 2, *[(F, (3, 4))] * 2, *[(F, (4,))] * 2],
-    "softmax_cross_entropy_forward": [(F, (3,)), *[(F, (3, 4))] * 2, (L, (3,)), (F, (3,)), 0.1],
-    "softmax_cross_entropy_backward": [*[(F, (3, 4))] * 2, (L, (3,)), (F, (3,)), 0.1],
-    "tally": [(D, (3,)), (F, (3,)), (F, (3, 4)), (L, (3,)), (F, (3,)), (D, (1,))],
-    "sgd_update": [(F, (7,)), (F, (7,)), 0.1],
-    "momentum_update": [*[(F, (7,))] * 3, 0.1, 0.9, True],
-    "rmsprop_update": [*[(F, (7,))] * 3, 0.1, 0.9, 1e-8],
-    "adam_update": [*[(F, (7,))] * 4, 0.1, 0.9, 0.999, 1e-8, 0.0, 1],
+
+
+def doors(n: int = 3, d: int = 4, m: int = 5, p: int = 7) -> dict[str, list]:
+    """Return arguments that fit together: (dtype, shape), or a scalar. d is the width in, m the width out."""
+    x, y, weight, wide, tall = (F, (n, d)), (F, (n, m)), (F, (d, m)), (F, (d,)), (F, (n,))
+    bias, rows, flat = (F, (m,)), (L, (n,)), (F, (p,))
+    return {
+        "gather": [x, (F, (9, d)), rows],
+        "gather_uint8": [(B, (n, d)), (B, (9, d)), rows],
+        "gather_pixels": [x, (B, (9, d)), rows],
+        "gather_labels": [rows, (L, (9,)), rows],
+        "gather_weights": [tall, (D, (1,)), (F, (9,)), rows],
+        "dense_forward": [y, x, weight, bias],
+        "dense_forward_uint8": [y, (B, (n, d)), weight, bias],
+        "dense_backward_input": [x, y, weight],
+        "dense_backward_weight": [weight, bias, y, x],
+        "dense_backward_weight_uint8": [weight, bias, y, (B, (n, d))],
+        "relu_forward": [x, x],
+        "relu_backward": [x, x, x],
+        "leaky_relu_forward": [x, x, 0.1],
+        "leaky_relu_backward": [x, x, x, 0.1],
+        "softmax_forward": [x, x],
+        "softmax_backward": [x, x, x],
+        "dropout_forward": [x, x, 0.5, 1, 2],
+        "dropout_backward": [x, x, 0.5, 1, 2],
+        "batchnorm_forward": [x, x, wide, wide, wide, x, wide, wide, 0.1, 1e-5],
+        "batchnorm_inference": [x, x, wide, wide, wide, wide, 1e-5],
+        "batchnorm_backward": [x, wide, wide, x, x, wide, wide],
+        "softmax_cross_entropy_forward": [tall, x, x, rows, tall, 0.1],
+        "softmax_cross_entropy_backward": [x, x, rows, tall, 0.1],
+        "tally": [(D, (3,)), tall, x, rows, tall, (D, (1,))],
+        "sgd_update": [flat, flat, 0.1],
+        "momentum_update": [flat, flat, flat, 0.1, 0.9, True],
+        "rmsprop_update": [flat, flat, flat, 0.1, 0.9, 1e-8],
+        "adam_update": [flat, flat, flat, flat, 0.1, 0.9, 0.999, 1e-8, 0.0, 1],
+    }
+
+
+DOORS = doors()
+OUTPUTS = dict.fromkeys(DOORS, 1) | {
+    **dict.fromkeys(["gather_weights", "dense_backward_weight", "dense_backward_weight_uint8"], 2),
+    **dict.fromkeys(["softmax_cross_entropy_forward", "momentum_update", "rmsprop_update"], 2),
+    **{"batchnorm_forward": 5, "batchnorm_backward": 3, "adam_update": 3},
 }
-
-
-def arguments(name: str, index: int | None = None, change=lambda array: array) -> list:
-    made = [
-        np.ones(*reversed(spec)).astype(spec[0]) if isinstance(spec, tuple) else spec for spec in DOORS[name]
-    ]
-    if index is not None:
-        made[index] = change(made[index])
-    return made
-
-
 ARRAYS = [
     (name, i) for name, specs in DOORS.items() for i, spec in enumerate(specs) if isinstance(spec, tuple)
 ]
+FREE = {  # (door, argument): the axis that may have any length: where rows are taken from, and classes
+    **{("gather", 1): 0, ("gather_uint8", 1): 0, ("gather_pixels", 1): 0, ("gather_labels", 1): 0},
+    **{("gather_weights", 2): 0, ("tally", 2): 1},
+}
+
+
+def arguments(name: str, **sizes: int) -> list:
+    """Return what a door takes: labels and rows that exist, pixels, numbers above 0 where they must be."""
+    rng = np.random.default_rng(5)
+    made = []
+    for argument, spec in zip(argument_names(name), doors(**sizes)[name], strict=True):
+        if not isinstance(spec, tuple):
+            made.append(spec)
+        elif spec[0] in (B, L):
+            top = {"labels": sizes.get("d", 4), "rows": 9}.get(argument, 256)
+            made.append(rng.integers(0, top, spec[1]).astype(spec[0]))
+        else:
+            numbers = rng.standard_normal(spec[1]).astype(spec[0])
+            above = argument in ("running_var", "square", "v", "weights", "mass") or name == "gather_weights"
+            made.append(np.abs(numbers) + numbers.dtype.type(0.1) if above else numbers)
+    return made
+
+
+def argument_names(name: str) -> list[str]:
+    return list(inspect.signature(getattr(twin, name)).parameters)
+
+
+def changed(name: str, index: int, change: Callable[[np.ndarray], np.ndarray]) -> list:
+    given = arguments(name)
+    given[index] = change(given[index])
+    return given
+
+
+def message(call: Callable[[], object]) -> str:
+    with pytest.raises(ValueError, match=": .* must be ") as caught:
+        call()
+    return str(caught.value)
+
+
+def test_every_door_is_tried_here():
+    assert {name for name, _ in inspect.getmembers(twin, inspect.isfunction) if name[0] != "_"} == set(DOORS)
 
 
 @pytest.mark.parametrize("name", DOORS)
-def test_every_door_is_tried_here_and_takes_what_fits(kernels, name):
+def test_a_door_takes_its_arguments_by_position_and_by_name(kernels, name):
     for which in (kernels, twin):
-        getattr(which, name)(*arguments(name))
+        placed, named = arguments(name), arguments(name)
+        getattr(which, name)(*placed)
+        getattr(which, name)(**dict(zip(argument_names(name), named, strict=True)))
+        for one, other in zip(placed, named, strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize(("name", "index"), ARRAYS)
-def test_a_size_that_does_not_fit_is_refused_by_door_and_twin(kernels, name, index):
-    def grow(array):
-        return np.concatenate([array, array[-1:]])
+@pytest.mark.parametrize("grows", [True, False])
+def test_a_size_that_does_not_fit_is_refused_by_door_and_twin_alike(kernels, name, index, grows):
+    for axis in range(len(DOORS[name][index][1])):
+        if FREE.get((name, index)) == axis:
+            continue
+        given = changed(
+            name,
+            index,
+            lambda array, axis=axis: (
+                np.concatenate([array, np.take(array, [-1], axis)], axis)
+                if grows
+                else np.delete(array, -1, axis)
+            ),
+        )
+        said = message(lambda given=given: getattr(kernels, name)(*given))
+        assert said.startswith(f"{name}: ")
+        assert said == message(lambda given=given: getattr(twin, name)(*given))
 
-    if (name.startswith("gather") and index == len(DOORS[name]) - 2) or (
-        index == 3 and name == "gather_weights"
-    ):
-        pytest.skip("the source of rows may have any length")
-    for which in (kernels, twin):
-        with pytest.raises(ValueError, match=rf"{name.removesuffix('_uint8')}\w*: \w+ must be"):
-            getattr(which, name)(*arguments(name, index, grow))
+
+def fenced(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return a copy that lies off every vector's boundary, with 80 NaN (or 255) before and behind it, and the whole."""
+    fence = np.nan if array.dtype.kind == "f" else 255
+    whole = np.full(array.size + 161, fence, array.dtype)
+    inside = whole[81 : 81 + array.size].reshape(array.shape)
+    inside[...] = array
+    return inside, whole
+
+
+@pytest.mark.parametrize("name", DOORS)
+@pytest.mark.parametrize("sizes", [(2, 1, 1, 1), (5, 17, 3, 33), (17, 65, 70, 100), (40, 300, 9, 1000)])
+def test_a_door_reads_and_writes_its_arrays_and_nothing_else(kernels, name, sizes):
+    # a NaN that is read shows, one that is written over is missed; where arrays lie must not change a bit
+    given = arguments(name, **dict(zip("ndmp", sizes, strict=True)))
+    plain = [item.copy() if isinstance(item, np.ndarray) else item for item in given]
+    getattr(kernels, name)(*plain)
+    inside, wholes = zip(
+        *(fenced(item) if isinstance(item, np.ndarray) else (item, None) for item in given), strict=True
+    )
+    for place, item in enumerate(inside):
+        if isinstance(item, np.ndarray):
+            item.flags.writeable = place < OUTPUTS[name]
+    getattr(kernels, name)(*inside)
+    for place, (found, wanted, whole) in enumerate(zip(inside, plain, wholes, strict=True)):
+        if whole is not None:
+            assert found.tobytes() == wanted.tobytes(), argument_names(name)[place]
+            around = np.concatenate([whole[:81], whole[81 + found.size :]])
+            assert np.all(np.isnan(around) if found.dtype.kind == "f" else around == 255)
+            if place >= OUTPUTS[name]:
+                np.testing.assert_array_equal(found, given[place])
+
+
+@pytest.mark.parametrize("name", DOORS)
+def test_a_twin_takes_inputs_that_may_not_be_written_and_keeps_them(name):
+    given = arguments(name)
+    copies = [item.copy() if isinstance(item, np.ndarray) else item for item in given]
+    for item in given[OUTPUTS[name] :]:
+        if isinstance(item, np.ndarray):
+            item.flags.writeable = False
+    getattr(twin, name)(*given)
+    for found, wanted in zip(given[OUTPUTS[name] :], copies[OUTPUTS[name] :], strict=True):
+        np.testing.assert_array_equal(found, wanted)
 
 
 @pytest.mark.parametrize(("name", "index"), ARRAYS)
@@ -476,23 +730,22 @@ def test_strided_memory_is_refused(kernels, name, index):
     if DOORS[name][index][1] == (1,):
         pytest.skip("one number has no stride")
     with pytest.raises(ValueError, match="ndarray is not C-contiguous"):
-        getattr(kernels, name)(*arguments(name, index, spread))
+        getattr(kernels, name)(*changed(name, index, spread))
 
 
 @pytest.mark.parametrize(("name", "index"), ARRAYS)
 def test_another_dtype_is_refused(kernels, name, index):
     with pytest.raises(ValueError, match="Buffer dtype mismatch"):
-        getattr(kernels, name)(*arguments(name, index, lambda array: array.astype(np.int16)))
+        getattr(kernels, name)(*changed(name, index, lambda array: array.astype(np.int16)))
 
 
-@pytest.mark.parametrize("name", DOORS)
-def test_an_output_that_may_not_be_written_is_refused(kernels, name):
-    def lock(array):
-        array.flags.writeable = False
-        return array
-
-    with pytest.raises(ValueError, match="read-only"):
-        getattr(kernels, name)(*arguments(name, 0, lock))
+@pytest.mark.parametrize(("name", "index"), [(name, i) for name in DOORS for i in range(OUTPUTS[name])])
+def test_an_output_that_may_not_be_written_is_refused(kernels, name, index):
+    given = arguments(name)
+    given[index].flags.writeable = False
+    for which in (kernels, twin):
+        with pytest.raises(ValueError, match="read-only"):
+            getattr(which, name)(*given)
 
 
 def test_the_float_state_of_the_thread_is_given_back(kernels):

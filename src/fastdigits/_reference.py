@@ -65,15 +65,20 @@ def gather_weights(y: Array, total: Array, x: Array, rows: Int64) -> None:
 
 
 def dense_forward(y: Array, x: Array, weight: Array, bias: Array) -> None:
-    _expect("dense_forward", "x", x, len(x), weight.shape[0])
-    _expect("dense_forward", "y", y, len(x), weight.shape[1])
-    _expect("dense_forward", "bias", bias, weight.shape[1])
+    _expect_dense_forward("dense_forward", y, x, weight, bias)
     np.matmul(x, weight, out=y)
     y += bias
 
 
 def dense_forward_uint8(y: Array, x: Array, weight: Array, bias: Array) -> None:
+    _expect_dense_forward("dense_forward_uint8", y, x, weight, bias)
     dense_forward(y, np.divide(x, 255, dtype=y.dtype), weight, bias)
+
+
+def _expect_dense_forward(door: str, y: Array, x: Array, weight: Array, bias: Array) -> None:
+    _expect(door, "x", x, len(x), weight.shape[0])
+    _expect(door, "y", y, len(x), weight.shape[1])
+    _expect(door, "bias", bias, weight.shape[1])
 
 
 def dense_backward_input(dx: Array, dy: Array, weight: Array) -> None:
@@ -83,15 +88,20 @@ def dense_backward_input(dx: Array, dy: Array, weight: Array) -> None:
 
 
 def dense_backward_weight(dweight: Array, dbias: Array, dy: Array, x: Array) -> None:
-    _expect("dense_backward_weight", "x", x, len(x), dweight.shape[0])
-    _expect("dense_backward_weight", "dy", dy, len(x), dweight.shape[1])
-    _expect("dense_backward_weight", "dbias", dbias, dweight.shape[1])
+    _expect_dense_backward_weight("dense_backward_weight", dweight, dbias, dy, x)
     np.matmul(x.T, dy, out=dweight)
     dbias[...] = dy.sum(axis=0, dtype=np.float64)
 
 
 def dense_backward_weight_uint8(dweight: Array, dbias: Array, dy: Array, x: Array) -> None:
+    _expect_dense_backward_weight("dense_backward_weight_uint8", dweight, dbias, dy, x)
     dense_backward_weight(dweight, dbias, dy, np.divide(x, 255, dtype=dy.dtype))
+
+
+def _expect_dense_backward_weight(door: str, dweight: Array, dbias: Array, dy: Array, x: Array) -> None:
+    _expect(door, "x", x, len(x), dweight.shape[0])
+    _expect(door, "dy", dy, len(x), dweight.shape[1])
+    _expect(door, "dbias", dbias, dweight.shape[1])
 
 
 # -- activations ---------------------------------------------------------------------------------------------
@@ -242,9 +252,10 @@ def softmax_cross_entropy_forward(
     shifted = logits - logits.max(axis=1, keepdims=True)
     softmax_forward(probs, logits)
     log_probs = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    losses[...] = -weights * (
-        (1 - smoothing) * log_probs[np.arange(n), labels] + smoothing * log_probs.mean(axis=1)
-    )
+    expected = (1 - smoothing) * log_probs[np.arange(n), labels]
+    if smoothing > 0:  # 0 · log 0 is NaN, and counts for nothing
+        expected += smoothing * log_probs.mean(axis=1)
+    losses[...] = -weights * expected
 
 
 def softmax_cross_entropy_backward(

@@ -15,7 +15,8 @@ import numpy as np
 
 from .inputs import Float32, check_count
 
-Initializer: TypeAlias = Callable[[np.random.Generator, tuple[int, int]], Float32]
+# In quotes, because numpy imports its generators when they are first named, and they take their time.
+Initializer: TypeAlias = "Callable[[np.random.Generator, tuple[int, int]], Float32]"
 
 
 def he_normal(rng: np.random.Generator, shape: tuple[int, int]) -> Float32:

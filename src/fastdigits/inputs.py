@@ -86,7 +86,7 @@ def check_images(x: object, width: int | None, subject: str) -> Array:
     if width is not None and columns != width:
         hint = ": for one image, x[np.newaxis]" if array.size == width else ""
         raise ValueError(f"{subject} must be {wanted}; got {array.shape}{hint}")
-    return array.reshape(array.shape[0], columns)
+    return array if array.ndim == 2 else array.reshape(array.shape[0], columns)
 
 
 def to_rows(array: Array, subject: str) -> Array:

@@ -58,8 +58,8 @@ class NeuralNetwork:
     values, gradients : ndarray, (p,) float32
         The blocks that every ``Parameter.value`` and ``Parameter.grad`` is a view of. Parameters start at
         multiples of 64 bytes; what lies between them is zero.
-    input_width, classes : int or None
-        Numbers an image, and logits; None where the layers do not say.
+    input_width : int or None
+        Numbers an image; None where the layers do not say.
 
     Raises
     ------
@@ -90,7 +90,8 @@ class NeuralNetwork:
         self.epochs_trained = 0
         self.threads: int | None = None
         self.input_width = assembly.input_width(self.layers)
-        self.classes = None if self.input_width is None else self.widths(self.input_width)[-1]
+        if self.input_width is not None:
+            self.widths(self.input_width)
         assembly.name_layers(self.layers)
         self._prepare_layers()
         self._predictor = Predictor(self)
@@ -227,11 +228,11 @@ class NeuralNetwork:
 
     def _probabilities(self, x: object, subject: str) -> Float32:
         images = inputs.check_images(x, self.input_width, subject)
-        n, width = images.shape
-        probs = np.empty((n, self.classes or self.widths(width)[-1]), dtype=np.float32)
-        for part in pieces(n, ROWS_AT_ONCE):
-            self._predictor.probabilities(inputs.to_rows(images[part], subject), probs[part])
-        return probs
+        n = images.shape[0]
+        if n <= ROWS_AT_ONCE:
+            return self._predictor.probabilities(inputs.to_rows(images, subject))
+        parts = (inputs.to_rows(images[part], subject) for part in pieces(n, ROWS_AT_ONCE))
+        return np.concatenate([self._predictor.probabilities(rows) for rows in parts])
 
     def evaluate(
         self,

@@ -28,38 +28,45 @@ class Predictor:
 
     def __init__(self, network: NeuralNetwork) -> None:
         self._network = network
-        self._free: dict[tuple[object, ...], list[_Program]] = {}
+        self._kernels = backend.kernels
+        self._free: dict[tuple[int, str, int], list[_Program]] = {}
         self._built_in = all(type(layer) in assembly.BUILT_IN.values() for layer in network.layers)
 
-    def probabilities(self, rows: Array, probs: Float32) -> None:
-        """Write the probabilities of checked rows, (n, d), into ``probs``, (n, classes)."""
-        if not self._built_in or not hasattr(backend.kernels, "Program"):
-            self._run_eagerly(rows, probs)
-            return
-        n, start = rows.shape[0], 0
-        threads = get_num_threads() if n > 1 else 1
-        while start < n:
-            size = next((size for size in SIZES if size >= n - start), SIZES[-1])
-            stop = min(start + size, n)
-            free = self._free.setdefault((backend.kernels, size, rows.shape[1], rows.dtype), [])
-            try:  # a program is one thread's own while it runs; another thread makes another one
-                program = free.pop()
-            except IndexError:
-                program = _Program(self._network, size, rows.shape[1], rows.dtype)
-            program.batch[: stop - start] = rows[start:stop]
-            program.program.once(threads)
-            probs[start:stop] = program.probs[: stop - start]
-            free.append(program)
-            start = stop
+    def probabilities(self, rows: Array) -> Float32:
+        """Return the probabilities of checked rows, (n, d), as a new array, (n, classes)."""
+        if self._kernels is not backend.kernels:
+            self._kernels, self._free = backend.kernels, {}
+        n = rows.shape[0]
+        if n <= SIZES[-1]:
+            return self._few(rows, n)
+        parts = (rows[start : start + SIZES[-1]] for start in range(0, n, SIZES[-1]))
+        return np.concatenate([self._few(part, part.shape[0]) for part in parts])
 
-    def _run_eagerly(self, rows: Array, probs: Float32) -> None:
-        for start in range(0, rows.shape[0], SIZES[-1]):
-            part = slice(start, start + SIZES[-1])
-            logits = self._network.run(rows[part])
-            if isinstance(self._network.layers[-1], Softmax):
-                probs[part] = logits
-            else:
-                backend.kernels.softmax_forward(probs[part], np.ascontiguousarray(logits))
+    def _few(self, rows: Array, n: int) -> Float32:
+        if not self._built_in or not hasattr(self._kernels, "Program"):
+            return self._eagerly(rows)
+        size = 1 if n == 1 else SIZES[1] if n <= SIZES[1] else SIZES[2]
+        key = size, rows.dtype.char, rows.shape[1]
+        free = self._free.get(key)
+        if free is None:
+            free = self._free.setdefault(key, [])
+        try:  # a program is one thread's own while it runs; another thread makes another one
+            program = free.pop()
+        except IndexError:
+            program = _Program(self._network, size, rows.shape[1], rows.dtype)
+        program.batch[:n] = rows
+        program.once(1 if n == 1 else get_num_threads())
+        probs: Float32 = program.probs[:n].copy()
+        free.append(program)
+        return probs
+
+    def _eagerly(self, rows: Array) -> Float32:
+        logits = np.ascontiguousarray(self._network.run(rows))
+        if isinstance(self._network.layers[-1], Softmax):
+            return logits.copy()
+        probs = memory.floats(*logits.shape)
+        self._kernels.softmax_forward(probs, logits)
+        return probs
 
 
 class _Program:
@@ -68,8 +75,9 @@ class _Program:
     def __init__(self, network: NeuralNetwork, size: int, width: int, dtype: Any) -> None:
         self.batch = memory.zeros(size, width, dtype=dtype)
         x = self.batch
-        self.program = backend.kernels.Program(np.zeros(0, dtype=np.int64))
-        with self.program:
+        program = backend.kernels.Program(np.zeros(0, dtype=np.int64))
+        self.once = program.once
+        with program:
             if dtype == np.uint8 and not assembly.takes_pixels(network.layers[0]):
                 x = memory.floats(size, width)
                 backend.kernels.gather_pixels(x, self.batch, np.arange(size))

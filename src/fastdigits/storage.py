@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import secrets
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +123,7 @@ def _write(path: Path, content: bytes) -> None:
         raise IsADirectoryError(f"{path}: must be a file; got a folder: add a name such as model.safetensors")
     if not target.parent.is_dir():
         raise FileNotFoundError(f"{path}: its folder must exist; got {target.parent}: make it first")
-    beside = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.tmp")
+    beside = target.with_name(f".{target.name[:100]}.{os.urandom(4).hex()}.tmp")
     try:
         with open(beside, "xb") as file:
             file.write(content)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import tempfile
 import zlib
 from pathlib import Path
 from typing import TypeAlias
@@ -141,6 +140,8 @@ def _cached(name: str) -> Array:
 
 def _store(path: Path, array: Array) -> None:
     """Write beside and rename: another process sees the old file, the new one, or none."""
+    import tempfile  # here, because it is needed once in the life of a cache
+
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
