@@ -7,6 +7,14 @@ import pytest
 from fastdigits import backend as backends
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the user's cache folder out of the tests; a data set is decompressed once a session."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FASTDIGITS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(params=list(backends.MODULES))
 def backend(request: pytest.FixtureRequest) -> Iterator[str]:
     """Run the test once on each backend that this machine can run; give back the one that served before."""

@@ -2,16 +2,20 @@
 
 import gzip
 import hashlib
+import io
 import os
 import re
 import struct
 import subprocess
 import sys
+import time
+import zipfile
 
 import numpy as np
 import pytest
 
 import fastdigits as fd
+from fastdigits.data import datasets
 
 DIGESTS = [  # of the published files, header included
     "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -68,7 +72,31 @@ def test_the_second_time_the_files_are_mapped_and_read_only(cache):
     assert isinstance(base, np.memmap) or type(base.base).__name__ == "mmap"
 
 
-@pytest.mark.parametrize("damage", ["cut", "flip", "empty", "text", "other shape", "pickle", "folder"])
+def npy(header: str) -> bytes:
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode()
+
+
+def archive() -> bytes:
+    with io.BytesIO() as file:
+        with zipfile.ZipFile(file, "w") as content:
+            content.writestr("x.npy", b"")
+        return file.getvalue()
+
+
+NO_ARRAYS = {  # np.load fails on each with another kind of error, or warns
+    "zip": archive(),
+    "broken zip": b"PK\3\4" + bytes(500),
+    "huge number": npy("{'descr': '|u1', 'fortran_order': False, 'shape': (1" + "0" * 30 + ",), }\n"),
+    "overflow": npy("{'descr': '|u1', 'fortran_order': False, 'shape': (4611686018427387904, 4, 4), }\n"),
+    "negative": npy("{'descr': '|u1', 'fortran_order': False, 'shape': (-1, 28, 28), }\n") + bytes(784),
+    "open bracket": npy("{'descr': '|u1', 'shape': ((((((\n"),
+    "python 2": npy("{'descr': '|u1', 'fortran_order': False, 'shape': (3L,), }\n") + bytes(3),
+}
+
+
+@pytest.mark.parametrize(
+    "damage", ["cut", "flip", "empty", "text", "other shape", "pickle", "folder", *NO_ARRAYS]
+)
 def test_a_damaged_cache_is_made_anew(cache, damage):
     fd.load_mnist()
     for file in list(cache.iterdir()):
@@ -86,6 +114,8 @@ def test_a_damaged_cache_is_made_anew(cache, damage):
             np.save(file, np.zeros((5, 28, 28), np.uint8))
         elif damage == "pickle":
             np.save(file, np.array([{}], dtype=object), allow_pickle=True)
+        elif damage in NO_ARRAYS:
+            file.write_bytes(NO_ARRAYS[damage])
         else:
             file.unlink()
             file.mkdir()
@@ -111,6 +141,55 @@ def test_a_full_disk_leaves_nothing_behind(cache, monkeypatch):
     assert list(cache.iterdir()) == []
 
 
+def test_a_header_with_another_shape_over_the_right_elements_is_not_believed(cache):
+    fd.load_mnist()
+    for file in cache.iterdir():
+        content = file.read_bytes()
+        file.write_bytes(content.replace(b"(60000, 28, 28)", b"(28, 28, 60000)"))
+    assert digests(fd.load_mnist()) == DIGESTS
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_in_the_cache_keeps_nobody_waiting(cache):
+    fd.load_mnist()
+    for file in list(cache.iterdir()):
+        file.unlink()
+        os.mkfifo(file)
+    assert digests(fd.load_mnist()) == DIGESTS
+
+
+def test_an_interrupted_write_leaves_nothing_behind(cache, monkeypatch):
+    def interrupt(*_arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        fd.load_mnist()
+    assert list(cache.iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_removed_and_a_running_one_is_left_alone(cache):
+    cache.mkdir()
+    old, foreign, new = (cache / name for name in ("fastdigits-1.part", "film.part", "fastdigits-2.part"))
+    for file in (old, foreign, new):
+        file.write_bytes(b"half")
+    for file in (old, foreign):
+        os.utime(file, (time.time() - 7200,) * 2)
+    fd.load_mnist()
+    assert [file.exists() for file in (old, foreign, new)] == [False, True, True]
+
+
+def test_no_home_means_no_cache(monkeypatch):
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("FASTDIGITS_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(datasets.Path, "home", homeless)
+    assert datasets._cache_folder() is None
+    assert digests(fd.load_mnist()) == DIGESTS
+
+
 def test_processes_that_start_together_agree(cache):
     program = (
         "import hashlib, fastdigits as fd; "
@@ -124,17 +203,16 @@ def test_processes_that_start_together_agree(cache):
     assert len(list(cache.iterdir())) == 4
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss has this unit on Linux only")
+@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's count of its own memory")
 def test_peak_memory_is_near_the_size_of_the_data(cache):
     program = (
-        "import resource, fastdigits as fd\n"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "data = fd.load_mnist()\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
+        "import re, fastdigits as fd\n"  # not ru_maxrss: a child inherits it from the process that starts it
+        "def peak(): return int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])\n"
+        "before = peak()\ndata = fd.load_mnist()\nprint(peak() - before)\n"
     )
     for _ in ("decoded", "mapped"):
         run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-        assert int(run.stdout) < 55_000 + 20_000  # KB: 54,950 of data
+        assert 40_000 < int(run.stdout) < 55_000 + 20_000  # KB: 54,950 of data
 
 
 @pytest.mark.parametrize(
@@ -142,14 +220,13 @@ def test_peak_memory_is_near_the_size_of_the_data(cache):
     [
         ("linux", {"XDG_CACHE_HOME": "/x"}, "/x/fastdigits"),
         ("linux", {"HOME": "/h"}, "/h/.cache/fastdigits"),
+        ("linux", {"HOME": "/h", "XDG_CACHE_HOME": "relative"}, "/h/.cache/fastdigits"),
         ("darwin", {"HOME": "/h"}, "/h/Library/Caches/fastdigits"),
         ("win32", {"LOCALAPPDATA": "/l"}, "/l/fastdigits"),
     ],
 )
 @pytest.mark.skipif(os.name == "nt", reason="HOME is called otherwise there")
 def test_the_cache_is_where_the_system_keeps_them(platform, variables, expected, monkeypatch):
-    from fastdigits.data import datasets
-
     for name in ("FASTDIGITS_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
@@ -227,6 +304,15 @@ def changed(place: int, array: np.ndarray | None) -> list[np.ndarray | None]:
 def test_a_folder_that_does_not_fit_together_is_refused(tmp_path, contents, match):
     fill(tmp_path, contents)
     with pytest.raises(fd.DataError, match=match):
+        fd.load_folder(tmp_path)
+
+
+def test_a_folder_that_cannot_be_listed_is_refused(tmp_path, monkeypatch):
+    def forbidden(_path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "listdir", forbidden)
+    with pytest.raises(fd.DataError, match="must be a folder that can be read; got: Permission denied"):
         fd.load_folder(tmp_path)
 
 

@@ -73,6 +73,10 @@ BAD = {
     "short": (DIGITS[:-1], "cut off, or its header is wrong"),
     "long": (DIGITS + b"\0", "must end behind its 24 bytes of elements"),
     "huge": (idx(np.zeros(3, np.uint8), shape=(2**32 - 1,) * 4), "cut off, or its header is wrong"),
+    "empty but huge": (
+        idx(np.zeros(0, np.uint8), shape=(0, *(2**32 - 1,) * 3)),
+        "dimensions besides 0 must make at most",
+    ),
     "gzip cut": (gzip.compress(DIGITS)[:-9], "whole gzip file; got one that ends early"),
     "gzip crc": (
         gzip.compress(DIGITS)[:-8] + b"\1\2\3\4" + gzip.compress(DIGITS)[-4:],
@@ -100,6 +104,23 @@ def test_what_is_no_file_is_refused(tmp_path):
         fd.read_idx(tmp_path / "nothing-here")
     with pytest.raises(fd.DataError, match="must be a file"):
         fd.read_idx(tmp_path)
+    with pytest.raises(fd.DataError, match="one with a NUL character"):
+        fd.read_idx("train\0images")
+    with pytest.raises(TypeError, match="PathLike object, not int"):
+        fd.read_idx(3)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="this system has no device files")
+def test_a_device_is_refused_at_once():
+    with pytest.raises(fd.DataError, match="such as a folder, a pipe or a device"):
+        fd.read_idx("/dev/zero")
+
+
+@pytest.mark.parametrize("name", sorted(CODES))
+def test_what_is_packed_tightly_is_read_as_the_array_grows(tmp_path, name):
+    array = np.zeros((700, 1000), name)  # about 1000 : 1
+    array[::100, ::7] = 3
+    np.testing.assert_array_equal(fd.read_idx(written(tmp_path, gzip.compress(idx(array), 9))), array)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
@@ -118,20 +139,47 @@ def test_a_forbidden_file_is_refused(tmp_path):
         fd.read_idx(path)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss has this unit on Linux only")
-@pytest.mark.parametrize("kind", ["bomb", "lie"])
+# ru_maxrss would not do: a child inherits it from the process that starts it.
+PEAK = "def peak(): return int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])\n"
+MEGABYTE = 2**20
+
+
+def files_that_ask_for_memory(kind: str) -> bytes:
+    if kind == "bomb":  # 256 MB behind an honest header of 10 bytes
+        return gzip.compress(idx(np.zeros(10, np.uint8)) + bytes(2**28), compresslevel=1)
+    if kind == "lie":  # 4 GB announced, ten bytes there
+        return gzip.compress(idx(np.zeros(10, np.uint8), shape=(2**16, 2**16)))
+    # 4 GB announced, 6 MB there: within what gzip could hold
+    noise = np.random.default_rng(0).integers(0, 256, 6 * MEGABYTE, dtype=np.uint8)
+    return gzip.compress(idx(noise, shape=(2**16, 2**16)), compresslevel=1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's count of its own memory, and limits it")
+@pytest.mark.parametrize("kind", ["bomb", "lie", "plausible lie"])
 def test_a_file_cannot_make_the_reader_take_memory(tmp_path, kind):
-    # bomb: a small file that decompresses to 1 GB behind an honest header of 10 bytes; lie: a header of 4 GB
-    if kind == "bomb":
-        content = gzip.compress(idx(np.zeros(10, np.uint8)) + bytes(2**30), compresslevel=1)
-    else:
-        content = gzip.compress(idx(np.zeros(10, np.uint8), shape=(2**16, 2**16)))
-    path = written(tmp_path, content)
+    path = written(tmp_path, files_that_ask_for_memory(kind))
     program = (
-        "import sys, resource, fastdigits as fd\n"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "import re, resource, sys, fastdigits as fd\n"
+        + PEAK
+        + "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + 2**28,) * 2)\n"  # so that a mere request of 4 GB fails
+        "before = peak()\n"
         "try: fd.read_idx(sys.argv[1])\n"
-        "except fd.DataError: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
+        "except fd.DataError: print(peak() - before)\n"
     )
     run = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, check=True)
     assert int(run.stdout) < 20_000  # KB; a piece is 256 KB
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's count of its own memory")
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "float64"])
+def test_peak_memory_is_near_the_size_of_the_array(tmp_path, dtype):
+    count = 40 * MEGABYTE // np.dtype(dtype).itemsize
+    path = written(tmp_path, idx(np.ones(count, dtype)))
+    program = (
+        "import re, sys, fastdigits as fd\n"
+        + PEAK
+        + "before = peak()\narray = fd.read_idx(sys.argv[1])\nprint(peak() - before)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, check=True)
+    assert 30_000 < int(run.stdout) < 40 * 1024 + 10_000  # KB

@@ -11,6 +11,7 @@ import math
 import os
 import stat
 import struct
+import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,9 @@ PIECE = 1 << 18  # bytes read, and decompressed, at a time
 # One byte of deflate codes at most 258 bytes in two bits (a length code and a distance code of one bit each):
 # what a compressed file claims to hold beyond 1032 times its size is a lie. (RFC 1951, section 3.2.5)
 MOST_EXPANSION = 1032
+# Digits are compressed about 5 : 1, and so read without a copy. An array that is announced larger than this many times
+# its file grows with what comes: a header alone makes nobody allocate.
+USUAL_EXPANSION = 8
 
 
 def read_idx(path: str | os.PathLike[str]) -> Array:
@@ -50,17 +54,20 @@ def read_idx(path: str | os.PathLike[str]) -> Array:
     Notes
     -----
     Memory is allocated for the elements that the header announces, after a look at whether the file is large enough
-    to hold them; decompression stops one byte behind them.
+    to hold them; decompression stops one byte behind them. Where they would be more than 8 times a compressed file,
+    the array begins smaller and doubles as they come, with one copy each time.
     """
-    name = os.fspath(path)
+    name = os.fsdecode(path)
+    if "\0" in name:
+        raise DataError(f"{name!r}: must be a file's name; got one with a NUL character: check the path")
     try:
         with open(name, "rb", opener=_open) as file:
             size = _size(file, name)
             magic = file.read(2)
             file.seek(0)
             if magic == b"\x1f\x8b":
-                return _read(_decompressed(file, name), name, size * MOST_EXPANSION)
-            return _read(_pieces(file), name, size)
+                return _read(_decompressed(file, name), name, size, size * MOST_EXPANSION)
+            return _read(_pieces(file), name, size, size)
     except OSError as error:
         raise DataError(f"{name}: must be a file that can be read; got: {error.strerror or error}") from error
 
@@ -105,8 +112,8 @@ def _decompressed(file: BinaryIO, name: str) -> Iterator[bytes]:
         )
 
 
-def _read(pieces: Iterator[bytes], name: str, most: int) -> Array:
-    """Read header and elements from the pieces of a file that can hold at most ``most`` bytes."""
+def _read(pieces: Iterator[bytes], name: str, size: int, most: int) -> Array:
+    """Read header and elements from the pieces of a file of ``size`` bytes that can hold at most ``most``."""
     start = b""
     while len(start) < 4 + 4 * 4:
         piece = next(pieces, b"")
@@ -121,7 +128,13 @@ def _read(pieces: Iterator[bytes], name: str, most: int) -> Array:
             f"{name}: header announces {_times(shape)} elements of {kind.itemsize} bytes, {need:,} bytes in all; "
             f"got a file that can hold {max(most - offset, 0):,}: it is cut off, or its header is wrong"
         )
-    return _elements(start[offset:], pieces, name, kind, shape, need)
+    # An empty array passes the check above, but NumPy wants its other dimensions to fit into memory too.
+    if math.prod(filter(None, shape)) * kind.itemsize > sys.maxsize:
+        raise DataError(
+            f"{name}: dimensions besides 0 must make at most {sys.maxsize:,} bytes; got {_times(shape)} elements "
+            f"of {kind.itemsize} bytes: its header is wrong"
+        )
+    return _elements(start[offset:], pieces, name, kind, shape, min(need, size * USUAL_EXPANSION))
 
 
 def _header(start: bytes, name: str) -> tuple[np.dtype[np.generic], tuple[int, ...]]:
@@ -150,29 +163,35 @@ def _elements(
     name: str,
     kind: np.dtype[np.generic],
     shape: tuple[int, ...],
-    need: int,
+    first_size: int,
 ) -> Array:
-    array = np.empty(math.prod(shape), dtype=kind)
-    target = array.view(np.uint8)
+    """Read the elements into an array that begins at ``first_size`` bytes and doubles when it is full."""
+    need = math.prod(shape) * kind.itemsize
+    raw = np.empty(first_size, dtype=np.uint8)
     filled = 0
-    piece = first
-    while True:
-        if filled + len(piece) > need:
+    piece: bytes | None = first
+    while piece is not None:
+        end = filled + len(piece)
+        if end > need:
             raise DataError(
                 f"{name}: must end behind its {need:,} bytes of elements, {_times(shape)}; got more: "
                 "is its header wrong, or something appended?"
             )
-        target[filled : filled + len(piece)] = np.frombuffer(piece, dtype=np.uint8)
-        filled += len(piece)
-        following = next(pieces, None)
-        if following is None:
-            break
-        piece = following
+        if end > len(raw):
+            larger = np.empty(min(need, max(end, 2 * len(raw))), dtype=np.uint8)
+            larger[:filled] = raw[:filled]
+            raw = larger
+        raw[filled:end] = np.frombuffer(piece, dtype=np.uint8)
+        filled = end
+        piece = next(pieces, None)
     if filled < need:
         raise DataError(
             f"{name}: must hold {need:,} bytes of elements, {_times(shape)}; got {filled:,}: copy or download it again"
         )
-    return array.astype(kind.newbyteorder("="), copy=False).reshape(shape)
+    array = raw.view(kind)
+    if not kind.isnative:
+        array.byteswap(inplace=True)  # in place: a second array would double the memory
+    return array.view(kind.newbyteorder("=")).reshape(shape)
 
 
 def _times(shape: tuple[int, ...]) -> str:
