@@ -64,6 +64,18 @@ def test_predicting_without_a_hit_scores_zero_not_nan():
     ]
 
 
+@pytest.mark.parametrize("label", [10_000, 2**40, np.array(2**63, np.uint64)])
+def test_a_number_too_large_for_a_class_is_refused_before_memory_is(label):
+    with pytest.raises(ValueError, match=r"at most 10,000 classes; got [\d,]+: number them from 0 on"):
+        fd.confusion_matrix([label], [label])
+    assert fd.accuracy([label], [label]) == 1.0
+
+
+def test_small_integer_types_do_not_overflow():
+    labels = np.array([200, 255], np.uint8)
+    assert fd.confusion_matrix(labels, labels).diagonal().nonzero()[0].tolist() == [200, 255]
+
+
 def test_a_matrix_too_small_is_refused():
     with pytest.raises(ValueError, match=r"classes must lie in 0 … 1; got 2"):
         fd.confusion_matrix(LABELS, PREDICTED, 2)

@@ -131,6 +131,9 @@ def test_weights_are_drawn_neuron_by_neuron():
         (lambda: visualize.first_layer_weights(np.zeros((5, 2)), (2, 3)), r"\(6, n_out\).*got \(5, 2\)"),
         (lambda: visualize.confusion_matrix_figure(np.zeros((2, 3))), r"must be \(c, c\)"),
         (lambda: visualize.confusion_matrix_figure([[1, 0], [0, 1]], ["a"]), "class_names must be 2.*got 1"),
+        (lambda: visualize.confusion_matrix_figure([[1, 0], [-2, 1]]), "counts ≥ 0; got -2"),
+        (lambda: visualize.first_layer_weights(np.full((6, 2), np.nan), (2, 3)), "must be finite; got NaN"),
+        (lambda: visualize.first_layer_weights(np.zeros((6, 2)), (6, 0)), "image_shape must be at least 1"),
         (
             lambda: visualize.prediction_grid(IMAGES[0], [1], [[1]], correct=True),
             r"images must be \(n, height",
@@ -144,6 +147,27 @@ def test_weights_are_drawn_neuron_by_neuron():
 def test_what_cannot_be_drawn_is_refused(call, match):
     with pytest.raises(ValueError, match=match):
         call()
+
+
+@pytest.mark.parametrize("shape", ["ab", (2, 3, 1), 6, (2.0, 3)])
+def test_what_is_no_height_and_width_is_refused(shape, tmp_path):
+    with pytest.raises(TypeError, match=r"image_shape must be"):
+        visualize.first_layer_weights(np.zeros((6, 2)), shape)
+    rest = {"history": fd.History(), "labels": LABELS, "probabilities": probabilities(30)}
+    with pytest.raises(TypeError, match=r"image_shape must be"):
+        visualize.write_pictures(tmp_path, images=IMAGES, image_shape=shape, **rest)
+
+
+def test_words_stand_out_from_the_paper_in_a_dark_style_too():
+    import matplotlib as mpl
+    import matplotlib.style
+
+    with mpl.rc_context():
+        matplotlib.style.use("dark_background")
+        figure = visualize.training_curves(history(2))
+        ink, paper = figure.axes[0].title.get_color(), figure.get_facecolor()
+    contrast = np.subtract(mpl.colors.to_rgb(ink), mpl.colors.to_rgb(paper))
+    assert np.abs(contrast).min() > 0.5
 
 
 def test_a_matrix_of_shares_is_refused():

@@ -8,6 +8,8 @@ import numpy as np
 
 from .inputs import Array, Int64, as_array, check_count
 
+MOST_CLASSES = 10_000  # their matrix takes 800 MB; larger numbers are hardly classes
+
 
 @dataclass(frozen=True)
 class ClassScore:
@@ -72,14 +74,21 @@ def confusion_matrix(labels: object, predicted: object, n_classes: int | None = 
     TypeError
         If one holds no integers.
     ValueError
-        If shapes differ, if there are none, or if a class is negative or beyond ``n_classes``.
+        If shapes differ, if there are none, if a class is negative or beyond ``n_classes``, or if there would be
+        more than 10,000 classes.
     """
     right, given = _pair(labels, predicted, "confusion_matrix")
     largest = int(max(right.max(), given.max()))
     size = largest + 1 if n_classes is None else check_count(n_classes, "n_classes", "confusion_matrix")
     if largest >= size:
         raise ValueError(f"confusion_matrix: classes must lie in 0 … {size - 1}; got {largest}")
-    return np.bincount(right * size + given, minlength=size * size).reshape(size, size).astype(np.int64)
+    if size > MOST_CLASSES:
+        raise ValueError(
+            f"confusion_matrix: there must be at most {MOST_CLASSES:,} classes; got {size:,}: number them "
+            "from 0 on, np.unique(labels, return_inverse=True)"
+        )
+    cells = right.astype(np.int64) * size + given.astype(np.int64)
+    return np.bincount(cells, minlength=size * size).reshape(size, size).astype(np.int64)
 
 
 def class_report(labels: object, predicted: object, n_classes: int | None = None) -> list[ClassScore]:
@@ -130,4 +139,4 @@ def _classes(values: object, subject: str) -> Array:
         raise ValueError(f"{subject} must be (n,), n ≥ 1; got {array.shape}")
     if array.min() < 0:
         raise ValueError(f"{subject} must hold classes from 0 on; got {array.min()}")
-    return array.astype(np.int64)
+    return array

@@ -138,7 +138,7 @@ def confusion_matrix_figure(matrix: object, class_names: Sequence[str] | None = 
     TypeError
         If the matrix holds no integers.
     ValueError
-        If the matrix is not square, or if there is not one name a class.
+        If the matrix is not square, if a count is negative, or if there is not one name a class.
     """
     from matplotlib.colors import PowerNorm
 
@@ -149,6 +149,8 @@ def confusion_matrix_figure(matrix: object, class_names: Sequence[str] | None = 
         raise TypeError(
             f"confusion_matrix_figure: matrix must hold counts, integers; got dtype {counts.dtype}"
         )
+    if counts.min() < 0:
+        raise ValueError(f"confusion_matrix_figure: matrix must hold counts ≥ 0; got {counts.min()}")
     size = len(counts)
     names = [str(label) for label in range(size)] if class_names is None else list(class_names)
     if len(names) != size:
@@ -202,16 +204,21 @@ def first_layer_weights(
 
     Raises
     ------
+    TypeError
+        If ``image_shape`` is no pair of integers.
     ValueError
-        If the weight has not one row a pixel.
+        If the weight has not one row a pixel or is not finite.
     """
     values = as_array(weight, "first_layer_weights: weight")
     count = check_count(count, "count", "first_layer_weights")
+    image_shape = _height_and_width(image_shape, "first_layer_weights")
     if values.ndim != 2 or values.size == 0 or values.shape[0] != math.prod(image_shape):
         raise ValueError(
             f"first_layer_weights: weight must be ({math.prod(image_shape)}, n_out), one row a pixel of "
             f"{image_shape}; got {values.shape}"
         )
+    if not np.isfinite(values).all():
+        raise ValueError("first_layer_weights: weight must be finite; got NaN or infinity: training diverged")
     neurons = values.T[:count].reshape(-1, *image_shape)
     columns = math.ceil(math.sqrt(len(neurons)))
     rows = math.ceil(len(neurons) / columns)
@@ -289,7 +296,8 @@ def write_pictures(
 def _figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    # No colour of the paper: that of the ink is the reader's setting, and both must fit together.
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def _message(text: str) -> Figure:
@@ -335,9 +343,16 @@ def _extent(values: Array) -> str:
     return f"{values.min():g} to {values.max():g}" if values.size else f"{values.shape}"
 
 
+def _height_and_width(image_shape: object, subject: str) -> tuple[int, int]:
+    if not isinstance(image_shape, tuple | list) or len(image_shape) != 2:
+        raise TypeError(f"{subject}: image_shape must be (height, width); got {image_shape!r}")
+    height, width = (check_count(side, "image_shape", subject) for side in image_shape)
+    return height, width
+
+
 def _as_pictures(images: object, image_shape: tuple[int, int], subject: str) -> Array:
     rows = as_array(images, f"{subject}: images")
-    height, width = image_shape
+    height, width = _height_and_width(image_shape, subject)
     if rows.shape[1:] not in ((height, width), (height * width,)):
         raise ValueError(
             f"{subject}: images must be (n, {height}, {width}) or (n, {height * width}); got {rows.shape}"
