@@ -64,29 +64,57 @@ def module_of(path: Path) -> str:
 MODULES = {module_of(path): path for path in PACKAGE.rglob("*.py")}
 
 
-def imports(path: Path, module: str) -> set[tuple[str, bool]]:
-    """Return (imported room, whether at import time) for every import of this package's own modules."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    late = {id(node) for part in ast.walk(tree) if _postpones(part) for node in ast.walk(part)}
+NOW, LATE_CALL, TYPES = "at import", "when called", "for types"
+
+
+def imports(source: str, module: str, package: bool = False) -> set[tuple[str, str]]:
+    """Return (imported room, when) for every import of this package's own modules; "" is the package itself."""
+    tree = ast.parse(source)
+    called = {id(node) for part in ast.walk(tree) if _is_function(part) for node in ast.walk(part)}
+    typed = {
+        id(node)
+        for part in ast.walk(tree)
+        if isinstance(part, ast.If) and isinstance(part.test, ast.Name) and part.test.id == "TYPE_CHECKING"
+        for statement in part.body
+        for node in ast.walk(statement)
+    }
     found = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            parts = module.split(".")
-            if path.name != "__init__.py":
-                parts = parts[:-1]
-            base = parts[: len(parts) - (node.level - 1)] + (node.module.split(".") if node.module else [])
-            for alias in node.names:
-                if alias.name == "__version__":  # a constant, which no room below can change
-                    continue
-                whole = ".".join([*base, alias.name])
-                found.add((whole if whole in MODULES else ".".join(base), id(node) not in late))
+        when = TYPES if id(node) in typed else LATE_CALL if id(node) in called else NOW
+        found |= {(room, when) for room in _own_rooms(node, module, package)}
     return found
 
 
-def _postpones(node: ast.AST) -> bool:
-    if isinstance(node, ast.FunctionDef):
-        return True
-    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+def _own_rooms(node: ast.AST, module: str, package: bool) -> set[str]:
+    if isinstance(node, ast.Import):
+        names = [alias.name for alias in node.names]
+        return {name[len("fastdigits.") :] for name in names if name.split(".")[0] == "fastdigits"}
+    if not isinstance(node, ast.ImportFrom):
+        return set()
+    if node.level:
+        here = module.split(".") if package else module.split(".")[:-1]
+        base = here[: len(here) - (node.level - 1)] + (node.module.split(".") if node.module else [])
+    elif node.module is not None and node.module.split(".")[0] == "fastdigits":
+        base = node.module.split(".")[1:]
+    else:
+        return set()
+    # the version is a constant, which no room below can change
+    wholes = [".".join([*base, alias.name]) for alias in node.names if alias.name != "__version__"]
+    return {whole if whole in MODULES else ".".join(base) for whole in wholes}
+
+
+def _is_function(node: ast.AST) -> bool:
+    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+
+
+def may_import(module: str, room: str, when: str) -> bool:
+    if room not in ROOMS:
+        return False
+    return (
+        when == TYPES
+        or ROOMS.index(room) < ROOMS.index(module)
+        or ((module, room) in LATE and when == LATE_CALL)
+    )
 
 
 def test_every_module_has_a_room():
@@ -95,28 +123,66 @@ def test_every_module_has_a_room():
 
 @pytest.mark.parametrize("module", [room for room in ROOMS if room in MODULES])
 def test_imports_point_upward(module):
-    for room, at_once in imports(MODULES[module], module):
-        if not at_once and (
-            (module, room) in LATE or room == "callbacks" or ROOMS.index(room) < ROOMS.index(module)
-        ):
-            continue
-        if not at_once and _is_for_types(module, room):
-            continue
-        assert room in ROOMS, f"{module} imports {room or 'the package'}"
-        assert ROOMS.index(room) < ROOMS.index(module), f"{module} imports {room}, which stands below it"
+    path = MODULES[module]
+    for room, when in imports(path.read_text(encoding="utf-8"), module, path.name == "__init__.py"):
+        assert may_import(module, room, when), f"{module} imports {room or 'the package'} {when}"
 
 
-def _is_for_types(module: str, room: str) -> bool:
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("losses", "from .network import NeuralNetwork"),
+        ("losses", "from fastdigits.network import NeuralNetwork"),
+        ("losses", "import fastdigits.network"),
+        ("losses", "from . import network"),
+        ("losses", "from . import NeuralNetwork"),
+        ("losses", "import fastdigits"),
+        ("losses", "def f():\n    from .network import NeuralNetwork"),
+        (
+            "losses",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    pass\nelse:\n    from . import network",
+        ),
+        ("layers.dense", "from ..network import NeuralNetwork"),
+        ("layers.dense", "from .dropout import Dropout"),
+        ("network", "from .storage import save"),
+    ],
+)
+def test_an_import_that_points_downward_is_seen(module, line):
+    assert not all(may_import(module, room, when) for room, when in imports(line, module))
+
+
+def test_an_import_that_points_upward_is_allowed():
+    line = "from . import backend\nfrom .inputs import Array\nimport numpy as np\nfrom collections import abc"
+    assert imports(line, "losses") == {("backend", NOW), ("inputs", NOW)}
+    assert all(may_import("losses", room, when) for room, when in imports(line, "losses"))
+    assert may_import("network", "storage", LATE_CALL)
+
+
+# What a module takes from outside, beside the standard library and numpy
+GUESTS = {"callbacks": {"tqdm"}, "storage": {"safetensors"}, "visualize": {"matplotlib"}}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_take_numpy_and_little_else_from_outside(module):
     tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
-    blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If) and _postpones(node)]
-    names = {part.module for block in blocks for part in ast.walk(block) if isinstance(part, ast.ImportFrom)}
-    return room in names
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    names |= {
+        node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level
+    }
+    outside = {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - {"fastdigits"}
+    assert outside <= {"numpy"} | GUESTS.get(module, set())
 
 
-@pytest.mark.parametrize("name", ["dense", "batchnorm", "activations", "dropout"])
+LAYERS = [name for name in MODULES if name.startswith("layers.") and name != "layers.base"]
+
+
+@pytest.mark.parametrize("name", LAYERS)
 def test_layers_have_no_loops(name):
-    tree = ast.parse(MODULES[f"layers.{name}"].read_text(encoding="utf-8"))
-    assert [node.lineno for node in ast.walk(tree) if isinstance(node, ast.For | ast.While)] == []
+    loops = ast.For | ast.While | ast.comprehension
+    tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
+    assert [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, loops)] == []
 
 
 def test_importing_the_package_is_cheap():

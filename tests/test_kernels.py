@@ -277,7 +277,9 @@ def test_dropout_keeps_its_share_and_is_a_function_of_its_key(kernels):
     assert len(set(masks.values())) == 4
 
 
-@pytest.mark.parametrize("rate", [0.0, 0.1, 0.5, 0.999])
+@pytest.mark.parametrize(
+    "rate", [0.0, 0.1, 0.5, 0.999, 15705581 / 2**24]
+)  # the last is the first draw itself
 def test_dropout_has_the_bits_of_its_twin(kernels, rate):
     x = floats(33, 65)
     for name in ("dropout_forward", "dropout_backward"):
@@ -286,6 +288,7 @@ def test_dropout_has_the_bits_of_its_twin(kernels, rate):
         getattr(twin, name)(wanted, x, rate, 2**64 - 1, 2**40)
         np.testing.assert_array_equal(found, wanted)
         assert rate > 0 or found.tobytes() == x.tobytes()
+        assert (found[0, 0] == 0) == (rate == 0.999)  # a draw that equals the rate is kept
 
 
 def check_batchnorm_forward(kernels, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -296,7 +299,7 @@ def check_batchnorm_forward(kernels, x: np.ndarray) -> tuple[np.ndarray, np.ndar
     wanted = exact("batchnorm_forward", given, x, gamma, beta, 0.1, 1e-5)
     found = [array.copy() for array in given]
     kernels.batchnorm_forward(*found, x, gamma, beta, 0.1, 1e-5)
-    y, x_hat, inv_std, mean, var = wanted
+    _, x_hat, inv_std, _, var = wanted
     # the mean is rounded to a float once: |x| ε of it is lost, which inv_std carries into x_hat, and its square into
     # the variance; each number then passes through up to four more operations
     lost = EPS * np.abs(x).max(axis=0) * inv_std
@@ -597,17 +600,21 @@ def doors(n: int = 3, d: int = 4, m: int = 5, p: int = 7) -> dict[str, list]:
 
 
 DOORS = doors()
-OUTPUTS = dict.fromkeys(DOORS, 1) | {
-    **dict.fromkeys(["gather_weights", "dense_backward_weight", "dense_backward_weight_uint8"], 2),
-    **dict.fromkeys(["softmax_cross_entropy_forward", "momentum_update", "rmsprop_update"], 2),
-    **{"batchnorm_forward": 5, "batchnorm_backward": 3, "adam_update": 3},
-}
+OUTPUTS = dict.fromkeys(DOORS, 1)
+OUTPUTS |= dict.fromkeys(["gather_weights", "dense_backward_weight", "dense_backward_weight_uint8"], 2)
+OUTPUTS |= dict.fromkeys(["softmax_cross_entropy_forward", "momentum_update", "rmsprop_update"], 2)
+OUTPUTS |= {"batchnorm_forward": 5, "batchnorm_backward": 3, "adam_update": 3}
+IN_PLACE = {"running_mean", "running_var", "totals", "value", "velocity", "square", "m", "v"}
 ARRAYS = [
     (name, i) for name, specs in DOORS.items() for i, spec in enumerate(specs) if isinstance(spec, tuple)
 ]
 FREE = {  # (door, argument): the axis that may have any length: where rows are taken from, and classes
-    **{("gather", 1): 0, ("gather_uint8", 1): 0, ("gather_pixels", 1): 0, ("gather_labels", 1): 0},
-    **{("gather_weights", 2): 0, ("tally", 2): 1},
+    ("gather", 1): 0,
+    ("gather_uint8", 1): 0,
+    ("gather_pixels", 1): 0,
+    ("gather_labels", 1): 0,
+    ("gather_weights", 2): 0,
+    ("tally", 2): 1,
 }
 
 
@@ -639,7 +646,7 @@ def changed(name: str, index: int, change: Callable[[np.ndarray], np.ndarray]) -
 
 
 def message(call: Callable[[], object]) -> str:
-    with pytest.raises(ValueError, match=": .* must be ") as caught:
+    with pytest.raises(ValueError, match=r": .* must be ") as caught:
         call()
     return str(caught.value)
 
@@ -708,6 +715,20 @@ def test_a_door_reads_and_writes_its_arrays_and_nothing_else(kernels, name, size
             assert np.all(np.isnan(around) if found.dtype.kind == "f" else around == 255)
             if place >= OUTPUTS[name]:
                 np.testing.assert_array_equal(found, given[place])
+
+
+@pytest.mark.parametrize("name", [name for name in DOORS if name != "batchnorm_forward"])
+def test_a_batch_without_rows_leaves_no_output_unwritten(kernels, name):
+    given = arguments(name, n=0, p=0)
+    for argument, item in zip(argument_names(name)[: OUTPUTS[name]], given, strict=False):
+        if argument not in IN_PLACE and item.dtype.kind == "f":
+            item[...] = np.nan
+    wanted = [item.copy() if isinstance(item, np.ndarray) else item for item in given]
+    getattr(kernels, name)(*given)
+    getattr(twin, name)(*wanted)
+    for found, right in zip(given[: OUTPUTS[name]], wanted, strict=False):
+        assert not np.isnan(right).any()
+        np.testing.assert_array_equal(found, right)
 
 
 @pytest.mark.parametrize("name", DOORS)

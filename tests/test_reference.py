@@ -1,5 +1,7 @@
 """The twins compute what the textbooks say: worked examples, and every gradient against finite differences."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -50,6 +52,157 @@ def test_the_loss_by_hand():
     dlogits = np.empty((2, 2))
     twin.softmax_cross_entropy_backward(dlogits, probs, np.array([0, 1]), np.array([0.5, 0.5]), 0.2)
     np.testing.assert_allclose(dlogits, 0.5 * (probs - [[0.9, 0.1], [0.1, 0.9]]))
+
+
+def test_the_loss_of_equal_logits_is_the_logarithm_of_the_number_of_classes():
+    losses, probs = np.empty(3), np.empty((3, 10))
+    for smoothing in (0.0, 0.4):
+        twin.softmax_cross_entropy_forward(
+            losses, probs, np.full((3, 10), 7.0), np.array([0, 5, 9]), np.array([1.0, 2.0, 0.0]), smoothing
+        )
+        np.testing.assert_allclose(losses, math.log(10) * np.array([1.0, 2.0, 0.0]))
+        np.testing.assert_allclose(probs, 0.1)
+
+
+def test_rectifiers_by_hand():
+    x, dy, y = np.array([[-2.0, 0.0], [3.0, np.nan]]), np.array([[1.0, 2.0], [3.0, 4.0]]), np.empty((2, 2))
+    twin.relu_forward(y, x)
+    np.testing.assert_array_equal(y, [[0, 0], [3, np.nan]])
+    twin.relu_backward(y, dy, np.array([[0.0, 0.0], [3.0, 5.0]]))
+    np.testing.assert_array_equal(y, [[0, 0], [3, 4]])
+    twin.leaky_relu_forward(y, x, 0.5)
+    np.testing.assert_array_equal(y, [[-1, 0], [3, np.nan]])
+    twin.leaky_relu_backward(y, dy, np.array([[-2.0, 0.0], [3.0, 5.0]]), 0.5)  # at 0 the slope counts
+    np.testing.assert_array_equal(y, [[0.5, 1], [3, 4]])
+
+
+def test_softmax_by_hand():
+    probs, dlogits = np.empty((2, 2)), np.empty((2, 2))
+    twin.softmax_forward(probs, np.log([[1.0, 3.0], [2.0, 2.0]]) + np.array([[0.0], [1000.0]]))
+    np.testing.assert_allclose(probs, [[0.25, 0.75], [0.5, 0.5]])
+    twin.softmax_backward(dlogits, np.array([[1.0, 5.0], [2.0, 0.0]]), probs)
+    np.testing.assert_allclose(dlogits, [[0.25 * (1 - 4), 0.75 * (5 - 4)], [0.5, -0.5]])
+
+
+# -- dropout: the generator in Python's own integers ----------------------------------------------------------
+
+GOLDEN, MASK = 0x9E3779B97F4A7C15, 2**64 - 1
+
+
+def split_mix(z: int) -> int:
+    """The output function of SplitMix64 (Steele, Lea and Flood 2014, figure 17; constants of Vigna's splitmix64.c)."""
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 & MASK
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EB & MASK
+    return z ^ (z >> 31)
+
+
+def test_the_generator_gives_the_known_numbers():
+    # the first outputs of splitmix64.c from the seed 1234567
+    known = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431]
+    places = np.arange(1, 5, dtype=np.uint64)
+    state = np.uint64(1234567) + places * np.uint64(GOLDEN)
+    assert twin._split_mix(state).tolist() == known
+    assert [split_mix(1234567 + place * GOLDEN & MASK) for place in range(1, 5)] == known
+
+
+@pytest.mark.parametrize(("seed", "step"), [(0, 0), (1234567, 3), (2**64 - 1, 2**40)])
+@pytest.mark.parametrize("rate", [0.0, 0.3, 0.5, 0.9])
+def test_dropout_draws_from_the_generator_of_its_seed_and_step(seed, step, rate):
+    key = split_mix(seed + (step + 1) * GOLDEN & MASK)
+    bits = [split_mix(key + place * GOLDEN & MASK) >> 40 for place in range(1, 29)]
+    kept = np.array([draw / 2**24 >= float(np.float32(rate)) for draw in bits]).reshape(4, 7)
+    x, y = RNG.standard_normal((4, 7)), np.empty((4, 7))
+    for door in (twin.dropout_forward, twin.dropout_backward):
+        door(y, x, rate, seed, step)
+        np.testing.assert_allclose(y, np.where(kept, x / (1 - rate), 0), rtol=1e-6)  # the rate is a float32
+        door(y, x, bits[9] / 2**24, seed, step)
+        assert y[1, 2] != 0  # a draw that equals the rate is kept
+    assert rate > 0 or kept.all()
+
+
+# -- optimizers: two steps by hand ----------------------------------------------------------------------------
+
+
+def test_plain_and_heavy_ball_steps_by_hand():
+    first, second = np.array([1.0, -2.0]), np.array([3.0, 4.0])
+    value = np.array([10.0, 20.0])
+    twin.sgd_update(value, first, 0.5)
+    np.testing.assert_allclose(value, [9.5, 21])
+    # velocities are (1, -2), then 0.5 · (1, -2) + (3, 4) = (3.5, 3)
+    plain = [10 - 0.5 * 1 - 0.5 * 3.5, 20 + 0.5 * 2 - 0.5 * 3]
+    ahead = [10 - 0.5 * (1 + 0.5 * 1) - 0.5 * (3 + 0.5 * 3.5), 20 + 0.5 * (2 + 0.5 * 2) - 0.5 * (4 + 0.5 * 3)]
+    for nesterov, wanted in [(False, plain), (True, ahead)]:
+        value, velocity = np.array([10.0, 20.0]), np.zeros(2)
+        twin.momentum_update(value, velocity, first, 0.5, 0.5, nesterov)
+        twin.momentum_update(value, velocity, second, 0.5, 0.5, nesterov)
+        np.testing.assert_allclose(velocity, [3.5, 3])
+        np.testing.assert_allclose(value, wanted)
+
+
+def test_rmsprop_by_hand():
+    value, square = np.array([10.0]), np.array([16.0])
+    twin.rmsprop_update(value, square, np.array([4.0]), 0.5, 0.75, 1.0)
+    np.testing.assert_allclose(square, 16)
+    np.testing.assert_allclose(value, 10 - 0.5 * 4 / (4 + 1))  # the root, then eps
+    twin.rmsprop_update(value, square, np.array([10.0]), 0.5, 0.75, 0.0)
+    np.testing.assert_allclose(square, 0.75 * 16 + 0.25 * 100)
+    np.testing.assert_allclose(value, 9.6 - 0.5 * 10 / math.sqrt(37))
+
+
+def test_adam_by_hand():
+    value, m, v = np.array([10.0]), np.zeros(1), np.zeros(1)
+    twin.adam_update(value, m, v, np.array([4.0]), 0.5, 0.5, 0.75, 1.0, 0.0, 1)
+    np.testing.assert_allclose((m[0], v[0]), (2, 4))
+    np.testing.assert_allclose(value, 10 - 0.5 * 4 / (4 + 1))  # corrected, both are the gradient's: 4 and 16
+    twin.adam_update(value, m, v, np.array([0.0]), 0.5, 0.5, 0.75, 1.0, 0.2, 2)
+    np.testing.assert_allclose((m[0], v[0]), (1, 3))
+    step = 0.5 * (1 / 0.75) / (math.sqrt(3 / 0.4375) + 1)
+    np.testing.assert_allclose(value, 9.6 * (1 - 0.5 * 0.2) - step)  # the decay does not pass through m or v
+
+
+# -- any float dtype ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.longdouble])
+def test_the_twins_take_any_float_and_are_as_good_as_it(dtype):
+    eps = max(np.finfo(dtype).eps, np.finfo(np.float64).eps)
+    rng = np.random.default_rng(3)
+    x, dy, weight = (rng.uniform(0.5, 1, shape).astype(np.float16) for shape in [(6, 4), (6, 4), (4, 4)])
+    row, labels = rng.uniform(0.5, 1, 4).astype(np.float16), np.array([0, 1, 2, 3, 0, 1])
+    calls = {
+        "dense_forward": ([(6, 4)], [x, weight, row]),
+        "dense_backward_input": ([(6, 4)], [dy, weight]),
+        "dense_backward_weight": ([(4, 4), (4,)], [dy, x]),
+        "leaky_relu_forward": ([(6, 4)], [-x, 0.25]),
+        "leaky_relu_backward": ([(6, 4)], [dy, -x, 0.25]),
+        "softmax_forward": ([(6, 4)], [x]),
+        "softmax_backward": ([(6, 4)], [dy, x]),
+        "dropout_forward": ([(6, 4)], [x, 0.5, 1, 2]),
+        "batchnorm_forward": ([(6, 4), (6, 4), (4,), (4,), (4,)], [x, row, row, 0.5, 0.25]),
+        "batchnorm_inference": ([(6, 4)], [x, row, row, row, row, 0.25]),
+        "batchnorm_backward": ([(6, 4), (4,), (4,)], [dy, x, row, row]),
+        "softmax_cross_entropy_forward": ([(6,), (6, 4)], [x, labels, dy[:, 0], 0.25]),
+        "softmax_cross_entropy_backward": ([(6, 4)], [x, labels, dy[:, 0], 0.25]),
+        "momentum_update": ([(4,), (4,)], [row, 0.25, 0.5, True]),
+        "rmsprop_update": ([(4,), (4,)], [row, 0.25, 0.5, 0.125]),
+        "adam_update": ([(4,), (4,), (4,)], [row, 0.25, 0.5, 0.75, 0.125, 0.5, 2]),
+    }
+    for name, (shapes, inputs) in calls.items():
+        found, wanted = ([np.ones(shape, kind) for shape in shapes] for kind in (dtype, np.float64))
+        for outputs, kind in ((found, dtype), (wanted, np.float64)):
+            given = [_as(item, kind) for item in inputs]
+            getattr(twin, name)(*outputs, *given)
+        for one, right in zip(found, wanted, strict=True):
+            assert one.dtype == dtype
+            # at most six numbers of size 1 or so are added, and a dozen operations follow one another
+            np.testing.assert_allclose(one.astype(np.float64), right, rtol=0, atol=32 * eps, err_msg=name)
+
+
+def _as(item, kind):
+    return item.astype(kind) if isinstance(item, np.ndarray) and item.dtype == np.float16 else item
+
+
+# -- gradients ------------------------------------------------------------------------------------------------
 
 
 def difference(function, x: np.ndarray, step: float = 1e-6) -> np.ndarray:

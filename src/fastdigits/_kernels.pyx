@@ -511,7 +511,6 @@ cdef enum:
     BAND = 32  # rows of pixels that are worked on at a time
     PIXELS = 128  # … and columns: their rows of the weight matrix stay in the first-level cache meanwhile
     CHUNK = 64  # bytes of pixels that are tested for zeros at once
-    DENSE = 2  # pixels are skipped if less than one in DENSE is not zero
 
 cdef float UNIT[256]  # pixel / 255
 for _pixel in range(256):
@@ -852,6 +851,12 @@ cdef void skip_two_rows(
         skip_row(y1 + j, start1 + j, x1, k, w + j, ldw, n - j)
 
 
+cdef inline bint skipping_pays(Py_ssize_t lit, Py_ssize_t pixels) noexcept nogil:
+    # Below two thirds, as scripts/crossing.py measures it: with AVX2, 64 images take 58 µs at MNIST's 19 %, 99 µs at
+    # 49 % and 150 µs when all pixels are multiplied.
+    return 3 * lit < 2 * pixels
+
+
 cdef Py_ssize_t count_lit(const uint8_t* x, Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t cols) noexcept nogil:
     # how many bytes of x (rows, cols) are not zero, but for the columns behind the last whole chunk
     cdef Py_ssize_t i, p, lit = 0
@@ -920,7 +925,7 @@ cdef void dense_forward_uint8_loop(const Op* op, Py_ssize_t begin, Py_ssize_t en
     while i < end:
         rows = min(end - i, <Py_ssize_t>BAND)
         lit = count_lit(x + i * n_in, n_in, rows, n_in)
-        if DENSE * lit < rows * n_in:
+        if skipping_pays(lit, rows * n_in):
             forward_lit(y + i * n_out, x + i * n_in, weight, bias, rows, n_in, n_out)
         else:
             forward_dense(y + i * n_out, x + i * n_in, weight, bias, rows, n_in, n_out)
@@ -1111,7 +1116,7 @@ cdef void backward_pixels(
     cdef float* row = dweight
     cdef Py_ssize_t stride = (depth + CHUNK - 1) // CHUNK * CHUNK, i, rows
     turn(turned, stride, x, n_in, width, depth)
-    if DENSE * count_lit(turned, stride, width, stride) < width * depth:
+    if skipping_pays(count_lit(turned, stride, width, stride), width * depth):
         for i in range(0, width - 1, 2):
             row = dweight + i * n_out
             skip_two_rows(row, row + n_out, row, row + n_out, turned + i * stride, turned + (i + 1) * stride,
@@ -1593,6 +1598,10 @@ def batchnorm_backward(
     expect("batchnorm_backward", "dbeta", dbeta.shape[0], d)
     expect("batchnorm_backward", "gamma", gamma.shape[0], d)
     expect("batchnorm_backward", "inv_std", inv_std.shape[0], d)
+    if n == 0:  # no rows, no part of the work would write these
+        dgamma[:] = 0
+        dbeta[:] = 0
+        return
     stats = bytearray(block_bytes(n, d))
     define(&op, batchnorm_products_loop, SAMPLES, n, 4 * n * d, 3, 1, 0)
     op.a[0], op.a[1], op.a[2] = <float*>PyByteArray_AS_STRING(stats), <float*>&dy[0, 0], <float*>&x_hat[0, 0]
