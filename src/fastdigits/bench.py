@@ -160,6 +160,36 @@ def measure_peak(kernels: ModuleType) -> float:
     return float(count * 12 * kernels.LANE_COUNT / best)
 
 
+def dense_share_of_peak(kernels: ModuleType) -> dict[str, float]:
+    """Return which share of the peak the dense kernels reach on 256 rows of 1,024 by 1,024: medians of five rounds.
+
+    Peak and kernels take turns: a processor that other programs slow down is slowed down for both.
+    """
+    rng = np.random.default_rng(0)
+    shapes = {"x": (256, 1024), "dx": (256, 1024), "y": (256, 1024), "w": (1024, 1024), "dw": (1024, 1024)}
+    a = {name: memory.floats(*shape) for name, shape in [*shapes.items(), ("b", (1024,))]}
+    for array in a.values():
+        array[...] = rng.standard_normal(array.shape)
+    calls: dict[str, Call] = {
+        "dense_forward": lambda: kernels.dense_forward(a["y"], a["x"], a["w"], a["b"]),
+        "dense_backward_input": lambda: kernels.dense_backward_input(a["dx"], a["y"], a["w"]),
+        "dense_backward_weight": lambda: kernels.dense_backward_weight(a["dw"], a["b"], a["y"], a["x"]),
+    }
+    shares: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(5):
+        peak = measure_peak(kernels)
+        for name, call in calls.items():
+            seconds = min(_timed(call) for _ in range(5))
+            shares[name].append(256 * 1024 * 1024 / seconds / peak)
+    return {name: statistics.median(found) for name, found in shares.items()}
+
+
+def _timed(call: Call) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
 # -- the command -------------------------------------------------------------------------------------------
 
 
@@ -219,8 +249,21 @@ def _bench(options: argparse.Namespace) -> int:
         fast, slow = _steps(name, batch, seconds)
         rows.append(_row(batch, "training step", "784-64-32-10", fast, slow, 0.0))
         say(_line(rows[-1]))
+    shares = dense_share_of_peak(kernels)
+    say("\nshare of the peak of one core, 1,024 × 1,024 × 256:")
+    for door, reached in shares.items():
+        say(f"{door:<32}{reached:>8.0%}")
     if options.json:
-        commands.print_json({"backend": name, "threads": get_num_threads(), "peak": peak, "rows": rows})
+        commands.print_json(
+            {
+                "backend": name,
+                "threads": get_num_threads(),
+                "multiply_adds_a_second": peak,
+                "dense_share_of_peak": min(shares.values()),
+                "dense_shares_of_peak": shares,
+                "rows": rows,
+            }
+        )
     return commands.DONE
 
 
