@@ -91,6 +91,7 @@ def _train(options: argparse.Namespace, started: float) -> int:
         network.save(folder / runs.MODEL)
         history.write_csv(folder / runs.HISTORY)
         result = _scores(images, network, history) | outcome | result
+        say(_scored(result))
         runs.remove_pictures(folder)
         runs.write_result(folder, result)
         pictures: list[Path] = []
@@ -99,7 +100,7 @@ def _train(options: argparse.Namespace, started: float) -> int:
         result["pictures"] = [path.name for path in pictures]
         result["total_seconds"] = time.perf_counter() - started
         runs.write_result(folder, result)
-    say(_closing(result))
+    say(_saved(result))
     if options.show and pictures and not runs.show(pictures):
         _say(f"{COMMAND}: no display to show the pictures on: open them in {folder}")
     if options.json:
@@ -264,24 +265,27 @@ def _opening(options: argparse.Namespace, images: _Images, network: NeuralNetwor
     return f"{_table(rows)}\n\n{network.summary()}\n"
 
 
-def _closing(result: dict[str, Any]) -> str:
-    """Return what came of it."""
+def _scored(result: dict[str, Any]) -> str:
+    """Return how good the network is; said before the pictures, which take longer than a short training."""
     rows = {
-        "test accuracy": f"{_percent(result['test_accuracy'])} of {result['test_images']:,} images, "
-        f"loss {result['test_loss']:.4f}",
-        "train accuracy": f"{_percent(result['train_accuracy'])} of {result['train_images']:,} images, "
-        f"loss {result['train_loss']:.4f}",
-        "time": f"{_epochs(result['epochs'])} in {result['train_seconds']:.1f} s"
-        + (f", {result['images_per_second']:,.0f} images/s" if result["images_per_second"] else "")
-        + f"; {result['total_seconds']:.1f} s in all",
-        "saved in": result["output"],
-        "": ", ".join([runs.MODEL, runs.HISTORY, runs.RESULT]),
+        f"{part} accuracy": f"{_percent(result[f'{part}_accuracy'])} of {result[f'{part}_images']:,} images, "
+        f"loss {result[f'{part}_loss']:.4f}"
+        for part in ("test", "train")
     }
     if result["best_epoch"] is not None:
         rows["kept"] = f"epoch {result['best_epoch']}, the best on the held-out images"
+    return f"\n{_table(rows)}"
+
+
+def _saved(result: dict[str, Any]) -> str:
+    """Return where everything is and how long it took."""
+    rows = {"saved in": result["output"], "": ", ".join([runs.MODEL, runs.HISTORY, runs.RESULT])}
     if result["pictures"]:
         rows["pictures"] = ", ".join(result["pictures"])
-    return f"\n{_table(rows)}"
+    speed = f", {result['images_per_second']:,.0f} images/s" if result["images_per_second"] else ""
+    trained = f"{_epochs(result['epochs'])} in {result['train_seconds']:.1f} s{speed}"
+    rows["time"] = f"{trained}; {result['total_seconds']:.1f} s in all"
+    return _table(rows)
 
 
 def _table(rows: dict[str, str]) -> str:
