@@ -1,0 +1,212 @@
+"""What every contender shares: the images, one set of weights, and the conversation with the driver.
+
+The driver starts a contender as ``python <script>.py --threads N`` and speaks with it in lines of JSON: it
+says what to prepare (``setup``), lets it run once (``run``, many times, in turn with the others) and asks at
+the end what came of it (``check``). Nothing here imports a framework, nor fastdigits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import itertools
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+MNIST = Path(__file__).resolve().parents[2] / "src" / "fastdigits" / "data" / "mnist"
+NETWORKS = {"original": (784, 64, 32, 10), "wide": (784, 1024, 1024, 10)}
+LR, BETA1, BETA2, EPS = 0.001, 0.9, 0.999, 1e-8
+SECONDS_OF_CALLS = 0.1  # short calls are repeated for about so long, and their mean is one measured value
+CHECKED_IMAGES = 64
+
+
+@dataclass
+class Task:
+    """What the driver asks for.
+
+    Attributes
+    ----------
+    job : {"epoch", "predict"}
+    network : {"original", "wide"}
+        ``original`` has batch normalisation after its first layer, ``wide`` has none.
+    batch : int
+        Images a step.
+    images : int
+        How many of the test images a call predicts.
+    trained : int
+        Epochs to train before the first run.
+    seed : int
+    """
+
+    job: str
+    network: str = "original"
+    batch: int = 64
+    images: int = 1
+    trained: int = 1
+    seed: int = 0
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        return NETWORKS[self.network]
+
+    @property
+    def batchnorm(self) -> bool:
+        return self.network == "original"
+
+
+@dataclass
+class Trial:
+    """A job that is ready: ``run`` gives seconds, ``check`` what shows that the work was done."""
+
+    run: Callable[[], float]
+    check: Callable[[], dict[str, Any]]
+    notes: list[str] = field(default_factory=list)
+
+
+def threads_asked() -> int:
+    """Return the number after ``--threads``."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--threads", type=int, default=1)
+    return int(parser.parse_known_args()[0].threads)
+
+
+# -- the data ----------------------------------------------------------------------------------------------
+
+
+def pixels(part: str) -> np.ndarray:
+    """Return the images of ``train`` or ``t10k``: (n, 784) uint8."""
+    data = gzip.decompress((MNIST / f"{part}-images-idx3-ubyte.gz").read_bytes())
+    return np.frombuffer(data, np.uint8, offset=16).reshape(-1, 784).copy()
+
+
+def labels(part: str) -> np.ndarray:
+    """Return the labels of ``train`` or ``t10k``: (n,) int64."""
+    data = gzip.decompress((MNIST / f"{part}-labels-idx1-ubyte.gz").read_bytes())
+    return np.frombuffer(data, np.uint8, offset=8).astype(np.int64)
+
+
+def floats(part: str, dtype: type = np.float32) -> np.ndarray:
+    """Return the images of ``train`` or ``t10k`` divided by 255: (n, 784)."""
+    return pixels(part).astype(dtype) / dtype(255)
+
+
+def weights() -> dict[str, np.ndarray]:
+    """Return one fixed set of float32 weights of the original network, named as fastdigits names them.
+
+    Every contender predicts with these, so that the driver can compare their probabilities.
+    """
+    rng = np.random.default_rng(20)
+    sizes = NETWORKS["original"]
+    found: dict[str, np.ndarray] = {}
+    for at, (n_in, n_out) in enumerate(itertools.pairwise(sizes), start=1):
+        found[f"dense{at}.weight"] = rng.standard_normal((n_in, n_out)) * np.sqrt(2 / n_in)
+        found[f"dense{at}.bias"] = 0.1 * rng.standard_normal(n_out)
+    found["batchnorm1.gamma"] = rng.uniform(0.5, 1.5, sizes[1])
+    found["batchnorm1.beta"] = 0.1 * rng.standard_normal(sizes[1])
+    found["batchnorm1.running_mean"] = 0.1 * rng.standard_normal(sizes[1])
+    found["batchnorm1.running_var"] = rng.uniform(0.5, 1.5, sizes[1])
+    return {name: value.astype(np.float32) for name, value in found.items()}
+
+
+def folded_weights(eps: float = 1e-5) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return `weights` as (weight, bias) of three layers, batch normalisation folded into the first."""
+    w = weights()
+    scale = w["batchnorm1.gamma"] / np.sqrt(w["batchnorm1.running_var"] + np.float32(eps))
+    shift = w["batchnorm1.beta"] - w["batchnorm1.running_mean"] * scale
+    first = (w["dense1.weight"] * scale, w["dense1.bias"] * scale + shift)
+    return [first, *((w[f"dense{at}.weight"], w[f"dense{at}.bias"]) for at in (2, 3))]
+
+
+# -- measuring ---------------------------------------------------------------------------------------------
+
+
+def timed(work: Callable[[], object]) -> Callable[[], float]:
+    """Return a function that does ``work`` once and gives its seconds."""
+
+    def run() -> float:
+        start = time.perf_counter()
+        work()
+        return time.perf_counter() - start
+
+    return run
+
+
+def timed_calls(call: Callable[[], object]) -> Callable[[], float]:
+    """Return a function that repeats ``call`` for about `SECONDS_OF_CALLS` and gives the seconds of one."""
+    calls = 1
+    while (seconds := _repeat(call, calls)) < SECONDS_OF_CALLS / 4:
+        calls *= 2
+    calls = max(1, round(calls * SECONDS_OF_CALLS / seconds))
+    return lambda: _repeat(call, calls) / calls
+
+
+def _repeat(call: Callable[[], object], calls: int) -> float:
+    start = time.perf_counter()
+    for _ in range(calls):
+        call()
+    return time.perf_counter() - start
+
+
+def accuracy_check(predict: Callable[[], np.ndarray], epochs: Callable[[], int]) -> dict[str, Any]:
+    """Return the share of test images for which ``predict()``, (10000,) labels, is right."""
+    return {"epochs": epochs(), "test_accuracy": float((predict() == labels("t10k")).mean())}
+
+
+def probabilities_check(probs: np.ndarray) -> dict[str, Any]:
+    """Return the probabilities of the first images for the driver to compare."""
+    return {"probabilities": np.asarray(probs, np.float64)[:CHECKED_IMAGES].tolist()}
+
+
+# -- the conversation --------------------------------------------------------------------------------------
+
+
+def serve(versions: dict[str, str], jobs: dict[str, Callable[[Task], Trial]], **facts: Any) -> None:
+    """Answer the driver's lines until its end is closed.
+
+    Parameters
+    ----------
+    versions : dict
+        Of the packages that do the work.
+    jobs : dict
+        Functions that prepare a trial, by the name of the job; any other job is answered with ``unable``.
+    facts : optional
+        What else the driver shall write down.
+    """
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what a framework prints shall not be taken for an answer
+    say = lambda answer: print(json.dumps(answer), file=answers, flush=True)  # noqa: E731
+    versions = {"python": platform.python_version(), "numpy": np.__version__, **versions}
+    say({"versions": versions, **facts})
+    trial: Trial | None = None
+    for line in sys.stdin:
+        request = json.loads(line)
+        match request.pop("do"):
+            case "setup":
+                trial = None  # lets go of the memory of the one before
+                task = Task(**request)
+                if task.job not in jobs:
+                    say({"unable": f"has no job {task.job}"})
+                    continue
+                try:
+                    trial = jobs[task.job](task)
+                except NotImplementedError as error:
+                    say({"unable": str(error)})
+                    continue
+                for _ in range(task.trained):  # warm-up and training before
+                    trial.run()
+                say({"ready": True, "notes": trial.notes})
+            case "run" if trial is not None:
+                say({"seconds": trial.run()})
+            case "check" if trial is not None:
+                say(trial.check())
+            case other:
+                say({"error": f"{other}: must be setup, or run or check after a setup"})

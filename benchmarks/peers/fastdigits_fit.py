@@ -1,0 +1,83 @@
+"""fastdigits as its users run it: `fit` and `predict_proba` on uint8 images, on the backend it chooses."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import os
+
+import contender
+import numpy as np
+from contender import Task, Trial
+
+THREADS = contender.threads_asked()
+os.environ["FASTDIGITS_NUM_THREADS"] = str(THREADS)  # predictions have no argument for it
+
+import fastdigits as fd  # noqa: E402
+
+
+def network(task: Task) -> fd.NeuralNetwork:
+    layers: list[fd.Layer] = []
+    for at, (n_in, n_out) in enumerate(itertools.pairwise(task.sizes), start=1):
+        layers.append(fd.Dense(n_in, n_out))
+        if at == 1 and task.batchnorm:
+            layers.append(fd.BatchNorm(n_out))
+        if at < len(task.sizes) - 1:
+            layers.append(fd.ReLU())
+    return fd.NeuralNetwork(layers, seed=task.seed)
+
+
+def images(part: str, dtype: str) -> np.ndarray:
+    return contender.pixels(part) if dtype == "uint8" else contender.floats(part)
+
+
+def epoch(task: Task, dtype: str = "uint8") -> Trial:
+    x, y = images("train", dtype), contender.labels("train")
+    test = images("t10k", dtype)
+    net = network(task)
+    adam = fd.Adam(lr=contender.LR, beta1=contender.BETA1, beta2=contender.BETA2, eps=contender.EPS)
+
+    def work() -> None:
+        net.fit(x, y, epochs=1, batch_size=task.batch, optimizer=adam, threads=THREADS)
+
+    return Trial(
+        contender.timed(work),
+        lambda: contender.accuracy_check(lambda: net.predict(test), lambda: net.epochs_trained),
+    )
+
+
+def predict_proba(task: Task, dtype: str = "uint8") -> Trial:
+    net = network(task)
+    w = contender.weights()
+    for parameter in net.parameters():
+        parameter.value[...] = w[parameter.name]
+    for name, buffer in net.buffers().items():
+        buffer[...] = w[name]
+    test = images("t10k", dtype)
+    x = test[: task.images].copy()
+    return Trial(
+        contender.timed_calls(lambda: net.predict_proba(x)),
+        lambda: contender.probabilities_check(net.predict_proba(test)),
+    )
+
+
+def configuration() -> str:
+    """Return what `fastdigits.show_config` says, printed or returned, on one line."""
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        returned = fd.show_config() if hasattr(fd, "show_config") else None
+    text = printed.getvalue() if returned is None else str(returned)
+    return "; ".join(" ".join(line.split()) for line in text.splitlines() if line.strip())
+
+
+def main(dtype: str = "uint8") -> None:
+    contender.serve(
+        {"fastdigits": fd.__version__},
+        {"epoch": lambda task: epoch(task, dtype), "predict": lambda task: predict_proba(task, dtype)},
+        backend=fd.backend_name(),
+        configuration=configuration(),
+    )
+
+
+if __name__ == "__main__":
+    main()

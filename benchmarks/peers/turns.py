@@ -1,0 +1,205 @@
+"""The measures in which long-lived contenders take turns, round by round, in one run."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from players import CONTENDERS, AbsentError, Player
+
+TRAINERS = ("fastdigits", "fastdigits-float32", "jax", "torch", "sklearn", "numpy-backend", "original")
+PREDICTORS = (
+    "fastdigits", "fastdigits-float32", "onnxruntime", "jax", "torch", "sklearn", "numpy-backend", "original",
+)  # fmt: skip
+PAUSE = 0.05  # seconds between two runs, in which the threads of the one before stop spinning
+TOLERANCE = 1e-4  # between the probabilities of two contenders, float32 sums in another order
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A contender with a request of its own; ``tag`` tells two entries of one contender apart."""
+
+    name: str
+    request: dict[str, Any] = field(default_factory=dict)
+    tag: str = ""
+
+
+@dataclass(frozen=True)
+class Turns:
+    """A measure.
+
+    Attributes
+    ----------
+    title : str
+    request : dict
+        What to prepare; an entry's own request goes before it.
+    entries : sequence of Entry
+    threads : sequence of int, optional
+        With how many threads each runs; None leaves it to the command line.
+    rounds, quick_rounds : int
+    busy : bool
+        Whether another process keeps one core busy meanwhile.
+    """
+
+    title: str
+    request: dict[str, Any]
+    entries: Sequence[Entry]
+    threads: Sequence[int] | None = None
+    rounds: int = 15
+    quick_rounds: int = 3
+    busy: bool = False
+
+
+def _all(names: Sequence[str]) -> tuple[Entry, ...]:
+    return tuple(Entry(name) for name in names)
+
+
+TURNS = {
+    **{
+        f"epoch{batch}": Turns(
+            f"training epoch, batch {batch}", {"job": "epoch", "batch": batch}, _all(TRAINERS)
+        )
+        for batch in (64, 128, 256)
+    },
+    "wide256": Turns(
+        "training epoch, 784-1024-1024-10, batch 256",
+        {"job": "epoch", "network": "wide", "batch": 256, "trained": 0},
+        _all(("fastdigits", "jax", "torch")),
+        rounds=4,
+        quick_rounds=1,
+    ),
+    "predict1": Turns(
+        "predict_proba of one image",
+        {"job": "predict", "images": 1},
+        _all(PREDICTORS),
+        threads=(1,),
+        rounds=31,
+        quick_rounds=7,
+    ),
+    "predict10000": Turns(
+        "predict_proba of 10,000 images, one thread",
+        {"job": "predict", "images": 10_000},
+        _all(PREDICTORS),
+        threads=(1,),
+        rounds=31,
+        quick_rounds=7,
+    ),
+    "busy128": Turns(
+        "training epoch, batch 128, beside a process that keeps one core busy",
+        {"job": "epoch", "batch": 128},
+        _all(("fastdigits", "jax", "torch")),
+        rounds=9,
+        busy=True,
+    ),
+    "late": Turns(
+        "a late epoch of a long run with Adam, batch 128",
+        {"job": "epoch", "batch": 128},
+        (
+            Entry("fastdigits", {"trained": 1}, "from epoch 2"),
+            Entry("fastdigits", {"trained": 99}, "from epoch 100"),
+        ),
+        threads=(1,),
+        rounds=15,
+        quick_rounds=5,
+    ),
+}
+
+
+def measure(
+    turns: Turns,
+    interpreters: dict[str, str],
+    threads: Sequence[int],
+    rounds: int,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Let the contenders take turns and return what was measured.
+
+    Returns
+    -------
+    dict
+        ``rows``: contender, threads, seconds of each round, median, minimum, notes, check, facts, versions;
+        ``absent``: contender, threads, reason.
+    """
+    found: dict[str, Any] = {"title": turns.title, "rounds": rounds, "rows": [], "absent": []}
+    with contextlib.ExitStack() as stack:
+        playing: list[tuple[Player, dict[str, Any]]] = []
+        for entry in turns.entries:
+            for count in turns.threads or threads:
+                row = {"contender": entry.name, "tag": entry.tag, "threads": count}
+                try:
+                    player = Player(CONTENDERS[entry.name], count, interpreters[entry.name])
+                    stack.enter_context(player)
+                    ready = player.ask("setup", **turns.request | entry.request)
+                except AbsentError as error:
+                    found["absent"].append(row | {"reason": str(error)})
+                    say(f"  {_name(row)}: absent: {error}")
+                    continue
+                row |= {"notes": ready["notes"], **player.facts, "seconds": []}
+                playing.append((player, row))
+                say(f"  {_name(row)}: ready")
+        with _busy_core() if turns.busy else contextlib.nullcontext():
+            playing = _rounds(playing, rounds, found["absent"], say)
+        for player, row in playing:
+            row["check"] = player.ask("check")
+            row["median"], row["minimum"] = statistics.median(row["seconds"]), min(row["seconds"])
+            found["rows"].append(row)
+    _compare_probabilities(found["rows"], say)
+    return found
+
+
+def _rounds(
+    playing: list[tuple[Player, dict[str, Any]]],
+    rounds: int,
+    absent: list[dict[str, Any]],
+    say: Callable[[str], None],
+) -> list[tuple[Player, dict[str, Any]]]:
+    """Run everyone once a round, in an order that changes; return those who held out."""
+    for number in range(rounds):
+        order = list(playing)
+        random.Random(number).shuffle(order)
+        for player, row in order:
+            time.sleep(PAUSE)
+            try:
+                row["seconds"].append(player.ask("run")["seconds"])
+            except AbsentError as error:
+                absent.append(
+                    {key: row[key] for key in ("contender", "tag", "threads")} | {"reason": str(error)}
+                )
+                say(f"  {_name(row)}: absent: {error}")
+                playing = [other for other in playing if other[0] is not player]
+        say(f"  round {number + 1} of {rounds}")
+    return playing
+
+
+@contextlib.contextmanager
+def _busy_core() -> Iterator[None]:
+    """Keep one core busy with a process that only counts."""
+    process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _compare_probabilities(rows: list[dict[str, Any]], say: Callable[[str], None]) -> None:
+    """Put the largest difference from the first contender in place of the probabilities themselves."""
+    held = [(row, row["check"].pop("probabilities")) for row in rows if "probabilities" in row["check"]]
+    for row, probs in held:
+        pairs = zip(held[0][1], probs, strict=True)
+        difference = max(abs(a - b) for first, this in pairs for a, b in zip(first, this, strict=True))
+        row["check"]["largest_difference"] = difference
+        if not difference < TOLERANCE:
+            say(f"  {_name(row)}: its probabilities differ by {difference:.1e}: this is not the same work")
+
+
+def _name(row: dict[str, Any]) -> str:
+    tag = f", {row['tag']}" if row["tag"] else ""
+    return f"{row['contender']}{tag}, {row['threads']} thread{'s' if row['threads'] > 1 else ''}"
