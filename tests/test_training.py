@@ -487,7 +487,7 @@ def test_progress_prints_a_line_an_epoch_on_standard_error_and_no_bar_without_a_
     lines = err.splitlines()
     assert [line.split("  loss")[0] for line in lines] == ["epoch 10/11", "epoch 11/11"]
     assert lines[-1] == epoch_line(history)
-    assert f"val_accuracy {100 * history.val_accuracy[-1]:.2f} %" in lines[-1]
+    assert f"validation {100 * history.val_accuracy[-1]:.2f} %" in lines[-1]
     assert lines[-1].endswith(" images/s")
 
 
@@ -495,7 +495,7 @@ def test_the_line_of_an_epoch_is_as_the_reader_expects():
     history = fd.History([3], [0.07123], [0.97811], [], [], [0.008124], [0.1], [812345.4], last_epoch=10)
     assert epoch_line(history) == "epoch  3/10  loss 0.0712  accuracy 97.81 %  lr 0.00812  812,345 images/s"
     history.validates, history.val_loss, history.val_accuracy = True, [0.1], [0.97]
-    assert "  val_loss 0.1000  val_accuracy 97.00 %  lr" in epoch_line(history)
+    assert "  accuracy 97.81 %  validation 97.00 %  lr" in epoch_line(history)
 
 
 def test_the_bar_counts_the_images_of_the_epoch_on_a_terminal(monkeypatch, capsys):

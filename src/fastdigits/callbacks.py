@@ -220,17 +220,14 @@ class Progress(Callback):
 
 
 def epoch_line(history: History) -> str:
-    """Return the last epoch of a history as one line of text."""
+    """Return the last epoch of a history as one line of text that fits into a terminal of 100 columns."""
     parts = [
         _title(history.epoch[-1], history),
         f"loss {history.loss[-1]:.4f}",
         f"accuracy {100 * history.accuracy[-1]:.2f} %",
     ]
-    if history.validates:
-        parts += [
-            f"val_loss {history.val_loss[-1]:.4f}",
-            f"val_accuracy {100 * history.val_accuracy[-1]:.2f} %",
-        ]
+    if history.validates:  # the validation loss stands in the history
+        parts.append(f"validation {100 * history.val_accuracy[-1]:.2f} %")
     parts += [f"lr {history.lr[-1]:.3g}", f"{history.images_per_second[-1]:,.0f} images/s"]
     return "  ".join(parts)
 
