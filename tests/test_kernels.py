@@ -477,6 +477,44 @@ def test_rows_out_of_range_are_refused(kernels, name, row):
             getattr(which, name)(*given)
 
 
+@pytest.mark.parametrize("size", [0.001, 1.0, 1000.0])
+def test_weights_of_any_size_are_shared_out(kernels, size):
+    weights, probs = np.array([1, 2, 5], np.float32) * np.float32(size), np.eye(3, dtype=np.float32)
+    for which in (kernels, twin):
+        y, total, totals = blank(2), np.zeros(1), np.zeros(3)
+        which.gather_weights(y, total, weights, np.array([0, 2]))
+        np.testing.assert_allclose(total, 6 * size, rtol=4 * EPS)
+        np.testing.assert_allclose(y, [1 / 6, 5 / 6], rtol=4 * EPS)
+        which.tally(totals, weights, probs, np.array([0, 2, 2]), weights, np.array([2.0]))
+        np.testing.assert_allclose(totals, [2 * 8 * size, 2 * 6 / 8, 2], rtol=4 * EPS)
+
+
+def test_sums_over_a_batch_are_as_good_for_many_rows_as_for_few(kernels):
+    # added one by one in float32, 2²⁰ + 1 tenths come out at 105,892 for 104,858
+    n, tenth = 2**20 + 1, np.float32(0.1)
+    whole = n * float(tenth)
+    tenths, table, ones = np.full(n, tenth), np.full((n, 2), tenth), np.ones(2, np.float32)
+    rows, labels = np.arange(n), np.zeros(n, np.int64)
+    alternating = table.copy()
+    alternating[1::2] *= 2
+    for which in (kernels, twin):
+        dgamma, dbeta, total, totals = blank(2), blank(2), np.zeros(1), np.zeros(3)
+        which.dense_backward_weight(np.empty((2, 2), np.float32), dbeta, table, table)
+        np.testing.assert_allclose(dbeta, whole, rtol=EPS)
+        which.batchnorm_backward(np.empty_like(table), dgamma, dbeta, table, table, ones, ones)
+        np.testing.assert_allclose(dbeta, whole, rtol=EPS)
+        np.testing.assert_allclose(dgamma, whole * float(tenth), rtol=2 * EPS)
+        which.gather_weights(np.empty(n, np.float32), total, tenths, rows)
+        which.tally(totals, tenths, table, labels, tenths, np.ones(1))
+        np.testing.assert_allclose([total[0], *totals], [whole, whole, 1, 1], rtol=1e-12)
+        mean, var = np.zeros(2, np.float32), np.zeros(2, np.float32)
+        y, x_hat = np.empty_like(table), np.empty_like(table)
+        which.batchnorm_forward(y, x_hat, blank(2), mean, var, alternating, ones, ones, 1.0, 0.0)
+        # as many rows of one tenth as of two, but for the last one: that and rounding are within a millionth
+        np.testing.assert_allclose(mean, 1.5 * float(tenth), rtol=1e-6)
+        np.testing.assert_allclose(var, (0.5 * float(tenth)) ** 2, rtol=1e-6)
+
+
 def test_weights_that_are_all_zero_stay_zero(kernels):
     for which in (kernels, twin):
         y, total, totals = blank(2), np.full(1, np.nan), np.ones(3)
