@@ -15,7 +15,8 @@ Dense layers are one register-blocked matrix product (``multiply``) used three t
 result stay in twelve registers while the sum runs. Left to the compiler, the same loop over a local array is twenty
 times slower. Each output starts from its bias and adds its products one by one in order; so a product with a zero
 factor may be skipped, and a sum may be cut into blocks, without changing a bit. Of MNIST's pixels 81 % are zero: the
-kernels on uint8 images skip them, unless a band of images has so few that skipping costs more than it saves.
+kernels on uint8 images skip them, unless a band of images has so few that skipping costs more than it saves. That holds
+for finite factors: zero times infinity or NaN is NaN for the twins and is not seen by a kernel that skips it.
 
 Sums over a batch (means, variances, bias gradients) run in double precision: their error does not grow with the batch.
 """
