@@ -509,7 +509,7 @@ cdef enum:
     ROWS = 6  # of a tile; with two vectors across, its 12 sums, 2 factors and 1 broadcast fit into 16 registers
     COLS = 2 * LANES
     DEPTH = 256  # of a packed panel of b: DEPTH × COLS floats stay in the first-level cache
-    PANEL = 96  # rows of a weight gradient that are worked on at a time: a multiple of 6, still in cache for the update
+    PANEL = 48  # rows of a weight gradient that are worked on at a time: a multiple of 6, still in cache for the update
     BAND = 36  # rows of pixels that are worked on at a time: a multiple of 6 as well
     PIXELS = 128  # … and columns: their rows of the weight matrix stay in the first-level cache meanwhile
     CHUNK = 64  # bytes of pixels that are tested for zeros at once
@@ -661,7 +661,7 @@ cdef void multiply(
     cdef float room[DEPTH * COLS + LINE]
     cdef float* panel = <float*>((<size_t>room + 63) & ~<size_t>63)  # at a cache line: a vector that crosses one costs two
     cdef const float* block
-    cdef Py_ssize_t p = 0, depth, j, i, q, cols, ld_block
+    cdef Py_ssize_t p = 0, depth, j, i, cols, ld_block
     if rows == 1 and not transposed:
         one_row(c, start, a, step, b, ldb, k, n)
         return
@@ -680,11 +680,6 @@ cdef void multiply(
                 ld_block = ldb
             i = 0
             while i < rows:
-                if block == panel and not transposed and j + COLS < n:  # bring the next panel's lines near meanwhile
-                    for q in range(i * depth // rows, min(i + ROWS, rows) * depth // rows):
-                        prefetch(b + (p + q) * ldb + j + COLS)
-                        if LANES > 8:
-                            prefetch(b + (p + q) * ldb + j + COLS + LINE)
                 if rows - i >= ROWS and cols == COLS:
                     tile(c + i * ldc + j, ldc, start + i * ld_start + j, ld_start,
                          a + i * row + p * step, row, step, block, ld_block, depth, ROWS)
@@ -803,10 +798,11 @@ cdef void skip_row(
 
 
 cdef void skip_two_rows(
-    float* y0, float* y1, const float* start0, const float* start1, const uint8_t* x0, const uint8_t* x1,
-    Py_ssize_t k, const float* w, Py_ssize_t ldw, Py_ssize_t n,
+    float* y0, float* y1, const uint8_t* x0, const uint8_t* x1, Py_ssize_t k, const float* w, Py_ssize_t ldw,
+    Py_ssize_t n,
 ) noexcept nogil:
-    # Two rows at once, for what is left of n after steps of eight vectors: four sums alone would wait for each other.
+    # y (n,) += x (k,) / 255 @ w (k, n) for two rows at once: four sums of one row alone would wait for each other. What
+    # takes eight vectors is left to skip_row.
     # The row that runs out first goes on with zero times the chunk's first row of w, which changes nothing.
     cdef vec c0, c1, c2, c3, d0, d1, d2, d3, u, v
     cdef const float* row
@@ -814,16 +810,16 @@ cdef void skip_two_rows(
     cdef Py_ssize_t j = n // (8 * LANES) * (8 * LANES), p = 0
     cdef int e
     if n - j < 4 * LANES:
-        skip_row(y0, start0, x0, k, w, ldw, n)
-        skip_row(y1, start1, x1, k, w, ldw, n)
+        skip_row(y0, y0, x0, k, w, ldw, n)
+        skip_row(y1, y1, x1, k, w, ldw, n)
         return
     if j > 0:
-        skip_row(y0, start0, x0, k, w, ldw, j)
-        skip_row(y1, start1, x1, k, w, ldw, j)
-    c0, c1 = load(start0 + j), load(start0 + j + LANES)
-    c2, c3 = load(start0 + j + 2 * LANES), load(start0 + j + 3 * LANES)
-    d0, d1 = load(start1 + j), load(start1 + j + LANES)
-    d2, d3 = load(start1 + j + 2 * LANES), load(start1 + j + 3 * LANES)
+        skip_row(y0, y0, x0, k, w, ldw, j)
+        skip_row(y1, y1, x1, k, w, ldw, j)
+    c0, c1 = load(y0 + j), load(y0 + j + LANES)
+    c2, c3 = load(y0 + j + 2 * LANES), load(y0 + j + 3 * LANES)
+    d0, d1 = load(y1 + j), load(y1 + j + LANES)
+    d2, d3 = load(y1 + j + 2 * LANES), load(y1 + j + 3 * LANES)
     while p < k:
         a, b = nonzero_bytes(x0 + p), nonzero_bytes(x1 + p)
         while a | b:
@@ -854,13 +850,13 @@ cdef void skip_two_rows(
     store(y1 + j + 3 * LANES, d3)
     j += 4 * LANES
     if j < n:
-        skip_row(y0 + j, start0 + j, x0, k, w + j, ldw, n - j)
-        skip_row(y1 + j, start1 + j, x1, k, w + j, ldw, n - j)
+        skip_row(y0 + j, y0 + j, x0, k, w + j, ldw, n - j)
+        skip_row(y1 + j, y1 + j, x1, k, w + j, ldw, n - j)
 
 
 cdef inline bint skipping_pays(Py_ssize_t lit, Py_ssize_t pixels) noexcept nogil:
-    # Below two thirds, or two fifths with AVX-512, as scripts/crossing.py measures it: 64 images take 58 µs at MNIST's
-    # 19 % and 120 µs when all pixels are multiplied with AVX2, 37 and 57 µs with AVX-512.
+    # Below two thirds, or two fifths with AVX-512, as scripts/crossing.py measures it: 64 images take 59 µs at MNIST's
+    # 19 % and 117 µs when all pixels are multiplied with AVX2, 47 and 80 µs with AVX-512.
     return 5 * lit < 2 * pixels if LANES > 8 else 3 * lit < 2 * pixels
 
 
@@ -1046,8 +1042,9 @@ cdef void dense_backward_weight_loop(const Op* op, Py_ssize_t begin, Py_ssize_t 
     cdef float* dbias = op.a[1]
     cdef const float* dy = op.a[2]
     cdef const float* x = op.a[3]
+    cdef const float* columns
     cdef float band[PANEL * DEPTH]
-    cdef Py_ssize_t n = op.n[0], n_in = op.n[1], n_out = op.n[2], i = begin, rows, s, k, depth
+    cdef Py_ssize_t n = op.n[0], n_in = op.n[1], n_out = op.n[2], i = begin, rows, s, k, depth, step
     if begin == 0:
         column_sums(dbias, dy, n, n_out, 0, n_out)
         update(op, 1, dbias, 0, n_out)
@@ -1057,9 +1054,13 @@ cdef void dense_backward_weight_loop(const Op* op, Py_ssize_t begin, Py_ssize_t 
         s = 0
         while s < n:
             depth = min(n - s, <Py_ssize_t>DEPTH)
-            for k in range(depth):  # columns of x that lie a page apart share few cache sets; so copy them
-                memcpy(band + k * rows, x + (s + k) * n_in + i, rows * sizeof(float))
-            multiply(dweight + i * n_out, n_out, dweight + i * n_out, n_out, band, 1, rows,
+            columns, step = x + s * n_in + i, n_in
+            # Numbers of a column that lie a page apart share few cache sets; a copy pays once many tiles use it.
+            if n_in >= 256 and n_out >= 256:
+                for k in range(depth):
+                    memcpy(band + k * rows, columns + k * n_in, rows * sizeof(float))
+                columns, step = band, rows
+            multiply(dweight + i * n_out, n_out, dweight + i * n_out, n_out, columns, 1, step,
                      dy + s * n_out, n_out, False, rows, depth, n_out)
             s += DEPTH
         update(op, 0, dweight + i * n_out, i * n_out, rows * n_out)
@@ -1128,7 +1129,7 @@ cdef void backward_pixels(
     if skipping_pays(count_lit(turned, stride, width, stride), width * depth):
         for i in range(0, width - 1, 2):
             row = dweight + i * n_out
-            skip_two_rows(row, row + n_out, row, row + n_out, turned + i * stride, turned + (i + 1) * stride,
+            skip_two_rows(row, row + n_out, turned + i * stride, turned + (i + 1) * stride,
                           stride, dy, n_out, n_out)
             if last:
                 update(op, 0, row, (first + i) * n_out, 2 * n_out)
