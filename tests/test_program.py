@@ -90,6 +90,23 @@ def test_any_number_of_threads_gives_the_same_bits(dtype, make):
     assert len(hashes) == 1
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no thread to a processor")
+def test_threads_that_are_sent_from_one_processor_to_another_give_the_same_bits():
+    """The pool sends a worker away from its caller's processor, where there is another one."""
+    x, y = digits(2000, width=300)
+    expected = network(300)
+    expected.fit(x, y, epochs=1, threads=1)
+    allowed = os.sched_getaffinity(0)
+    try:
+        for processors in [allowed, *({one} for one in sorted(allowed)[:2]), allowed]:
+            os.sched_setaffinity(0, processors)
+            net = network(300)
+            net.fit(x, y, epochs=1, threads=2)
+            assert state(net) == state(expected)
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
 def test_doors_called_one_by_one_use_threads_and_give_the_same_bits():
     kernels = backend.kernels
     rng = np.random.default_rng(0)

@@ -2,9 +2,11 @@
  *
  * The caller does part 0 itself, so a pool for n threads has n - 1 workers. A training step hands out a few jobs of
  * some microseconds each, so both sides spin for a moment before they sleep: a worker for the next job, the caller for
- * the last worker. Where a worker is late because another program has its core, spinning would only make it later:
- * the caller sleeps, and then works alone for a while, twice as long if the next stall follows soon. Which parts a job is
- * cut into never changes its result, so doing so is safe at any moment.
+ * the last worker. A worker on the caller's own core, where Linux likes to put a thread whose waker goes to sleep, is
+ * sent to the other cores. Where a worker is late because another program has its core, spinning would only make it
+ * later: the caller sleeps, and then works alone for eight times as long as it waited, and twice as long each time that
+ * sharing stalls again soon, so that what the stalls cost goes to nothing. Which parts a job is cut into never changes
+ * its result, so all of this is safe at any moment.
  *
  * No OpenMP: its runtime hangs in a forked child and ignores the processor quota of a container. Here a child forgets
  * its parent's workers, which did not come along, and makes its own when it first needs them.
@@ -25,15 +27,18 @@ static void pool_run(pool_job job, void *context, int parts) {
 #else
 
 #include <pthread.h>
+#if defined(__linux__)
+#include <sched.h>
+#endif
 #include <stdatomic.h>
 #include <stdint.h>
 #include <time.h>
 
 #define POOL_MAX 64
 #define POOL_SPIN_NS 50000        /* before a worker or the caller sleeps; a step's jobs follow within 10 µs */
-#define POOL_HICCUP_NS 500000     /* a shorter wait has another reason than a busy core: waking up, an interrupt */
-#define POOL_ALONE_NS 1000000     /* working alone after a stall … */
-#define POOL_ALONE_MAX_NS 128000000 /* … and at the most, when stalls follow each other */
+#define POOL_HICCUP_NS 200000     /* a shorter wait has another reason than a busy core: waking up, an interrupt */
+#define POOL_ALONE 8              /* working alone after a stall, in stalls … */
+#define POOL_ALONE_MAX_NS 2000000000 /* … and at the most, when stalls follow each other */
 #define POOL_STACK (1 << 20)      /* kernels keep up to 100 KB of scratch on the stack; musl would give 128 KB */
 
 typedef struct {
@@ -42,6 +47,8 @@ typedef struct {
     _Alignas(64) atomic_int asleep;
     pthread_mutex_t mutex;
     pthread_cond_t wake;
+    pthread_t thread;
+    atomic_int core; /* that did its last part; -1 where that cannot be known */
 } pool_worker;
 
 static struct {
@@ -85,6 +92,29 @@ static int pool_spin(atomic_uint *counter, unsigned value, int until) {
     }
 }
 
+static int pool_core(void) {
+#if defined(__linux__)
+    return sched_getcpu();
+#else
+    return -1;
+#endif
+}
+
+/* Send a worker that shares the caller's core to the other ones that the caller may use; 1 if that was needed. */
+static int pool_part_from(pool_worker *w) {
+#if defined(__linux__)
+    int core = pool_core();
+    cpu_set_t cores;
+    if (core < 0 || core >= CPU_SETSIZE || core != atomic_load(&w->core)) return 0;
+    if (sched_getaffinity(0, sizeof(cores), &cores) != 0) return 0;
+    CPU_CLR(core, &cores);
+    return CPU_COUNT(&cores) > 0 && pthread_setaffinity_np(w->thread, sizeof(cores), &cores) == 0;
+#else
+    (void)w;
+    return 0;
+#endif
+}
+
 static void *pool_work(void *argument) {
     int me = (int)(intptr_t)argument;
     pool_worker *w = &pool.worker[me];
@@ -98,6 +128,7 @@ static void *pool_work(void *argument) {
             pthread_mutex_unlock(&w->mutex);
         }
         seen++;
+        atomic_store_explicit(&w->core, pool_core(), memory_order_relaxed);
         pool.job(pool.context, me + 1, pool.parts);
         atomic_store(&w->done, seen);
         if (atomic_load(&pool.caller_asleep)) {
@@ -121,7 +152,6 @@ static void pool_forget(void) { /* in a forked child */
 /* Make workers until there are `wanted`, or as many as the system grants. */
 static void pool_grow(int wanted) {
     pthread_attr_t attributes;
-    pthread_t thread;
     if (!pool.hooked) pool.hooked = pthread_atfork(NULL, NULL, pool_forget) == 0;
     if (!pool.hooked || pthread_attr_init(&attributes) != 0) return;
     pthread_attr_setstacksize(&attributes, POOL_STACK);
@@ -131,9 +161,10 @@ static void pool_grow(int wanted) {
         atomic_store(&w->ticket, 0);
         atomic_store(&w->done, 0);
         atomic_store(&w->asleep, 0);
+        atomic_store(&w->core, -1);
         pthread_mutex_init(&w->mutex, NULL);
         pthread_cond_init(&w->wake, NULL);
-        if (pthread_create(&thread, &attributes, pool_work, (void *)(intptr_t)pool.workers) != 0) break;
+        if (pthread_create(&w->thread, &attributes, pool_work, (void *)(intptr_t)pool.workers) != 0) break;
         pool.workers++;
     }
     pthread_attr_destroy(&attributes);
@@ -147,11 +178,14 @@ static void pool_stall(pool_worker *w, unsigned ticket) {
     while (atomic_load(&w->done) != ticket) pthread_cond_wait(&pool.finished, &pool.mutex);
     atomic_store(&pool.caller_asleep, 0);
     pthread_mutex_unlock(&pool.mutex);
-    if (pool_now() - now < POOL_HICCUP_NS) return;
-    /* A hiccup after a long time together counts little; a stall as soon as work is shared again, ever more. */
-    pool.alone_ns = now - pool.together_since < pool.alone_ns ? 2 * pool.alone_ns : POOL_ALONE_NS;
-    if (pool.alone_ns > POOL_ALONE_MAX_NS) pool.alone_ns = POOL_ALONE_MAX_NS;
-    pool.together_since = pool.alone_until = pool_now() + pool.alone_ns;
+    int64_t stall = pool_now() - now, together = now - pool.together_since;
+    if (pool_part_from(w) || stall < POOL_HICCUP_NS) return;
+    /* A stall after a long time together counts little; one as soon as work is shared again, ever more. */
+    int64_t alone = together < pool.alone_ns ? 2 * pool.alone_ns : 0;
+    if (alone < POOL_ALONE * stall) alone = POOL_ALONE * stall;
+    if (alone > POOL_ALONE_MAX_NS) alone = POOL_ALONE_MAX_NS;
+    pool.alone_ns = alone;
+    pool.together_since = pool.alone_until = now + stall + alone;
 }
 
 /* Call job(context, part, parts) for each part; fewer parts than asked for where threads are not to be had. */
