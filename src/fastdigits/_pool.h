@@ -170,8 +170,9 @@ static void pool_grow(int wanted) {
     pthread_attr_destroy(&attributes);
 }
 
-/* A worker is late: sleep until it is done. If that takes long, note to work alone for a while. */
-static void pool_stall(pool_worker *w, unsigned ticket) {
+/* A worker is late: sleep until it is done. If that takes long, as such and beside the caller's own part since `begin`,
+ * note to work alone for a while. */
+static void pool_stall(pool_worker *w, unsigned ticket, int64_t begin) {
     int64_t now = pool_now();
     pthread_mutex_lock(&pool.mutex);
     atomic_store(&pool.caller_asleep, 1);
@@ -179,7 +180,7 @@ static void pool_stall(pool_worker *w, unsigned ticket) {
     atomic_store(&pool.caller_asleep, 0);
     pthread_mutex_unlock(&pool.mutex);
     int64_t stall = pool_now() - now, together = now - pool.together_since;
-    if (pool_part_from(w) || stall < POOL_HICCUP_NS) return;
+    if (pool_part_from(w) || stall < POOL_HICCUP_NS || stall < (now - begin) / 2) return;
     /* A stall after a long time together counts little; one as soon as work is shared again, ever more. */
     int64_t alone = together < pool.alone_ns ? 2 * pool.alone_ns : 0;
     if (alone < POOL_ALONE * stall) alone = POOL_ALONE * stall;
@@ -211,11 +212,12 @@ static void pool_run(pool_job job, void *context, int parts) {
             pthread_mutex_unlock(&w->mutex);
         }
     }
+    int64_t begin = parts > 1 ? pool_now() : 0;
     job(context, 0, parts);
     for (int i = 0; i < parts - 1; i++) {
         pool_worker *w = &pool.worker[i];
         unsigned ticket = atomic_load_explicit(&w->ticket, memory_order_relaxed);
-        if (!pool_spin(&w->done, ticket, 1)) pool_stall(w, ticket);
+        if (!pool_spin(&w->done, ticket, 1)) pool_stall(w, ticket, begin);
     }
     atomic_flag_clear_explicit(&pool.busy, memory_order_release);
 }
