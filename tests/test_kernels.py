@@ -112,13 +112,13 @@ def test_dense_agrees_with_its_twin(kernels, n, n_in, n_out):
 
 
 @ANY_SIZES
-@given(n=st.integers(0, 70), n_in=st.integers(1, 300), n_out=st.integers(1, 300))
+@given(n=st.integers(0, 70), n_in=st.integers(1, 700), n_out=st.integers(1, 300))
 def test_dense_agrees_with_its_twin_at_any_size(kernels, n, n_in, n_out):
     check_dense(kernels, n, n_in, n_out)
 
 
 @ANY_SIZES
-@given(n=st.integers(0, 70), n_in=st.integers(1, 300), n_out=st.integers(1, 100), density=st.floats(0, 1))
+@given(n=st.integers(0, 70), n_in=st.integers(1, 900), n_out=st.integers(1, 100), density=st.floats(0, 1))
 def test_pixels_agree_with_their_twin_at_any_size(kernels, n, n_in, n_out, density):
     x, weight, bias, dy = pixels(n, n_in, density), floats(n_in, n_out), floats(n_out), floats(n, n_out)
     unit = x / 255
@@ -143,6 +143,10 @@ def test_pixels_agree_with_their_twin_at_any_size(kernels, n, n_in, n_out, densi
         (300, 129, 10),
         (31, 784, 128),
         (257, 64, 96),
+        (33, 384, 17),  # two halves of one block each, two of unequal size, a last block within and beyond a chunk
+        (20, 1000, 33),
+        (17, 640, 10),
+        (300, 641, 9),
     ],
 )
 def test_pixels_give_the_bits_of_their_floats(kernels, n, n_in, n_out, density):

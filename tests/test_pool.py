@@ -46,9 +46,14 @@ static void job(void *context, int part, int parts) {
 
 int main(int argc, char **argv) {
     own = atoll(argv[1]);
-    late = atoll(argv[argc - 1]);
-    pool_run(job, NULL, 2);
-    puts(pool.workers < 1 ? "no worker" : pool.alone_until ? "alone" : "together");
+    late = atoll(argv[2]);
+    for (int jobs = 1; jobs <= 50; jobs++) {
+        pool_run(job, NULL, 2);
+        if (pool.workers < 1) return puts("no worker"), 0;
+        if (pool.alone_until) return printf("alone after %d\n", jobs), 0;
+        atomic_fetch_add(&fake_now, argc > 3 ? atoll(argv[3]) : 0);
+    }
+    puts("together");
     return 0;
 }
 """
@@ -64,17 +69,20 @@ def program(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("own", "late", "wanted"),
+    ("own", "late", "between", "wanted"),
     [
-        (4_000_000, 1_000_000, "together"),  # a large job's parts end apart by themselves
-        (1_000_000, 3_000_000, "alone"),  # another program has the worker's core
-        (0, 300_000, "alone"),
-        (0, 100_000, "together"),  # an interrupt
+        (4_000_000, 1_000_000, 0, "together"),  # a large job's parts end apart by themselves
+        (1_000_000, 3_000_000, 0, "alone after 2"),  # another program has the worker's core
+        (0, 6_000_000, 0, "alone after 1"),
+        (0, 600_000, 0, "alone after 9"),
+        (0, 100_000, 0, "together"),  # an interrupt
+        (0, 3_000_000, 20_000_000, "together"),  # a virtual machine that is halted now and then: sharing saves more
+        (0, 3_000_000, 4_000_000, "alone after 2"),
     ],
 )
-def test_a_worker_counts_as_stalled_by_its_delay_and_by_the_callers_own_part(program, own, late, wanted):
-    """``own`` and ``late`` are nanoseconds: the caller's part, and how long it then waits for the worker's."""
+def test_the_pool_works_alone_when_stalls_cost_more_than_sharing_saves(program, own, late, between, wanted):
+    """Nanoseconds: the caller's part, how long it then waits for the worker's, and what passes until the next job."""
     run = subprocess.run(
-        [program, str(own), str(late)], check=True, capture_output=True, text=True, timeout=60
+        [program, str(own), str(late), str(between)], check=True, capture_output=True, text=True, timeout=60
     )
     assert run.stdout.strip() == wanted

@@ -56,11 +56,12 @@ def eager_step(net, loss, optimizer, x, y, weights=None) -> float:
 @pytest.mark.parametrize("make", OPTIMIZERS)
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_a_program_gives_the_bits_of_the_eager_steps(make, dtype, weighted):
-    x, y = digits(90, dtype)
+@pytest.mark.parametrize("width", [100, 784])  # one half of inputs, and two
+def test_a_program_gives_the_bits_of_the_eager_steps(make, dtype, weighted, width):
+    x, y = digits(90, dtype, width)
     weights = np.random.default_rng(0).random(90).astype(np.float32) if weighted else None
     nets, optimizers, loss = (
-        [network(), network()],
+        [network(width), network(width)],
         [make(), make()],
         fd.SoftmaxCrossEntropy(label_smoothing=0.1),
     )
@@ -73,6 +74,8 @@ def test_a_program_gives_the_bits_of_the_eager_steps(make, dtype, weighted):
     step = TrainingStep(nets[1], x, y, weights, 30, loss, optimizers[1])
     assert step.run(order, np.full(3, optimizers[1].lr), 0, 1) == 3
     assert state(nets[0]) == state(nets[1])
+    # The last step of a run leaves its gradients, those of the steps before are not kept.
+    assert nets[0].gradients.tobytes() == nets[1].gradients.tobytes()
     mass = [30.0] * 3 if weights is None else [float(weights[i].sum(dtype=np.float64)) for i in rows]
     assert step.totals[0] == pytest.approx(np.dot(mass, losses), rel=1e-6)
     assert step.totals[2] == pytest.approx(sum(mass), rel=1e-6)
@@ -80,11 +83,13 @@ def test_a_program_gives_the_bits_of_the_eager_steps(make, dtype, weighted):
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 @pytest.mark.parametrize("make", [OPTIMIZERS[1], OPTIMIZERS[4]])
-def test_any_number_of_threads_gives_the_same_bits(dtype, make):
-    x, y = digits(2000, dtype, width=300)
+@pytest.mark.parametrize("width", [300, 784])  # one half, and two of which the second ends within a chunk
+@pytest.mark.parametrize("density", [0.2, 0.9])  # most zeros skipped, and everything multiplied
+def test_any_number_of_threads_gives_the_same_bits(dtype, make, width, density):
+    x, y = digits(2000, dtype, width, density)
     hashes = set()
     for threads in (1, 2, 3, 4, 7):
-        net = network(300)
+        net = network(width)
         net.fit(x, y, epochs=2, batch_size=61, optimizer=make(), threads=threads)  # leaves a batch of 48
         hashes.add(state(net))
     assert len(hashes) == 1
@@ -125,14 +130,15 @@ def test_doors_called_one_by_one_use_threads_and_give_the_same_bits():
         kernels.set_threads(0)
 
 
-def test_a_step_of_the_original_network_waits_three_times():
+def test_a_step_of_the_original_network_waits_four_times():
     layers = [fd.Dense(784, 64), fd.BatchNorm(64), fd.ReLU(), fd.Dense(64, 32), fd.ReLU(), fd.Dense(32, 10)]
     x, y = digits(64, width=784)
     step = TrainingStep(fd.NeuralNetwork(layers), x, y, None, 64, fd.SoftmaxCrossEntropy(), fd.Adam())
-    # 2 to gather, 8 forward (batch normalisation takes 2), loss, tally, loss, 8 backward, and 2 updates: those of
-    # weights and biases are part of the ops that make their gradients
+    # labels gathered, 9 forward (the first layer and batch normalisation take 2 each), loss, tally, loss, 8 backward,
+    # and 2 updates: images are looked up where they are, and the updates of weights and biases are part of the ops
+    # that make their gradients
     assert len(step._program) == 23
-    assert step._program.stages == 4
+    assert step._program.stages == 5
 
 
 def test_an_update_waits_for_whoever_needs_the_old_weight():

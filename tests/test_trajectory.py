@@ -59,28 +59,37 @@ def test_ten_steps_give_the_known_losses(digits, backends, backend):
     np.testing.assert_allclose(losses, LOSSES, rtol=1e-4)
 
 
-def epoch_of(backend: str, x: np.ndarray, y: np.ndarray, optimizer: fd.Optimizer) -> tuple[float, np.ndarray]:
+def epoch_of(
+    backend: str, x: np.ndarray, y: np.ndarray, optimizer: fd.Optimizer, seed: int = 0
+) -> tuple[float, np.ndarray]:
     """Train one epoch; return its mean loss and the probabilities of 2,000 images afterwards."""
     fd.use_backend(backend)
-    net = network()
+    net = network(seed)
     history = net.fit(x, y, epochs=1, batch_size=64, optimizer=optimizer)
     return history.loss[0], net.predict_proba(x[:2000])
 
 
 def test_compiled_and_numpy_kernels_agree_on_a_whole_epoch(digits, backends):
-    """Probabilities differ by less than 1e-5 in the mean, after 938 steps over 60,000 images.
+    """Probabilities differ by less than 1e-5 in the mean, after 938 steps over 60,000 images, for one seed of five.
 
     Both backends round to float32, 6e-8 of a number, but add in different orders. A step of
     Momentum is linear in the gradient and passes such differences on without making more of them:
     1.4e-8 in the mean was measured, as much as training makes of moving the first weights to the
-    next float32. The tolerance leaves room for a ReLU that is on in one backend and off in the
-    other. The smallest mistake tried, a running variance that is biased, makes 1.5e-4; a learning
-    rate wrong by a thousandth, a bias without gradient or pixels over 256 make 1.2e-3 and more.
+    next float32. But for about half of the seeds (which ones depends on the order of the sums, and
+    so on the processor's BLAS too) some unit's input once comes so near to zero that its ReLU is on
+    in one backend and off in the other, and 1e-6 to 1.5e-3 is what that one step makes. A mistake is
+    in every seed: the smallest one tried, a running variance that is biased, makes 1.5e-4; a
+    learning rate wrong by a thousandth, a bias without gradient or pixels over 256 make 1.2e-3 and
+    more.
     """
-    loss, compiled = epoch_of("generic", *digits, fd.Momentum(lr=0.01))
-    other_loss, plain = epoch_of("numpy", *digits, fd.Momentum(lr=0.01))
-    assert np.abs(compiled - plain).mean() < 1e-5
-    assert loss == pytest.approx(other_loss, rel=1e-5)
+    differences = []
+    for seed in range(5):
+        loss, compiled = epoch_of("generic", *digits, fd.Momentum(lr=0.01), seed)
+        other_loss, plain = epoch_of("numpy", *digits, fd.Momentum(lr=0.01), seed)
+        differences.append(max(np.abs(compiled - plain).mean(), abs(loss / other_loss - 1)))
+        if differences[-1] < 1e-5:
+            break
+    assert min(differences) < 1e-5
 
 
 def test_compiled_and_numpy_kernels_agree_on_two_hundred_steps_of_adam(digits, backends):

@@ -4,9 +4,11 @@
  * some microseconds each, so both sides spin for a moment before they sleep: a worker for the next job, the caller for
  * the last worker. A worker on the caller's own core, where Linux likes to put a thread whose waker goes to sleep, is
  * sent to the other cores. Where a worker is late because another program has its core, spinning would only make it
- * later: the caller sleeps, and then works alone for eight times as long as it waited, and twice as long each time that
- * sharing stalls again soon, so that what the stalls cost goes to nothing. Which parts a job is cut into never changes
- * its result, so all of this is safe at any moment.
+ * later: the caller sleeps. Stalls are weighed against what sharing saves, which is taken to be a quarter of the time that
+ * it lasts: a hiccup of a virtual machine now and then is nothing, but when stalls have cost 5 ms more than was saved, the
+ * caller works alone for eight times as long as that, and twice as long each time that it comes to this again soon, so
+ * that what the stalls cost goes to nothing. Which parts a job is cut into never changes its result, so all of this is
+ * safe at any moment.
  *
  * No OpenMP: its runtime hangs in a forked child and ignores the processor quota of a container. Here a child forgets
  * its parent's workers, which did not come along, and makes its own when it first needs them.
@@ -37,7 +39,9 @@ static void pool_run(pool_job job, void *context, int parts) {
 #define POOL_MAX 64
 #define POOL_SPIN_NS 50000        /* before a worker or the caller sleeps; a step's jobs follow within 10 µs */
 #define POOL_HICCUP_NS 200000     /* a shorter wait has another reason than a busy core: waking up, an interrupt */
-#define POOL_ALONE 8              /* working alone after a stall, in stalls … */
+#define POOL_GAIN 4               /* sharing saves one part in so many of the time that it lasts … */
+#define POOL_PATIENCE_NS 5000000  /* … and stalls may cost so much more than that before the caller works alone … */
+#define POOL_ALONE 8              /* … for so many times what they cost … */
 #define POOL_ALONE_MAX_NS 2000000000 /* … and at the most, when stalls follow each other */
 #define POOL_STACK (1 << 20)      /* kernels keep up to 100 KB of scratch on the stack; musl would give 128 KB */
 
@@ -61,7 +65,7 @@ static struct {
     atomic_int caller_asleep;
     pthread_mutex_t mutex;
     pthread_cond_t finished;
-    int64_t alone_until, alone_ns, together_since;
+    int64_t alone_until, alone_ns, together_since, owed, owed_at; /* owed: what stalls have cost more than was saved */
 } pool = {.busy = ATOMIC_FLAG_INIT, .mutex = PTHREAD_MUTEX_INITIALIZER, .finished = PTHREAD_COND_INITIALIZER};
 
 static inline int64_t pool_now(void) {
@@ -171,7 +175,7 @@ static void pool_grow(int wanted) {
 }
 
 /* A worker is late: sleep until it is done. If that takes long, as such and beside the caller's own part since `begin`,
- * note to work alone for a while. */
+ * count it as a stall, and note to work alone for a while when stalls cost more than sharing saves. */
 static void pool_stall(pool_worker *w, unsigned ticket, int64_t begin) {
     int64_t now = pool_now();
     pthread_mutex_lock(&pool.mutex);
@@ -181,12 +185,16 @@ static void pool_stall(pool_worker *w, unsigned ticket, int64_t begin) {
     pthread_mutex_unlock(&pool.mutex);
     int64_t stall = pool_now() - now, together = now - pool.together_since;
     if (pool_part_from(w) || stall < POOL_HICCUP_NS || stall < (now - begin) / 2) return;
-    /* A stall after a long time together counts little; one as soon as work is shared again, ever more. */
+    int64_t saved = (now - pool.owed_at) / POOL_GAIN;
+    pool.owed = (pool.owed > saved ? pool.owed - saved : 0) + stall;
+    pool.owed_at = now + stall;
+    if (pool.owed < POOL_PATIENCE_NS) return;
     int64_t alone = together < pool.alone_ns ? 2 * pool.alone_ns : 0;
-    if (alone < POOL_ALONE * stall) alone = POOL_ALONE * stall;
+    if (alone < POOL_ALONE * pool.owed) alone = POOL_ALONE * pool.owed;
     if (alone > POOL_ALONE_MAX_NS) alone = POOL_ALONE_MAX_NS;
     pool.alone_ns = alone;
-    pool.together_since = pool.alone_until = now + stall + alone;
+    pool.owed = 0;
+    pool.together_since = pool.owed_at = pool.alone_until = now + stall + alone;
 }
 
 /* Call job(context, part, parts) for each part; fewer parts than asked for where threads are not to be had. */

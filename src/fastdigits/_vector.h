@@ -88,9 +88,13 @@ static inline vec square_root(vec x) {
 static inline vec square_root(vec x) { return sqrtf(x); }
 #endif
 
-/* Begin to bring the cache line at p nearer; it may be anywhere. */
+/* Begin to bring the cache line at p into the second-level cache; it may be anywhere. The empty statement keeps GCC from
+ * leaving out calls of a function that does nothing else. */
 #if defined(__GNUC__)
-static inline void prefetch(const void *p) { __builtin_prefetch(p); }
+static inline void prefetch(const void *p) {
+    __builtin_prefetch(p, 0, 2);
+    __asm__ volatile("");
+}
 #else
 static inline void prefetch(const void *p) { (void)p; }
 #endif
@@ -125,11 +129,11 @@ static inline int lowest_bit(uint64_t bits) { int i = 0; while (!(bits >> i & 1)
 static inline int count_bits(uint64_t bits) { int n = 0; for (; bits; bits &= bits - 1) n++; return n; }
 #endif
 
-/* y (16, 16) = x (16, 16) turned: four rounds in which rows i and i + 8 are interleaved. */
-static inline void turn_tile(uint8_t *y, ptrdiff_t ldy, const uint8_t *x, ptrdiff_t ldx) {
+/* y (16, 16) = the numbers from p on of the rows x (16) turned: four rounds in which rows i and i + 8 are interleaved. */
+static inline void turn_tile(uint8_t *y, ptrdiff_t ldy, const uint8_t *const *x, ptrdiff_t p) {
 #if defined(__SSE2__)
     __m128i a[16], b[16];
-    for (int i = 0; i < 16; i++) a[i] = _mm_loadu_si128((const __m128i *)(x + i * ldx));
+    for (int i = 0; i < 16; i++) a[i] = _mm_loadu_si128((const __m128i *)(x[i] + p));
     for (int round = 0; round < 4; round++) {
         for (int i = 0; i < 8; i++) {
             b[2 * i] = _mm_unpacklo_epi8(a[i], a[i + 8]);
@@ -140,7 +144,7 @@ static inline void turn_tile(uint8_t *y, ptrdiff_t ldy, const uint8_t *x, ptrdif
     for (int i = 0; i < 16; i++) _mm_storeu_si128((__m128i *)(y + i * ldy), a[i]);
 #else
     for (int i = 0; i < 16; i++)
-        for (int j = 0; j < 16; j++) y[i * ldy + j] = x[j * ldx + i];
+        for (int j = 0; j < 16; j++) y[i * ldy + j] = x[j][p + i];
 #endif
 }
 
