@@ -143,7 +143,11 @@ def test_pixels_agree_with_their_twin_at_any_size(kernels, n, n_in, n_out, densi
         (300, 129, 10),
         (31, 784, 128),
         (257, 64, 96),
-        (33, 384, 17),  # two halves of one block each, two of unequal size, a last block within and beyond a chunk
+        (
+            33,
+            384,
+            17,
+        ),  # two halves of one block each, two of unequal size, a last block within and beyond a chunk
         (20, 1000, 33),
         (17, 640, 10),
         (300, 641, 9),

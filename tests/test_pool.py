@@ -76,7 +76,12 @@ def program(tmp_path_factory):
         (0, 6_000_000, 0, "alone after 1"),
         (0, 600_000, 0, "alone after 9"),
         (0, 100_000, 0, "together"),  # an interrupt
-        (0, 3_000_000, 20_000_000, "together"),  # a virtual machine that is halted now and then: sharing saves more
+        (
+            0,
+            3_000_000,
+            20_000_000,
+            "together",
+        ),  # a virtual machine that is halted now and then: sharing saves more
         (0, 3_000_000, 4_000_000, "alone after 2"),
     ],
 )

@@ -221,6 +221,52 @@ def test_an_order_of_the_wrong_length_is_refused():
         program.run(np.zeros(7, np.int64), np.zeros(2))
 
 
+def softmax_program():
+    x, y = np.zeros((3, 4), np.float32), np.zeros((3, 4), np.float32)
+    program = backend.kernels.Program(np.zeros(0, np.int64))
+    with program:
+        backend.kernels.softmax_forward(y, x)
+    program.expose(y, x)
+    return program, y, x
+
+
+def test_a_program_answers_with_other_arrays_in_place_of_the_exposed_ones():
+    program, recorded, _ = softmax_program()
+    x = np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32)
+    kept = x.copy()
+    probs, wanted = np.full((2, 3, 4), np.nan, np.float32)
+    backend.kernels.softmax_forward(wanted, x)
+    for _ in range(2):
+        probs.fill(np.nan)
+        program.answer(probs, x)
+        assert probs.tobytes() == wanted.tobytes()
+    assert not recorded.any()
+    assert x.tobytes() == kept.tobytes()
+
+
+@pytest.mark.parametrize(("rows", "rows_of_x"), [(2, 3), (3, 2), (4, 4)])
+def test_a_program_answers_no_arrays_of_another_size(rows, rows_of_x):
+    program, _, _ = softmax_program()
+    probs, x = np.zeros((rows, 4), np.float32), np.zeros((rows_of_x, 4), np.float32)
+    with pytest.raises(ValueError, match=r"Program.answer: y and x must be of the size of those"):
+        program.answer(probs, x)
+    assert not probs.any()
+
+
+def test_a_program_answers_into_nothing_that_may_not_be_written():
+    program, _, x = softmax_program()
+    probs = np.zeros((3, 4), np.float32)
+    probs.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        program.answer(probs, x)
+    with pytest.raises(ValueError, match=r"not C-contiguous|not contiguous"):
+        program.answer(np.zeros((3, 4), np.float32), np.zeros((3, 8), np.float32)[:, ::2])
+    with pytest.raises(ValueError, match=r"Program.answer: y and x must"):  # nothing was exposed
+        backend.kernels.Program(np.zeros(0, np.int64)).answer(
+            np.zeros(0, np.float32), np.zeros(0, np.float32)
+        )
+
+
 def test_a_loss_that_is_not_finite_stops_before_anything_is_trained():
     net, optimizer = network(dropout=False), fd.SGD()
     x, y = digits(60, "float32")

@@ -129,6 +129,21 @@ static inline int lowest_bit(uint64_t bits) { int i = 0; while (!(bits >> i & 1)
 static inline int count_bits(uint64_t bits) { int n = 0; for (; bits; bits &= bits - 1) n++; return n; }
 #endif
 
+/* y (4, 4) = x (4, 4) turned. */
+static inline void turn_four(float *y, ptrdiff_t ldy, const float *x, ptrdiff_t ldx) {
+#if defined(__SSE2__)
+    __m128 a = _mm_loadu_ps(x), b = _mm_loadu_ps(x + ldx), c = _mm_loadu_ps(x + 2 * ldx), d = _mm_loadu_ps(x + 3 * ldx);
+    _MM_TRANSPOSE4_PS(a, b, c, d);
+    _mm_storeu_ps(y, a);
+    _mm_storeu_ps(y + ldy, b);
+    _mm_storeu_ps(y + 2 * ldy, c);
+    _mm_storeu_ps(y + 3 * ldy, d);
+#else
+    for (int i = 0; i < 4; i++)
+        for (int j = 0; j < 4; j++) y[i * ldy + j] = x[j * ldx + i];
+#endif
+}
+
 /* y (16, 16) = the numbers from p on of the rows x (16) turned: four rounds in which rows i and i + 8 are interleaved. */
 static inline void turn_tile(uint8_t *y, ptrdiff_t ldy, const uint8_t *const *x, ptrdiff_t p) {
 #if defined(__SSE2__)

@@ -40,6 +40,8 @@ def as_array(values: object, subject: str) -> Array:
     ValueError
         If lists are ragged, or if a masked array hides values.
     """
+    if type(values) is np.ndarray and values.dtype.kind in _REAL_KINDS:
+        return values
     if np.ma.is_masked(values):
         raise ValueError(f"{subject} must have no masked values; got a masked array: fill them, x.filled(0)")
     if hasattr(values, "__dlpack__") and not hasattr(values, "__array__"):
@@ -77,16 +79,16 @@ def check_images(x: object, width: int | None, subject: str) -> Array:
         A view where the layout allows it.
     """
     array = as_array(x, subject)
+    columns = array.size // array.shape[0] if array.ndim > 1 and array.size else 0
+    if columns and width in (None, columns):
+        return array if array.ndim == 2 else array.reshape(array.shape[0], columns)
     wanted = "(n, d)" if width is None else _wanted(width)
     if array.ndim < 2:
         raise ValueError(f"{subject} must be {wanted}; got {array.shape}: for one image, x[np.newaxis]")
     if array.size == 0:
         raise ValueError(f"{subject} must hold at least one image; got {array.shape}")
-    columns = array.size // array.shape[0]
-    if width is not None and columns != width:
-        hint = ": for one image, x[np.newaxis]" if array.size == width else ""
-        raise ValueError(f"{subject} must be {wanted}; got {array.shape}{hint}")
-    return array if array.ndim == 2 else array.reshape(array.shape[0], columns)
+    hint = ": for one image, x[np.newaxis]" if array.size == width else ""
+    raise ValueError(f"{subject} must be {wanted}; got {array.shape}{hint}")
 
 
 def to_rows(array: Array, subject: str) -> Array:

@@ -31,34 +31,45 @@ class Predictor:
         self._kernels = backend.kernels
         self._free: dict[tuple[int, str, int], list[_Program]] = {}
         self._built_in = all(type(layer) in assembly.BUILT_IN.values() for layer in network.layers)
+        width = network.input_width
+        self._classes = None if width is None else network.widths(width)[-1]
 
     def probabilities(self, rows: Array) -> Float32:
         """Return the probabilities of checked rows, (n, d), as a new array, (n, classes)."""
         if self._kernels is not backend.kernels:
             self._kernels, self._free = backend.kernels, {}
-        n = rows.shape[0]
-        if n <= SIZES[-1]:
-            return self._few(rows, n)
-        parts = (rows[start : start + SIZES[-1]] for start in range(0, n, SIZES[-1]))
-        return np.concatenate([self._few(part, part.shape[0]) for part in parts])
+        n, width = rows.shape
+        probs: Float32 = np.empty((n, self._classes or self._network.widths(width)[-1]), np.float32)
+        if n == 1:
+            self._fill(probs, rows, 1)
+            return probs
+        threads = get_num_threads()
+        for start in range(0, n, SIZES[-1]):
+            self._fill(probs[start : start + SIZES[-1]], rows[start : start + SIZES[-1]], threads)
+        return probs
 
-    def _few(self, rows: Array, n: int) -> Float32:
+    def _fill(self, probs: Float32, rows: Array, threads: int) -> None:
+        """Write the probabilities of at most ``SIZES[-1]`` rows into ``probs``."""
         if not self._built_in or not hasattr(self._kernels, "Program"):
-            return self._eagerly(rows)
+            probs[...] = self._eagerly(rows)
+            return
+        n, width = rows.shape
         size = 1 if n == 1 else SIZES[1] if n <= SIZES[1] else SIZES[2]
-        key = size, rows.dtype.char, rows.shape[1]
+        key = size, rows.dtype.char, width
         free = self._free.get(key)
         if free is None:
             free = self._free.setdefault(key, [])
         try:  # a program is one thread's own while it runs; another thread makes another one
             program = free.pop()
         except IndexError:
-            program = _Program(self._network, size, rows.shape[1], rows.dtype)
-        program.batch[:n] = rows
-        program.once(1 if n == 1 else get_num_threads())
-        probs: Float32 = program.probs[:n].copy()
+            program = _Program(self._network, size, width, rows.dtype)
+        if n == size:
+            program.answer(probs, rows, threads)
+        else:
+            program.batch[:n] = rows
+            program.answer(program.probs, program.batch, threads)
+            probs[...] = program.probs[:n]
         free.append(program)
-        return probs
 
     def _eagerly(self, rows: Array) -> Float32:
         logits = np.ascontiguousarray(self._network.run(rows))
@@ -76,7 +87,7 @@ class _Program:
         self.batch = memory.zeros(size, width, dtype=dtype)
         x = self.batch
         program = backend.kernels.Program(np.zeros(0, dtype=np.int64))
-        self.once = program.once
+        self.answer = program.answer
         with program:
             if dtype == np.uint8 and not assembly.takes_pixels(network.layers[0]):
                 x = memory.floats(size, width)
@@ -87,3 +98,4 @@ class _Program:
             else:
                 self.probs = memory.floats(*logits.shape)
                 backend.kernels.softmax_forward(self.probs, logits)
+        program.expose(self.probs, self.batch)
