@@ -1663,7 +1663,8 @@ cdef void batchnorm_forward_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end)
     cdef const float* beta = op.a[7]
     cdef const double* stats = <const double*>op.a[8]
     cdef Py_ssize_t n = op.n[0], d = op.n[1], j = 0, width, i, k, e
-    cdef float momentum = op.s[0], eps = op.s[1]
+    cdef float eps = op.s[1]
+    cdef double step = op.s[0]
     cdef double mean[64]
     cdef double squares[64]
     cdef float shift[64]
@@ -1677,8 +1678,8 @@ cdef void batchnorm_forward_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end)
         if begin == 0:
             for k in range(width):
                 inv_std[j + k] = scale[k]
-                running_mean[j + k] += momentum * (shift[k] - running_mean[j + k])
-                running_var[j + k] += momentum * (<float>(squares[k] / (n - 1)) - running_var[j + k])
+                running_mean[j + k] = <float>(running_mean[j + k] + step * (mean[k] - running_mean[j + k]))
+                running_var[j + k] = <float>(running_var[j + k] + step * (squares[k] / (n - 1) - running_var[j + k]))
         for i in range(begin, end):
             for k in range(width):
                 e = i * d + j + k
