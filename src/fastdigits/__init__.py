@@ -5,22 +5,55 @@
 >>> net = fd.NeuralNetwork([fd.Dense(784, 64), fd.BatchNorm(64), fd.ReLU(), fd.Dense(64, 10)], seed=0)
 >>> history = net.fit(x_train, y_train, epochs=3, validation_data=(x_test, y_test))  # doctest: +SKIP
 
-Importing it is cheap: matplotlib, safetensors and tqdm are imported where they are first used.
+Importing it is cheap: what a program may never need (files, callbacks, optimizers, matplotlib, safetensors, tqdm) is
+imported where it is first used.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from .backend import available_backends, backend_name, show_config, use_backend
-from .callbacks import Callback, EarlyStopping, History, Progress
-from .data import load_folder, load_mnist, read_idx
 from .errors import DataError, DivergedError, ModelFileError
 from .layers import BatchNorm, Dense, Dropout, Layer, LeakyReLU, ReLU, Softmax
 from .losses import SoftmaxCrossEntropy
-from .metrics import ClassScore, accuracy, class_report, confusion_matrix
 from .network import NeuralNetwork
-from .optimizers import SGD, Adam, AdamW, Momentum, Optimizer, RMSprop
 from .parameters import Parameter
-from .schedules import Constant, Cosine, OneCycle, Schedule, Step, WarmUp
-from .storage import load
 from .threads import get_num_threads, set_num_threads
+
+if TYPE_CHECKING:
+    from .callbacks import Callback, EarlyStopping, History, Progress
+    from .data import load_folder, load_mnist, read_idx
+    from .metrics import ClassScore, accuracy, class_report, confusion_matrix
+    from .optimizers import SGD, Adam, AdamW, Momentum, Optimizer, RMSprop
+    from .schedules import Constant, Cosine, OneCycle, Schedule, Step, WarmUp
+    from .storage import load
+
+_LATER = {
+    "callbacks": ("Callback", "EarlyStopping", "History", "Progress"),
+    "data": ("load_folder", "load_mnist", "read_idx"),
+    "metrics": ("ClassScore", "accuracy", "class_report", "confusion_matrix"),
+    "optimizers": ("SGD", "Adam", "AdamW", "Momentum", "Optimizer", "RMSprop"),
+    "schedules": ("Constant", "Cosine", "OneCycle", "Schedule", "Step", "WarmUp"),
+    "storage": ("load",),
+}
+_ROOM_OF = {name: room for room, names in _LATER.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    """Import what is asked for by name for the first time."""
+    room = _ROOM_OF.get(name, name if name in _LATER else None)
+    if room is None:
+        raise AttributeError(f"module 'fastdigits' has no attribute {name!r}")
+    module = import_module(f".{room}", __name__)
+    for known in _LATER[room]:
+        globals()[known] = getattr(module, known)
+    return module if room == name else globals()[name]
+
+
+def __dir__() -> list[str]:
+    """Return every public name, those not imported yet as well."""
+    return sorted({*globals(), *__all__})
+
 
 __version__ = "0.1.0"
 

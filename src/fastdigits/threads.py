@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from .inputs import check_count
 
@@ -55,7 +54,7 @@ def get_num_threads() -> int:
     return int(text)
 
 
-def available_processors(root: Path = Path("/")) -> int:
+def available_processors(root: str | os.PathLike[str] = "/") -> int:
     """Return how many processors this process may keep busy: its affinity, cut to its container's quota.
 
     A quota of 1.5 processors counts as 1: a thread that is stopped until the next period would keep the
@@ -63,48 +62,48 @@ def available_processors(root: Path = Path("/")) -> int:
 
     Parameters
     ----------
-    root : Path
+    root : str or path-like
         Where ``proc`` and ``sys`` are looked for; another folder in tests.
     """
     try:
         count = len(os.sched_getaffinity(0))
     except AttributeError:  # neither macOS nor Windows has it
         count = os.cpu_count() or 1
-    quotas = [quota for quota in (_quota_v2(root), _quota_v1(root)) if quota is not None]
+    top = os.fspath(root)
+    quotas = [quota for quota in (_quota_v2(top), _quota_v1(top)) if quota is not None]
     return max(1, min([count, *(int(quota) for quota in quotas)]))
 
 
-def _quota_v2(root: Path) -> float | None:
+def _quota_v2(root: str) -> float | None:
     """Return the smallest quota of this process's control group (version 2) and of those above it."""
     group = _group(root, "")
     if group is None:
         return None
-    top = root / "sys/fs/cgroup"
+    parts = group.strip("/").split("/")
     quotas = []
-    folder = top / group.strip("/")
-    for place in [folder, *folder.parents]:
-        if place == top.parent:
-            break
-        words = _read(place / "cpu.max").split()
+    for depth in range(len(parts) + 1):
+        words = _read(root, "sys/fs/cgroup", *parts[:depth], "cpu.max").split()
         if len(words) == 2:
             quotas.append(_ratio(*words))
     return min((quota for quota in quotas if quota is not None), default=None)
 
 
-def _quota_v1(root: Path) -> float | None:
+def _quota_v1(root: str) -> float | None:
     """Return the quota of this process's control group (version 1), or of the one mounted as its root."""
-    top = root / "sys/fs/cgroup/cpu"
     group = _group(root, "cpu") or ""
-    for folder in (top / group.strip("/"), top):
-        quota = _ratio(_read(folder / "cpu.cfs_quota_us"), _read(folder / "cpu.cfs_period_us"))
-        if quota is not None:
-            return quota
+    for folder in (group.strip("/"), ""):
+        quota, period = (
+            _read(root, "sys/fs/cgroup/cpu", folder, f"cpu.cfs_{name}_us") for name in ("quota", "period")
+        )
+        ratio = _ratio(quota, period)
+        if ratio is not None:
+            return ratio
     return None
 
 
-def _group(root: Path, controller: str) -> str | None:
+def _group(root: str, controller: str) -> str | None:
     """Return the path of this process's control group: the line for a controller, or that of version 2."""
-    for line in _read(root / "proc/self/cgroup").splitlines():
+    for line in _read(root, "proc/self/cgroup").splitlines():
         parts = line.split(":", 2)
         if len(parts) == 3 and controller in parts[1].split(","):
             return parts[2]
@@ -120,8 +119,9 @@ def _ratio(quota: str, period: str) -> float | None:
     return share if share > 0 else None
 
 
-def _read(path: Path) -> str:
+def _read(*parts: str) -> str:
     try:
-        return path.read_text(encoding="ascii", errors="replace").strip()
+        with open(os.path.join(*parts), encoding="ascii", errors="replace") as file:
+            return file.read().strip()
     except OSError:
         return ""
