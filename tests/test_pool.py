@@ -74,7 +74,7 @@ def program(tmp_path_factory):
         (4_000_000, 1_000_000, 0, "together"),  # a large job's parts end apart by themselves
         (1_000_000, 3_000_000, 0, "alone after 2"),  # another program has the worker's core
         (0, 6_000_000, 0, "alone after 1"),
-        (0, 600_000, 0, "alone after 9"),
+        (0, 900_000, 0, "alone after 6"),
         (0, 100_000, 0, "together"),  # an interrupt
         (
             0,
@@ -82,7 +82,7 @@ def program(tmp_path_factory):
             20_000_000,
             "together",
         ),  # a virtual machine that is halted now and then: sharing saves more
-        (0, 3_000_000, 4_000_000, "alone after 2"),
+        (0, 3_000_000, 2_000_000, "alone after 2"),
     ],
 )
 def test_the_pool_works_alone_when_stalls_cost_more_than_sharing_saves(program, own, late, between, wanted):
