@@ -47,6 +47,8 @@ class Schedule(Configured):
 
     def _progress(self, step: int, total_steps: int) -> float:
         """Return p, with 0 ≤ p < 1."""
+        if type(step) is int and type(total_steps) is int and 0 <= step < total_steps:
+            return step / total_steps
         total_steps = check_count(total_steps, "total_steps", self._subject)
         step = check_count(step, "step", self._subject, least=0)
         if step >= total_steps:
