@@ -398,13 +398,17 @@ cdef class Program:
         self.given, self.given_bytes = <float*>buffer.buf, buffer.len
         PyBuffer_Release(&buffer)
 
-    def answer(self, y not None, x not None, int threads=1):
+    def answer(self, y not None, x not None, int threads=1, Py_ssize_t calls=1):
         """Run what was recorded once, with other arrays in place of the exposed ones: a prediction.
 
         Parameters
         ----------
         y, x : ndarray, C order
             Of as many bytes as the exposed arrays.
+        threads : int
+            How many threads may share the work.
+        calls : int
+            How many such calls follow each other: together they may pay for a thread that one does not pay for.
         """
         cdef Py_buffer into, of
         PyObject_GetBuffer(y, &into, PyBUF_WRITABLE)
@@ -415,7 +419,7 @@ cdef class Program:
             raise
         cdef bint fits = self.given != NULL and into.len == self.outcome_bytes and of.len == self.given_bytes
         if fits:
-            threads = self.worth(threads, 1)
+            threads = self.worth(threads, calls)
             with nogil:
                 self.replace(self.outcome, <float*>into.buf)
                 self.replace(self.given, <float*>of.buf)

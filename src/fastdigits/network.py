@@ -292,7 +292,7 @@ class NeuralNetwork:
         """Do as `evaluate` for arguments that are checked already."""
         total = hits = shares = 0.0
         for part in pieces(images.shape[0], batch_size):
-            logits = self.run(inputs.to_rows(images[part], "evaluate: x"))
+            logits = self._predictor.logits(inputs.to_rows(images[part], "evaluate: x"))
             right = logits.argmax(axis=1) == labels[part]
             weight = None if weights is None else weights[part]
             share = float(right.size if weight is None else weight.sum(dtype=np.float64))

@@ -18,7 +18,7 @@ SIZES = (1, 32, 256)  # rows a program works on; 256 rows of pixels stay in the 
 
 
 class Predictor:
-    """The probabilities of one network's classes, from as many threads at once as like.
+    """What one network makes of images, asked for by as many threads at once as like.
 
     Parameters
     ----------
@@ -29,61 +29,69 @@ class Predictor:
     def __init__(self, network: NeuralNetwork) -> None:
         self._network = network
         self._kernels = backend.kernels
-        self._free: dict[tuple[int, str, int], list[_Program]] = {}
+        self._free: dict[tuple[int, str, int, bool], list[_Program]] = {}
         self._built_in = all(type(layer) in assembly.BUILT_IN.values() for layer in network.layers)
         width = network.input_width
+        self._softmax = not isinstance(
+            network.layers[-1], Softmax
+        )  # to be applied to what the last layer makes
         self._classes = None if width is None else network.widths(width)[-1]
 
     def probabilities(self, rows: Array) -> Float32:
         """Return the probabilities of checked rows, (n, d), as a new array, (n, classes)."""
+        return self._outputs(rows, self._softmax)
+
+    def logits(self, rows: Array) -> Float32:
+        """Return what the last layer makes of checked rows, (n, d), as a new array, (n, classes)."""
+        return self._outputs(rows, False)
+
+    def _outputs(self, rows: Array, softmax: bool) -> Float32:
         if self._kernels is not backend.kernels:
             self._kernels, self._free = backend.kernels, {}
         n, width = rows.shape
-        probs: Float32 = np.empty((n, self._classes or self._network.widths(width)[-1]), np.float32)
+        outputs: Float32 = np.empty((n, self._classes or self._network.widths(width)[-1]), np.float32)
         if n == 1:
-            self._fill(probs, rows, 1)
-            return probs
-        threads = get_num_threads()
-        for start in range(0, n, SIZES[-1]):
-            self._fill(probs[start : start + SIZES[-1]], rows[start : start + SIZES[-1]], threads)
-        return probs
+            self._fill(outputs, rows, softmax, 1, 1)
+            return outputs
+        threads, most = get_num_threads(), SIZES[-1]
+        for start in range(0, n, most):
+            self._fill(
+                outputs[start : start + most], rows[start : start + most], softmax, threads, -(-n // most)
+            )
+        return outputs
 
-    def _fill(self, probs: Float32, rows: Array, threads: int) -> None:
-        """Write the probabilities of at most ``SIZES[-1]`` rows into ``probs``."""
+    def _fill(self, outputs: Float32, rows: Array, softmax: bool, threads: int, calls: int) -> None:
+        """Write the outputs of at most ``SIZES[-1]`` rows, one of so many calls of about as much work."""
         if not self._built_in or not hasattr(self._kernels, "Program"):
-            probs[...] = self._eagerly(rows)
+            logits = np.ascontiguousarray(self._network.run(rows))
+            if softmax:
+                self._kernels.softmax_forward(outputs, logits)
+            else:
+                outputs[...] = logits
             return
         n, width = rows.shape
         size = 1 if n == 1 else SIZES[1] if n <= SIZES[1] else SIZES[2]
-        key = size, rows.dtype.char, width
+        key = size, rows.dtype.char, width, softmax
         free = self._free.get(key)
         if free is None:
             free = self._free.setdefault(key, [])
         try:  # a program is one thread's own while it runs; another thread makes another one
             program = free.pop()
         except IndexError:
-            program = _Program(self._network, size, width, rows.dtype)
+            program = _Program(self._network, size, width, rows.dtype, softmax)
         if n == size:
-            program.answer(probs, rows, threads)
+            program.answer(outputs, rows, threads, calls)
         else:
             program.batch[:n] = rows
-            program.answer(program.probs, program.batch, threads)
-            probs[...] = program.probs[:n]
+            program.answer(program.outputs, program.batch, threads, calls)
+            outputs[...] = program.outputs[:n]
         free.append(program)
-
-    def _eagerly(self, rows: Array) -> Float32:
-        logits = np.ascontiguousarray(self._network.run(rows))
-        if isinstance(self._network.layers[-1], Softmax):
-            return logits.copy()
-        probs = memory.floats(*logits.shape)
-        self._kernels.softmax_forward(probs, logits)
-        return probs
 
 
 class _Program:
     """The kernels of a prediction, bound to their arrays."""
 
-    def __init__(self, network: NeuralNetwork, size: int, width: int, dtype: Any) -> None:
+    def __init__(self, network: NeuralNetwork, size: int, width: int, dtype: Any, softmax: bool) -> None:
         self.batch = memory.zeros(size, width, dtype=dtype)
         x = self.batch
         program = backend.kernels.Program(np.zeros(0, dtype=np.int64))
@@ -92,10 +100,8 @@ class _Program:
             if dtype == np.uint8 and not assembly.takes_pixels(network.layers[0]):
                 x = memory.floats(size, width)
                 backend.kernels.gather_pixels(x, self.batch, np.arange(size))
-            logits = network.run(x)
-            if isinstance(network.layers[-1], Softmax):
-                self.probs = logits
-            else:
-                self.probs = memory.floats(*logits.shape)
-                backend.kernels.softmax_forward(self.probs, logits)
-        program.expose(self.probs, self.batch)
+            self.outputs = network.run(x)
+            if softmax:
+                logits, self.outputs = self.outputs, memory.floats(*self.outputs.shape)
+                backend.kernels.softmax_forward(self.outputs, logits)
+        program.expose(self.outputs, self.batch)
