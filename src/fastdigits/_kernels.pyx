@@ -787,6 +787,10 @@ cdef void pack(
         for j in range(cols):
             for p in range(k // 4 * 4 if j < cols // 4 * 4 else 0, k):
                 panel[p * COLS + j] = b[j * ldb + p]
+    elif cols == COLS:
+        for p in range(k):
+            store(panel + p * COLS, load(b + p * ldb))
+            store(panel + p * COLS + LANES, load(b + p * ldb + LANES))
     else:
         for p in range(k):
             memcpy(panel + p * COLS, b + p * ldb, cols * sizeof(float))
