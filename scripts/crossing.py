@@ -2,8 +2,8 @@
 
     python scripts/crossing.py
 
-The kernels on uint8 images skip zero pixels where less than two thirds (AVX-512: two fifths) are lit and multiply all
-of them otherwise, with the same bits; this shows the time of one batch of 64 for random images of each density.
+The kernels on uint8 images skip zero pixels where less than three fifths (AVX-512: half) are lit and multiply all of
+them otherwise, with the same bits; this shows the time of one batch of 64 for random images of each density.
 """
 
 import statistics

@@ -1008,9 +1008,9 @@ cdef void skip_two_rows(
 
 
 cdef inline bint skipping_pays(Py_ssize_t lit, Py_ssize_t pixels) noexcept nogil:
-    # Below two thirds, or two fifths with AVX-512, as scripts/crossing.py measures it: 64 images take 59 µs at MNIST's
-    # 19 % and 117 µs when all pixels are multiplied with AVX2, 47 and 80 µs with AVX-512.
-    return 5 * lit < 2 * pixels if LANES > 8 else 3 * lit < 2 * pixels
+    # Below half with AVX-512 and three fifths elsewhere, where both passes together cross in scripts/crossing.py:
+    # 64 images take 35 and 45 µs at MNIST's 19 % and 79 and 100 when all pixels are multiplied with AVX-512.
+    return 2 * lit < pixels if LANES > 8 else 5 * lit < 3 * pixels
 
 
 cdef void find_images(
