@@ -2,7 +2,7 @@
 
     python scripts/limits.py
 
-Takes a quarter of a minute. What is compared takes turns; figures are medians with the extremes in brackets.
+Takes half a minute. What is compared takes turns; figures are medians with the extremes in brackets.
 """
 
 import os
@@ -15,10 +15,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
+import fastdigits as fd
 from fastdigits import backend, bench, load_mnist, memory
+from fastdigits.program import TrainingStep
 
 ROUNDS = 15
 
@@ -65,6 +68,60 @@ def lit_pixels() -> None:
             + ", ".join(f"{what} {show(found)}" for what, found in where)
         )
         print(f"{name}: {lit[2]:,} lit pixels of 64 digits: {show([1e6 * t for t in times[2]])} µs")
+
+
+def step() -> None:
+    """Take a training step of the original's network apart: 64 digits, Adam, one thread and two."""
+    x, y = load_mnist()[0]
+    x, y = np.ascontiguousarray(x.reshape(-1, 784)), y.astype(np.int64)
+    order = np.random.default_rng(0).permutation(len(x))[: 64 * 400]
+    rates = np.full(400, 1e-3)
+    layers = [fd.Dense(784, 64), fd.BatchNorm(64), fd.ReLU(), fd.Dense(64, 32), fd.ReLU(), fd.Dense(32, 10)]
+    whole = TrainingStep(
+        fd.NeuralNetwork(layers, seed=0), x, y, None, 64, fd.SoftmaxCrossEntropy(), fd.Adam(lr=1e-3)
+    )
+    parts = {"forward": _program(x, forward=True), "gradient and Adam": _program(x, forward=False)}
+    for threads in (1, 2):
+        times = in_turn(
+            [
+                lambda threads=threads: whole.run(order, rates, 0, threads),
+                *(
+                    lambda part=part, threads=threads: part.run(order, rates, 0, threads)
+                    for part in parts.values()
+                ),
+            ]
+        )
+        each = [[1e6 * t / 400 for t in found] for found in times]
+        print(
+            f"a step of 64 digits, {threads} thread{'s' * (threads > 1)}: {show(each[0])} µs, of which the first "
+            "layer's "
+            + ", ".join(f"{name} {show(found)}" for name, found in zip(parts, each[1:], strict=True))
+        )
+    lit = np.count_nonzero(x[order]) / 400
+    least = 1e6 * lit * 64 / bench.measure_peak(backend.kernels)
+    print(
+        f"multiply-adds of the {lit:,.0f} lit pixels of a step at the peak, each of the two: {least:.1f} µs"
+    )
+
+
+def _program(x: np.ndarray, forward: bool) -> Any:
+    """Record one half of what a step does with the first layer."""
+    kernels = backend.kernels
+    batch, rows = memory.empty(64, 784, dtype=np.uint8), np.zeros(64, np.int64)
+    weight, grad, m, v = (memory.zeros(784, 64) for _ in range(4))
+    bias, dbias, y = memory.zeros(64), memory.zeros(64), memory.floats(64, 64)
+    weight[...] = np.random.default_rng(1).standard_normal(weight.shape)
+    y.fill(1e-3)
+    program = kernels.Program(rows)
+    with program:
+        kernels.gather_uint8(batch, x, rows)
+        if forward:
+            kernels.dense_forward_uint8(y, batch, weight, bias)
+        else:
+            kernels.dense_backward_weight_uint8(grad, dbias, y, batch)
+            flat = [array.reshape(-1) for array in (weight, m, v, grad)]
+            kernels.adam_update(*flat, 1e-3, 0.9, 0.999, 1e-8, 0.0, 1)
+    return program
 
 
 def scaling() -> None:
@@ -122,6 +179,7 @@ def start() -> None:
 
 if __name__ == "__main__":
     lit_pixels()
+    step()
     scaling()
     product()
     start()
