@@ -54,8 +54,15 @@ cdef extern from "_vector.h" nogil:
     int supports_avx2()
     int supports_avx512()
     void* tape  # the Program that this thread is recording, or NULL
+    Py_ssize_t home  # the first item of this thread's own share of the op that it works on
 
 cdef extern from "_pool.h" nogil:
+    enum: POOL_SHARES
+    ctypedef struct pool_share:
+        pass
+    void share_set(pool_share* share, int64_t first, int64_t last)
+    int64_t share_first(pool_share* share)
+    int64_t share_last(pool_share* share)
     void pool_run(void (*job)(void*, int, int) noexcept nogil, void* context, int parts)
 
 
@@ -111,10 +118,13 @@ cdef struct Op:  # one kernel with its arguments bound
     const int64_t* ahead  # … and which they are in the coming step, or NULL
     bint unread  # whether a gathering op is left out, as those who want its rows look them up themselves
     int stage
+    bint lends  # whether a thread may take over units of another one's share
 
 cdef struct Job:  # what threads share while they run a stage of a program
     const Op* ops
     Py_ssize_t count
+    int parts  # into which the op that lends is cut
+    pool_share shares[POOL_SHARES]
 
 cdef enum:
     LINE = 16  # floats in a cache line
@@ -124,19 +134,41 @@ cdef enum:
 
 
 cdef void do_part(void* context, int part, int parts) noexcept nogil:
-    cdef const Job* job = <const Job*>context
+    global home
+    cdef Job* job = <Job*>context
     cdef const Op* op
-    cdef Py_ssize_t i, grain, units, begin, end
+    cdef Py_ssize_t i, begin, end
     cdef uint64_t mode = float_mode_enter()
     for i in range(job.count):
         op = &job.ops[i]
-        grain = op.grain
-        units = (op.items + grain - 1) // grain
-        begin = units * part // parts * grain
-        end = min(units * (part + 1) // parts * grain, op.items)
-        if begin < end:
-            op.loop(op, begin, end)
+        begin = units_of(op) * part // parts
+        end = units_of(op) * (part + 1) // parts
+        home = begin * op.grain
+        if begin == end:
+            continue
+        if op.lends and parts > 1 and parts == job.parts:
+            do_units(op, job, part, parts)
+        else:
+            op.loop(op, begin * op.grain, min(end * op.grain, op.items))
     float_mode_leave(mode)
+
+
+cdef inline Py_ssize_t units_of(const Op* op) noexcept nogil:
+    return (op.items + op.grain - 1) // op.grain
+
+
+cdef void do_units(const Op* op, Job* job, int part, int parts) noexcept nogil:
+    # the units of this part one by one, then what others have not begun: a core may be slower than another
+    cdef Py_ssize_t unit
+    cdef int k
+    for k in range(parts):
+        if k > 0 and home + op.grain > op.items:  # its own share could not hold the gradient of a whole unit
+            break
+        while True:
+            unit = share_first(&job.shares[part]) if k == 0 else share_last(&job.shares[(part + k) % parts])
+            if unit < 0:
+                break
+            op.loop(op, unit * op.grain, min((unit + 1) * op.grain, op.items))
 
 
 cdef void define(
@@ -158,6 +190,7 @@ cdef int submit(Op* op, tuple arrays) except -1:
         return 0
     job.ops = op
     job.count = 1
+    job.parts = 0
     with nogil:
         parts = <int>min(<Py_ssize_t>threads, 1 + op.work // WAKING)
         pool_run(do_part, &job, parts)
@@ -297,6 +330,29 @@ cdef class Program:
                 self.ops[j] = self.ops[j - 1]
                 j -= 1
             self.ops[j] = op
+        for i in range(self.count):
+            self.ops[i].lends = self.may_lend(i)
+
+    cdef bint may_lend(self, Py_ssize_t position) noexcept:
+        # The first layer's passes and wide weight gradients, the long ones, one a stage: unless another op of the stage
+        # has to do with the same arrays, and so relies on who works on which part of them.
+        cdef Op* op = &self.ops[position]
+        cdef Py_ssize_t i
+        cdef int k
+        cdef bint written, whole
+        if op.loop != dense_forward_uint8_loop and op.loop != dense_backward_weight_uint8_loop and (
+            op.loop != dense_backward_weight_loop or op.grain == 1
+        ):
+            return False
+        for i in range(self.count):
+            if i == position or self.ops[i].stage != op.stage:
+                continue
+            if i < position and self.ops[i].lends:
+                return False
+            for k in range(op.arrays):
+                if touches(&self.ops[i], op.a[k], &written, &whole):
+                    return False
+        return True
 
     cdef int record(self, Op* op, tuple arrays) except -1:
         cdef Op* grown
@@ -467,12 +523,24 @@ cdef class Program:
                 i += 1
             job.ops = &self.ops[first]
             job.count = i - first
-            pool_run(do_part, &job, <int>min(<Py_ssize_t>threads, 1 + work // PART))
+            job.parts = <int>min(<Py_ssize_t>min(threads, POOL_SHARES), 1 + work // PART)
+            self.share_out(&job)
+            pool_run(do_part, &job, job.parts)
             if self.losses != NULL and self.ops[first].stage == self.loss_stage:
                 if not all_finite(self.losses, self.n_losses):
                     return False
             first = i
         return True
+
+
+    cdef void share_out(self, Job* job) noexcept nogil:
+        cdef Py_ssize_t i, units
+        cdef int part
+        for i in range(job.count):
+            if job.ops[i].lends:
+                units = units_of(&job.ops[i])
+                for part in range(job.parts):
+                    share_set(&job.shares[part], units * part // job.parts, units * (part + 1) // job.parts)
 
 
 cdef int expect(str door, str name, Py_ssize_t got, Py_ssize_t want) except -1:
@@ -1237,7 +1305,7 @@ cdef void column_sums(
 
 cdef void dense_backward_weight_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     # dweight (in, out) = x (n, in)ᵀ @ dy (n, out), dbias (out,) = sum of dy's rows; split over the rows of dweight. Rows
-    # that nobody will look for after their update take turns in the part's first ones, which so stay in cache.
+    # that nobody will look for after their update take turns in the thread's first ones, which so stay in cache.
     cdef float* dweight = op.a[0]
     cdef float* dbias = op.a[1]
     cdef const float* dy = op.a[2]
@@ -1252,7 +1320,7 @@ cdef void dense_backward_weight_loop(const Op* op, Py_ssize_t begin, Py_ssize_t 
         update(op, 1, dbias, 0, n_out)
     while i < end:
         rows = min(end - i, <Py_ssize_t>PANEL)
-        rows_of = dweight + (i if keep else begin) * n_out
+        rows_of = dweight + (i if keep else home) * n_out
         s = 0
         while s < n or s == 0:
             depth = min(n - s, <Py_ssize_t>BATCH)
@@ -1294,30 +1362,27 @@ cdef void dense_backward_weight_uint8_loop(const Op* op, Py_ssize_t begin, Py_ss
         update(op, 1, dbias, 0, n_out)
     while p < end:
         width = min(end - p, <Py_ssize_t>CHUNK)
-        fetch_ahead(op, begin, end, p - begin, width)
+        fetch_ahead(op, p, width)
         s = 0
         while s < n or s == 0:
-            backward_pixels(op, dweight + (p if keep else begin) * n_out, dy + s * n_out, s,
+            backward_pixels(op, dweight + (p if keep else home) * n_out, dy + s * n_out, s,
                             min(n - s, <Py_ssize_t>BATCH), p, width)
             s += BATCH
         p += CHUNK
 
 
-cdef void fetch_ahead(
-    const Op* op, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t done, Py_ssize_t share
-) noexcept nogil:
-    # Call for the pixels begin to end of the coming step's images, as large a part of the images as share is of
-    # end - begin. An epoch meets its images in no order; to wait for each when its turn comes took 8.6 µs of 100 a step.
-    cdef const uint8_t* image
-    cdef Py_ssize_t n = op.n[0], i, j
+cdef void fetch_ahead(const Op* op, Py_ssize_t p, Py_ssize_t width) noexcept nogil:
+    # Call for the pixels p to p + width of the coming step's images. An epoch meets its images in no order; to wait for
+    # each when its turn comes took 8.6 µs of 100 a step.
+    cdef const uint8_t* pixels
+    cdef Py_ssize_t i
     if op.ahead == NULL or op.rows == NULL:
         return
-    for i in range(n * done // (end - begin), n * min(done + share, end - begin) // (end - begin)):
-        image = <const uint8_t*>op.a[3] + op.ahead[i] * op.n[1]
-        j = begin
-        while j < end:
-            prefetch(image + j)
-            j += LINE * <Py_ssize_t>sizeof(float)
+    for i in range(op.n[0]):
+        pixels = <const uint8_t*>op.a[3] + op.ahead[i] * op.n[1] + p
+        prefetch(pixels)
+        if <size_t>pixels // 64 != (<size_t>pixels + width - 1) // 64:
+            prefetch(pixels + width - 1)
 
 
 cdef void turn(

@@ -16,9 +16,21 @@
 #ifndef FASTDIGITS_POOL_H
 #define FASTDIGITS_POOL_H
 
+#include <stdint.h>
+
 typedef void (*pool_job)(void *context, int part, int parts);
 
+#define POOL_SHARES 16 /* most parts of a job whose units may change hands */
+
 #if defined(_WIN32)
+
+/* Units first to last - 1 of a part's own; there is nobody to take them. */
+typedef struct {
+    int64_t first, last;
+} pool_share;
+static inline void share_set(pool_share *s, int64_t first, int64_t last) { s->first = first; s->last = last; }
+static inline int64_t share_first(pool_share *s) { return s->first < s->last ? s->first++ : -1; }
+static inline int64_t share_last(pool_share *s) { return s->first < s->last ? --s->last : -1; }
 
 /* Without pthreads every job runs on the caller's thread. */
 static void pool_run(pool_job job, void *context, int parts) {
@@ -44,6 +56,29 @@ static void pool_run(pool_job job, void *context, int parts) {
 #define POOL_ALONE 8              /* … for so many times what they cost … */
 #define POOL_ALONE_MAX_NS 2000000000 /* … and at the most, when stalls follow each other */
 #define POOL_STACK (1 << 20)      /* kernels keep up to 100 KB of scratch on the stack; musl would give 128 KB */
+
+/* The units of work that a part may still begin: it takes them from the front, and who has finished its own takes them
+ * from the end, so that a core which is slow, or another program's for a while, holds nobody up for long. */
+typedef struct {
+    _Alignas(64) atomic_uint_least64_t units; /* the first in the lower half, the end in the upper */
+} pool_share;
+
+static inline void share_set(pool_share *s, int64_t first, int64_t last) {
+    atomic_store(&s->units, (uint64_t)last << 32 | (uint64_t)first);
+}
+
+static inline int64_t share_take(pool_share *s, int from_front) {
+    uint64_t old = atomic_load_explicit(&s->units, memory_order_relaxed), first, last;
+    do {
+        first = old & 0xFFFFFFFFu;
+        last = old >> 32;
+        if (first >= last) return -1;
+    } while (!atomic_compare_exchange_weak(
+        &s->units, &old, from_front ? last << 32 | (first + 1) : (last - 1) << 32 | first));
+    return from_front ? (int64_t)first : (int64_t)last - 1;
+}
+static inline int64_t share_first(pool_share *s) { return share_take(s, 1); }
+static inline int64_t share_last(pool_share *s) { return share_take(s, 0); }
 
 typedef struct {
     _Alignas(64) atomic_uint ticket; /* the caller counts this up: there is a new job */

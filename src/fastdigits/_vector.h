@@ -212,8 +212,10 @@ static inline int supports_avx512(void) { return 0; }
 
 #if defined(_MSC_VER)
 static __declspec(thread) void *tape;
+static __declspec(thread) ptrdiff_t home;
 #else
 static __thread void *tape;
+static __thread ptrdiff_t home;
 #endif
 
 #endif
