@@ -33,6 +33,7 @@ ROOMS = [  # a module imports from rooms above it only
     "losses",
     "optimizers",
     "schedules",
+    "augment",
     "assembly",
     "prediction",
     "callbacks",

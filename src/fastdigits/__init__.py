@@ -21,6 +21,7 @@ from .parameters import Parameter
 from .threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
+    from .augment import Augmentation
     from .callbacks import Callback, EarlyStopping, History, Progress
     from .data import load_folder, load_mnist, read_idx
     from .metrics import ClassScore, accuracy, class_report, confusion_matrix
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from .storage import load
 
 _LATER = {
+    "augment": ("Augmentation",),
     "callbacks": ("Callback", "EarlyStopping", "History", "Progress"),
     "data": ("load_folder", "load_mnist", "read_idx"),
     "metrics": ("ClassScore", "accuracy", "class_report", "confusion_matrix"),
@@ -61,6 +63,7 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "Augmentation",
     "BatchNorm",
     "Callback",
     "ClassScore",

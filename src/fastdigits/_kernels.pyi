@@ -96,6 +96,12 @@ def adam_update(
     step: int,
 ) -> None: ...
 
+# -- augmentation: y (n, h·w) = images of x, distorted; taps (knots, max(h, w)); sides of 128 at most --------------
+
+def augment(  # epoch (1,); distortion (5,): most rotation in radians, scale, shear, shift in pixels, alpha
+    y: _U8, x: _U8, rows: _I64, epoch: _I64, distortion: _D, taps: _F, height: int, width: int, seed: int
+) -> None: ...
+
 # -- what the twin has not: several kernels as one call, and what this module was built for ------------------------
 
 class Program:

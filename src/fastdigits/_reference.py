@@ -6,6 +6,7 @@ Arrays are checked as the doors check them; shapes stand in ``_kernels.pyi``.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -347,3 +348,91 @@ def adam_update(
     v_hat = v / kind(1 - beta2**step)
     value *= kind(1 - lr * weight_decay)
     value -= kind(lr) * m_hat / (np.sqrt(v_hat) + kind(eps))
+
+
+# -- augmentation --------------------------------------------------------------------------------------------
+
+_SIDE = 64
+_MOST = (3.1416, 0.5, 1, _SIDE, 10000)
+
+
+def augment(
+    y: Array,
+    x: Array,
+    rows: Int64,
+    epoch: Int64,
+    distortion: Array,
+    taps: Array,
+    height: int,
+    width: int,
+    seed: int,
+) -> None:
+    if not (1 <= height <= _SIDE and 1 <= width <= _SIDE):
+        raise ValueError(f"augment: images must be at most ({_SIDE}, {_SIDE}); got ({height}, {width})")
+    _expect("augment", "x", x, len(x), height * width)
+    _expect("augment", "y", y, len(rows), height * width)
+    _expect("augment", "epoch", epoch, 1)
+    _expect("augment", "distortion", distortion, len(_MOST))
+    _expect("augment", "taps", taps, len(taps), max(height, width))
+    if len(taps) > _SIDE + 8:
+        raise ValueError(f"augment: taps must have at most {_SIDE + 8} rows; got {len(taps)}")
+    for k, (value, most) in enumerate(zip(distortion, _MOST, strict=True)):
+        if not 0 <= value <= most:
+            raise ValueError(f"augment: distortion[{k}] must lie in 0 … {most:g}; got {value}")
+    _expect_rows("augment", rows, len(x))
+    with np.errstate(over="ignore"):
+        keys = _split_mix(np.array([seed], dtype=np.uint64) + np.uint64(epoch[0] + 1) * _GOLDEN)
+        keys = _split_mix(keys + (rows + 1).astype(np.uint64) * _GOLDEN)
+        for image, row, key in zip(y, rows, keys, strict=True):
+            u, v = _sources(distortion, taps, height, width, key)
+            image[...] = _bilinear(x[row].reshape(height, width), u, v).reshape(-1)
+
+
+def _draws(key: Any, count: int) -> Array:
+    """Return the first outputs of SplitMix64 started at ``key``."""
+    drawn: Array = _split_mix(key + np.arange(1, count + 1, dtype=np.uint64) * _GOLDEN)
+    return drawn
+
+
+def _sources(distortion: Array, taps: Array, height: int, width: int, key: Any) -> tuple[Array, Array]:
+    """Return the column and the row, in 1 / 65,536, that each pixel comes from."""
+    draws = (_draws(key, 6) >> np.uint64(40)).astype(np.float64) * (2 / 2**24) - 1
+    angle, sx, sy = distortion[0] * draws[0], 1 + distortion[1] * draws[1], 1 + distortion[1] * draws[2]
+    shear, tx, ty = distortion[2] * draws[3], distortion[3] * draws[4], distortion[3] * draws[5]
+    c, s, cx, cy = math.cos(angle), math.sin(angle), (width - 1) / 2, (height - 1) / 2
+    m00, m01, m10, m11 = (c + s * shear) / sx, (s - c * shear) / sx, -s / sy, c / sy
+    i, j = np.arange(height)[:, np.newaxis], np.arange(width)
+    u = _fixed(m01 * (i - (cy + ty)) - m00 * (cx + tx) + cx) + j * _fixed(m00)
+    v = _fixed(m11 * (i - (cy + ty)) - m10 * (cx + tx) + cy) + j * _fixed(m10)
+    if len(taps) and distortion[4] > 0:
+        u += _field(taps, distortion[4], height, width, key + np.uint64(7) * _GOLDEN)
+        v += _field(taps, distortion[4], height, width, key + np.uint64(8) * _GOLDEN)
+    return u, v
+
+
+def _field(taps: Array, alpha: float, height: int, width: int, key: Any) -> Array:
+    """Return alpha · tapsᵀ · knots · taps in 1 / 65,536; a knot is 16 bits as a fraction in -1 … 1."""
+    knots = len(taps)
+    drawn = _draws(_split_mix(key), -(-(knots**2) // 4))
+    shifts = np.arange(0, 64, 16, dtype=np.uint64)
+    bits = (drawn[:, np.newaxis] >> shifts & np.uint64(0xFFFF)).reshape(-1)[: knots**2]
+    noise = (bits.astype(np.float64) - 2**15).reshape(knots, knots) / 2**15
+    pixels = np.clip(alpha * taps[:, :height].T @ noise @ taps[:, :width], -4096, 4096)
+    field: Array = np.trunc(pixels * 2**16).astype(np.int64)
+    return field
+
+
+def _bilinear(image: Array, u: Array, v: Array) -> Array:
+    """Return the brightness at columns u and rows v, blank outside, with 8 bits between two pixels."""
+    height, width = image.shape
+    padded = np.pad(image, ((1, 2), (1, 2))).astype(np.int64)
+    u, v = np.clip(u + 2**16, 0, (width + 1) << 16), np.clip(v + 2**16, 0, (height + 1) << 16)
+    column, row, right, down = u >> 16, v >> 16, u >> 8 & 255, v >> 8 & 255
+    upper = padded[row, column] * (256 - right) + padded[row, column + 1] * right
+    lower = padded[row + 1, column] * (256 - right) + padded[row + 1, column + 1] * right
+    bright: Array = (upper * (256 - down) + lower * down + 2**15) >> 16
+    return bright
+
+
+def _fixed(value: Any) -> Any:
+    return np.floor(value * 2**16 + 0.5).astype(np.int64)
