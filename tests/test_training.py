@@ -515,3 +515,78 @@ def test_the_bar_counts_the_images_of_the_epoch_on_a_terminal(monkeypatch, capsy
 def test_progress_is_silent_unless_asked_for(capsys):
     network().fit(*examples(), epochs=1)
     assert capsys.readouterr() == ("", "")
+
+
+# -- augmentation ------------------------------------------------------------------------------------------
+
+
+SOME = fd.Augmentation(rotation=20, shift=1, alpha=8, sigma=2, fade=0.5)
+
+
+class Wrapped(fd.Layer):
+    """ReLU in Python, which makes training eager."""
+
+    def forward(self, x, training=False):
+        self.y = np.maximum(x, 0)
+        return self.y
+
+    def backward(self, dy):
+        return np.where(self.y > 0, dy, 0)
+
+
+@pytest.mark.parametrize("first", [[], [fd.ReLU()]], ids=["pixels", "floats"])
+def test_augmented_training_gives_the_bits_of_eager_steps(first, backend):
+    x, y = examples(90)
+
+    def net(activation):
+        layers = [type(layer)() for layer in first]
+        return fd.NeuralNetwork([*layers, fd.Dense(16, 8), activation, fd.Dense(8, 3)], seed=4)
+
+    lowered, eager = net(fd.ReLU()), net(Wrapped())
+    for one in (lowered, eager):
+        one.fit(x.reshape(90, 4, 4), y, epochs=4, batch_size=16, optimizer=fd.Adam(0.01), augment=SOME)
+    assert lowered.values.tobytes() == eager.values.tobytes()
+    plain = net(fd.ReLU())
+    plain.fit(x, y, epochs=4, batch_size=16, optimizer=fd.Adam(0.01))
+    assert plain.values.tobytes() != lowered.values.tobytes()
+
+
+def test_an_augmented_training_that_is_continued_goes_on_with_the_same_images():
+    x, y = examples(97)
+    steady = fd.Augmentation(rotation=20, shift=1)
+    whole, parts = network(), network()
+    whole.fit(x, y, epochs=5, batch_size=16, optimizer=fd.Adam(), augment=steady)
+    optimizer = fd.Adam()
+    for epochs in (2, 3):
+        parts.fit(x, y, epochs=epochs, batch_size=16, optimizer=optimizer, augment=steady)
+    assert whole.values.tobytes() == parts.values.tobytes()
+
+
+def test_the_images_of_a_training_are_those_that_apply_gives():
+    # one step on all images: its loss is that of the distorted images
+    x, y = examples(30)
+    net, same = network(batchnorm=False), network(batchnorm=False)
+    steady = fd.Augmentation(rotation=20, shift=1)
+    key = np.random.SeedSequence(0, spawn_key=(4,)).generate_state(1, np.uint64)[0]
+    images = steady.apply(x, seed=int(key), epoch=0)
+    history = net.fit(x, y, epochs=1, batch_size=30, shuffle=False, augment=steady)
+    assert history.loss[0] == pytest.approx(same.evaluate(images, y)["loss"], rel=1e-5)
+    assert history.loss[0] != pytest.approx(same.evaluate(x, y)["loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"augment": fd.Augmentation}, TypeError, "augment must be an instance of fastdigits.Augmentation"),
+        ({"x": examples()[0] / 255}, TypeError, "fit: x must be uint8 to be augmented"),
+        ({"x": examples()[0][:, :15]}, ValueError, "fit: x must be .* rows of square images"),
+    ],
+)
+def test_what_cannot_be_augmented_is_refused(change, error, message):
+    x, y = examples()
+    arguments = {"x": x, "y": y, "augment": SOME} | change
+    net = fd.NeuralNetwork([fd.Dense(arguments["x"].shape[1], 3)])
+    before = net.values.copy()
+    with pytest.raises(error, match=message):
+        net.fit(**arguments, epochs=1)
+    assert net.values.tobytes() == before.tobytes()

@@ -21,12 +21,13 @@ from .parameters import Parameter, flatten
 from .prediction import Predictor
 
 if TYPE_CHECKING:
+    from .augment import Augmentation
     from .callbacks import Callback, History
     from .optimizers import Optimizer
     from .schedules import Schedule
 
 # What a stream of random numbers is for; with the network's seed this makes the key of its generator.
-INITIALIZE, SHUFFLE, SPLIT, DROPOUT = range(4)
+INITIALIZE, SHUFFLE, SPLIT, DROPOUT, AUGMENT = range(5)
 
 ROWS_AT_ONCE = 4096  # bounds the memory of predictions
 
@@ -45,7 +46,8 @@ class NeuralNetwork:
         The first takes the images, the last gives the logits, one a class. Each layer belongs to one network,
         which names it (``dense1``, ``batchnorm1``, ``relu1``, ``relu2``) and initialises it.
     seed : int, default 0
-        Decides initial weights, the order of the images, a validation split and dropout masks. At least 0.
+        Decides initial weights, the order of the images, their distortions, a validation split and dropout
+        masks. At least 0.
 
     Attributes
     ----------
@@ -313,6 +315,7 @@ class NeuralNetwork:
         optimizer: Optimizer | None = None,
         schedule: Schedule | None = None,
         loss: SoftmaxCrossEntropy | None = None,
+        augment: Augmentation | None = None,
         validation_data: tuple[Any, Any] | None = None,
         validation_split: float = 0.0,
         sample_weight: object = None,
@@ -340,6 +343,9 @@ class NeuralNetwork:
             Learning rate over the steps of this call; constant where none is given.
         loss : SoftmaxCrossEntropy, optional
             From logits, so that the network must not end in `Softmax`.
+        augment : Augmentation, optional
+            Distortions of the images, drawn anew in each epoch. ``x`` must then be uint8, of at most 64 × 64
+            pixels, and rows must be square images. Images to validate on stay as they are.
         validation_data : (x, y), optional
             Images and labels to evaluate after each epoch, with the same loss.
         validation_split : float, default 0.0
@@ -383,6 +389,7 @@ class NeuralNetwork:
             optimizer=optimizer,
             schedule=schedule,
             loss=loss,
+            augment=augment,
             validation_data=validation_data,
             validation_split=validation_split,
             sample_weight=sample_weight,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import assembly, backend, memory
+from .augment import Augmenter
 from .inputs import Array, Float32, Int64
 from .layers import Dropout
 from .losses import SoftmaxCrossEntropy
@@ -39,6 +40,8 @@ class TrainingStep:
     weights : ndarray, (n,) float32, or None
     size : int
         Rows a step.
+    augmenter : Augmenter, optional
+        Distorts the rows, which are pixels then.
 
     Attributes
     ----------
@@ -55,6 +58,8 @@ class TrainingStep:
         size: int,
         loss: SoftmaxCrossEntropy,
         optimizer: Optimizer,
+        *,
+        augmenter: Augmenter | None = None,
     ) -> None:
         index = np.zeros(size, dtype=np.int64)
         mass = np.full(1, size, dtype=np.float64)
@@ -67,7 +72,12 @@ class TrainingStep:
         self.totals = np.zeros(3)
         self._program = kernels.Program(index)
         with self._program:
-            if pixels:
+            if augmenter is not None:
+                distorted = batch if pixels else memory.empty(*batch.shape, dtype=np.uint8)
+                augmenter.run(distorted, rows, index)
+                if not pixels:
+                    kernels.gather_pixels(batch, distorted, np.arange(size))
+            elif pixels:
                 kernels.gather_uint8(batch, rows, index)
             elif rows.dtype == np.uint8:
                 kernels.gather_pixels(batch, rows, index)

@@ -14,13 +14,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from . import backend, inputs
+from . import backend, inputs, memory
+from .augment import Augmentation, Augmenter, image_sides
 from .callbacks import Callback, History, Progress
 from .errors import DivergedError
 from .inputs import Array, Float32, Int64
 from .layers import BatchNorm
 from .losses import SoftmaxCrossEntropy
-from .network import SHUFFLE, SPLIT, NeuralNetwork, stream
+from .network import AUGMENT, SHUFFLE, SPLIT, NeuralNetwork, stream
 from .optimizers import Adam, Optimizer
 from .program import TrainingStep, advance, why_eager
 from .schedules import Constant, Schedule
@@ -41,6 +42,7 @@ def fit(
     optimizer: Optimizer | None,
     schedule: Schedule | None,
     loss: SoftmaxCrossEntropy | None,
+    augment: Augmentation | None,
     validation_data: tuple[Any, Any] | None,
     validation_split: float,
     sample_weight: object,
@@ -61,6 +63,7 @@ def fit(
     watching = _checked_callbacks(callbacks, progress)
 
     everything = _checked_examples(network, x, y, sample_weight, "")
+    augmenter = None if augment is None else _augmenter(network.seed, augment, x)
     train, held_out = _split(network.seed, everything, validation_data, validation_split)
     if validation_data is not None:
         held_out = _checked_validation(network, validation_data)
@@ -77,6 +80,7 @@ def fit(
         optimizer,
         schedule,
         loss,
+        augmenter,
         bool(shuffle),
         watching,
         get_num_threads() if threads is None else threads,
@@ -117,6 +121,7 @@ class _Job:
     optimizer: Optimizer
     schedule: Schedule
     loss: SoftmaxCrossEntropy
+    augmenter: Augmenter | None
     shuffle: bool
     callbacks: tuple[Callback, ...]
     threads: int
@@ -164,6 +169,8 @@ def _run_epoch(job: _Job, number: int, history: History) -> None:
 
 def _train_epoch(job: _Job, number: int) -> tuple[float, float, float]:
     """Return the epoch's mean loss, its accuracy, and the learning rate of its last step."""
+    if job.augmenter is not None:
+        job.augmenter.begin(job.network.epochs_trained, number, job.epochs)
     if job.lowered is not None:
         return job.lowered.train_epoch(job, number, _order(job))
     train, steps = job.train, len(job.parts)
@@ -173,7 +180,7 @@ def _train_epoch(job: _Job, number: int) -> tuple[float, float, float]:
         index = order[part]
         weight = None if train.weights is None else train.weights[index]
         lr = job.optimizer.lr * job.schedule.factor(number * steps + step, job.epochs * steps)
-        loss, right = _train_step(job, train.rows[index], train.labels[index], weight, lr)
+        loss, right = _train_step(job, _pixels(job, index), train.labels[index], weight, lr)
         if not math.isfinite(loss):
             raise _diverged(job, step, lr)
         share = float(index.size if weight is None else weight.sum(dtype=np.float64))
@@ -183,6 +190,15 @@ def _train_epoch(job: _Job, number: int) -> tuple[float, float, float]:
         for callback in job.callbacks:
             callback.on_progress(part.stop, order.size)
     return total / shares, hits / shares, lr
+
+
+def _pixels(job: _Job, index: Int64) -> Array:
+    """Return rows of the training images, distorted if that is asked for."""
+    if job.augmenter is None:
+        return job.train.rows[index]
+    distorted = memory.empty(index.size, job.train.rows.shape[1], dtype=np.uint8)
+    job.augmenter.run(distorted, job.train.rows, index)
+    return distorted
 
 
 def _train_step(
@@ -216,8 +232,9 @@ class _Lowered:
     def _step(self, job: _Job, size: int) -> TrainingStep:
         train = job.train
         return TrainingStep(
-            job.network, train.rows, train.labels, train.weights, size, job.loss, job.optimizer
-        )
+            job.network, train.rows, train.labels, train.weights, size, job.loss, job.optimizer,
+            augmenter=job.augmenter,
+        )  # fmt: skip
 
     def train_epoch(self, job: _Job, number: int, order: Int64) -> tuple[float, float, float]:
         """Return what `_train_epoch` returns."""
@@ -292,6 +309,14 @@ def _checked_examples(network: NeuralNetwork, x: object, y: object, weight: obje
     weights = None if weight is None else inputs.check_weights(weight, n, f"fit: {prefix}sample_weight")
     pool = np.arange(n, dtype=np.int64) if weights is None else np.flatnonzero(weights).astype(np.int64)
     return _Examples(inputs.to_rows(images, subject), labels, weights, pool)
+
+
+def _augmenter(seed: int, augment: Augmentation, x: object) -> Augmenter:
+    """Return what distorts the images ``x``, which are checked already."""
+    augment = _instance(augment, Augmentation, "augment")
+    height, width = image_sides(inputs.as_array(x, "fit: x"), "fit: x")
+    key = np.random.SeedSequence(seed, spawn_key=(AUGMENT,)).generate_state(1, np.uint64)[0]
+    return Augmenter(augment, height, width, int(key))
 
 
 def _checked_validation(network: NeuralNetwork, data: tuple[Any, Any]) -> _Examples:
