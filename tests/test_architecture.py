@@ -34,6 +34,8 @@ ROOMS = [  # a module imports from rooms above it only
     "optimizers",
     "schedules",
     "augment",
+    "clipping",
+    "averaging",
     "assembly",
     "prediction",
     "callbacks",

@@ -22,7 +22,9 @@ from .threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
     from .augment import Augmentation
+    from .averaging import EMA, SWA, WeightAverage
     from .callbacks import Callback, EarlyStopping, History, Progress
+    from .clipping import ClipNorm
     from .data import load_folder, load_mnist, read_idx
     from .metrics import ClassScore, accuracy, class_report, confusion_matrix
     from .optimizers import SGD, Adam, AdamW, Momentum, Optimizer, RMSprop
@@ -31,6 +33,12 @@ if TYPE_CHECKING:
 
 _LATER = {
     "augment": ("Augmentation",),
+    "averaging": (
+        "EMA",
+        "SWA",
+        "WeightAverage",
+    ),
+    "clipping": ("ClipNorm",),
     "callbacks": ("Callback", "EarlyStopping", "History", "Progress"),
     "data": ("load_folder", "load_mnist", "read_idx"),
     "metrics": ("ClassScore", "accuracy", "class_report", "confusion_matrix"),
@@ -60,13 +68,16 @@ def __dir__() -> list[str]:
 __version__ = "0.1.0"
 
 __all__ = [
+    "EMA",
     "SGD",
+    "SWA",
     "Adam",
     "AdamW",
     "Augmentation",
     "BatchNorm",
     "Callback",
     "ClassScore",
+    "ClipNorm",
     "Constant",
     "Cosine",
     "DataError",
@@ -91,6 +102,7 @@ __all__ = [
     "SoftmaxCrossEntropy",
     "Step",
     "WarmUp",
+    "WeightAverage",
     "__version__",
     "accuracy",
     "available_backends",

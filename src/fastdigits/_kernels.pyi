@@ -95,6 +95,11 @@ def adam_update(
     weight_decay: float,
     step: int,
 ) -> None: ...
+def sum_squares(squares: _D, grad: _F, k: int) -> None: ...  # squares[k] = the sum of grad squared
+def clip(grad: _F, squares: _D, most: float) -> None: ...  # in place, if the root of the squares' sum > most
+def average_update(  # average in place, at the steps start, start + every, …; step counts from 0
+    average: _F, value: _F, least: float, start: int, every: int, step: int
+) -> None: ...
 
 # -- augmentation: y (n, h·w) = images of x, distorted; taps (knots, max(h, w)); sides of 128 at most --------------
 

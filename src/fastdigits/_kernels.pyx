@@ -2193,6 +2193,93 @@ def adam_update(
     submit_update(&u, value.shape[0], lr, (value, m, v, grad) if tape != NULL else None)
 
 
+cdef void sum_squares_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    # squares[k] = sum of grad (n,) squared, in double; not split
+    cdef const float* grad = op.a[1]
+    cdef double total[4]
+    cdef Py_ssize_t n = op.n[0], i = 0
+    cdef int e
+    memset(total, 0, sizeof(total))
+    while i + 4 <= n:
+        for e in range(4):
+            total[e] += <double>grad[i + e] * grad[i + e]
+        i += 4
+    for i in range(i, n):
+        total[0] += <double>grad[i] * grad[i]
+    (<double*>op.a[0])[op.n[1]] = (total[0] + total[1]) + (total[2] + total[3])
+
+
+def sum_squares(double[::1] squares, const float[::1] grad, Py_ssize_t k):
+    cdef Op op
+    if not 0 <= k < squares.shape[0]:
+        raise ValueError(f"sum_squares: k must lie in 0 … {squares.shape[0] - 1}; got {k}")
+    define(&op, sum_squares_loop, WHOLE, 1, grad.shape[0], 2, 1, 0b10)
+    op.a[0], op.a[1] = <float*>&squares[0], <float*>&grad[0]
+    op.n[0], op.n[1] = grad.shape[0], k
+    submit(&op, (squares, grad) if tape != NULL else None)
+
+
+cdef void clip_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    # grad (n,) *= most / norm if norm, the root of the sum of squares (m,), is greater than most; split over elements
+    cdef float* grad = op.a[0]
+    cdef const double* squares = <const double*>op.a[1]
+    cdef double total = 0
+    cdef Py_ssize_t i
+    cdef vec scale
+    for i in range(op.n[1]):
+        total += squares[i]
+    if not total > <double>op.s[0] * op.s[0]:
+        return
+    scale = splat(<float>(op.s[0] / sqrt(total)))
+    i = begin
+    while i < end:
+        put(grad + i, scale * get(grad + i, end - i), end - i)
+        i += LANES
+
+
+def clip(float[::1] grad, const double[::1] squares, float most):
+    cdef Op op
+    define(&op, clip_loop, WEIGHT_ROWS, grad.shape[0], grad.shape[0], 2, 1, 0b10)
+    op.a[0], op.a[1] = &grad[0], <float*>&squares[0]
+    op.n[0], op.n[1] = grad.shape[0], squares.shape[0]
+    op.s[0] = most
+    submit(&op, (grad, squares) if tape != NULL else None)
+
+
+cdef void average_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    # average (n,) += rate · (value - average), rate = max(least, 1 / (k + 1)), at the steps start + k · every;
+    # at the first of them average = value; split over elements
+    cdef float* average = op.a[0]
+    cdef const float* value = op.a[1]
+    cdef Py_ssize_t past = op.base + op.step - op.n[1], i = begin
+    cdef vec rate, old
+    if past < 0 or past % op.n[2]:
+        return
+    if past == 0:
+        memcpy(average + begin, value + begin, (end - begin) * sizeof(float))
+        return
+    rate = splat(max(op.s[0], <float>(1.0 / (past // op.n[2] + 1))))
+    while i < end:
+        old = get(average + i, end - i)
+        put(average + i, old + rate * (get(value + i, end - i) - old), end - i)
+        i += LANES
+
+
+def average_update(
+    float[::1] average, const float[::1] value, float least, Py_ssize_t start, Py_ssize_t every, Py_ssize_t step
+):
+    cdef Op op
+    expect("average_update", "average", average.shape[0], value.shape[0])
+    if every < 1:
+        raise ValueError(f"average_update: every must be at least 1; got {every}")
+    define(&op, average_loop, WEIGHT_ROWS, value.shape[0], 2 * value.shape[0] // every, 2, 1, 0)
+    op.a[0], op.a[1] = &average[0], <float*>&value[0]
+    op.n[0], op.n[1], op.n[2] = value.shape[0], start, every
+    op.s[0] = least
+    op.base = step
+    submit(&op, (average, value) if tape != NULL else None)
+
+
 # == augmentation ======================================================================================================
 
 # Where a pixel comes from is worked out in integers of 1 / 65,536 pixel, and its brightness in 1 / 256 of what its four

@@ -350,6 +350,29 @@ def adam_update(
     value -= kind(lr) * m_hat / (np.sqrt(v_hat) + kind(eps))
 
 
+def sum_squares(squares: Array, grad: Array, k: int) -> None:
+    if not 0 <= k < len(squares):
+        raise ValueError(f"sum_squares: k must lie in 0 … {len(squares) - 1}; got {k}")
+    squares[k] = np.square(grad, dtype=np.float64).sum()
+
+
+def clip(grad: Array, squares: Array, most: float) -> None:
+    norm = math.sqrt(squares.sum())
+    if norm > most:
+        grad *= grad.dtype.type(most / norm)
+
+
+def average_update(average: Array, value: Array, least: float, start: int, every: int, step: int) -> None:
+    _expect("average_update", "average", average, *value.shape)
+    if every < 1:
+        raise ValueError(f"average_update: every must be at least 1; got {every}")
+    past = step - start
+    if past == 0:
+        average[...] = value
+    elif past > 0 and past % every == 0:
+        average += value.dtype.type(max(least, 1 / (past // every + 1))) * (value - average)
+
+
 # -- augmentation --------------------------------------------------------------------------------------------
 
 _SIDE = 64

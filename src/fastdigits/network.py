@@ -22,6 +22,7 @@ from .prediction import Predictor
 
 if TYPE_CHECKING:
     from .augment import Augmentation
+    from .averaging import WeightAverage
     from .callbacks import Callback, History
     from .optimizers import Optimizer
     from .schedules import Schedule
@@ -316,6 +317,8 @@ class NeuralNetwork:
         schedule: Schedule | None = None,
         loss: SoftmaxCrossEntropy | None = None,
         augment: Augmentation | None = None,
+        clip_norm: float | None = None,
+        average: WeightAverage | None = None,
         validation_data: tuple[Any, Any] | None = None,
         validation_split: float = 0.0,
         sample_weight: object = None,
@@ -346,6 +349,12 @@ class NeuralNetwork:
         augment : Augmentation, optional
             Distortions of the images, drawn anew in each epoch. ``x`` must then be uint8, of at most 64 × 64
             pixels, and rows must be square images. Images to validate on stay as they are.
+        clip_norm : float, optional
+            Largest norm that all gradients together may have, see `ClipNorm`; any where none is given.
+        average : WeightAverage, optional
+            `EMA` or `SWA`: at the end of the training the network gets its averaged weights, and statistics
+            of batch normalisation that belong to them. The last epoch is validated with these, those before it
+            without. An interrupt leaves the weights of the last step.
         validation_data : (x, y), optional
             Images and labels to evaluate after each epoch, with the same loss.
         validation_split : float, default 0.0
@@ -390,6 +399,8 @@ class NeuralNetwork:
             schedule=schedule,
             loss=loss,
             augment=augment,
+            clip_norm=clip_norm,
+            average=average,
             validation_data=validation_data,
             validation_split=validation_split,
             sample_weight=sample_weight,
@@ -398,6 +409,30 @@ class NeuralNetwork:
             progress=progress,
             threads=threads,
         )
+
+    def renew_statistics(self, x: object, *, batch_size: int = 1000) -> None:
+        """Make the running statistics of batch normalisation anew: plain means over batches of ``x``.
+
+        Parameters
+        ----------
+        x : array_like, (n, d) or (n, height, width)
+            Images, as for `forward`; at least 2 where the network has batch normalisation.
+        batch_size : int, default 1000
+            Images a batch.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as described.
+
+        Notes
+        -----
+        Running statistics trail behind the weights of a training. After weights were changed by other means,
+        averaged for instance, they do not fit at all. Nothing else is changed.
+        """
+        from . import training
+
+        training.renew_statistics(self, x, batch_size)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to a safetensors file, whole or not at all; see `fastdigits.load`.

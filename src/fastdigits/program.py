@@ -12,6 +12,8 @@ import numpy as np
 
 from . import assembly, backend, memory
 from .augment import Augmenter
+from .averaging import WeightAverage
+from .clipping import ClipNorm
 from .inputs import Array, Float32, Int64
 from .layers import Dropout
 from .losses import SoftmaxCrossEntropy
@@ -42,6 +44,10 @@ class TrainingStep:
         Rows a step.
     augmenter : Augmenter, optional
         Distorts the rows, which are pixels then.
+    clipping : ClipNorm, optional
+        Clips the gradients before they are used.
+    average : WeightAverage, optional
+        Takes in the values of each step; it must have begun with the network's parameters.
 
     Attributes
     ----------
@@ -60,6 +66,8 @@ class TrainingStep:
         optimizer: Optimizer,
         *,
         augmenter: Augmenter | None = None,
+        clipping: ClipNorm | None = None,
+        average: WeightAverage | None = None,
     ) -> None:
         index = np.zeros(size, dtype=np.int64)
         mass = np.full(1, size, dtype=np.float64)
@@ -89,8 +97,12 @@ class TrainingStep:
             losses, probs = loss.run(network.run(batch, training=True), batch_labels, shares)
             kernels.tally(self.totals, losses, probs, batch_labels, shares, mass)
             network.backward(loss.backward())
+            if clipping is not None:
+                clipping.apply(network.parameters())
             optimizer.step(network.parameters())
-        advance(network, optimizer, -1)  # noted, not taken
+            if average is not None:
+                average.update()
+        advance(network, optimizer, -1, average)  # noted, not taken
 
     def run(self, order: Int64, lrs: Array, tick: int, threads: int) -> int:
         """Take one step for each learning rate; return how many were completed before a loss was not finite."""
@@ -98,9 +110,13 @@ class TrainingStep:
         return done
 
 
-def advance(network: NeuralNetwork, optimizer: Optimizer, steps: int) -> None:
+def advance(
+    network: NeuralNetwork, optimizer: Optimizer, steps: int, average: WeightAverage | None = None
+) -> None:
     """Count steps that a program has taken, where the eager way would have counted them."""
     optimizer.advance(network.parameters(), steps)
+    if average is not None:
+        average.advance(steps)
     for layer in network.layers:
         if isinstance(layer, Dropout):
             layer.step += steps

@@ -16,10 +16,13 @@ import numpy as np
 
 from . import backend, inputs, memory
 from .augment import Augmentation, Augmenter, image_sides
+from .averaging import WeightAverage
 from .callbacks import Callback, History, Progress
+from .clipping import ClipNorm
 from .errors import DivergedError
+from .hyperparameters import check_number
 from .inputs import Array, Float32, Int64
-from .layers import BatchNorm
+from .layers import BatchNorm, Dropout
 from .losses import SoftmaxCrossEntropy
 from .network import AUGMENT, SHUFFLE, SPLIT, NeuralNetwork, stream
 from .optimizers import Adam, Optimizer
@@ -43,6 +46,8 @@ def fit(
     schedule: Schedule | None,
     loss: SoftmaxCrossEntropy | None,
     augment: Augmentation | None,
+    clip_norm: float | None,
+    average: WeightAverage | None,
     validation_data: tuple[Any, Any] | None,
     validation_split: float,
     sample_weight: object,
@@ -60,6 +65,9 @@ def fit(
     optimizer = Adam() if optimizer is None else _instance(optimizer, Optimizer, "optimizer")
     schedule = Constant() if schedule is None else _instance(schedule, Schedule, "schedule")
     loss = SoftmaxCrossEntropy() if loss is None else _instance(loss, SoftmaxCrossEntropy, "loss")
+    clipping = None if clip_norm is None else ClipNorm(check_number(clip_norm, "clip_norm", "fit", over=0))
+    if average is not None:
+        average = _instance(average, WeightAverage, "average")
     watching = _checked_callbacks(callbacks, progress)
 
     everything = _checked_examples(network, x, y, sample_weight, "")
@@ -71,6 +79,8 @@ def fit(
     _check_batchnorm(network, parts)
 
     network.threads = threads
+    if average is not None:
+        average.begin(network.parameters(), epochs * len(parts))
     job = _Job(
         network,
         train,
@@ -81,6 +91,8 @@ def fit(
         schedule,
         loss,
         augmenter,
+        clipping,
+        average,
         bool(shuffle),
         watching,
         get_num_threads() if threads is None else threads,
@@ -94,6 +106,35 @@ def batches(n: int, size: int) -> list[slice]:
     if len(starts) > 1 and n % size == 1:
         starts.pop()
     return [slice(start, stop) for start, stop in zip(starts, [*starts[1:], n], strict=True)]
+
+
+def renew_statistics(network: NeuralNetwork, x: object, batch_size: int) -> None:
+    """Check the arguments, then do as `NeuralNetwork.renew_statistics` says."""
+    subject = "renew_statistics: x"
+    batch_size = inputs.check_count(batch_size, "batch_size", "renew_statistics", least=2)
+    images = inputs.check_images(x, network.input_width, subject)
+    if len(images) < 2:
+        raise ValueError(f"{subject} must hold at least 2 images to have a variance; got {len(images)}")
+    _renew(network, inputs.to_rows(images, subject), np.arange(len(images)), batch_size)
+
+
+def _renew(network: NeuralNetwork, rows: Array, pool: Int64, batch_size: int) -> None:
+    """Run batches through the network in training; batch k moves the running statistics by 1 / (k + 1)."""
+    norms = [layer for layer in network.layers if isinstance(layer, BatchNorm)]
+    drops = [layer for layer in network.layers if isinstance(layer, Dropout)]
+    if not norms:
+        return
+    usual, taken = [layer.momentum for layer in norms], [layer.step for layer in drops]
+    try:
+        for number, part in enumerate(batches(pool.size, batch_size)):
+            for norm in norms:
+                norm.momentum = 1 / (number + 1)
+            network.run(np.ascontiguousarray(rows[pool[part]]), training=True)
+    finally:
+        for norm, momentum in zip(norms, usual, strict=True):
+            norm.momentum = momentum
+        for drop, step in zip(drops, taken, strict=True):
+            drop.step = step
 
 
 # -- the loop ----------------------------------------------------------------------------------------------
@@ -122,6 +163,8 @@ class _Job:
     schedule: Schedule
     loss: SoftmaxCrossEntropy
     augmenter: Augmenter | None
+    clipping: ClipNorm | None
+    average: WeightAverage | None
     shuffle: bool
     callbacks: tuple[Callback, ...]
     threads: int
@@ -140,6 +183,8 @@ def _train(job: _Job) -> History:
             # All of them first: one callback that stops must not hide the epoch from the next.
             stops = [callback.on_epoch_end(epoch, network, history) for callback in job.callbacks]
             if any(stops):
+                if number + 1 < job.epochs:
+                    _take_average(job)
                 break
     finally:
         for callback in job.callbacks:
@@ -154,6 +199,8 @@ def _run_epoch(job: _Job, number: int, history: History) -> None:
         loss, accuracy, lr = _train_epoch(job, number)
     seconds = time.perf_counter() - started
     job.network.epochs_trained += 1
+    if number + 1 == job.epochs:
+        _take_average(job)
     if job.held_out is not None:
         held_out = job.held_out
         score = job.network.score(held_out.rows, held_out.labels, held_out.weights, job.loss)
@@ -165,6 +212,12 @@ def _run_epoch(job: _Job, number: int, history: History) -> None:
     history.lr.append(lr)
     history.seconds.append(seconds)
     history.images_per_second.append(job.train.pool.size / max(seconds, 1e-9))
+
+
+def _take_average(job: _Job) -> None:
+    """Give the network its averaged weights, and statistics that belong to them."""
+    if job.average is not None and job.average.apply():
+        _renew(job.network, job.train.rows, job.train.pool, 1000)
 
 
 def _train_epoch(job: _Job, number: int) -> tuple[float, float, float]:
@@ -209,7 +262,11 @@ def _train_step(
     loss = job.loss.forward(logits, labels, weight)
     if math.isfinite(loss):
         job.network.backward(job.loss.backward())
+        if job.clipping is not None:
+            job.clipping.apply(job.network.parameters())
         job.optimizer.step(job.network.parameters(), lr=lr)
+        if job.average is not None:
+            job.average.update()
     return loss, logits.argmax(axis=1) == labels
 
 
@@ -233,7 +290,7 @@ class _Lowered:
         train = job.train
         return TrainingStep(
             job.network, train.rows, train.labels, train.weights, size, job.loss, job.optimizer,
-            augmenter=job.augmenter,
+            augmenter=job.augmenter, clipping=job.clipping, average=job.average,
         )  # fmt: skip
 
     def train_epoch(self, job: _Job, number: int, order: Int64) -> tuple[float, float, float]:
@@ -269,7 +326,7 @@ class _Lowered:
         done = self.steps[size].run(piece, lrs[step:stop], self.tick, job.threads)
         seconds = time.perf_counter() - started
         self.tick += done
-        advance(job.network, job.optimizer, done)
+        advance(job.network, job.optimizer, done, job.average)
         if step + done < stop:
             raise _diverged(job, step + done, lrs[step + done])
         self.stretch = max(1, min(2 * self.stretch, int(STRETCH_SECONDS * done / max(seconds, 1e-9))))

@@ -1,0 +1,140 @@
+"""Averages of weights over the steps of a training: they are often better than the weights of any one step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from . import backend, memory
+from .hyperparameters import Configured, check_number
+from .inputs import Float32, check_count
+from .parameters import Parameter
+
+
+class WeightAverage(Configured):
+    """A running average of every parameter, kept beside the training; `EMA` and `SWA` are two of them.
+
+    At the steps s = start + k · every: average ← average + rate · (value - average), with
+    rate = max(1 - decay, 1 / (k + 1)). So it is the plain mean of the values at first, and stays that if the
+    decay is 1.
+
+    `NeuralNetwork.fit` takes one as ``average``: it begins anew, is updated after each step, and becomes the
+    network's weights at the end. Statistics of batch normalisation do not belong to averaged weights and are
+    made anew then, `NeuralNetwork.renew_statistics`.
+
+    Attributes
+    ----------
+    step : int
+        Updates so far.
+    """
+
+    decay = 1.0
+    start = 0.0
+    every = 1
+
+    def __init__(self) -> None:
+        self.step = 0
+        self._first = 0
+        self._averages: list[tuple[Parameter, Float32]] = []
+
+    def begin(self, parameters: Iterable[Parameter], steps: int) -> None:
+        """Begin anew with these parameters, for a training of ``steps`` steps."""
+        steps = check_count(steps, "steps", type(self).__name__)
+        self.step = 0
+        self._first = min(int(self.start * steps), steps - 1)
+        self._averages = [(one, memory.zeros(one.value.size)) for one in parameters]
+
+    def update(self) -> None:
+        """Count a step and take the parameters' values in; may be recorded by a program.
+
+        Raises
+        ------
+        RuntimeError
+            If `begin` has not come before.
+        """
+        self._need_begin()
+        for parameter, average in self._averages:
+            backend.kernels.average_update(
+                average, parameter.flat()[0], 1 - self.decay, self._first, self.every, self.step
+            )
+        self.step += 1
+
+    def advance(self, steps: int) -> None:
+        """Count ``steps`` updates that a lowered program has made."""
+        self.step += steps
+
+    def apply(self) -> bool:
+        """Give the parameters their averages; return False, and leave them, if there is nothing to average yet.
+
+        Raises
+        ------
+        RuntimeError
+            If `begin` has not come before.
+        """
+        self._need_begin()
+        if self.step <= self._first:
+            return False
+        for parameter, average in self._averages:
+            parameter.flat()[0][...] = average
+        return True
+
+    def _need_begin(self) -> None:
+        if not self._averages:
+            raise RuntimeError(f"{type(self).__name__}: begin(parameters, steps) must come first; it has not")
+
+
+class EMA(WeightAverage):
+    """Exponential moving average: each value counts ``decay`` times as much as the next.
+
+    Parameters
+    ----------
+    decay : float, default 0.999
+        0 ≤ decay < 1; about 1 / (1 - decay) updates are averaged.
+    every : int, default 1
+        Steps between two updates.
+
+    Raises
+    ------
+    TypeError
+        If an argument is no number of its kind.
+    ValueError
+        If one is out of range.
+
+    References
+    ----------
+    Polyak, Juditsky (1992), Acceleration of Stochastic Approximation by Averaging. Tarvainen, Valpola (2017),
+    Mean teachers are better role models, section 2, for the exponential form.
+    """
+
+    def __init__(self, decay: float = 0.999, *, every: int = 1) -> None:
+        super().__init__()
+        self.decay = check_number(decay, "decay", "EMA", least=0, under=1)
+        self.every = check_count(every, "every", "EMA")
+
+
+class SWA(WeightAverage):
+    """Stochastic weight averaging: the plain mean over the last part of the training.
+
+    Parameters
+    ----------
+    start : float, default 0.75
+        Part of the training that is left out of the mean, 0 ≤ start < 1.
+    every : int, default 1
+        Steps between two values that are taken in.
+
+    Raises
+    ------
+    TypeError
+        If an argument is no number of its kind.
+    ValueError
+        If one is out of range.
+
+    References
+    ----------
+    Izmailov, Podoprikhin, Garipov, Vetrov, Wilson (2018), Averaging Weights Leads to Wider Optima and Better
+    Generalization, algorithm 1; there once an epoch.
+    """
+
+    def __init__(self, start: float = 0.75, *, every: int = 1) -> None:
+        super().__init__()
+        self.start = check_number(start, "start", "SWA", least=0, under=1)
+        self.every = check_count(every, "every", "SWA")
