@@ -42,6 +42,7 @@ ROOMS = [  # a module imports from rooms above it only
     "network",
     "program",
     "training",
+    "finding",
     "metrics",
     "data.idx",
     "data.datasets",
@@ -55,7 +56,7 @@ ROOMS = [  # a module imports from rooms above it only
     "train",
 ]
 # The network's methods `fit` and `save` hand over to rooms below when they are called; the commands name their kind.
-LATE = {("network", "training"), ("network", "storage"), ("network", "program")}
+LATE = {("network", "training"), ("network", "storage"), ("network", "finding")}
 ONLY_COMPILED = {"Program", "set_threads", "multiply_add", "instruction_sets", "LANE_COUNT", "COMPILER"}
 
 

@@ -590,3 +590,65 @@ def test_what_cannot_be_augmented_is_refused(change, error, message):
     with pytest.raises(error, match=message):
         net.fit(**arguments, epochs=1)
     assert net.values.tobytes() == before.tobytes()
+
+
+# -- reducing the learning rate ------------------------------------------------------------------------------
+
+
+def rates(values: list[float], **options) -> list[float]:
+    """Return the learning rate of each epoch of a training whose measure is what the test says."""
+    x, y = examples(32)
+    optimizer = fd.SGD(lr=1.0)
+    plateau = fd.ReduceOnPlateau(optimizer, **{"monitor": "loss", "patience": 2} | options)
+    callbacks = [Scripted(plateau.monitor, values), plateau]
+    return network().fit(x, y, epochs=len(values), batch_size=16, optimizer=optimizer, callbacks=callbacks).lr
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_a_plateau_reduces_the_rate_of_every_optimizer(make):
+    x, y = examples()
+    optimizer = make()
+    start = optimizer.lr
+    plateau = fd.ReduceOnPlateau(optimizer, 0.5, monitor="loss", patience=1, min_delta=1e9)
+    history = network().fit(x, y, epochs=4, optimizer=optimizer, schedule=fd.Constant(), callbacks=[plateau])
+    assert history.lr == pytest.approx(
+        [start, start, start / 2, start / 4]
+    )  # the first epoch is always the best
+    assert optimizer.lr == pytest.approx(start / 8)
+
+
+def test_the_rate_waits_for_its_patience():
+    assert rates([5, 4, 4, 3, 3, 3, 3, 3]) == pytest.approx([1, 1, 1, 1, 1, 1, 0.1, 0.1])
+    assert rates([1, 2, math.nan, 0.5], factor=0.3) == pytest.approx([1, 1, 1, 0.3])
+    assert rates([1, 0.9, 0.8, 0.7], min_delta=0.15) == pytest.approx(
+        [1, 1, 1, 1]
+    )  # 0.8 is better than 1 by 0.2
+    assert rates([1, 0.9, 0.9, 0.7], min_delta=0.15) == pytest.approx([1, 1, 1, 0.1])
+    assert rates([0.5, 0.6, 0.6, 0.6], monitor="accuracy") == pytest.approx([1, 1, 1, 1])
+    assert rates([0.5, 0.5, 0.4, 0.6], monitor="accuracy") == pytest.approx([1, 1, 1, 0.1])
+
+
+def test_the_rate_has_a_floor():
+    assert rates([1] * 6, patience=1, min_lr=0.05) == pytest.approx([1, 1, 0.1, 0.05, 0.05, 0.05])
+    assert rates([1] * 4, patience=1, min_lr=2.0) == pytest.approx([1, 1, 1, 1])  # never up
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"factor": 1.0}, ValueError, "factor must be .* factor < 1"),
+        ({"monitor": "speed"}, ValueError, "ReduceOnPlateau: monitor must be one of"),
+        ({"patience": 0}, ValueError, "patience must be at least 1"),
+        ({"min_delta": -1}, ValueError, "min_delta must be"),
+        ({"min_lr": 0}, ValueError, "min_lr must be"),
+        ({"optimizer": fd.Adam}, TypeError, "ReduceOnPlateau: optimizer must be an Optimizer"),
+    ],
+)
+def test_a_wrong_plateau_is_refused(arguments, error, message):
+    with pytest.raises(error, match=message):
+        fd.ReduceOnPlateau(**{"optimizer": fd.Adam()} | arguments)
+
+
+def test_a_plateau_of_validation_needs_validation():
+    with pytest.raises(ValueError, match="ReduceOnPlateau: val_loss needs validation data; got none"):
+        network().fit(*examples(), callbacks=[fd.ReduceOnPlateau(fd.Adam())])

@@ -23,9 +23,10 @@ from .threads import get_num_threads, set_num_threads
 if TYPE_CHECKING:
     from .augment import Augmentation
     from .averaging import EMA, SWA, WeightAverage
-    from .callbacks import Callback, EarlyStopping, History, Progress
+    from .callbacks import Callback, EarlyStopping, History, Progress, ReduceOnPlateau
     from .clipping import ClipNorm
     from .data import load_folder, load_mnist, read_idx
+    from .finding import LearningRates
     from .metrics import ClassScore, accuracy, class_report, confusion_matrix
     from .optimizers import SGD, Adam, AdamW, Momentum, Optimizer, RMSprop
     from .schedules import Constant, Cosine, OneCycle, Schedule, Step, WarmUp
@@ -39,7 +40,8 @@ _LATER = {
         "WeightAverage",
     ),
     "clipping": ("ClipNorm",),
-    "callbacks": ("Callback", "EarlyStopping", "History", "Progress"),
+    "finding": ("LearningRates",),
+    "callbacks": ("Callback", "EarlyStopping", "History", "Progress", "ReduceOnPlateau"),
     "data": ("load_folder", "load_mnist", "read_idx"),
     "metrics": ("ClassScore", "accuracy", "class_report", "confusion_matrix"),
     "optimizers": ("SGD", "Adam", "AdamW", "Momentum", "Optimizer", "RMSprop"),
@@ -88,6 +90,7 @@ __all__ = [
     "History",
     "Layer",
     "LeakyReLU",
+    "LearningRates",
     "ModelFileError",
     "Momentum",
     "NeuralNetwork",
@@ -97,6 +100,7 @@ __all__ = [
     "Progress",
     "RMSprop",
     "ReLU",
+    "ReduceOnPlateau",
     "Schedule",
     "Softmax",
     "SoftmaxCrossEntropy",

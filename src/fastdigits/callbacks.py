@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from . import inputs
+from .hyperparameters import check_number
 from .inputs import Float32
+from .optimizers import Optimizer
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -133,9 +135,7 @@ class EarlyStopping(Callback):
         min_delta: float = 0.0,
         restore_best: bool = True,
     ) -> None:
-        if monitor not in MONITORS:
-            raise ValueError(f"EarlyStopping: monitor must be one of {', '.join(MONITORS)}; got {monitor!r}")
-        self.monitor = monitor
+        self.monitor = _checked_monitor(monitor, "EarlyStopping")
         self.patience = inputs.check_count(patience, "patience", "EarlyStopping")
         self.min_delta = float(min_delta)
         if not (math.isfinite(self.min_delta) and self.min_delta >= 0):
@@ -148,18 +148,12 @@ class EarlyStopping(Callback):
     def on_train_begin(self, network: NeuralNetwork, history: History) -> None:
         """Forget what an earlier training left; see that there is something to monitor."""
         self.best_epoch = self.best = self._kept = None
-        if self.monitor.startswith("val_") and not history.validates:
-            raise ValueError(
-                f"EarlyStopping: {self.monitor} needs validation data; got none: give fit validation_data or "
-                "validation_split, or monitor loss"
-            )
+        _need_validation(self.monitor, history, "EarlyStopping")
 
     def on_epoch_end(self, epoch: int, network: NeuralNetwork, history: History) -> bool:
         """Keep the epoch if it is the best; return True when patience is at an end."""
         value = getattr(history, self.monitor)[-1]
-        sign = 1.0 if self.monitor.endswith("accuracy") else -1.0
-        # Written so that a measure which is not a number never counts as an improvement.
-        if not math.isnan(value) and (self.best is None or sign * (value - self.best) > self.min_delta):
+        if _improves(self.monitor, value, self.best, self.min_delta):
             self.best, self.best_epoch = value, epoch
             if self.restore_best:
                 buffers = {name: array.copy() for name, array in network.buffers().items()}
@@ -175,6 +169,75 @@ class EarlyStopping(Callback):
             for name, array in network.buffers().items():
                 array[...] = buffers[name]
             self._kept = None
+
+
+class ReduceOnPlateau(Callback):
+    """Multiply an optimizer's learning rate by a factor when a measure has not improved for some epochs.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        The one that is given to `NeuralNetwork.fit`. Its ``lr`` is changed and stays so; a schedule multiplies
+        what it is now.
+    factor : float, default 0.1
+        0 < factor < 1.
+    monitor : {"val_loss", "val_accuracy", "loss", "accuracy"}, default "val_loss"
+        The measure. An accuracy improves upward, a loss downward.
+    patience : int, default 3
+        Epochs in a row without an improvement after which the rate is reduced, and again after as many more.
+        At least 1.
+    min_delta : float, default 0.0
+        An improvement must be greater than this. At least 0.
+    min_lr : float, default 1e-6
+        The rate is not reduced below this. Above 0.
+
+    Attributes
+    ----------
+    best : float or None
+        Best measure so far.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described; from ``fit``, if a ``val_`` measure lacks validation data.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        factor: float = 0.1,
+        *,
+        monitor: str = "val_loss",
+        patience: int = 3,
+        min_delta: float = 0.0,
+        min_lr: float = 1e-6,
+    ) -> None:
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"ReduceOnPlateau: optimizer must be an Optimizer; got {optimizer!r}")
+        self.optimizer = optimizer
+        self.factor = check_number(factor, "factor", "ReduceOnPlateau", over=0, under=1)
+        self.monitor = _checked_monitor(monitor, "ReduceOnPlateau")
+        self.patience = inputs.check_count(patience, "patience", "ReduceOnPlateau")
+        self.min_delta = check_number(min_delta, "min_delta", "ReduceOnPlateau", least=0)
+        self.min_lr = check_number(min_lr, "min_lr", "ReduceOnPlateau", over=0)
+        self.best: float | None = None
+        self._waited = 0
+
+    def on_train_begin(self, network: NeuralNetwork, history: History) -> None:
+        """Forget what an earlier training left; see that there is something to monitor."""
+        self.best, self._waited = None, 0
+        _need_validation(self.monitor, history, "ReduceOnPlateau")
+
+    def on_epoch_end(self, epoch: int, network: NeuralNetwork, history: History) -> None:
+        """Reduce the rate when patience is at an end."""
+        value = getattr(history, self.monitor)[-1]
+        if _improves(self.monitor, value, self.best, self.min_delta):
+            self.best, self._waited = value, 0
+            return
+        self._waited += 1
+        if self._waited >= self.patience:
+            self.optimizer.lr = min(self.optimizer.lr, max(self.factor * self.optimizer.lr, self.min_lr))
+            self._waited = 0
 
 
 class Progress(Callback):
@@ -217,6 +280,26 @@ class Progress(Callback):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def _checked_monitor(monitor: str, subject: str) -> str:
+    if monitor not in MONITORS:
+        raise ValueError(f"{subject}: monitor must be one of {', '.join(MONITORS)}; got {monitor!r}")
+    return monitor
+
+
+def _need_validation(monitor: str, history: History, subject: str) -> None:
+    if monitor.startswith("val_") and not history.validates:
+        raise ValueError(
+            f"{subject}: {monitor} needs validation data; got none: give fit validation_data or "
+            "validation_split, or monitor loss"
+        )
+
+
+def _improves(monitor: str, value: float, best: float | None, min_delta: float) -> bool:
+    """Return whether a measure is better than the best so far; one that is not a number never is."""
+    sign = 1.0 if monitor.endswith("accuracy") else -1.0
+    return not math.isnan(value) and (best is None or sign * (value - best) > min_delta)
 
 
 def epoch_line(history: History) -> str:

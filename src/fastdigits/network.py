@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .augment import Augmentation
     from .averaging import WeightAverage
     from .callbacks import Callback, History
+    from .finding import LearningRates
     from .optimizers import Optimizer
     from .schedules import Schedule
 
@@ -408,6 +409,70 @@ class NeuralNetwork:
             shuffle=shuffle,
             progress=progress,
             threads=threads,
+        )
+
+    def find_lr(
+        self,
+        x: object,
+        y: object,
+        *,
+        optimizer: Optimizer | None = None,
+        loss: SoftmaxCrossEntropy | None = None,
+        batch_size: int = 128,
+        lowest: float = 1e-5,
+        highest: float = 10.0,
+        steps: int = 300,
+    ) -> LearningRates:
+        """Find a learning rate: train a copy for some steps, at rates that rise from step to step.
+
+        Parameters
+        ----------
+        x : array_like, (n, d) or (n, height, width)
+            Images, as for `forward`; at least 2.
+        y : array_like of int, (n,)
+            Labels.
+        optimizer : Optimizer, optional
+            A new `Adam` where none is given. Its own learning rate does not count.
+        loss : SoftmaxCrossEntropy, optional
+            The plain cross-entropy where none is given.
+        batch_size : int, default 128
+            Images a step, at least 2; a rate belongs to the batch size that it was found for.
+        lowest, highest : float, default 1e-5 and 10
+            Rates of the first and of the last step; the same factor lies between any two steps.
+        steps : int, default 300
+            At least 10. The search ends sooner where the loss goes up for good.
+
+        Returns
+        -------
+        LearningRates
+            ``lr``, half of the rate at which the smoothed loss was smallest, and the curve. It suits a schedule
+            that rises before it falls, as `OneCycle` does.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as described.
+
+        Notes
+        -----
+        Network, optimizer and loss stay as they are. The order of the images depends on the seed alone.
+
+        References
+        ----------
+        Smith (2017), Cyclical Learning Rates for Training Neural Networks, section 3.3.
+        """
+        from . import finding
+
+        return finding.find_lr(
+            self,
+            x,
+            y,
+            optimizer=optimizer,
+            loss=loss,
+            batch_size=batch_size,
+            lowest=lowest,
+            highest=highest,
+            steps=steps,
         )
 
     def renew_statistics(self, x: object, *, batch_size: int = 1000) -> None:
