@@ -43,6 +43,7 @@ ROOMS = [  # a module imports from rooms above it only
     "program",
     "training",
     "finding",
+    "recipes",
     "metrics",
     "data.idx",
     "data.datasets",

@@ -465,3 +465,31 @@ def test_an_interrupt_before_the_training_leaves_nothing_behind(here, monkeypatc
     assert main() == 130
     assert capsys.readouterr().err == "fastdigits train: interrupted\n"
     assert list(here.iterdir()) == []
+
+
+# -- learning rates that are found, images that are distorted --------------------------------------------------
+
+
+@pytest.mark.parametrize("option", ["--lr", "--learning-rate"])
+def test_a_learning_rate_is_found(digits, tmp_path, here, option, capsys):
+    argv = ("--data", digits, "--output", tmp_path / option, "--epochs", 1, "--batch-size", 16, "--hidden", 8)
+    assert main(*argv, option, "auto", "--no-plots", "--json") == 0
+    captured = capsys.readouterr()
+    found = json.loads(captured.out.splitlines()[-1])["settings"]["learning_rate"]
+    assert 1e-5 < found < 10
+    assert f"learning rate {found:g}" in captured.err
+
+
+def test_distorted_and_averaged_training_is_said_and_noted(digits, tmp_path, here, capsys):
+    argv = ("--data", digits, "--output", tmp_path / "run", "--epochs", 2, "--batch-size", 16, "--hidden", 8)
+    assert (
+        main(
+            *argv, "--augment", "rotation=5,fade=0.5", "--swa", 0.5, "--clip-norm", 1, "--no-plots", "--json"
+        )
+        == 0
+    )
+    captured = capsys.readouterr()
+    settings = json.loads(captured.out.splitlines()[-1])["settings"]
+    assert settings["augment"] == "Augmentation(rotation=5, scale=0, shear=0, shift=0, fade=0.5)"
+    assert (settings["swa"], settings["clip_norm"]) == (0.5, 1.0)
+    assert "Augmentation(rotation=5" in captured.err

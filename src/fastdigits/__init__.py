@@ -21,6 +21,7 @@ from .parameters import Parameter
 from .threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
+    from . import recipes
     from .augment import Augmentation
     from .averaging import EMA, SWA, WeightAverage
     from .callbacks import Callback, EarlyStopping, History, Progress, ReduceOnPlateau
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from .schedules import Constant, Cosine, OneCycle, Schedule, Step, WarmUp
     from .storage import load
 
-_LATER = {
+_LATER: dict[str, tuple[str, ...]] = {
     "augment": ("Augmentation",),
     "averaging": (
         "EMA",
@@ -45,6 +46,7 @@ _LATER = {
     "data": ("load_folder", "load_mnist", "read_idx"),
     "metrics": ("ClassScore", "accuracy", "class_report", "confusion_matrix"),
     "optimizers": ("SGD", "Adam", "AdamW", "Momentum", "Optimizer", "RMSprop"),
+    "recipes": (),
     "schedules": ("Constant", "Cosine", "OneCycle", "Schedule", "Step", "WarmUp"),
     "storage": ("load",),
 }
@@ -118,6 +120,7 @@ __all__ = [
     "load_folder",
     "load_mnist",
     "read_idx",
+    "recipes",
     "set_num_threads",
     "show_config",
     "use_backend",

@@ -67,7 +67,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print one line and exit with 2."""
-        tell_error(self.prog, re.sub(r"^argument (-\w/)?", "", message))
+        text = re.sub(r"^argument (-\w/)?", "", message)
+        tell_error(self.prog, re.sub(r"^(--[\w-]+)(/--[\w-]+)+", r"\1", text))
         raise SystemExit(WRONG)
 
 

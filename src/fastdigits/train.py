@@ -82,6 +82,8 @@ class _Keeper(Callback):
 def _train(options: argparse.Namespace, started: float) -> int:
     images = _load(options)
     network = _build(options, images)
+    if options.learning_rate == train_options.AUTO:
+        options.learning_rate = _found_rate(options, images, network)
     say = _silent if options.quiet else _say
     with runs.folder(options.output, overwrite=options.overwrite) as folder:
         result = _circumstances(options, folder)
@@ -149,6 +151,21 @@ def _build(options: argparse.Namespace, images: _Images) -> NeuralNetwork:
         ) from error
 
 
+def _found_rate(options: argparse.Namespace, images: _Images, network: NeuralNetwork) -> float:
+    """Return a learning rate that suits network and optimizer, to three digits."""
+    try:
+        found = network.find_lr(
+            images.train.x,
+            images.train.y,
+            optimizer=train_options.optimizer(options),
+            loss=SoftmaxCrossEntropy(label_smoothing=options.label_smoothing),
+            batch_size=options.batch_size,
+        )
+    except ValueError as error:
+        raise CommandError(str(error)) from error
+    return float(f"{found.lr:.3g}")
+
+
 # -- the training and what it came to ----------------------------------------------------------------------
 
 
@@ -162,16 +179,12 @@ def _fit(
         network.fit(
             images.train.x,
             images.train.y,
-            epochs=options.epochs,
-            batch_size=options.batch_size,
-            optimizer=train_options.optimizer(options),
-            schedule=train_options.schedule(options),
-            loss=SoftmaxCrossEntropy(label_smoothing=options.label_smoothing),
+            **train_options.recipe(options).fit_arguments(),
             validation_data=(images.validation.x, images.validation.y),
             callbacks=[keeper] if stopping is None else [keeper, stopping],
             progress=not options.quiet,
         )
-    except ValueError as error:  # the images do not suit: each message of fit says what to do
+    except (TypeError, ValueError) as error:  # the images do not suit: each message of fit says what to do
         raise CommandError(str(error)) from error
     except KeyboardInterrupt:
         interrupted = True
@@ -202,6 +215,7 @@ def _scores(images: _Images, network: NeuralNetwork, history: History) -> dict[s
 def _circumstances(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Return what the run can be repeated from, and what it ran on."""
     settings = {name: value for name, value in vars(options).items() if name not in UNSAID}
+    settings["augment"] = None if options.augment is None else repr(options.augment)
     settings["output"] = str(folder)
     return {
         "seed": options.seed,
@@ -260,9 +274,20 @@ def _opening(options: argparse.Namespace, images: _Images, network: NeuralNetwor
         "validation": shown,
         "training": f"{_epochs(options.epochs)}, {options.batch_size} images a step, {options.optimizer}, "
         f"learning rate {options.learning_rate:g}, {options.schedule}",
+        **_extras(options),
         "machine": f"backend {backend.backend_name()}, seed {options.seed}, fastdigits {__version__}",
     }
     return f"{_table(rows)}\n\n{network.summary()}\n"
+
+
+def _extras(options: argparse.Namespace) -> dict[str, str]:
+    """Return what is said of a training only where it is asked for."""
+    rows = {
+        "preset": options.preset,
+        "distortion": options.augment,
+        "average": train_options.recipe(options).make_average(),
+    }
+    return {name: str(value) for name, value in rows.items() if value is not None}
 
 
 def _scored(result: dict[str, Any]) -> str:

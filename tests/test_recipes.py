@@ -1,0 +1,225 @@
+"""Recipes are data that print themselves, and the command's presets are the same ones."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import fastdigits as fd
+from fastdigits import recipes, train_options
+from fastdigits.recipes import Recipe
+
+EVERYTHING = Recipe(
+    name="everything",
+    hidden=(12, 9),
+    activation="leaky-relu",
+    batchnorm="all",
+    dropout=0.1,
+    epochs=2,
+    batch_size=20,
+    optimizer="adamw",
+    learning_rate=0.02,
+    weight_decay=0.1,
+    schedule="cosine",
+    label_smoothing=0.1,
+    clip_norm=2.0,
+    augment=fd.Augmentation(rotation=5, alpha=9, sigma=2),
+    ema=0.9,
+)
+
+
+def examples(n: int = 100) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(1)
+    return rng.integers(0, 256, (n, 8, 8), dtype=np.uint8), np.arange(n) % 3
+
+
+@pytest.mark.parametrize("name", ["original", "fast", "default", "accurate", "best"])
+def test_each_preset_makes_a_training(name):
+    recipe = recipes.get(name)
+    assert recipe.name == name
+    quick = dataclasses.replace(recipe, epochs=1, hidden=recipe.hidden if len(recipe.hidden) == 2 else (9,))
+    if recipe is recipes.BEST:
+        quick = dataclasses.replace(quick, hidden=(20, 10))
+    x, y = examples()
+    network = quick.network(64, 3, seed=5)
+    history = network.fit(x, y, **quick.fit_arguments())
+    assert len(history) == 1
+    assert network.seed == 5
+    if name != "best":
+        assert recipe.hidden == (64, 32)
+
+
+def test_presets_keep_to_their_terms():
+    assert recipes.ORIGINAL.epochs == 10
+    assert repr(recipes.ORIGINAL.make_optimizer()) == "RMSprop()"
+    assert recipes.DEFAULT.epochs <= 15
+    original = [fd.Dense(784, 64), fd.BatchNorm(64), fd.ReLU(), fd.Dense(64, 32), fd.ReLU(), fd.Dense(32, 10)]
+    for recipe in (recipes.ORIGINAL, recipes.FAST, recipes.DEFAULT):
+        assert list(map(repr, recipe.layers())) == list(map(repr, original))
+
+
+def test_a_recipe_is_what_it_says():
+    arguments = EVERYTHING.fit_arguments()
+    shown = {name: str(value) for name, value in arguments.items() if name != "loss"}
+    assert shown == {
+        "epochs": "2",
+        "batch_size": "20",
+        "optimizer": "AdamW(lr=0.02, weight_decay=0.1)",
+        "schedule": "Cosine()",
+        "augment": "Augmentation(rotation=5, alpha=9, sigma=2)",
+        "clip_norm": "2.0",
+        "average": "EMA(decay=0.9)",
+    }
+    assert arguments["loss"].label_smoothing == 0.1
+    assert [type(layer).__name__ for layer in EVERYTHING.layers(64, 3)] == [
+        *("Dense", "BatchNorm", "LeakyReLU", "Dropout"),
+        *("Dense", "BatchNorm", "LeakyReLU", "Dropout", "Dense"),
+    ]
+    other = dataclasses.replace(
+        EVERYTHING, ema=None, swa=0.5, optimizer="momentum", momentum=0.8, weight_decay=None
+    )
+    assert repr(other.make_average()) == "SWA(start=0.5)"
+    assert repr(other.make_optimizer()) == "Momentum(lr=0.02, momentum=0.8)"
+    assert Recipe(name="plain").make_average() is None
+
+
+def test_arguments_are_new_objects_each_time():
+    first, second = EVERYTHING.fit_arguments(), EVERYTHING.fit_arguments()
+    assert first["optimizer"] is not second["optimizer"]
+    assert first["average"] is not second["average"]
+
+
+def test_a_recipe_prints_itself():
+    assert str(EVERYTHING).splitlines() == [
+        "recipe          everything",
+        "hidden          12, 9",
+        "activation      leaky-relu",
+        "batchnorm       all",
+        "dropout         0.1",
+        "epochs          2",
+        "batch size      20",
+        "optimizer       adamw",
+        "learning rate   0.02",
+        "weight decay    0.1",
+        "schedule        cosine",
+        "label smoothing 0.1",
+        "clip norm       2.0",
+        "augment         Augmentation(rotation=5, alpha=9, sigma=2)",
+        "ema             0.9",
+    ]
+    for recipe in recipes.RECIPES.values():
+        assert str(recipe) in recipes.table()
+        assert recipe.about in str(recipe)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"activation": "tanh"}, "Recipe x: activation must be one of relu, leaky-relu; got 'tanh'"),
+        ({"batchnorm": "last"}, "batchnorm must be one of first, all, none; got 'last'"),
+        ({"optimizer": "lion"}, "optimizer must be one of"),
+        ({"schedule": "linear"}, "schedule must be one of"),
+        ({"ema": 0.9, "swa": 0.5}, "only one of ema and swa may be given; got both"),
+    ],
+)
+def test_a_wrong_recipe_is_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        Recipe(name="x", **change)
+
+
+def test_an_unknown_name_is_refused():
+    with pytest.raises(ValueError, match=r"recipes\.get: name must be one of original, .*; got 'quick'"):
+        recipes.get("quick")
+
+
+# -- the command's presets -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", recipes.RECIPES)
+def test_a_preset_of_the_command_is_the_recipe(name):
+    chosen = train_options.recipe(train_options.read(["--preset", name]))
+    assert dataclasses.replace(chosen, about=recipes.get(name).about) == recipes.get(name)
+
+
+def test_without_a_preset_the_options_are_a_recipe_too():
+    assert train_options.recipe(train_options.read([])) == Recipe(name="custom")
+
+
+def test_what_is_said_changes_a_preset():
+    argv = [
+        "--epochs",
+        "3",
+        "--preset",
+        "accurate",
+        "--augment",
+        "none",
+        "--hidden",
+        "9",
+        "--swa",
+        "0.5",
+        "--optimizer",
+        "sgd",
+        "--clip-norm",
+        "2",
+    ]
+    chosen = train_options.recipe(train_options.read(argv))
+    expected = dataclasses.replace(
+        recipes.ACCURATE,
+        about="",
+        epochs=3,
+        augment=None,
+        hidden=(9,),
+        swa=0.5,
+        ema=None,
+        optimizer="sgd",
+        weight_decay=None,
+        clip_norm=2.0,
+    )
+    assert chosen == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("none", None),
+        ("rotation=10", fd.Augmentation(rotation=10, scale=0, shear=0, shift=0)),
+        (
+            "alpha=34,sigma=5,fade=0.2",
+            fd.Augmentation(rotation=0, scale=0, shear=0, shift=0, alpha=34, sigma=5, fade=0.2),
+        ),
+    ],
+)
+def test_an_augmentation_can_be_said(text, expected):
+    assert train_options.read(["--augment", text]).augment == expected
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ("--preset quick", "--preset: invalid choice: 'quick'"),
+        (
+            "--augment turn=3",
+            "--augment: must be like rotation=10,shift=1.5; got 'turn=3': 'turn' is none of rotation",
+        ),
+        (
+            "--augment rotation",
+            "--augment: must be like rotation=10,shift=1.5; got 'rotation': could not convert",
+        ),
+        (
+            "--augment scale=3",
+            "--augment: .* scale must be a finite float32 number with 0 ≤ scale ≤ 0.5; got 3",
+        ),
+        ("--ema 1", "--ema: must be a number of at least 0 and below 1"),
+        ("--ema 0.9 --swa 0.5", "--swa: not allowed with argument --ema"),
+        ("--clip-norm 0", "--clip-norm: must be a number above 0"),
+        ("--lr fast", "--learning-rate: must be a number above 0; got 'fast'"),
+    ],
+)
+def test_a_bad_value_is_one_line_and_exit_2(argv, message, capsys):
+    with pytest.raises(SystemExit) as caught:
+        train_options.read(argv.split())
+    assert caught.value.code == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert message.split(" .* ")[0] in error
+    assert message.split(" .* ")[-1] in error
