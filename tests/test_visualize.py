@@ -94,6 +94,46 @@ def test_wrong_predictions_come_surest_first():
     np.testing.assert_array_equal(shown, IMAGES[39])
 
 
+def mistaken(pairs: dict[tuple[int, int], list[float]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return images, labels and probabilities in which (true, said) happens once for each confidence listed."""
+    rows = [(true, said, sure) for (true, said), sures in pairs.items() for sure in sures]
+    probs = np.zeros((len(rows), 4))
+    for row, (_, said, sure) in zip(probs, rows, strict=True):
+        row[...] = (1 - sure) / 3
+        row[said] = sure
+    images = np.arange(len(rows), dtype=np.uint8)[:, np.newaxis, np.newaxis] + np.zeros((8, 6), np.uint8)
+    return images, np.array([true for true, _, _ in rows]), probs
+
+
+def test_confused_pairs_come_most_frequent_first_and_surest_first():
+    images, labels, probs = mistaken(
+        {
+            (0, 0): [0.9, 0.9, 0.9, 0.9],
+            (1, 2): [0.6, 0.9],
+            (3, 1): [0.7, 0.5, 0.8],
+            (2, 1): [0.9, 0.6],
+            (0, 3): [0.8],
+        }
+    )
+    figure = visualize.confused_pairs(images, labels, probs, pairs=3, count=2)
+    shown = [axes for axes in figure.axes if axes.images]
+    assert [int(axes.images[0].get_array()[0, 0]) for axes in shown] == [8, 6, 5, 4, 9, 10]
+    assert [axes.get_title() for axes in shown] == ["80 %", "70 %", "90 %", "60 %", "90 %", "60 %"]
+    names = [axes.get_ylabel() for axes in shown if axes.get_ylabel()]
+    assert names == ["true 3, said 1\n3 of 3", "true 1, said 2\n2 of 2", "true 2, said 1\n2 of 2"]
+
+
+def test_a_pair_with_few_images_leaves_its_row_empty_after_them():
+    images, labels, probs = mistaken({(0, 1): [0.9, 0.8], (2, 3): [0.7]})
+    figure = visualize.confused_pairs(images, labels, probs, count=5)
+    assert [len(axes.images) for axes in figure.axes] == [1, 1, 0, 0, 0, 1, 0, 0, 0, 0]
+
+
+def test_where_nothing_is_confused_the_picture_says_so():
+    figure = visualize.confused_pairs(IMAGES, LABELS, probabilities(40))
+    assert [text.get_text() for text in figure.texts] == ["Of 40 images, none was mistaken."]
+
+
 @pytest.mark.parametrize(("right", "correct", "said"), [(40, False, "mistaken"), (0, True, "recognised")])
 def test_where_there_is_nothing_to_show_the_picture_says_so(right, correct, said):
     figure = visualize.prediction_grid(IMAGES, LABELS, probabilities(right), correct=correct)
@@ -128,6 +168,14 @@ def test_weights_are_drawn_neuron_by_neuron():
 @pytest.mark.parametrize(
     ("call", "match"),
     [
+        (
+            lambda: visualize.confused_pairs(IMAGES, LABELS[1:], probabilities(3)),
+            r"confused_pairs: labels must be \(n,\)",
+        ),
+        (
+            lambda: visualize.confused_pairs(IMAGES, LABELS, probabilities(3), pairs=0),
+            "pairs must be at least 1",
+        ),
         (lambda: visualize.first_layer_weights(np.zeros((5, 2)), (2, 3)), r"\(6, n_out\).*got \(5, 2\)"),
         (lambda: visualize.confusion_matrix_figure(np.zeros((2, 3))), r"must be \(c, c\)"),
         (lambda: visualize.confusion_matrix_figure([[1, 0], [0, 1]], ["a"]), "class_names must be 2.*got 1"),
@@ -186,6 +234,8 @@ NAMES = [f"class number {label}" for label in range(50)]
         lambda: visualize.prediction_grid(IMAGES, LABELS, probabilities(1), correct=True),
         lambda: visualize.prediction_grid(IMAGES, LABELS, probabilities(0), correct=False),
         lambda: visualize.prediction_grid(IMAGES, LABELS, probabilities(40), correct=False),
+        lambda: visualize.confused_pairs(IMAGES, LABELS, probabilities(0)),
+        lambda: visualize.confused_pairs(IMAGES, LABELS, probabilities(39), count=1),
         lambda: visualize.confusion_matrix_figure([[12345]]),
         lambda: visualize.confusion_matrix_figure(np.eye(10, dtype=int), NAMES[:10]),
         lambda: visualize.confusion_matrix_figure(np.eye(50, dtype=int), NAMES),
@@ -251,7 +301,10 @@ def test_all_pictures_are_written(tmp_path):
         probabilities=probabilities(30),
         weight=RNG.standard_normal((48, 10)),
     )
-    names = ["curves", "predictions_right", "predictions_wrong", "confusion", "weights"]
+    names = [
+        *("curves", "predictions_right", "predictions_wrong"),
+        *("confused_pairs", "confusion", "weights"),
+    ]
     assert [path.name for path in paths] == [f"{name}.png" for name in names]
     for path in paths:
         assert path.read_bytes().startswith(b"\x89PNG")
@@ -261,7 +314,9 @@ def test_what_is_not_there_is_left_out(tmp_path):
     paths = visualize.write_pictures(
         tmp_path, history=fd.History(), images=IMAGES, labels=LABELS, probabilities=probabilities(30)
     )
-    assert [path.stem for path in paths] == ["predictions_right", "predictions_wrong", "confusion"]
+    assert [path.stem for path in paths] == [
+        *("predictions_right", "predictions_wrong", "confused_pairs", "confusion")
+    ]
 
 
 def test_pyplot_and_its_windows_stay_out():

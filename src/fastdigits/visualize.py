@@ -121,6 +121,56 @@ def prediction_grid(
     return figure
 
 
+def confused_pairs(
+    images: object, labels: object, probabilities: object, *, pairs: int = 6, count: int = 8
+) -> Figure:
+    """Draw the pairs of classes that are taken for each other most often, a row a pair: true, then said.
+
+    Parameters
+    ----------
+    images : array_like, (n, height, width)
+    labels : array_like of int, (n,)
+    probabilities : array_like, (n, c)
+        What `NeuralNetwork.predict_proba` returned for the images.
+    pairs : int, default 6
+        How many pairs at most. Those with as many mistakes come in the order of their classes.
+    count : int, default 8
+        How many images of a pair at most, the surest mistakes first.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not belong together.
+    """
+    pictures, truth, probs = _checked(images, labels, probabilities, "confused_pairs")
+    pairs = check_count(pairs, "pairs", "confused_pairs")
+    count = check_count(count, "count", "confused_pairs")
+    predicted, confidence = probs.argmax(axis=1), probs.max(axis=1)
+    mistakes = confusion_matrix(truth, predicted, probs.shape[1])
+    np.fill_diagonal(mistakes, 0)
+    order = np.argsort(-mistakes, axis=None, kind="stable")[:pairs]
+    chosen = [divmod(int(place), probs.shape[1]) for place in order if mistakes.flat[place] > 0]
+    if not chosen:
+        return _message(f"Of {truth.size:,} image{'s' * (truth.size > 1)}, none was mistaken.")
+    figure = _figure(max(5.4, 1.3 * count + 2.2), 1.5 * len(chosen) + 0.7)  # the title needs as much
+    grid = figure.subplots(len(chosen), count, squeeze=False)
+    for (true, said), row in zip(chosen, grid, strict=True):
+        these = np.flatnonzero((truth == true) & (predicted == said))
+        these = these[np.argsort(-confidence[these], kind="stable")]
+        for axes, index in zip(row, these, strict=False):
+            _bare(axes)
+            axes.imshow(pictures[index], cmap="gray_r", vmin=0)
+            axes.set_title(f"{100 * confidence[index]:.0f} %", fontsize=9, color=ORANGE)
+        for axes in row[these.size :]:
+            axes.axis("off")
+        row[0].set_ylabel(
+            f"true {true}, said {said}\n{these.size:,} of {(truth == true).sum():,}",
+            rotation=0, ha="right", va="center", fontsize=10,
+        )  # fmt: skip
+    figure.suptitle(f"Most confused: {len(chosen)} pairs, how sure of each mistake", fontsize=12)
+    return figure
+
+
 def confusion_matrix_figure(matrix: object, class_names: Sequence[str] | None = None) -> Figure:
     """Draw a confusion matrix: counts in the cells, colour for the share of the row, mistakes kept visible.
 
@@ -271,7 +321,8 @@ def write_pictures(
     Returns
     -------
     list of Path
-        ``curves.png``, ``predictions_right.png``, ``predictions_wrong.png``, ``confusion.png``, ``weights.png``.
+        ``curves.png``, ``predictions_right.png``, ``predictions_wrong.png``, ``confused_pairs.png``,
+        ``confusion.png``, ``weights.png``.
     """
     if image_shape is not None:
         images = _as_pictures(images, image_shape, "write_pictures")
@@ -281,6 +332,7 @@ def write_pictures(
         figures["curves"] = training_curves(history)
     figures["predictions_right"] = prediction_grid(pictures, truth, probs, correct=True)
     figures["predictions_wrong"] = prediction_grid(pictures, truth, probs, correct=False)
+    figures["confused_pairs"] = confused_pairs(pictures, truth, probs)
     figures["confusion"] = confusion_matrix_figure(
         confusion_matrix(truth, probs.argmax(axis=1), probs.shape[1])
     )
