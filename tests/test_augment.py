@@ -256,6 +256,7 @@ def test_apply_takes_rows_and_any_layout(backend):
     np.testing.assert_array_equal(some.apply(x.reshape(6, 28, 28), seed=3, epoch=2).reshape(6, -1), wanted)
     strided = np.repeat(x, 2, axis=0)[::2]
     np.testing.assert_array_equal(some.apply(strided, seed=3, epoch=2), wanted)
+    assert (some.apply(x, seed=3, epoch=1) != wanted).any()
     assert (some.apply(x, seed=2**64 + 3, epoch=2) == wanted).all()  # a seed of any size
 
 
