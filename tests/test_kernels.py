@@ -614,7 +614,9 @@ F, D, B, L = np.float32, np.float64, np.uint8, np.int64
 def doors(n: int = 3, d: int = 4, m: int = 5, p: int = 7) -> dict[str, list]:
     """Return arguments that fit together: (dtype, shape), or a scalar. d is the width in, m the width out."""
     x, y, weight, wide, tall = (F, (n, d)), (F, (n, m)), (F, (d, m)), (F, (d,)), (F, (n,))
-    bias, rows, flat = (F, (m,)), (L, (n,)), (F, (p,))
+    bias, rows, flat, squares = (F, (m,)), (L, (n,)), (F, (p,)), (D, (3,))
+    height = max(side for side in range(1, math.isqrt(d) + 1) if d % side == 0)
+    width = d // height
     return {
         "gather": [x, (F, (9, d)), rows],
         "gather_uint8": [(B, (n, d)), (B, (9, d)), rows],
@@ -644,6 +646,12 @@ def doors(n: int = 3, d: int = 4, m: int = 5, p: int = 7) -> dict[str, list]:
         "momentum_update": [flat, flat, flat, 0.1, 0.9, True],
         "rmsprop_update": [flat, flat, flat, 0.1, 0.9, 1e-8],
         "adam_update": [flat, flat, flat, flat, 0.1, 0.9, 0.999, 1e-8, 0.0, 1],
+        "sum_squares": [squares, flat, 1],
+        "clip": [flat, squares, 0.01],
+        "average_update": [flat, flat, 0.1, 1, 2, 5],
+        "augment": [
+            *((B, (n, d)), (B, (9, d)), rows, (L, (1,)), (D, (5,)), (F, (3, width)), height, width, 1),
+        ],
     }
 
 
@@ -653,16 +661,23 @@ OUTPUTS |= dict.fromkeys(["gather_weights", "dense_backward_weight", "dense_back
 OUTPUTS |= dict.fromkeys(["softmax_cross_entropy_forward", "momentum_update", "rmsprop_update"], 2)
 OUTPUTS |= {"batchnorm_forward": 5, "batchnorm_backward": 3, "adam_update": 3}
 IN_PLACE = {"running_mean", "running_var", "totals", "value", "velocity", "square", "m", "v"}
+IN_PLACE |= {"squares", "grad", "average"}
 ARRAYS = [
     (name, i) for name, specs in DOORS.items() for i, spec in enumerate(specs) if isinstance(spec, tuple)
 ]
-FREE = {  # (door, argument): the axis that may have any length: where rows are taken from, and classes
+FREE = {  # (door, argument): the axis that may have any length: where rows are taken from, classes, sums, knots
     ("gather", 1): 0,
     ("gather_uint8", 1): 0,
     ("gather_pixels", 1): 0,
     ("gather_labels", 1): 0,
     ("gather_weights", 2): 0,
     ("tally", 2): 1,
+    ("sum_squares", 0): 0,
+    ("sum_squares", 1): 0,
+    ("clip", 0): 0,
+    ("clip", 1): 0,
+    ("augment", 1): 0,
+    ("augment", 5): 0,
 }
 
 
@@ -678,7 +693,10 @@ def arguments(name: str, **sizes: int) -> list:
             made.append(rng.integers(0, top, spec[1]).astype(spec[0]))
         else:
             numbers = rng.standard_normal(spec[1]).astype(spec[0])
-            above = argument in ("running_var", "square", "v", "weights", "mass") or name == "gather_weights"
+            above = argument in ("running_var", "square", "v", "weights", "mass", "squares")
+            above |= name == "gather_weights"
+            if argument == "distortion":
+                numbers = np.abs(numbers) / 10
             made.append(np.abs(numbers) + numbers.dtype.type(0.1) if above else numbers)
     return made
 
