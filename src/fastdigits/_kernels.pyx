@@ -2544,6 +2544,11 @@ cdef void augment_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept 
     for k in range(knots):
         memcpy(taps + k * SIDE, op.a[5] + k * longest, longest * sizeof(float))
     for i in range(begin, end):
+        if i + 1 < end:  # the next image, which lies anywhere, comes nearer meanwhile
+            k = 0
+            while k < d:
+                prefetch(x + rows[i + 1] * d + k)
+                k += 64
         if take_picture(&picture, x + rows[i] * d):
             distort(y + i * d, &picture, most, taps, knots, split_mix(epoch + <uint64_t>(rows[i] + 1) * golden))
         else:
