@@ -35,15 +35,11 @@ if TYPE_CHECKING:
 
 _LATER: dict[str, tuple[str, ...]] = {
     "augment": ("Augmentation",),
-    "averaging": (
-        "EMA",
-        "SWA",
-        "WeightAverage",
-    ),
-    "clipping": ("ClipNorm",),
-    "finding": ("LearningRates",),
+    "averaging": ("EMA", "SWA", "WeightAverage"),
     "callbacks": ("Callback", "EarlyStopping", "History", "Progress", "ReduceOnPlateau"),
+    "clipping": ("ClipNorm",),
     "data": ("load_folder", "load_mnist", "read_idx"),
+    "finding": ("LearningRates",),
     "metrics": ("ClassScore", "accuracy", "class_report", "confusion_matrix"),
     "optimizers": ("SGD", "Adam", "AdamW", "Momentum", "Optimizer", "RMSprop"),
     "recipes": (),
