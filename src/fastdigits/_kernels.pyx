@@ -2437,15 +2437,18 @@ cdef inline void mix_strip(
     uint8_t* y, const uint32_t* fours, const int32_t* right, const int32_t* down
 ) noexcept nogil:
     # y (STRIP,) = four pixels each, weighted by how far right of and below the first a point lies, in 1 / 256
-    cdef uint8_t mixed[STRIP]
+    cdef int32_t mixed[STRIP]
+    cdef uint8_t narrow[STRIP]
     cdef int32_t first, second, upper, lower
     cdef int e
     for e in range(STRIP):
         first, second = fours[e] & 255, fours[e] >> 8 & 255
         upper = (first << 8) + right[e] * (<int32_t>(fours[e] >> 16 & 255) - first)
         lower = (second << 8) + right[e] * (<int32_t>(fours[e] >> 24) - second)
-        mixed[e] = <uint8_t>(((upper << 8) + down[e] * (lower - upper) + 32768) >> 16)
-    memcpy(y, mixed, STRIP)
+        mixed[e] = ((upper << 8) + down[e] * (lower - upper) + 32768) >> 16
+    for e in range(STRIP):  # by itself: with bytes in it, the loop above would be made of vectors of 16 bytes only
+        narrow[e] = <uint8_t>mixed[e]
+    memcpy(y, narrow, STRIP)
 
 
 cdef void sample_row(
