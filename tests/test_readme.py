@@ -10,10 +10,10 @@ EXAMPLES = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8
 
 
 def test_there_are_examples():
-    assert len(EXAMPLES) == 2
+    assert len(EXAMPLES) == 3
 
 
-@pytest.mark.parametrize("code", EXAMPLES, ids=["use", "own layer"])
+@pytest.mark.parametrize("code", EXAMPLES, ids=["recipe", "use", "own layer"])
 def test_an_example_runs_as_it_is(code, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "__main__"}
@@ -23,6 +23,10 @@ def test_an_example_runs_as_it_is(code, tmp_path, monkeypatch, capsys):
         assert re.search(r"'accuracy': 0\.9[67]", printed)
         assert "[7 2 1] [7 2 1]" in printed
         assert (tmp_path / "digits.safetensors").is_file()
+    if "recipes" in code:
+        printed = capsys.readouterr().out
+        assert "recipe          fast" in printed
+        assert re.search(r"'accuracy': 0\.97", printed)
 
 
 def test_the_links_lead_to_files():

@@ -44,8 +44,8 @@ class Augmentation:
     sigma : float, default 4.0
         How smooth the elastic distortion is: standard deviation of the Gaussian in pixels, 1 … 64.
     fade : float, default 0.0
-        Part of the epochs, at the end of the training, over which all of it shrinks in a straight line, 0 … 1.
-        The last epoch then sees the images as they are.
+        Part of the epochs of one `NeuralNetwork.fit`, its last part, over which all of it shrinks in a
+        straight line, 0 … 1. The last epoch then sees the images as they are.
 
     Raises
     ------

@@ -355,7 +355,8 @@ class NeuralNetwork:
         average : WeightAverage, optional
             `EMA` or `SWA`: at the end of the training the network gets its averaged weights, and statistics
             of batch normalisation that belong to them. The last epoch is validated with these, those before it
-            without. An interrupt leaves the weights of the last step.
+            without. An interrupt leaves the weights of the last step, and an `EarlyStopping` that restores its
+            best epoch puts that in the average's place.
         validation_data : (x, y), optional
             Images and labels to evaluate after each epoch, with the same loss.
         validation_split : float, default 0.0
