@@ -5,9 +5,10 @@ Design note
 -----------
 Two storeys. A *door* is a ``def`` on typed memoryviews: it checks that sizes agree, writes pointers and sizes into an
 ``Op`` and submits it. A *loop* is ``cdef … noexcept nogil``: it unpacks the ``Op`` and computes a part of the outputs,
-those numbered ``begin`` to ``end``. Because a loop is always split over outputs and never over a sum, each output is
-computed by the same instructions in the same order, whoever computes which part. Arguments come in one order
-everywhere: outputs, inputs, sizes, scalars. Forward stands right above its backward.
+those numbered ``begin`` to ``end``. Because a loop is always split over outputs, or
+over parts of a sum that do not depend on the number of threads, each output is computed by the same instructions in the
+same order, whoever computes which part. Arguments come in one order everywhere: outputs, inputs, sizes, scalars. Forward
+stands right above its backward.
 
 A submitted ``Op`` is run at once (the eager way), or noted by the ``Program`` that is being recorded (the lowered way)
 and run many times later. Both ways pass through the same loops, so they agree to the last bit.
