@@ -65,6 +65,11 @@ cdef extern from "_pool.h" nogil:
     void share_set(pool_share* share, int64_t first, int64_t last)
     int64_t share_first(pool_share* share)
     int64_t share_last(pool_share* share)
+    ctypedef struct pool_choice:
+        pass
+    int64_t pool_now()
+    bint pool_alone(const pool_choice* choice)
+    void pool_learn(pool_choice* choice, int64_t ns, double work)
     void pool_run(void (*job)(void*, int, int) noexcept nogil, void* context, int parts)
 
 
@@ -132,6 +137,7 @@ cdef enum:
     LINE = 16  # floats in a cache line
     BLOCK = 16  # samples that stay together, whatever the number of threads: sums over a batch are sums over blocks
     PART = 16384  # multiply-adds of a stage that pay for another thread that is awake …
+    HABITS = 16  # amounts of work for which programs remember whether to share it
     WAKING = 1 << 22  # … and of a whole call, for one that may be asleep: about 0.1 ms against 50 µs
 
 
@@ -186,20 +192,37 @@ cdef void define(
 cdef int submit(Op* op, tuple arrays) except -1:
     # the end of every door: run the op now, or let the program that this thread records have it
     cdef Job job
-    cdef int parts
+    cdef int parts = <int>min(<Py_ssize_t>threads, 1 + op.work // WAKING)
+    cdef int64_t begin
     if tape != NULL:
         (<Program>tape).record(op, arrays)
         return 0
     job.ops = op
     job.count = 1
     job.parts = 0
+    if parts == 1:
+        with nogil:
+            pool_run(do_part, &job, 1)
+        return 0
+    if pool_alone(&eager):
+        parts = 1
+    begin = pool_now()
     with nogil:
-        parts = <int>min(<Py_ssize_t>threads, 1 + op.work // WAKING)
         pool_run(do_part, &job, parts)
+    pool_learn(&eager, pool_now() - begin, <double>op.work)
     return 0
 
 
 cdef int threads = 1
+cdef pool_choice eager  # whether the ops that doors submit one by one are shared
+memset(&eager, 0, sizeof(eager))
+
+cdef struct Habit:  # what programs of so much work a step have learned, for those that come after them
+    Py_ssize_t work
+    pool_choice choice
+
+cdef Habit habits[HABITS]
+memset(habits, 0, sizeof(habits))
 
 
 def set_threads(int n):
@@ -279,6 +302,8 @@ cdef class Program:
     cdef float* outcome  # what answer replaces
     cdef float* given
     cdef Py_ssize_t outcome_bytes, given_bytes
+    cdef Py_ssize_t work  # of a step
+    cdef pool_choice choice  # whether steps are shared: a copy of the habit while they run
 
     def __cinit__(self, int64_t[::1] rows not None):
         self.ops = NULL
@@ -287,6 +312,7 @@ cdef class Program:
         self.rows = rows
         self.losses = NULL
         self.given = NULL
+        self.work = 0
 
     def __dealloc__(self):
         PyMem_Free(self.ops)
@@ -334,6 +360,7 @@ cdef class Program:
             self.ops[j] = op
         for i in range(self.count):
             self.ops[i].lends = self.may_lend(i)
+            self.work += self.ops[i].work
 
     cdef bint may_lend(self, Py_ssize_t position) noexcept:
         # The first layer's passes and wide weight gradients, the long ones, one a stage: unless another op of the stage
@@ -435,7 +462,7 @@ cdef class Program:
         """
         cdef Py_ssize_t n = self.rows.shape[0], steps = lrs.shape[0], done = 0
         cdef const int64_t* ahead
-        threads = self.worth(threads, steps)
+        threads = self.begin(threads, steps)
         if order.shape[0] != steps * n:
             raise ValueError(f"Program.run: order must be ({steps * n},), {n} rows a step; got ({order.shape[0]},)")
         with nogil:
@@ -446,6 +473,7 @@ cdef class Program:
                 if not self.step(lrs[done], tick + done, ahead, threads):
                     break
                 done += 1
+        self.end(threads)
         return done
 
     def expose(self, float[:, ::1] y not None, x not None):
@@ -477,13 +505,14 @@ cdef class Program:
             raise
         cdef bint fits = self.given != NULL and into.len == self.outcome_bytes and of.len == self.given_bytes
         if fits:
-            threads = self.worth(threads, calls)
+            threads = self.begin(threads, calls)
             with nogil:
                 self.replace(self.outcome, <float*>into.buf)
                 self.replace(self.given, <float*>of.buf)
                 self.step(0, 0, NULL, threads)
                 self.replace(<float*>into.buf, self.outcome)
                 self.replace(<float*>of.buf, self.given)
+            self.end(threads)
         PyBuffer_Release(&into)
         PyBuffer_Release(&of)
         if not fits:
@@ -497,14 +526,32 @@ cdef class Program:
                 if self.ops[i].a[k] == array:
                     self.ops[i].a[k] = other
 
-    cdef int worth(self, int threads, Py_ssize_t steps) noexcept:
-        # how many threads so many steps pay for
-        cdef Py_ssize_t i, work = 0
-        for i in range(self.count):
-            work += self.ops[i].work
-        return <int>min(<Py_ssize_t>threads, 1 + steps * work // WAKING)
+    cdef int begin(self, int threads, Py_ssize_t steps) noexcept:
+        # how many threads so many steps pay for; what programs of as much work know of sharing it
+        cdef Habit* habit = &habits[self.work % HABITS]
+        if habit.work != self.work:
+            memset(habit, 0, sizeof(Habit))
+            habit.work = self.work
+        self.choice = habit.choice
+        return <int>min(<Py_ssize_t>threads, 1 + steps * self.work // WAKING)
+
+    cdef void end(self, int threads) noexcept:
+        cdef Habit* habit = &habits[self.work % HABITS]
+        if threads > 1 and habit.work == self.work:
+            habit.choice = self.choice
 
     cdef bint step(self, double lr, Py_ssize_t tick, const int64_t* ahead, int threads) noexcept nogil:
+        # whether the losses are finite; the choice of a way learns from each step that may be shared
+        cdef int64_t begin
+        cdef bint finite
+        if threads == 1:
+            return self.do_step(lr, tick, ahead, 1)
+        begin = pool_now()
+        finite = self.do_step(lr, tick, ahead, 1 if pool_alone(&self.choice) else threads)
+        pool_learn(&self.choice, pool_now() - begin, 1)
+        return finite
+
+    cdef bint do_step(self, double lr, Py_ssize_t tick, const int64_t* ahead, int threads) noexcept nogil:
         cdef Py_ssize_t first = 0, i, work
         cdef Op* op
         cdef Job job

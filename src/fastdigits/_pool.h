@@ -4,11 +4,13 @@
  * some microseconds each, so both sides spin for a moment before they sleep: a worker for the next job, the caller for
  * the last worker. A worker on the caller's own core, where Linux likes to put a thread whose waker goes to sleep, is
  * sent to the other cores. Where a worker is late because another program has its core, spinning would only make it
- * later: the caller sleeps. Stalls are weighed against what sharing saves, which is taken to be a quarter of the time that
- * it lasts: a hiccup of a virtual machine now and then is nothing, but when stalls have cost 5 ms more than was saved, the
- * caller works alone for eight times as long as that, and twice as long each time that it comes to this again soon, so
- * that what the stalls cost goes to nothing. Which parts a job is cut into never changes its result, so all of this is
- * safe at any moment.
+ * later: the caller sleeps.
+ *
+ * Whether sharing pays is measured, not foreseen: a core may be another program's, a sibling of the caller's own core, or
+ * beside another third-level cache, where what one core writes reaches the other four times as late; and a virtual
+ * machine's cores change their places while it runs. So whoever repeats a piece of work keeps a `pool_choice`, which now
+ * and then tries the other way for a millisecond and stays with the faster one. Into how many parts a job is cut never
+ * changes its result, so all of this is safe at any moment.
  *
  * No OpenMP: its runtime hangs in a forked child and ignores the processor quota of a container. Here a child forgets
  * its parent's workers, which did not come along, and makes its own when it first needs them.
@@ -22,6 +24,58 @@ typedef void (*pool_job)(void *context, int part, int parts);
 
 #define POOL_SHARES 16 /* most parts of a job whose units may change hands */
 
+#define POOL_TRIAL_NS 1000000     /* how long the other way is tried … */
+#define POOL_BETTER 0.95          /* … how much of the time it may take to be chosen … */
+#define POOL_SOON_NS 5000000      /* … how long after a change it is tried again, then twice as long each time … */
+#define POOL_LATE_NS 250000000    /* … up to this; … */
+#define POOL_PRICE 32             /* … but at least so many times what the trial has cost more */
+#define POOL_PATIENCE_NS 5000000  /* what the present way may cost more than when it was last measured */
+
+/* Which of two ways to do a piece of work is the faster one: shared, or by the caller alone. All zero to begin with. */
+typedef struct {
+    int alone;          /* the way at present */
+    int trying;         /* whether a trial of the other way is on: 1 for its first piece, 2 for those that count */
+    int64_t interval;   /* how long to go on before the next trial */
+    int64_t passed, ns; /* how long the way, or the trial, has taken; and without what a change of ways costs */
+    double work, all;   /* how much was done in that time */
+    double rate;        /* ns for a unit of work, when the present way was last measured; 0: never */
+} pool_choice;
+
+static inline int pool_alone(const pool_choice *c) { return c->trying ? !c->alone : c->alone; }
+
+/* A piece of so much work, done in the way that pool_alone said, has taken ns. */
+static inline void pool_learn(pool_choice *c, int64_t ns, double work) {
+    c->passed += ns;
+    c->all += work;
+    if (c->trying == 1) { /* it wakes a thread, and fetches what the other core's cache holds */
+        c->trying = 2;
+        return;
+    }
+    c->ns += ns;
+    c->work += work;
+    double rate = (double)c->ns / c->work;
+    if (!c->trying) {
+        if (c->interval == 0) c->interval = POOL_SOON_NS;
+        if (c->passed < c->interval && !(c->rate > 0 && c->ns - c->work * c->rate > POOL_PATIENCE_NS)) return;
+        c->rate = rate;
+        c->trying = 1;
+    } else {
+        if (c->passed < POOL_TRIAL_NS) return;
+        if (rate < POOL_BETTER * c->rate) {
+            c->alone = !c->alone;
+            c->rate = rate;
+            c->interval = POOL_SOON_NS;
+        } else {
+            int64_t price = (int64_t)(POOL_PRICE * (c->passed - c->all * c->rate));
+            c->interval = c->interval < POOL_LATE_NS / 2 ? 2 * c->interval : POOL_LATE_NS;
+            if (c->interval < price) c->interval = price;
+        }
+        c->trying = 0;
+    }
+    c->passed = c->ns = 0;
+    c->work = c->all = 0;
+}
+
 #if defined(_WIN32)
 
 /* Units first to last - 1 of a part's own; there is nobody to take them. */
@@ -31,6 +85,8 @@ typedef struct {
 static inline void share_set(pool_share *s, int64_t first, int64_t last) { s->first = first; s->last = last; }
 static inline int64_t share_first(pool_share *s) { return s->first < s->last ? s->first++ : -1; }
 static inline int64_t share_last(pool_share *s) { return s->first < s->last ? --s->last : -1; }
+
+static inline int64_t pool_now(void) { return 0; }
 
 /* Without pthreads every job runs on the caller's thread. */
 static void pool_run(pool_job job, void *context, int parts) {
@@ -50,11 +106,6 @@ static void pool_run(pool_job job, void *context, int parts) {
 
 #define POOL_MAX 64
 #define POOL_SPIN_NS 50000        /* before a worker or the caller sleeps; a step's jobs follow within 10 µs */
-#define POOL_HICCUP_NS 200000     /* a shorter wait has another reason than a busy core: waking up, an interrupt */
-#define POOL_GAIN 4               /* sharing saves one part in so many of the time that it lasts … */
-#define POOL_PATIENCE_NS 5000000  /* … and stalls may cost so much more than that before the caller works alone … */
-#define POOL_ALONE 8              /* … for so many times what they cost … */
-#define POOL_ALONE_MAX_NS 2000000000 /* … and at the most, when stalls follow each other */
 #define POOL_STACK (1 << 20)      /* kernels keep up to 100 KB of scratch on the stack; musl would give 128 KB */
 
 /* The units of work that a part may still begin: it takes them from the front, and who has finished its own takes them
@@ -100,7 +151,6 @@ static struct {
     atomic_int caller_asleep;
     pthread_mutex_t mutex;
     pthread_cond_t finished;
-    int64_t alone_until, alone_ns, together_since, owed, owed_at; /* owed: what stalls have cost more than was saved */
 } pool = {.busy = ATOMIC_FLAG_INIT, .mutex = PTHREAD_MUTEX_INITIALIZER, .finished = PTHREAD_COND_INITIALIZER};
 
 static inline int64_t pool_now(void) {
@@ -139,18 +189,19 @@ static int pool_core(void) {
 #endif
 }
 
-/* Send a worker that shares the caller's core to the other ones that the caller may use; 1 if that was needed. */
-static int pool_part_from(pool_worker *w) {
+/* Move a worker that shares the caller's core to another one that the caller may use; it is not bound to it. */
+static void pool_part_from(pool_worker *w) {
 #if defined(__linux__)
     int core = pool_core();
-    cpu_set_t cores;
-    if (core < 0 || core >= CPU_SETSIZE || core != atomic_load(&w->core)) return 0;
-    if (sched_getaffinity(0, sizeof(cores), &cores) != 0) return 0;
-    CPU_CLR(core, &cores);
-    return CPU_COUNT(&cores) > 0 && pthread_setaffinity_np(w->thread, sizeof(cores), &cores) == 0;
+    cpu_set_t all, others;
+    if (core < 0 || core >= CPU_SETSIZE || core != atomic_load(&w->core)) return;
+    if (sched_getaffinity(0, sizeof(all), &all) != 0) return;
+    others = all;
+    CPU_CLR(core, &others);
+    if (CPU_COUNT(&others) > 0 && pthread_setaffinity_np(w->thread, sizeof(others), &others) == 0)
+        pthread_setaffinity_np(w->thread, sizeof(all), &all);
 #else
     (void)w;
-    return 0;
 #endif
 }
 
@@ -181,7 +232,6 @@ static void *pool_work(void *argument) {
 
 static void pool_forget(void) { /* in a forked child */
     pool.workers = 0;
-    pool.alone_until = 0;
     atomic_store(&pool.caller_asleep, 0);
     pthread_mutex_init(&pool.mutex, NULL);
     pthread_cond_init(&pool.finished, NULL);
@@ -209,27 +259,14 @@ static void pool_grow(int wanted) {
     pthread_attr_destroy(&attributes);
 }
 
-/* A worker is late: sleep until it is done. If that takes long, as such and beside the caller's own part since `begin`,
- * count it as a stall, and note to work alone for a while when stalls cost more than sharing saves. */
-static void pool_stall(pool_worker *w, unsigned ticket, int64_t begin) {
-    int64_t now = pool_now();
+/* A worker is late: sleep until it is done. */
+static void pool_sleep(pool_worker *w, unsigned ticket) {
     pthread_mutex_lock(&pool.mutex);
     atomic_store(&pool.caller_asleep, 1);
     while (atomic_load(&w->done) != ticket) pthread_cond_wait(&pool.finished, &pool.mutex);
     atomic_store(&pool.caller_asleep, 0);
     pthread_mutex_unlock(&pool.mutex);
-    int64_t stall = pool_now() - now, together = now - pool.together_since;
-    if (pool_part_from(w) || stall < POOL_HICCUP_NS || stall < (now - begin) / 2) return;
-    int64_t saved = (now - pool.owed_at) / POOL_GAIN;
-    pool.owed = (pool.owed > saved ? pool.owed - saved : 0) + stall;
-    pool.owed_at = now + stall;
-    if (pool.owed < POOL_PATIENCE_NS) return;
-    int64_t alone = together < pool.alone_ns ? 2 * pool.alone_ns : 0;
-    if (alone < POOL_ALONE * pool.owed) alone = POOL_ALONE * pool.owed;
-    if (alone > POOL_ALONE_MAX_NS) alone = POOL_ALONE_MAX_NS;
-    pool.alone_ns = alone;
-    pool.owed = 0;
-    pool.together_since = pool.owed_at = pool.alone_until = now + stall + alone;
+    pool_part_from(w);
 }
 
 /* Call job(context, part, parts) for each part; fewer parts than asked for where threads are not to be had. */
@@ -241,8 +278,6 @@ static void pool_run(pool_job job, void *context, int parts) {
     }
     if (pool.workers < parts - 1) pool_grow(parts - 1);
     if (pool.workers < parts - 1) parts = pool.workers + 1;
-    if (pool.alone_until && pool_now() < pool.alone_until) parts = 1;
-    else pool.alone_until = 0;
     pool.job = job;
     pool.context = context;
     pool.parts = parts;
@@ -255,12 +290,11 @@ static void pool_run(pool_job job, void *context, int parts) {
             pthread_mutex_unlock(&w->mutex);
         }
     }
-    int64_t begin = parts > 1 ? pool_now() : 0;
     job(context, 0, parts);
     for (int i = 0; i < parts - 1; i++) {
         pool_worker *w = &pool.worker[i];
         unsigned ticket = atomic_load_explicit(&w->ticket, memory_order_relaxed);
-        if (!pool_spin(&w->done, ticket, 1)) pool_stall(w, ticket, begin);
+        if (!pool_spin(&w->done, ticket, 1)) pool_sleep(w, ticket);
     }
     atomic_flag_clear_explicit(&pool.busy, memory_order_release);
 }
