@@ -58,7 +58,15 @@ ROOMS = [  # a module imports from rooms above it only
 ]
 # The network's methods `fit` and `save` hand over to rooms below when they are called; the commands name their kind.
 LATE = {("network", "training"), ("network", "storage"), ("network", "finding")}
-ONLY_COMPILED = {"Program", "set_threads", "multiply_add", "instruction_sets", "LANE_COUNT", "COMPILER"}
+ONLY_COMPILED = {
+    "Program",
+    "set_threads",
+    "forget_habits",
+    "multiply_add",
+    "instruction_sets",
+    "LANE_COUNT",
+    "COMPILER",
+}
 
 
 def module_of(path: Path) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 import fastdigits as fd
 from fastdigits import backend
-from fastdigits.program import TrainingStep
+from fastdigits.program import TrainingStep, lit_pixels
 
 pytestmark = pytest.mark.skipif(backend.backend_name() == "numpy", reason="programs are compiled")
 
@@ -81,6 +81,42 @@ def test_a_program_gives_the_bits_of_the_eager_steps(make, dtype, weighted, widt
     assert step.totals[2] == pytest.approx(sum(mass), rel=1e-6)
 
 
+@pytest.mark.parametrize("density", [0.0, 0.2, 0.9])
+@pytest.mark.parametrize("width", [1, 64, 100, 300, 784])
+def test_steps_that_know_the_lit_pixels_give_the_same_bits(width, density):
+    x, y = digits(90, width=width, density=density)
+    nets = [network(width), network(width)]
+    order = np.random.default_rng(1).permutation(90)
+    for net, lit in zip(nets, [None, lit_pixels(nets[0], x)], strict=True):
+        step = TrainingStep(net, x, y, None, 30, fd.SoftmaxCrossEntropy(), fd.Adam(), lit=lit)
+        assert step.run(order, np.full(3, 0.01), 0, 1) == 3
+    assert state(nets[0]) == state(nets[1])
+
+
+def test_a_step_uses_the_lit_pixels_that_it_is_told():
+    x, y = digits(30, width=784)
+    states = []
+    for lit in (None, np.zeros((30, 13), np.uint64)):  # the second: all are dark
+        net = network(784)
+        step = TrainingStep(net, x, y, None, 30, fd.SoftmaxCrossEntropy(), fd.SGD(), lit=lit)
+        step.run(np.arange(30), np.full(1, 0.1), 0, 1)
+        states.append(state(net))
+    assert states[0] != states[1]
+
+
+def test_lit_pixels_are_made_for_pixels_that_the_first_layer_takes():
+    x, _ = digits(5, width=70)
+    lit = lit_pixels(network(70), x)
+    assert lit.shape == (5, 2)
+    np.testing.assert_array_equal(
+        np.unpackbits(lit.view(np.uint8), axis=1, bitorder="little")[:, :70], x != 0
+    )
+    assert lit_pixels(network(70), x.astype(np.float32)) is None
+    assert lit_pixels(fd.NeuralNetwork([fd.BatchNorm(70), fd.Dense(70, 10)]), x) is None
+    with pytest.raises(ValueError, match=r"Program.know: lit must be \(5, 2\); got \(4, 2\)"):
+        backend.kernels.Program(np.arange(3)).know(x, lit[:4])
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 @pytest.mark.parametrize("make", [OPTIMIZERS[1], OPTIMIZERS[4]])
 @pytest.mark.parametrize("width", [300, 784])  # one half, and two of which the second ends within a chunk
@@ -89,6 +125,7 @@ def test_any_number_of_threads_gives_the_same_bits(dtype, make, width, density):
     x, y = digits(2000, dtype, width, density)
     hashes = set()
     for threads in (1, 2, 3, 4, 7):
+        backend.kernels.forget_habits()  # the first steps are shared
         net = network(width)
         net.fit(x, y, epochs=2, batch_size=61, optimizer=make(), threads=threads)  # leaves a batch of 48
         hashes.add(state(net))
@@ -121,6 +158,7 @@ def test_doors_called_one_by_one_use_threads_and_give_the_same_bits():
     results = []
     for threads in (1, 2, 5):
         kernels.set_threads(threads)
+        kernels.forget_habits()
         y = np.empty((257, 130), np.float32)
         kernels.dense_forward(y, x, weight, bias)
         results.append(y.tobytes())

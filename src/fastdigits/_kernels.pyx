@@ -17,8 +17,9 @@ Dense layers are one register-blocked matrix product (``multiply``) used three t
 result stay in twelve registers while the sum runs. Left to the compiler, the same loop over a local array is twenty
 times slower. Sums run over blocks of fixed size, each added up from zero, one product after the other; so a product
 with a zero factor may be skipped without changing a bit. Of MNIST's pixels 81 % are zero: the kernels on uint8 images
-skip them, unless a band of images has so few that skipping costs more than it saves. That holds for finite factors: zero
-times infinity or NaN is NaN for the twins and is not seen by a kernel that skips it.
+skip them, unless a band of images has so few that skipping costs more than it saves. A training finds out once which
+pixels are lit (``find_lit``, a bit for each). That holds for finite factors: zero times infinity or NaN is NaN for the
+twins and is not seen by a kernel that skips it.
 
 A wide layer is shared out by its inputs, in two halves that do not depend on the number of threads: a thread then keeps
 to its rows of the weight matrix, in the forward pass as in the update (see "halves").
@@ -123,6 +124,7 @@ cdef struct Op:  # one kernel with its arguments bound
     bint keep  # whether a gradient that goes through its rule must be found in its array afterwards
     const int64_t* rows  # which rows of its pixels the samples are, or NULL: one after the other …
     const int64_t* ahead  # … and which they are in the coming step, or NULL
+    const uint64_t* lit  # which of all those rows' pixels are not zero, as find_lit says it, or NULL: not known yet
     bint unread  # whether a gathering op is left out, as those who want its rows look them up themselves
     int stage
     bint lends  # whether a thread may take over units of another one's share
@@ -215,14 +217,22 @@ cdef int submit(Op* op, tuple arrays) except -1:
 
 cdef int threads = 1
 cdef pool_choice eager  # whether the ops that doors submit one by one are shared
-memset(&eager, 0, sizeof(eager))
 
-cdef struct Habit:  # what programs of so much work a step have learned, for those that come after them
+cdef struct Habit:  # what programs of so much work a step, with so many threads, have learned, for those after them
     Py_ssize_t work
+    int threads
     pool_choice choice
 
 cdef Habit habits[HABITS]
-memset(habits, 0, sizeof(habits))
+
+
+def forget_habits():
+    """Forget what was learned of whether sharing work pays, as if nothing had run yet."""
+    memset(&eager, 0, sizeof(eager))
+    memset(habits, 0, sizeof(habits))
+
+
+forget_habits()
 
 
 def set_threads(int n):
@@ -299,6 +309,8 @@ cdef class Program:
     cdef const float* losses  # of the samples, and the stage after which they are known
     cdef Py_ssize_t n_losses
     cdef int loss_stage
+    cdef const float* lit_of  # pixels of which is known which are not zero
+    cdef const uint64_t* lit
     cdef float* outcome  # what answer replaces
     cdef float* given
     cdef Py_ssize_t outcome_bytes, given_bytes
@@ -311,6 +323,7 @@ cdef class Program:
         self.held = []
         self.rows = rows
         self.losses = NULL
+        self.lit_of = NULL
         self.given = NULL
         self.work = 0
 
@@ -409,6 +422,7 @@ cdef class Program:
         for i in range(self.count):
             if self.ops[i].loop == gather_loop and self.ops[i].a[0] == op.a[at]:
                 op.a[at], op.rows = self.ops[i].a[1], <const int64_t*>self.ops[i].a[2]
+                op.lit = self.lit if self.ops[i].a[1] == self.lit_of else NULL
                 self.ops[i].unread = True
 
     cdef void place(self, Py_ssize_t position, Op* op) noexcept:
@@ -476,6 +490,12 @@ cdef class Program:
         self.end(threads)
         return done
 
+    def know(self, const unsigned char[:, ::1] x, const uint64_t[:, ::1] lit):
+        """Say, before recording, which bytes of x are not zero: what `find_lit` made of it."""
+        expect2("Program.know", "lit", lit.shape[0], lit.shape[1], x.shape[0], words_of(x.shape[1]))
+        self.held.append((x, lit))
+        self.lit_of, self.lit = <const float*>&x[0, 0], &lit[0, 0]
+
     def expose(self, float[:, ::1] y not None, x not None):
         """Name the recorded arrays in whose place `answer` takes others: the result, and what it is made of."""
         cdef Py_buffer buffer
@@ -526,18 +546,23 @@ cdef class Program:
                 if self.ops[i].a[k] == array:
                     self.ops[i].a[k] = other
 
+    cdef Habit* habit(self, int threads) noexcept:
+        return &habits[(self.work + threads) % HABITS]
+
     cdef int begin(self, int threads, Py_ssize_t steps) noexcept:
         # how many threads so many steps pay for; what programs of as much work know of sharing it
-        cdef Habit* habit = &habits[self.work % HABITS]
-        if habit.work != self.work:
+        cdef Habit* habit
+        threads = <int>min(<Py_ssize_t>threads, 1 + steps * self.work // WAKING)
+        habit = self.habit(threads)
+        if habit.work != self.work or habit.threads != threads:
             memset(habit, 0, sizeof(Habit))
-            habit.work = self.work
+            habit.work, habit.threads = self.work, threads
         self.choice = habit.choice
-        return <int>min(<Py_ssize_t>threads, 1 + steps * self.work // WAKING)
+        return threads
 
     cdef void end(self, int threads) noexcept:
-        cdef Habit* habit = &habits[self.work % HABITS]
-        if threads > 1 and habit.work == self.work:
+        cdef Habit* habit = self.habit(threads)
+        if habit.work == self.work and habit.threads == threads:
             habit.choice = self.choice
 
     cdef bint step(self, double lr, Py_ssize_t tick, const int64_t* ahead, int threads) noexcept nogil:
@@ -701,6 +726,25 @@ def gather_uint8(unsigned char[:, ::1] y, const unsigned char[:, ::1] x, const i
     submit_gather(&y[0, 0], &x[0, 0], rows, d, 1, (y, x, rows) if tape != NULL else None)
 
 
+cdef void find_lit_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    # bit k % 64 of lit (n, words)[i, k // 64] = whether x (n, d)[i, k] is not zero; split over rows
+    cdef uint64_t* lit = <uint64_t*>op.a[0]
+    cdef const uint8_t* x = <const uint8_t*>op.a[1]
+    cdef Py_ssize_t d = op.n[1], words = words_of(op.n[1]), i
+    for i in range(begin, end):
+        find_bits(lit + i * words, x + i * d, d)
+
+
+def find_lit(uint64_t[:, ::1] lit, const unsigned char[:, ::1] x):
+    cdef Op op
+    cdef Py_ssize_t n = x.shape[0], d = x.shape[1]
+    expect2("find_lit", "lit", lit.shape[0], lit.shape[1], n, words_of(d))
+    define(&op, find_lit_loop, SAMPLES, n, n * d // 8, 2, 1, 0)
+    op.a[0], op.a[1] = <float*>&lit[0, 0], <float*>&x[0, 0]
+    op.n[0], op.n[1] = n, d
+    submit(&op, (lit, x) if tape != NULL else None)
+
+
 def gather_labels(int64_t[::1] y, const int64_t[::1] x, const int64_t[::1] rows):
     cdef Py_ssize_t n = rows.shape[0]
     expect("gather_labels", "y", y.shape[0], n)
@@ -768,6 +812,7 @@ cdef enum:
     PANEL = 48  # rows of a weight gradient that are worked on at a time: a multiple of 6, still in cache for the update
     BAND = 36  # rows of pixels that are worked on at a time: a multiple of 6 as well
     CHUNK = 64  # bytes of pixels that are tested for zeros at once
+    WORDS = 4  # of CHUNK bits: a block of DEPTH + CHUNK pixels, or BATCH samples
 
 cdef float UNIT[256]  # pixel / 255
 for _pixel in range(256):
@@ -968,9 +1013,10 @@ cdef inline void put(float* p, vec v, Py_ssize_t left) noexcept nogil:
 
 
 cdef void skip_row(
-    float* y, const float* start, const uint8_t* x, Py_ssize_t k, const float* w, Py_ssize_t ldw, Py_ssize_t n
+    float* y, const float* start, const uint8_t* x, const uint64_t* lit, Py_ssize_t words, const float* w, Py_ssize_t ldw,
+    Py_ssize_t n,
 ) noexcept nogil:
-    # y (n,) = start (n,), or zero, + x (k,) / 255 @ w (k, n), over the non-zero bytes of x only; k is a multiple of CHUNK.
+    # y (n,) = start (n,), or zero, + x / 255 @ w (·, n), over those bytes of x only whose bits are set in lit (words,).
     # Eight vectors of y at a time, then four, two and one, so that y stays in registers.
     cdef vec c0, c1, c2, c3, c4, c5, c6, c7, v
     cdef const float* row
@@ -978,11 +1024,10 @@ cdef void skip_row(
     cdef Py_ssize_t j = 0, p, e
     while j + 8 * LANES <= n:
         c0 = c1 = c2 = c3 = c4 = c5 = c6 = c7 = splat(0)
-        p = 0
-        while p < k:
-            bits = nonzero_bytes(x + p)
+        for p in range(words):
+            bits = lit[p]
             while bits:
-                e = p + lowest_bit(bits)
+                e = CHUNK * p + lowest_bit(bits)
                 bits &= bits - 1
                 v = splat(UNIT[x[e]])
                 row = w + e * ldw + j
@@ -994,7 +1039,6 @@ cdef void skip_row(
                 c5 = c5 + v * load(row + 5 * LANES)
                 c6 = c6 + v * load(row + 6 * LANES)
                 c7 = c7 + v * load(row + 7 * LANES)
-            p += CHUNK
         store(y + j, base(start, j) + c0)
         store(y + j + LANES, base(start, j + LANES) + c1)
         store(y + j + 2 * LANES, base(start, j + 2 * LANES) + c2)
@@ -1006,11 +1050,10 @@ cdef void skip_row(
         j += 8 * LANES
     if j + 4 * LANES <= n:
         c0 = c1 = c2 = c3 = splat(0)
-        p = 0
-        while p < k:
-            bits = nonzero_bytes(x + p)
+        for p in range(words):
+            bits = lit[p]
             while bits:
-                e = p + lowest_bit(bits)
+                e = CHUNK * p + lowest_bit(bits)
                 bits &= bits - 1
                 v = splat(UNIT[x[e]])
                 row = w + e * ldw + j
@@ -1018,7 +1061,6 @@ cdef void skip_row(
                 c1 = c1 + v * load(row + LANES)
                 c2 = c2 + v * load(row + 2 * LANES)
                 c3 = c3 + v * load(row + 3 * LANES)
-            p += CHUNK
         store(y + j, base(start, j) + c0)
         store(y + j + LANES, base(start, j + LANES) + c1)
         store(y + j + 2 * LANES, base(start, j + 2 * LANES) + c2)
@@ -1026,56 +1068,52 @@ cdef void skip_row(
         j += 4 * LANES
     if j + 2 * LANES <= n:
         c0 = c1 = splat(0)
-        p = 0
-        while p < k:
-            bits = nonzero_bytes(x + p)
+        for p in range(words):
+            bits = lit[p]
             while bits:
-                e = p + lowest_bit(bits)
+                e = CHUNK * p + lowest_bit(bits)
                 bits &= bits - 1
                 v = splat(UNIT[x[e]])
                 row = w + e * ldw + j
                 c0 = c0 + v * load(row)
                 c1 = c1 + v * load(row + LANES)
-            p += CHUNK
         store(y + j, base(start, j) + c0)
         store(y + j + LANES, base(start, j + LANES) + c1)
         j += 2 * LANES
     while j < n:
         c0 = splat(0)
-        p = 0
-        while p < k:
-            bits = nonzero_bytes(x + p)
+        for p in range(words):
+            bits = lit[p]
             while bits:
-                e = p + lowest_bit(bits)
+                e = CHUNK * p + lowest_bit(bits)
                 bits &= bits - 1
                 c0 = c0 + splat(UNIT[x[e]]) * get(w + e * ldw + j, n - j)
-            p += CHUNK
         put(y + j, c0 if start == NULL else get(start + j, n - j) + c0, n - j)
         j += LANES
 
 
 cdef void skip_two_rows(
-    float* y0, float* y1, const float* start0, const float* start1, const uint8_t* x0, const uint8_t* x1, Py_ssize_t k,
-    const float* w, Py_ssize_t ldw, Py_ssize_t n,
+    float* y0, float* y1, const float* start0, const float* start1, const uint8_t* x0, const uint8_t* x1,
+    const uint64_t* lit0, const uint64_t* lit1, Py_ssize_t words, const float* w, Py_ssize_t ldw, Py_ssize_t n,
 ) noexcept nogil:
     # skip_row for two rows at once: four sums of one row alone would wait for each other. What takes eight vectors is left
     # to skip_row.
     cdef vec c0, c1, c2, c3, d0, d1, d2, d3, u, v
     cdef const float* row
     cdef uint64_t a, b
-    cdef Py_ssize_t j = n // (8 * LANES) * (8 * LANES), p = 0, e
+    cdef Py_ssize_t j = n // (8 * LANES) * (8 * LANES), p, e
     if n - j < 4 * LANES:
-        skip_row(y0, start0, x0, k, w, ldw, n)
-        skip_row(y1, start1, x1, k, w, ldw, n)
+        skip_row(y0, start0, x0, lit0, words, w, ldw, n)
+        skip_row(y1, start1, x1, lit1, words, w, ldw, n)
         return
     if j > 0:
-        skip_row(y0, start0, x0, k, w, ldw, j)
-        skip_row(y1, start1, x1, k, w, ldw, j)
+        skip_row(y0, start0, x0, lit0, words, w, ldw, j)
+        skip_row(y1, start1, x1, lit1, words, w, ldw, j)
     c0 = c1 = c2 = c3 = d0 = d1 = d2 = d3 = splat(0)
-    while p < k:
-        a, b = nonzero_bytes(x0 + p), nonzero_bytes(x1 + p)
+    for p in range(words):
+        a, b = lit0[p], lit1[p]
         while a != 0 and b != 0:
-            e = p + lowest_bit(a)
+            e = CHUNK * p + lowest_bit(a)
             a &= a - 1
             u = splat(UNIT[x0[e]])
             row = w + e * ldw + j
@@ -1083,7 +1121,7 @@ cdef void skip_two_rows(
             c1 = c1 + u * load(row + LANES)
             c2 = c2 + u * load(row + 2 * LANES)
             c3 = c3 + u * load(row + 3 * LANES)
-            e = p + lowest_bit(b)
+            e = CHUNK * p + lowest_bit(b)
             b &= b - 1
             v = splat(UNIT[x1[e]])
             row = w + e * ldw + j
@@ -1092,7 +1130,7 @@ cdef void skip_two_rows(
             d2 = d2 + v * load(row + 2 * LANES)
             d3 = d3 + v * load(row + 3 * LANES)
         while a:
-            e = p + lowest_bit(a)
+            e = CHUNK * p + lowest_bit(a)
             a &= a - 1
             u = splat(UNIT[x0[e]])
             row = w + e * ldw + j
@@ -1101,7 +1139,7 @@ cdef void skip_two_rows(
             c2 = c2 + u * load(row + 2 * LANES)
             c3 = c3 + u * load(row + 3 * LANES)
         while b:
-            e = p + lowest_bit(b)
+            e = CHUNK * p + lowest_bit(b)
             b &= b - 1
             v = splat(UNIT[x1[e]])
             row = w + e * ldw + j
@@ -1109,7 +1147,6 @@ cdef void skip_two_rows(
             d1 = d1 + v * load(row + LANES)
             d2 = d2 + v * load(row + 2 * LANES)
             d3 = d3 + v * load(row + 3 * LANES)
-        p += CHUNK
     store(y0 + j, base(start0, j) + c0)
     store(y0 + j + LANES, base(start0, j + LANES) + c1)
     store(y0 + j + 2 * LANES, base(start0, j + 2 * LANES) + c2)
@@ -1120,8 +1157,8 @@ cdef void skip_two_rows(
     store(y1 + j + 3 * LANES, base(start1, j + 3 * LANES) + d3)
     j += 4 * LANES
     if j < n:
-        skip_row(y0 + j, start0 + j if start0 != NULL else NULL, x0, k, w + j, ldw, n - j)
-        skip_row(y1 + j, start1 + j if start1 != NULL else NULL, x1, k, w + j, ldw, n - j)
+        skip_row(y0 + j, start0 + j if start0 != NULL else NULL, x0, lit0, words, w + j, ldw, n - j)
+        skip_row(y1 + j, start1 + j if start1 != NULL else NULL, x1, lit1, words, w + j, ldw, n - j)
 
 
 cdef inline bint skipping_pays(Py_ssize_t lit, Py_ssize_t pixels) noexcept nogil:
@@ -1140,12 +1177,23 @@ cdef void find_images(
         images[i] = x + (op.rows[first + i] if op.rows != NULL else first + i) * op.n[1]
 
 
-cdef Py_ssize_t count_lit(const uint8_t* x, Py_ssize_t n) noexcept nogil:
-    # how many bytes of x (n,) are not zero, but for those behind the last whole chunk
+cdef inline Py_ssize_t words_of(Py_ssize_t pixels) noexcept nogil:
+    return (pixels + CHUNK - 1) // CHUNK
+
+
+cdef Py_ssize_t find_bits(uint64_t* bits, const uint8_t* x, Py_ssize_t n) noexcept nogil:
+    # bits (words of n) = which bytes of x (n,) are not zero; returns how many
+    cdef uint8_t rest[CHUNK]
     cdef Py_ssize_t p = 0, lit = 0
-    while p + CHUNK <= n:
-        lit += count_bits(nonzero_bytes(x + p))
-        p += CHUNK
+    while (p + 1) * CHUNK <= n:
+        bits[p] = nonzero_bytes(x + p * CHUNK)
+        lit += count_bits(bits[p])
+        p += 1
+    if p * CHUNK < n:
+        memset(rest, 0, CHUNK)
+        memcpy(rest, x + p * CHUNK, n - p * CHUNK)
+        bits[p] = nonzero_bytes(rest)
+        lit += count_bits(bits[p])
     return lit
 
 
@@ -1240,58 +1288,57 @@ def dense_forward(float[:, ::1] y, const float[:, ::1] x, const float[:, ::1] we
 cdef void dense_forward_uint8_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     # dense_forward for x (n, in) / 255
     cdef float* y = op.a[0]
-    cdef const float* weight = op.a[3]
     cdef const float* bias = op.a[4]
-    cdef const uint8_t* images[BAND]
-    cdef Py_ssize_t n_in = op.n[1], n_out = op.n[2], p = 0, stop = half_of(n_in), first, last, rows, lit, i
+    cdef Py_ssize_t n_in = op.n[1], n_out = op.n[2], p = 0, stop = half_of(n_in), first, last
     cdef int half
     for half in range(2):
         share_of_half(op, half, begin, end, &first, &last)
         while first < last:
-            rows = min(last - first, <Py_ssize_t>BAND)
-            find_images(images, op, 2, first, rows)
-            lit = 0
-            for i in range(rows):
-                lit += count_lit(images[i] + p, stop - p)
-            forward_pixels(y + first * n_out, images, weight, bias, rows, p, stop, n_out,
-                           skipping_pays(lit, rows * (stop - p)))
+            forward_pixels(op, y + first * n_out, bias, first, min(last - first, <Py_ssize_t>BAND), p, stop)
             first += BAND
         p, stop, y, bias = stop, n_in, op.a[1], NULL
 
 
 cdef void forward_pixels(
-    float* y, const uint8_t* const* images, const float* weight, const float* bias, Py_ssize_t rows, Py_ssize_t p,
-    Py_ssize_t stop, Py_ssize_t n_out, bint skipping,
+    const Op* op, float* y, const float* bias, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t p, Py_ssize_t stop
 ) noexcept nogil:
-    # y (rows, out) = bias (out,), or zero, + the pixels p to stop of the images (rows) / 255 @ those rows of weight,
-    # rows ≤ BAND
+    # y (rows, out) = bias (out,), or zero, + the pixels p to stop of the samples from first on / 255 @ those rows of
+    # weight, rows ≤ BAND
     cdef float band[BAND * (DEPTH + CHUNK)]
-    cdef uint8_t padded[2][DEPTH + CHUNK]
+    cdef uint64_t found[BAND * WORDS]
+    cdef const uint64_t* lit[BAND]
+    cdef const uint8_t* images[BAND]
     cdef const float* start = bias
+    cdef const float* weight
     cdef float* row
-    cdef const uint8_t* pixels[2]
-    cdef Py_ssize_t ld_start = 0, width, whole, i
+    cdef Py_ssize_t n_in = op.n[1], n_out = op.n[2], ld_start = 0, width, words, count, i, k
+    find_images(images, op, 2, first, rows)
     while p < stop or start == bias:
         width = block_width(stop - p)
-        whole = (width + CHUNK - 1) // CHUNK * CHUNK
-        if skipping:
-            for i in range(rows):
-                pixels[i % 2] = images[i] + p
-                if whole > width:  # filled up with zeros
-                    memset(padded[i % 2] + whole - CHUNK, 0, CHUNK)
-                    memcpy(padded[i % 2], pixels[i % 2], width)
-                    pixels[i % 2] = padded[i % 2]
+        words = words_of(width)
+        weight = op.a[3] + p * n_out
+        count = 0
+        for i in range(rows):
+            if op.lit != NULL:
+                lit[i] = op.lit + op.rows[first + i] * words_of(n_in) + p // CHUNK
+                for k in range(words):
+                    count += count_bits(lit[i][k])
+            else:
+                lit[i] = found + i * words
+                count += find_bits(found + i * words, images[i] + p, width)
+        if skipping_pays(count, rows * width):
+            for i in range(0, rows - 1, 2):
                 row = y + i * n_out
-                if i % 2:
-                    skip_two_rows(row - n_out, row, start + (i - 1) * ld_start if start != NULL else NULL,
-                                  start + i * ld_start if start != NULL else NULL, pixels[0], pixels[1], whole,
-                                  weight + p * n_out, n_out, n_out)
-                elif i == rows - 1:
-                    skip_row(row, start + i * ld_start if start != NULL else NULL, pixels[0], whole, weight + p * n_out,
-                             n_out, n_out)
+                skip_two_rows(row, row + n_out, start + i * ld_start if start != NULL else NULL,
+                              start + (i + 1) * ld_start if start != NULL else NULL, images[i] + p, images[i + 1] + p,
+                              lit[i], lit[i + 1], words, weight, n_out, n_out)
+            if rows % 2:
+                i = rows - 1
+                skip_row(y + i * n_out, start + i * ld_start if start != NULL else NULL, images[i] + p, lit[i], words,
+                         weight, n_out, n_out)
         else:
             widen(band, images, p, rows, width)
-            multiply(y, n_out, start, ld_start, band, width, 1, weight + p * n_out, n_out, False, rows, width, n_out)
+            multiply(y, n_out, start, ld_start, band, width, 1, weight, n_out, False, rows, width, n_out)
         start, ld_start = y, n_out
         p += max(width, 1)
 
@@ -1430,6 +1477,8 @@ cdef void fetch_ahead(const Op* op, Py_ssize_t p, Py_ssize_t width) noexcept nog
     for i in range(op.n[0]):
         pixels = <const uint8_t*>op.a[3] + op.ahead[i] * op.n[1] + p
         prefetch(pixels)
+        if op.lit != NULL:
+            prefetch(op.lit + op.ahead[i] * words_of(op.n[1]) + p // CHUNK)
         if <size_t>pixels // 64 != (<size_t>pixels + width - 1) // 64:
             prefetch(pixels + width - 1)
 
@@ -1460,23 +1509,25 @@ cdef void backward_pixels(
     cdef const uint8_t* images[BATCH]
     cdef uint8_t turned[CHUNK * BATCH]
     cdef float band[BAND * BATCH]
+    cdef uint64_t lit[CHUNK * WORDS]
     cdef float* row = dweight
-    cdef Py_ssize_t stride = (depth + CHUNK - 1) // CHUNK * CHUNK, i, rows, lit = 0
+    cdef Py_ssize_t words = words_of(depth), stride = words * CHUNK, i, rows, count = 0
     find_images(images, op, 3, s, depth)
     turn(turned, stride, images, p, width, depth)
     for i in range(width):
-        lit += count_lit(turned + i * stride, stride)
-    if skipping_pays(lit, width * depth):
+        count += find_bits(lit + i * words, turned + i * stride, stride)
+    if skipping_pays(count, width * depth):
         for i in range(0, width - 1, 2):
             row = dweight + i * n_out
             skip_two_rows(row, row + n_out, NULL if first else row, NULL if first else row + n_out,
-                          turned + i * stride, turned + (i + 1) * stride, stride, dy, n_out, n_out)
+                          turned + i * stride, turned + (i + 1) * stride, lit + i * words, lit + (i + 1) * words,
+                          words, dy, n_out, n_out)
             if last:
                 update(op, 0, row, (p + i) * n_out, 2 * n_out)
         if width % 2:
             i = width - 1
             row = dweight + i * n_out
-            skip_row(row, NULL if first else row, turned + i * stride, stride, dy, n_out, n_out)
+            skip_row(row, NULL if first else row, turned + i * stride, lit + i * words, words, dy, n_out, n_out)
             if last:
                 update(op, 0, row, (p + i) * n_out, n_out)
         return

@@ -26,7 +26,7 @@ from .layers import BatchNorm, Dropout
 from .losses import SoftmaxCrossEntropy
 from .network import AUGMENT, SHUFFLE, SPLIT, NeuralNetwork, stream
 from .optimizers import Adam, Optimizer
-from .program import TrainingStep, advance, why_eager
+from .program import TrainingStep, advance, lit_pixels, why_eager
 from .schedules import Constant, Schedule
 from .threads import get_num_threads
 
@@ -282,15 +282,16 @@ class _Lowered:
 
     def __init__(self, job: _Job) -> None:
         sizes = {part.stop - part.start for part in job.parts}
-        self.steps = {size: self._step(job, size) for size in sizes}
+        lit = None if job.augmenter is not None else lit_pixels(job.network, job.train.rows)
+        self.steps = {size: self._step(job, size, lit) for size in sizes}
         self.tick = 0  # steps since the programs were recorded
         self.stretch = 8
 
-    def _step(self, job: _Job, size: int) -> TrainingStep:
+    def _step(self, job: _Job, size: int, lit: Array | None) -> TrainingStep:
         train = job.train
         return TrainingStep(
             job.network, train.rows, train.labels, train.weights, size, job.loss, job.optimizer,
-            augmenter=job.augmenter, clipping=job.clipping, average=job.average,
+            lit=lit, augmenter=job.augmenter, clipping=job.clipping, average=job.average,
         )  # fmt: skip
 
     def train_epoch(self, job: _Job, number: int, order: Int64) -> tuple[float, float, float]:
