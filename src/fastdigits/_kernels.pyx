@@ -1326,6 +1326,8 @@ cdef void forward_pixels(
             else:
                 lit[i] = found + i * words
                 count += find_bits(found + i * words, images[i] + p, width)
+                for k in range(words if op.rows == NULL else 0):
+                    prefetch(images[i] + p + BAND * n_in + k * CHUNK)
         if skipping_pays(count, rows * width):
             for i in range(0, rows - 1, 2):
                 row = y + i * n_out
