@@ -139,6 +139,7 @@ cdef enum:
     LINE = 16  # floats in a cache line
     BLOCK = 16  # samples that stay together, whatever the number of threads: sums over a batch are sums over blocks
     PART = 16384  # multiply-adds of a stage that pay for another thread that is awake …
+    USES = 8  # of an exposed array by the ops of a program, and one more
     HABITS = 16  # amounts of work for which programs remember whether to share it
     WAKING = 1 << 22  # … and of a whole call, for one that may be asleep: about 0.1 ms against 50 µs
 
@@ -286,6 +287,12 @@ cdef bint all_finite(const float* x, Py_ssize_t n) noexcept nogil:
     return isfinite(total)
 
 
+cdef inline void replace(float*** uses, float* array) noexcept nogil:
+    while uses[0] != NULL:
+        uses[0][0] = array
+        uses += 1
+
+
 cdef class Program:
     """Kernels bound to their arrays, run step after step without the interpreter.
 
@@ -311,8 +318,8 @@ cdef class Program:
     cdef int loss_stage
     cdef const float* lit_of  # pixels of which is known which are not zero
     cdef const uint64_t* lit
-    cdef float* outcome  # what answer replaces
-    cdef float* given
+    cdef float** outcome[USES]  # where the arrays stand that answer replaces, then NULL
+    cdef float** given[USES]
     cdef Py_ssize_t outcome_bytes, given_bytes
     cdef Py_ssize_t work  # of a step
     cdef pool_choice choice  # whether steps are shared: a copy of the habit while they run
@@ -324,7 +331,7 @@ cdef class Program:
         self.rows = rows
         self.losses = NULL
         self.lit_of = NULL
-        self.given = NULL
+        self.given[0] = NULL
         self.work = 0
 
     def __dealloc__(self):
@@ -500,9 +507,21 @@ cdef class Program:
         """Name the recorded arrays in whose place `answer` takes others: the result, and what it is made of."""
         cdef Py_buffer buffer
         PyObject_GetBuffer(x, &buffer, PyBUF_SIMPLE)
-        self.outcome, self.outcome_bytes = &y[0, 0], y.shape[0] * y.shape[1] * <Py_ssize_t>sizeof(float)
-        self.given, self.given_bytes = <float*>buffer.buf, buffer.len
+        self.outcome_bytes, self.given_bytes = y.shape[0] * y.shape[1] * <Py_ssize_t>sizeof(float), buffer.len
+        self.find_uses(self.outcome, &y[0, 0])
+        self.find_uses(self.given, <float*>buffer.buf)
         PyBuffer_Release(&buffer)
+
+    cdef void find_uses(self, float*** uses, const float* array) noexcept:
+        # where ops have this array; at most USES - 1 places: there are fewer in a network
+        cdef Py_ssize_t i
+        cdef int k, found = 0
+        for i in range(self.count):
+            for k in range(self.ops[i].arrays):
+                if self.ops[i].a[k] == array and found < USES - 1:
+                    uses[found] = &self.ops[i].a[k]
+                    found += 1
+        uses[found] = NULL
 
     def answer(self, y not None, x not None, int threads=1, Py_ssize_t calls=1):
         """Run what was recorded once, with other arrays in place of the exposed ones: a prediction.
@@ -523,28 +542,18 @@ cdef class Program:
         except BaseException:
             PyBuffer_Release(&into)
             raise
-        cdef bint fits = self.given != NULL and into.len == self.outcome_bytes and of.len == self.given_bytes
+        cdef bint fits = self.given[0] != NULL and into.len == self.outcome_bytes and of.len == self.given_bytes
         if fits:
             threads = self.begin(threads, calls)
             with nogil:
-                self.replace(self.outcome, <float*>into.buf)
-                self.replace(self.given, <float*>of.buf)
+                replace(self.outcome, <float*>into.buf)
+                replace(self.given, <float*>of.buf)
                 self.step(0, 0, NULL, threads)
-                self.replace(<float*>into.buf, self.outcome)
-                self.replace(<float*>of.buf, self.given)
             self.end(threads)
         PyBuffer_Release(&into)
         PyBuffer_Release(&of)
         if not fits:
             raise ValueError("Program.answer: y and x must be of the size of those that were exposed")
-
-    cdef void replace(self, const float* array, float* other) noexcept nogil:
-        cdef Py_ssize_t i
-        cdef int k
-        for i in range(self.count):
-            for k in range(self.ops[i].arrays):
-                if self.ops[i].a[k] == array:
-                    self.ops[i].a[k] = other
 
     cdef Habit* habit(self, int threads) noexcept:
         return &habits[(self.work + threads) % HABITS]
@@ -589,6 +598,8 @@ cdef class Program:
             for u in range(2):
                 if op.update[u].rule != NULL:
                     op.update[u].refresh(&op.update[u], lr, op.update[u].step + tick)
+        if threads == 1:
+            return self.do_alone()
         while first < self.count:
             i = first
             work = 0
@@ -606,6 +617,21 @@ cdef class Program:
             first = i
         return True
 
+    cdef bint do_alone(self) noexcept nogil:
+        # all stages at once; nobody waits
+        global home
+        cdef Py_ssize_t i
+        cdef bint finite = True
+        cdef uint64_t mode = float_mode_enter()
+        home = 0
+        for i in range(self.count):
+            if self.losses != NULL and i > 0 and self.ops[i - 1].stage == self.loss_stage < self.ops[i].stage:
+                finite = all_finite(self.losses, self.n_losses)
+                if not finite:
+                    break
+            self.ops[i].loop(&self.ops[i], 0, self.ops[i].items)
+        float_mode_leave(mode)
+        return finite
 
     cdef void share_out(self, Job* job) noexcept nogil:
         cdef Py_ssize_t i, units
