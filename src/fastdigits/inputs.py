@@ -79,16 +79,17 @@ def check_images(x: object, width: int | None, subject: str) -> Array:
         A view where the layout allows it.
     """
     array = as_array(x, subject)
-    columns = array.size // array.shape[0] if array.ndim > 1 and array.size else 0
-    if columns and width in (None, columns):
-        return array if array.ndim == 2 else array.reshape(array.shape[0], columns)
+    shape, size = array.shape, array.size
+    columns = size // shape[0] if size and len(shape) > 1 else 0
+    if columns and (width == columns or width is None):
+        return array if len(shape) == 2 else array.reshape(shape[0], columns)
     wanted = "(n, d)" if width is None else _wanted(width)
     if array.ndim < 2:
-        raise ValueError(f"{subject} must be {wanted}; got {array.shape}: for one image, x[np.newaxis]")
-    if array.size == 0:
-        raise ValueError(f"{subject} must hold at least one image; got {array.shape}")
-    hint = ": for one image, x[np.newaxis]" if array.size == width else ""
-    raise ValueError(f"{subject} must be {wanted}; got {array.shape}{hint}")
+        raise ValueError(f"{subject} must be {wanted}; got {shape}: for one image, x[np.newaxis]")
+    if size == 0:
+        raise ValueError(f"{subject} must hold at least one image; got {shape}")
+    hint = ": for one image, x[np.newaxis]" if size == width else ""
+    raise ValueError(f"{subject} must be {wanted}; got {shape}{hint}")
 
 
 def to_rows(array: Array, subject: str) -> Array:
@@ -106,8 +107,8 @@ def to_rows(array: Array, subject: str) -> Array:
     ValueError
         If a value is not finite, or beyond the range of float32.
     """
-    if array.dtype == np.uint8:
-        return np.ascontiguousarray(array)
+    if array.dtype.char == "B":  # uint8
+        return array if array.flags.c_contiguous else np.ascontiguousarray(array)
     with np.errstate(over="ignore", invalid="ignore"):
         rows = np.ascontiguousarray(array, dtype=np.float32)
     # The extremes of an array with a NaN are NaN: two numbers tell for all, without a mask of its size.

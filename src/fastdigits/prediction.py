@@ -28,13 +28,13 @@ class Predictor:
 
     def __init__(self, network: NeuralNetwork) -> None:
         self._network = network
-        self._kernels = backend.kernels
+        self._kernels: Any = None  # for which programs were made
+        self._lowers = False
         self._free: dict[tuple[int, str, int, bool], list[_Program]] = {}
-        self._built_in = all(type(layer) in assembly.BUILT_IN.values() for layer in network.layers)
-        width = network.input_width
         self._softmax = not isinstance(
             network.layers[-1], Softmax
         )  # to be applied to what the last layer makes
+        width = network.input_width
         self._classes = None if width is None else network.widths(width)[-1]
 
     def probabilities(self, rows: Array) -> Float32:
@@ -48,6 +48,8 @@ class Predictor:
     def _outputs(self, rows: Array, softmax: bool) -> Float32:
         if self._kernels is not backend.kernels:
             self._kernels, self._free = backend.kernels, {}
+            built_in = all(type(layer) in assembly.BUILT_IN.values() for layer in self._network.layers)
+            self._lowers = built_in and hasattr(backend.kernels, "Program")
         n, width = rows.shape
         outputs: Float32 = np.empty((n, self._classes or self._network.widths(width)[-1]), np.float32)
         if n == 1:
@@ -62,7 +64,7 @@ class Predictor:
 
     def _fill(self, outputs: Float32, rows: Array, softmax: bool, threads: int, calls: int) -> None:
         """Write the outputs of at most ``SIZES[-1]`` rows, one of so many calls of about as much work."""
-        if not self._built_in or not hasattr(self._kernels, "Program"):
+        if not self._lowers:
             logits = np.ascontiguousarray(self._network.run(rows))
             if softmax:
                 self._kernels.softmax_forward(outputs, logits)
