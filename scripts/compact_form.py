@@ -2,8 +2,8 @@
 
     python scripts/compact_form.py        # needs a C compiler
 
-Training keeps a bit for each pixel of each image (`find_lit`). This compiles a loop for this machine in four ways: with
-the non-zero pixels found when an image's turn comes; with those bits; with the places of the pixels; with places and
+Training keeps a bit for each pixel of each image, found in the first epoch. This compiles a loop in four ways: with the
+non-zero pixels found when an image's turn comes; with those bits; with the places of the pixels; with places and
 values. Each multiplies batches of 64 training images in a random order, as in training, by 784 by 64 weights. What the
 next batch needs is called for beforehand, as training does. Microseconds a batch, medians of rounds in which they take
 turns, what it takes to make the form, and how much memory to keep it.

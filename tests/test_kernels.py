@@ -475,18 +475,6 @@ def test_gathering_takes_the_rows(kernels):
         np.testing.assert_array_equal(y, images[rows] / np.float32(255))
 
 
-@pytest.mark.parametrize("width", [1, 63, 64, 65, 784])
-def test_lit_pixels_are_found(kernels, width):
-    x = np.where(np.random.default_rng(0).random((9, width)) < 0.3, 255, 0).astype(np.uint8)
-    x[0], x[1] = 0, 1
-    for which in (kernels, twin):
-        lit = np.full((9, -(-width // 64)), 2**64 - 1, np.uint64)
-        which.find_lit(lit, x)
-        bits = np.unpackbits(lit.view(np.uint8), axis=1, bitorder="little")
-        np.testing.assert_array_equal(bits[:, :width], x != 0)
-        assert not bits[:, width:].any()
-
-
 @pytest.mark.parametrize("row", [-1, 9, 2**40])
 @pytest.mark.parametrize(
     "name", ["gather", "gather_uint8", "gather_pixels", "gather_labels", "gather_weights"]
@@ -620,7 +608,7 @@ def test_adam_counts_from_one(kernels):
 
 # -- what every door does ------------------------------------------------------------------------------------
 
-F, D, B, L, Q = np.float32, np.float64, np.uint8, np.int64, np.uint64
+F, D, B, L = np.float32, np.float64, np.uint8, np.int64
 
 
 def doors(n: int = 3, d: int = 4, m: int = 5, p: int = 7) -> dict[str, list]:
@@ -633,7 +621,6 @@ def doors(n: int = 3, d: int = 4, m: int = 5, p: int = 7) -> dict[str, list]:
         "gather": [x, (F, (9, d)), rows],
         "gather_uint8": [(B, (n, d)), (B, (9, d)), rows],
         "gather_pixels": [x, (B, (9, d)), rows],
-        "find_lit": [(Q, (n, -(-d // 64))), (B, (n, d))],
         "gather_labels": [rows, (L, (9,)), rows],
         "gather_weights": [tall, (D, (1,)), (F, (9,)), rows],
         "dense_forward": [y, x, weight, bias],
@@ -678,11 +665,10 @@ IN_PLACE |= {"squares", "grad", "average"}
 ARRAYS = [
     (name, i) for name, specs in DOORS.items() for i, spec in enumerate(specs) if isinstance(spec, tuple)
 ]
-FREE = {  # (door, argument): the axis that may have any length: rows to take from, classes, sums, knots, pixels
+FREE = {  # (door, argument): the axis that may have any length: where rows are taken from, classes, sums, knots
     ("gather", 1): 0,
     ("gather_uint8", 1): 0,
     ("gather_pixels", 1): 0,
-    ("find_lit", 1): 1,
     ("gather_labels", 1): 0,
     ("gather_weights", 2): 0,
     ("tally", 2): 1,
@@ -702,7 +688,7 @@ def arguments(name: str, **sizes: int) -> list:
     for argument, spec in zip(argument_names(name), doors(**sizes)[name], strict=True):
         if not isinstance(spec, tuple):
             made.append(spec)
-        elif spec[0] in (B, L, Q):
+        elif spec[0] in (B, L):
             top = {"labels": sizes.get("d", 4), "rows": 9}.get(argument, 256)
             made.append(rng.integers(0, top, spec[1]).astype(spec[0]))
         else:

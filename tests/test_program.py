@@ -9,7 +9,7 @@ import pytest
 
 import fastdigits as fd
 from fastdigits import backend
-from fastdigits.program import TrainingStep, lit_pixels
+from fastdigits.program import TrainingStep
 
 pytestmark = pytest.mark.skipif(backend.backend_name() == "numpy", reason="programs are compiled")
 
@@ -83,38 +83,41 @@ def test_a_program_gives_the_bits_of_the_eager_steps(make, dtype, weighted, widt
 
 @pytest.mark.parametrize("density", [0.0, 0.2, 0.9])
 @pytest.mark.parametrize("width", [1, 64, 100, 300, 784])
-def test_steps_that_know_the_lit_pixels_give_the_same_bits(width, density):
+def test_steps_that_remember_the_lit_pixels_give_the_same_bits(width, density):
     x, y = digits(90, width=width, density=density)
-    nets = [network(width), network(width)]
-    order = np.random.default_rng(1).permutation(90)
-    for net, lit in zip(nets, [None, lit_pixels(nets[0], x)], strict=True):
+    states = []
+    for lit in (None, np.full((90, -(-width // 64)), 2**64 - 1, np.uint64)):
+        net = network(width)
         step = TrainingStep(net, x, y, None, 30, fd.SoftmaxCrossEntropy(), fd.Adam(), lit=lit)
-        assert step.run(order, np.full(3, 0.01), 0, 1) == 3
-    assert state(nets[0]) == state(nets[1])
+        for epoch in range(2):
+            order = np.random.default_rng(epoch).permutation(90)
+            assert step.run(order, np.full(3, 0.01), 0, 1) == 3
+            step.rely()
+        states.append(state(net))
+    assert states[0] == states[1]
+    bits = np.unpackbits(lit.view(np.uint8), axis=1, bitorder="little")
+    np.testing.assert_array_equal(bits[:, :width], x != 0)
+    assert not bits[:, width:].any()
 
 
-def test_a_step_uses_the_lit_pixels_that_it_is_told():
+@pytest.mark.parametrize("relied", [False, True])
+def test_what_was_remembered_is_used_once_it_is_relied_on(relied):
     x, y = digits(30, width=784)
     states = []
-    for lit in (None, np.zeros((30, 13), np.uint64)):  # the second: all are dark
+    for lit in (None, np.zeros((30, 13), np.uint64)):  # the second says that all pixels are dark
         net = network(784)
         step = TrainingStep(net, x, y, None, 30, fd.SoftmaxCrossEntropy(), fd.SGD(), lit=lit)
+        if relied:
+            step.rely()
         step.run(np.arange(30), np.full(1, 0.1), 0, 1)
         states.append(state(net))
-    assert states[0] != states[1]
+    assert (states[0] != states[1]) == relied
 
 
-def test_lit_pixels_are_made_for_pixels_that_the_first_layer_takes():
+def test_the_bits_must_fit_the_pixels():
     x, _ = digits(5, width=70)
-    lit = lit_pixels(network(70), x)
-    assert lit.shape == (5, 2)
-    np.testing.assert_array_equal(
-        np.unpackbits(lit.view(np.uint8), axis=1, bitorder="little")[:, :70], x != 0
-    )
-    assert lit_pixels(network(70), x.astype(np.float32)) is None
-    assert lit_pixels(fd.NeuralNetwork([fd.BatchNorm(70), fd.Dense(70, 10)]), x) is None
-    with pytest.raises(ValueError, match=r"Program.know: lit must be \(5, 2\); got \(4, 2\)"):
-        backend.kernels.Program(np.arange(3)).know(x, lit[:4])
+    with pytest.raises(ValueError, match=r"Program.remember: lit must be \(5, 2\); got \(4, 2\)"):
+        backend.kernels.Program(np.arange(3)).remember(x, np.zeros((4, 2), np.uint64))
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])

@@ -18,7 +18,7 @@ result stay in twelve registers while the sum runs. Left to the compiler, the sa
 times slower. Sums run over blocks of fixed size, each added up from zero, one product after the other; so a product
 with a zero factor may be skipped without changing a bit. Of MNIST's pixels 81 % are zero: the kernels on uint8 images
 skip them, unless a band of images has so few that skipping costs more than it saves. A training finds out once which
-pixels are lit (``find_lit``, a bit for each). That holds for finite factors: zero times infinity or NaN is NaN for the
+pixels are lit, in its first epoch, and keeps a bit for each. That holds for finite factors: zero times infinity or NaN is NaN for the
 twins and is not seen by a kernel that skips it.
 
 A wide layer is shared out by its inputs, in two halves that do not depend on the number of threads: a thread then keeps
@@ -124,7 +124,8 @@ cdef struct Op:  # one kernel with its arguments bound
     bint keep  # whether a gradient that goes through its rule must be found in its array afterwards
     const int64_t* rows  # which rows of its pixels the samples are, or NULL: one after the other …
     const int64_t* ahead  # … and which they are in the coming step, or NULL
-    const uint64_t* lit  # which of all those rows' pixels are not zero, as find_lit says it, or NULL: not known yet
+    uint64_t* lit  # where bits say which of all those rows' pixels are not zero, or NULL …
+    bint finding  # … and whether they are still to be found
     bint unread  # whether a gathering op is left out, as those who want its rows look them up themselves
     int stage
     bint lends  # whether a thread may take over units of another one's share
@@ -317,7 +318,7 @@ cdef class Program:
     cdef Py_ssize_t n_losses
     cdef int loss_stage
     cdef const float* lit_of  # pixels of which is known which are not zero
-    cdef const uint64_t* lit
+    cdef uint64_t* lit
     cdef float** outcome[USES]  # where the arrays stand that answer replaces, then NULL
     cdef float** given[USES]
     cdef Py_ssize_t outcome_bytes, given_bytes
@@ -429,7 +430,8 @@ cdef class Program:
         for i in range(self.count):
             if self.ops[i].loop == gather_loop and self.ops[i].a[0] == op.a[at]:
                 op.a[at], op.rows = self.ops[i].a[1], <const int64_t*>self.ops[i].a[2]
-                op.lit = self.lit if self.ops[i].a[1] == self.lit_of else NULL
+                if self.ops[i].a[1] == self.lit_of:
+                    op.lit, op.finding = self.lit, True
                 self.ops[i].unread = True
 
     cdef void place(self, Py_ssize_t position, Op* op) noexcept:
@@ -497,11 +499,24 @@ cdef class Program:
         self.end(threads)
         return done
 
-    def know(self, const unsigned char[:, ::1] x, const uint64_t[:, ::1] lit):
-        """Say, before recording, which bytes of x are not zero: what `find_lit` made of it."""
-        expect2("Program.know", "lit", lit.shape[0], lit.shape[1], x.shape[0], words_of(x.shape[1]))
+    def remember(self, const unsigned char[:, ::1] x, uint64_t[:, ::1] lit):
+        """Keep, from here on, which bytes of the rows of x that steps come upon are not zero: a bit each in lit.
+
+        Parameters
+        ----------
+        x : ndarray of uint8, (n, d)
+            What the recorded steps gather their rows from. Called before they are recorded.
+        lit : ndarray of uint64, (n, ceil(d / 64))
+        """
+        expect2("Program.remember", "lit", lit.shape[0], lit.shape[1], x.shape[0], words_of(x.shape[1]))
         self.held.append((x, lit))
         self.lit_of, self.lit = <const float*>&x[0, 0], &lit[0, 0]
+
+    def rely(self):
+        """Use what `remember` keeps instead of looking again: every row that will come has come before."""
+        cdef Py_ssize_t i
+        for i in range(self.count):
+            self.ops[i].finding = False
 
     def expose(self, float[:, ::1] y not None, x not None):
         """Name the recorded arrays in whose place `answer` takes others: the result, and what it is made of."""
@@ -750,25 +765,6 @@ def gather_uint8(unsigned char[:, ::1] y, const unsigned char[:, ::1] x, const i
     expect2("gather_uint8", "y", y.shape[0], y.shape[1], n, d)
     expect_rows("gather_uint8", rows, x.shape[0])
     submit_gather(&y[0, 0], &x[0, 0], rows, d, 1, (y, x, rows) if tape != NULL else None)
-
-
-cdef void find_lit_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # bit k % 64 of lit (n, words)[i, k // 64] = whether x (n, d)[i, k] is not zero; split over rows
-    cdef uint64_t* lit = <uint64_t*>op.a[0]
-    cdef const uint8_t* x = <const uint8_t*>op.a[1]
-    cdef Py_ssize_t d = op.n[1], words = words_of(op.n[1]), i
-    for i in range(begin, end):
-        find_bits(lit + i * words, x + i * d, d)
-
-
-def find_lit(uint64_t[:, ::1] lit, const unsigned char[:, ::1] x):
-    cdef Op op
-    cdef Py_ssize_t n = x.shape[0], d = x.shape[1]
-    expect2("find_lit", "lit", lit.shape[0], lit.shape[1], n, words_of(d))
-    define(&op, find_lit_loop, SAMPLES, n, n * d // 8, 2, 1, 0)
-    op.a[0], op.a[1] = <float*>&lit[0, 0], <float*>&x[0, 0]
-    op.n[0], op.n[1] = n, d
-    submit(&op, (lit, x) if tape != NULL else None)
 
 
 def gather_labels(int64_t[::1] y, const int64_t[::1] x, const int64_t[::1] rows):
@@ -1332,7 +1328,7 @@ cdef void forward_pixels(
     # weight, rows ≤ BAND
     cdef float band[BAND * (DEPTH + CHUNK)]
     cdef uint64_t found[BAND * WORDS]
-    cdef const uint64_t* lit[BAND]
+    cdef uint64_t* lit[BAND]
     cdef const uint8_t* images[BAND]
     cdef const float* start = bias
     cdef const float* weight
@@ -1345,15 +1341,16 @@ cdef void forward_pixels(
         weight = op.a[3] + p * n_out
         count = 0
         for i in range(rows):
+            lit[i] = found + i * words
             if op.lit != NULL:
                 lit[i] = op.lit + op.rows[first + i] * words_of(n_in) + p // CHUNK
+            if op.lit == NULL or op.finding:
+                count += find_bits(lit[i], images[i] + p, width)
+            else:
                 for k in range(words):
                     count += count_bits(lit[i][k])
-            else:
-                lit[i] = found + i * words
-                count += find_bits(found + i * words, images[i] + p, width)
-                for k in range(words if op.rows == NULL else 0):
-                    prefetch(images[i] + p + BAND * n_in + k * CHUNK)
+            for k in range(words if op.rows == NULL else 0):
+                prefetch(images[i] + p + BAND * n_in + k * CHUNK)
         if skipping_pays(count, rows * width):
             for i in range(0, rows - 1, 2):
                 row = y + i * n_out
@@ -1505,7 +1502,7 @@ cdef void fetch_ahead(const Op* op, Py_ssize_t p, Py_ssize_t width) noexcept nog
     for i in range(op.n[0]):
         pixels = <const uint8_t*>op.a[3] + op.ahead[i] * op.n[1] + p
         prefetch(pixels)
-        if op.lit != NULL:
+        if op.lit != NULL and not op.finding:
             prefetch(op.lit + op.ahead[i] * words_of(op.n[1]) + p // CHUNK)
         if <size_t>pixels // 64 != (<size_t>pixels + width - 1) // 64:
             prefetch(pixels + width - 1)

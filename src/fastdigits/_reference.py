@@ -48,13 +48,6 @@ def gather_pixels(y: Array, x: Array, rows: Int64) -> None:
     np.divide(x[rows], 255, out=y, dtype=y.dtype)
 
 
-def find_lit(lit: Array, x: Array) -> None:
-    n, d = x.shape
-    _expect("find_lit", "lit", lit, n, -(-d // 64))
-    lit[...] = 0
-    lit.view(np.uint8)[:, : -(-d // 8)] = np.packbits(x != 0, axis=1, bitorder="little")
-
-
 def gather_labels(y: Int64, x: Int64, rows: Int64) -> None:
     _expect("gather_labels", "y", y, len(rows))
     _expect_rows("gather_labels", rows, len(x))

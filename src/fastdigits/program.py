@@ -30,19 +30,6 @@ def why_eager(network: NeuralNetwork, loss: SoftmaxCrossEntropy, optimizer: Opti
     return next((type(part).__name__ for part in parts if type(part) not in known), None)
 
 
-def lit_pixels(network: NeuralNetwork, rows: Array) -> Array | None:
-    """Return which pixels of the rows are not zero, a bit each, if the network's first layer can skip the others.
-
-    Made once for all the steps on these rows, it saves the forward pass from looking for them; see
-    ``scripts/compact_form.py``.
-    """
-    if rows.dtype != np.uint8 or not assembly.takes_pixels(network.layers[0]):
-        return None
-    lit = memory.empty(rows.shape[0], -(-rows.shape[1] // 64), dtype=np.uint64)
-    backend.kernels.find_lit(lit, rows)
-    return lit
-
-
 class TrainingStep:
     """A step of training on ``size`` of the rows, whichever they are.
 
@@ -55,8 +42,9 @@ class TrainingStep:
     weights : ndarray, (n,) float32, or None
     size : int
         Rows a step.
-    lit : ndarray, (n, words) uint64, optional
-        What `lit_pixels` made of the rows.
+    lit : ndarray, (n, ceil(d / 64)) uint64, optional
+        Where to keep which pixels of the rows are not zero, found in the first steps; see `rely`. Steps on the
+        same rows share it.
     augmenter : Augmenter, optional
         Distorts the rows, which are pixels then.
     clipping : ClipNorm, optional
@@ -95,8 +83,8 @@ class TrainingStep:
         kernels = backend.kernels
         self.totals = np.zeros(3)
         self._program = kernels.Program(index)
-        if lit is not None:
-            self._program.know(rows, lit)
+        if lit is not None and pixels and augmenter is None:
+            self._program.remember(rows, lit)
         with self._program:
             if augmenter is not None:
                 distorted = batch if pixels else memory.empty(*batch.shape, dtype=np.uint8)
@@ -121,6 +109,10 @@ class TrainingStep:
             if average is not None:
                 average.update()
         advance(network, optimizer, -1, average)  # noted, not taken
+
+    def rely(self) -> None:
+        """From now on, look pixels up in ``lit``: each row that will come has come before."""
+        self._program.rely()
 
     def run(self, order: Int64, lrs: Array, tick: int, threads: int) -> int:
         """Take one step for each learning rate; return how many were completed before a loss was not finite."""

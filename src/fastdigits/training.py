@@ -26,7 +26,7 @@ from .layers import BatchNorm, Dropout
 from .losses import SoftmaxCrossEntropy
 from .network import AUGMENT, SHUFFLE, SPLIT, NeuralNetwork, stream
 from .optimizers import Adam, Optimizer
-from .program import TrainingStep, advance, lit_pixels, why_eager
+from .program import TrainingStep, advance, why_eager
 from .schedules import Constant, Schedule
 from .threads import get_num_threads
 
@@ -282,7 +282,8 @@ class _Lowered:
 
     def __init__(self, job: _Job) -> None:
         sizes = {part.stop - part.start for part in job.parts}
-        lit = None if job.augmenter is not None else lit_pixels(job.network, job.train.rows)
+        n, width = job.train.rows.shape
+        lit = memory.empty(n, -(-width // 64), dtype=np.uint64) if job.epochs > 1 else None
         self.steps = {size: self._step(job, size, lit) for size in sizes}
         self.tick = 0  # steps since the programs were recorded
         self.stretch = 8
@@ -310,6 +311,8 @@ class _Lowered:
             step = self._run_stretch(job, order, lrs, step)
             for callback in job.callbacks:
                 callback.on_progress(job.parts[step - 1].stop, order.size)
+        for program in self.steps.values():
+            program.rely()
         loss, hits, mass = np.sum([program.totals for program in self.steps.values()], axis=0)
         return float(loss / mass), float(hits / mass), float(lrs[-1])
 
