@@ -2,19 +2,24 @@
 
     python scripts/limits.py
 
-Takes half a minute. What is compared takes turns; figures are medians with the extremes in brackets.
+Takes a minute. What is compared takes turns; figures are medians with the extremes in brackets. How far the cores are
+from each other is measured where there is a C compiler.
 """
 
 import os
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy is imported: one core against one core
 
+import shutil
 import statistics
 import subprocess
 import sys
+import sysconfig
+import tempfile
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +29,7 @@ from fastdigits import backend, bench, load_mnist, memory
 from fastdigits.program import TrainingStep
 
 ROUNDS = 15
+FAR = 350  # ns that a flag takes between cores with different third-level caches, at least
 
 
 def seconds(call: Callable[[], object], repeat: int = 1) -> float:
@@ -72,14 +78,8 @@ def lit_pixels() -> None:
 
 def step() -> None:
     """Take a training step of the original's network apart: 64 digits, Adam, one thread and two."""
-    x, y = load_mnist()[0]
-    x, y = np.ascontiguousarray(x.reshape(-1, 784)), y.astype(np.int64)
-    order = np.random.default_rng(0).permutation(len(x))[: 64 * 400]
-    rates = np.full(400, 1e-3)
-    layers = [fd.Dense(784, 64), fd.BatchNorm(64), fd.ReLU(), fd.Dense(64, 32), fd.ReLU(), fd.Dense(32, 10)]
-    whole = TrainingStep(
-        fd.NeuralNetwork(layers, seed=0), x, y, None, 64, fd.SoftmaxCrossEntropy(), fd.Adam(lr=1e-3)
-    )
+    whole, order, rates = _whole_step(400)
+    x = load_mnist()[0][0].reshape(-1, 784)
     parts = {"forward": _program(x, forward=True), "gradient and Adam": _program(x, forward=False)}
     for threads in (1, 2):
         times = in_turn(
@@ -102,6 +102,17 @@ def step() -> None:
     print(
         f"multiply-adds of the {lit:,.0f} lit pixels of a step at the peak, each of the two: {least:.1f} µs"
     )
+
+
+def _whole_step(count: int) -> tuple[TrainingStep, np.ndarray, np.ndarray]:
+    """Return a step of the original's network, and order and learning rates of so many."""
+    x, y = load_mnist()[0]
+    x, y = np.ascontiguousarray(x.reshape(-1, 784)), y.astype(np.int64)
+    layers = [fd.Dense(784, 64), fd.BatchNorm(64), fd.ReLU(), fd.Dense(64, 32), fd.ReLU(), fd.Dense(32, 10)]
+    step = TrainingStep(
+        fd.NeuralNetwork(layers, seed=0), x, y, None, 64, fd.SoftmaxCrossEntropy(), fd.Adam(lr=1e-3)
+    )
+    return step, np.random.default_rng(0).permutation(len(x))[: 64 * count], np.full(count, 1e-3)
 
 
 def _program(x: np.ndarray, forward: bool) -> Any:
@@ -138,6 +149,90 @@ def scaling() -> None:
             thread.join()
         found.append(2 * alone / (time.perf_counter() - started))
     print(f"two threads over one in registers alone: {show(found, 2)}")
+
+
+FLAG = r"""
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <time.h>
+
+enum { TURNS = 20000 };
+static _Alignas(128) atomic_uint there;
+static _Alignas(128) atomic_uint back;
+
+static void on(int core) {
+    cpu_set_t cores;
+    CPU_ZERO(&cores);
+    CPU_SET(core, &cores);
+    pthread_setaffinity_np(pthread_self(), sizeof(cores), &cores);
+}
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1e9 + t.tv_nsec;
+}
+
+static void *answer(void *core) {
+    on(*(int *)core);
+    for (unsigned i = 1; i <= TURNS; i++) {
+        while (atomic_load_explicit(&there, memory_order_acquire) != i) {}
+        atomic_store_explicit(&back, i, memory_order_release);
+    }
+    return NULL;
+}
+
+int main(int argc, char **argv) {
+    int cores[2];
+    pthread_t other;
+    if (argc != 3 || sscanf(argv[1], "%d", cores) != 1 || sscanf(argv[2], "%d", cores + 1) != 1) return 2;
+    on(cores[0]);
+    if (pthread_create(&other, NULL, answer, cores + 1) != 0) return 1;
+    double begin = now();
+    for (unsigned i = 1; i <= TURNS; i++) {
+        atomic_store_explicit(&there, i, memory_order_release);
+        while (atomic_load_explicit(&back, memory_order_acquire) != i) {}
+    }
+    printf("%.0f\n", (now() - begin) / TURNS);
+    return pthread_join(other, NULL);
+}
+"""
+
+
+def distance() -> None:
+    """Set what two threads take for a step beside the time that a flag takes to the other core and back."""
+    compiler = shutil.which((sysconfig.get_config_var("CC") or "cc").split()[0]) or shutil.which("cc")
+    if compiler is None or sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2:
+        print("how far the cores are from each other: needs Linux, two cores and a C compiler")
+        return
+    whole, order, rates = _whole_step(30)
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "flag.c")
+        source.write_text(FLAG, encoding="utf-8")
+        program = source.with_suffix("")
+        subprocess.run([compiler, "-O2", "-pthread", source, "-o", program], check=True)
+        command = [program, *map(str, sorted(os.sched_getaffinity(0))[:2])]
+        for _ in range(20):
+            before = float(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+            backend.kernels.forget_habits()  # these few steps are shared, whether that pays or not
+            shared = seconds(lambda: whole.run(order, rates, 0, 2))
+            alone = seconds(lambda: whole.run(order, rates, 0, 1))
+            after = float(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+            if max(before, after) < 2 * min(before, after):  # the cores stayed where they were
+                found.append((max(before, after), shared / 30 * 1e6, alone / 30 * 1e6))
+            time.sleep(0.5)
+    for name, near in (("beside each other", True), ("far apart", False)):
+        those = [row for row in found if (row[0] < FAR) == near]
+        if those:
+            flag, shared, alone = (list(column) for column in zip(*those, strict=True))
+            print(
+                f"cores {name}, {len(those)} of {len(found)} times: a flag there and back {show(flag, 0)} ns, "
+                f"a step shared by two threads {show(shared, 0)} µs, by one {show(alone, 0)} µs"
+            )
 
 
 def product() -> None:
@@ -180,6 +275,7 @@ def start() -> None:
 if __name__ == "__main__":
     lit_pixels()
     step()
+    distance()
     scaling()
     product()
     start()
