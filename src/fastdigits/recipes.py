@@ -190,11 +190,11 @@ ACCURATE = Recipe(
     name="accurate",
     about="what two minutes can make of the original's hidden layers",
     batchnorm="all",
-    epochs=500,
+    epochs=400,
     batch_size=256,
     optimizer="adamw",
     weight_decay=0.01,
-    augment=Augmentation(rotation=10, scale=0.1, shear=0.1, shift=1, fade=0.15),
+    augment=Augmentation(rotation=8, scale=0.1, shear=0.1, shift=1, alpha=16, fade=0.15),
     ema=0.999,
 )
 BEST = Recipe(
