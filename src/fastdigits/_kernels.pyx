@@ -18,8 +18,8 @@ result stay in twelve registers while the sum runs. Left to the compiler, the sa
 times slower. Sums run over blocks of fixed size, each added up from zero, one product after the other; so a product
 with a zero factor may be skipped without changing a bit. Of MNIST's pixels 81 % are zero: the kernels on uint8 images
 skip them, unless a band of images has so few that skipping costs more than it saves. A training finds out once which
-pixels are lit, in its first epoch, and keeps a bit for each. That holds for finite factors: zero times infinity or NaN is NaN for the
-twins and is not seen by a kernel that skips it.
+pixels are lit, in its first epoch, and keeps a bit for each. That holds for finite factors: zero times infinity or NaN
+is NaN for the twins and is not seen by a kernel that skips it.
 
 A wide layer is shared out by its inputs, in two halves that do not depend on the number of threads: a thread then keeps
 to its rows of the weight matrix, in the forward pass as in the update (see "halves").
