@@ -32,15 +32,7 @@ def main() -> None:
     order = np.random.default_rng(0).permutation(len(x))[: STEPS * options.batch_size]
     steps = {}
     for name, kind in KINDS.items():
-        layers = [
-            fd.Dense(784, 64),
-            fd.BatchNorm(64),
-            fd.ReLU(),
-            fd.Dense(64, 32),
-            fd.ReLU(),
-            fd.Dense(32, 10),
-        ]
-        network, loss, optimizer = fd.NeuralNetwork(layers), fd.SoftmaxCrossEntropy(), fd.Adam()
+        network, loss, optimizer = fd.recipes.ORIGINAL.network(), fd.SoftmaxCrossEntropy(), fd.Adam()
         augmenter = None if kind is None else Augmenter(kind, 28, 28, seed=0)
         steps[name] = TrainingStep(
             network, rows, labels, None, options.batch_size, loss, optimizer, augmenter=augmenter

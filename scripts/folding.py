@@ -24,15 +24,7 @@ def main() -> None:
     options = parser.parse_args()
     fd.set_num_threads(1)
     (x, y), (test, _) = fd.load_mnist()
-    layers = [
-        fd.Dense(784, 64),
-        fd.BatchNorm(64),
-        fd.ReLU(),
-        fd.Dense(64, 32),
-        fd.ReLU(),
-        fd.Dense(32, 10),
-    ]
-    net = fd.NeuralNetwork(layers)
+    net = fd.recipes.ORIGINAL.network()
     net.fit(x, y, epochs=1, threads=1)
     networks = {"as trained": net, "folded": net.folded()}
     print(f"backend {fd.backend_name()}, one thread, microseconds for predict_proba")
