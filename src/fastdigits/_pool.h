@@ -101,7 +101,6 @@ static void pool_run(pool_job job, void *context, int parts) {
 #include <sched.h>
 #endif
 #include <stdatomic.h>
-#include <stdint.h>
 #include <time.h>
 
 #define POOL_MAX 64
