@@ -59,7 +59,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("presets", nargs="*", metavar="PRESET", help="which of them (default: all)")
-    parser.add_argument("--seeds", default="0,1,2,3,4", help="which, with commas between (default: 0,1,2,3,4)")
+    parser.add_argument(
+        "--seeds", default="0,1,2,3,4", help="which, with commas between (default: 0,1,2,3,4)"
+    )
     parser.add_argument("--data", default="mnist", metavar="mnist|FOLDER", help="the images (default: mnist)")
     parser.add_argument("--threads", type=int, metavar="N", help="use at most N threads")
     options = parser.parse_args()

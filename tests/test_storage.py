@@ -288,3 +288,13 @@ def test_the_same_network_gives_the_same_bytes_in_every_process(tmp_path):
     for file in files:
         subprocess.run([sys.executable, "-c", program, str(file)], check=True)
     assert len({file.read_bytes() for file in files}) == 1
+
+
+def test_the_network_that_comes_with_the_package_reads_digits():
+    _, (x_test, y_test) = fd.load_mnist()
+    network = fd.load_pretrained()
+    assert fd.load_pretrained() is not network
+    assert network.evaluate(x_test, y_test)["accuracy"] == pytest.approx(
+        0.9907, abs=0.0003
+    )  # rounding differs
+    assert [layer.n_out for layer in network.layers if isinstance(layer, fd.Dense)] == [64, 32, 10]

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .metrics import ClassScore, accuracy, class_report, confusion_matrix
     from .optimizers import SGD, Adam, AdamW, Momentum, Optimizer, RMSprop
     from .schedules import Constant, Cosine, OneCycle, Schedule, Step, WarmUp
-    from .storage import load
+    from .storage import load, load_pretrained
 
 _LATER: dict[str, tuple[str, ...]] = {
     "augment": ("Augmentation",),
@@ -44,7 +44,7 @@ _LATER: dict[str, tuple[str, ...]] = {
     "optimizers": ("SGD", "Adam", "AdamW", "Momentum", "Optimizer", "RMSprop"),
     "recipes": (),
     "schedules": ("Constant", "Cosine", "OneCycle", "Schedule", "Step", "WarmUp"),
-    "storage": ("load",),
+    "storage": ("load", "load_pretrained"),
 }
 _ROOM_OF = {name: room for room, names in _LATER.items() for name in names}
 
@@ -115,6 +115,7 @@ __all__ = [
     "load",
     "load_folder",
     "load_mnist",
+    "load_pretrained",
     "read_idx",
     "recipes",
     "set_num_threads",

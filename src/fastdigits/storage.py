@@ -8,6 +8,7 @@ package cannot be saved.
 
 from __future__ import annotations
 
+import importlib.resources
 import json
 import math
 import os
@@ -24,6 +25,7 @@ from .network import NeuralNetwork
 
 FORMAT = "fastdigits"
 VERSION = "1"
+PRETRAINED = "digits.safetensors"
 
 
 def save(network: NeuralNetwork, path: str | os.PathLike[str]) -> None:
@@ -82,6 +84,20 @@ def load(path: str | os.PathLike[str]) -> NeuralNetwork:
         _check_tensor(file, name, tensors[name], target.shape)
         target[...] = tensors[name]
     return network
+
+
+def load_pretrained() -> NeuralNetwork:
+    """Return the network that comes with the package, trained on MNIST: digits 0 to 9 in 28 × 28 pixels.
+
+    Returns
+    -------
+    NeuralNetwork
+        A new one in each call, 784-64-32-10: the preset ``accurate``, of which 99.07 % of MNIST's test images
+        come out right. ``models/README.md`` beside its file says how it was made.
+    """
+    model = importlib.resources.files("fastdigits").joinpath("models", PRETRAINED)
+    with importlib.resources.as_file(model) as path:
+        return load(path)
 
 
 def _tensors(network: NeuralNetwork) -> dict[str, Float32]:
