@@ -77,6 +77,62 @@ def main(*argv: object) -> int:
     return train.main([str(word) for word in argv])
 
 
+def on_a_terminal(*argv: object, cwd: Path, **changes: str) -> str:
+    """Run with standard error on a terminal of 100 columns; return what it showed."""
+    import pty
+    import termios
+
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (40, 100))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fastdigits.train", *map(str, argv)],
+        stdin=theirs,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+        cwd=cwd,
+        env=environment(**changes),
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        while piece := os.read(ours, 65536):
+            shown += piece
+    except OSError:  # Linux's way to say that the other side is closed
+        pass
+    os.close(ours)
+    assert process.wait(timeout=60) == 0
+    return shown.decode()
+
+
+# -- what is shown while it trains -------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a POSIX terminal")
+def test_a_terminal_shows_a_bar_and_a_log_one_line_an_epoch(digits, tmp_path):
+    words = ("--data", digits, "--epochs", 3, "--no-plots")
+    shown = on_a_terminal(*words, cwd=tmp_path)
+    assert re.search(r"\repoch 1/3: +\d+%\|", shown)
+    logged = run(*words, cwd=tmp_path).stderr
+    assert "\r" not in logged
+    assert [line[:9] for line in logged.splitlines() if line.startswith("epoch")] == [
+        "epoch 1/3",
+        "epoch 2/3",
+        "epoch 3/3",
+    ]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a POSIX terminal")
+@pytest.mark.parametrize("changes", [{}, {"NO_COLOR": "1"}], ids=["as usual", "NO_COLOR"])
+def test_nothing_is_coloured(digits, tmp_path, changes):
+    shown = on_a_terminal("--data", digits, "--epochs", 2, "--no-plots", cwd=tmp_path, **changes)
+    assert not re.search(r"\x1b\[[0-9;]*m", shown)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a POSIX terminal")
+def test_quiet_shows_nothing_on_a_terminal(digits, tmp_path):
+    assert on_a_terminal("--data", digits, "--epochs", 2, "--no-plots", "--quiet", cwd=tmp_path) == ""
+
+
 # -- a whole run -------------------------------------------------------------------------------------------
 
 
@@ -407,7 +463,9 @@ def test_ctrl_c_saves_the_work_so_far_and_ends_with_130(digits, tmp_path):
         process.wait()
     assert process.returncode == 130
     assert "Traceback" not in err
-    assert re.search(r"fastdigits train: interrupted after \d+ epochs; the work so far goes to run\n", err)
+    assert re.search(
+        r"fastdigits train: interrupted after (\d+) epochs; the model of epoch \1 goes to run\n", err
+    )
     result = json.loads(out)
     assert result["interrupted"] is True
     assert result["epochs"] >= 3
@@ -418,6 +476,53 @@ def test_ctrl_c_saves_the_work_so_far_and_ends_with_130(digits, tmp_path):
     _, (x_test, y_test) = fd.load_folder(digits)
     score = fd.load(tmp_path / "run" / runs.MODEL).evaluate(x_test, y_test)
     assert score["accuracy"] == result["test_accuracy"]
+
+
+def interrupted_fit(after: int):
+    """A fit that trains, until an interrupt comes at the end of an epoch."""
+    fit = fd.NeuralNetwork.fit
+
+    class Interrupt(fd.Callback):
+        def on_epoch_end(self, epoch, network, history):
+            network.values += 1  # what came after the best epoch must not be saved
+            if epoch == after:
+                raise KeyboardInterrupt
+
+    return lambda *args, callbacks, **rest: fit(*args, callbacks=[*callbacks, Interrupt()], **rest)
+
+
+@pytest.mark.parametrize("patience", [(), ("--patience", 50)], ids=["shown", "watched"])
+def test_an_interrupt_keeps_the_best_epoch_on_held_out_images(digits, here, monkeypatch, capsys, patience):
+    common = ("--data", digits, "--schedule", "constant", "--validation-split", 0.2)
+    monkeypatch.setattr(fd.NeuralNetwork, "fit", interrupted_fit(after=4))
+    assert main(*common, *patience, "-o", "run", "--json") == 130
+    captured = capsys.readouterr()
+    result = json.loads(captured.out)
+    with open(here / "run" / runs.HISTORY, newline="", encoding="utf-8") as file:
+        losses = [float(row["val_loss"]) for row in csv.DictReader(file)]
+    best = 1 + losses.index(min(losses))
+    assert (result["best_epoch"], result["epochs"], len(losses)) == (best, 4, 4)
+    said = (
+        f"interrupted after 4 epochs; the model of epoch {best}, the best on the held-out images, goes to run"
+    )
+    assert said in captured.err
+    assert (result["test_accuracy"], result["train_accuracy"]) == (None, None)
+    monkeypatch.undo()
+    monkeypatch.chdir(here)
+    assert main(*common, "-o", "again", "--epochs", 1, "--no-plots") == 0
+    assert best == 1  # the weights went astray after it
+    kept, again = (fd.load(here / name / runs.MODEL) for name in ("run", "again"))
+    np.testing.assert_array_equal(kept.values, again.values)
+
+
+def test_an_interrupt_without_held_out_images_keeps_the_last_whole_epoch(digits, here, monkeypatch, capsys):
+    monkeypatch.setattr(fd.NeuralNetwork, "fit", interrupted_fit(after=3))
+    assert main("--data", digits, "-o", "run", "--json") == 130
+    captured = capsys.readouterr()
+    result = json.loads(captured.out)
+    assert "interrupted after 3 epochs; the model of epoch 3 goes to run\n" in captured.err
+    _, test = fd.load_folder(digits)
+    assert fd.load(here / "run" / runs.MODEL).evaluate(*test)["accuracy"] == result["test_accuracy"]
 
 
 def interrupt(*args, **kwargs):

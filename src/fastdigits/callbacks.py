@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from . import inputs
 from .hyperparameters import check_number
-from .inputs import Float32
 from .optimizers import Optimizer
 
 if TYPE_CHECKING:
@@ -99,6 +98,20 @@ class Callback:
         """After the last epoch, also when an error or an interrupt ended the training."""
 
 
+class Snapshot:
+    """The parameters and running statistics that a network has at one moment."""
+
+    def __init__(self, network: NeuralNetwork) -> None:
+        self._values = network.values.copy()
+        self._buffers = {name: array.copy() for name, array in network.buffers().items()}
+
+    def restore(self, network: NeuralNetwork) -> None:
+        """Give them back to the network that they were taken of."""
+        network.values[...] = self._values
+        for name, array in network.buffers().items():
+            array[...] = self._buffers[name]
+
+
 class EarlyStopping(Callback):
     """Stop when a measure has not improved for some epochs.
 
@@ -143,7 +156,7 @@ class EarlyStopping(Callback):
         self.restore_best = bool(restore_best)
         self.best_epoch: int | None = None
         self.best: float | None = None
-        self._kept: tuple[Float32, dict[str, Float32]] | None = None
+        self._kept: Snapshot | None = None
 
     def on_train_begin(self, network: NeuralNetwork, history: History) -> None:
         """Forget what an earlier training left; see that there is something to monitor."""
@@ -153,21 +166,17 @@ class EarlyStopping(Callback):
     def on_epoch_end(self, epoch: int, network: NeuralNetwork, history: History) -> bool:
         """Keep the epoch if it is the best; return True when patience is at an end."""
         value = getattr(history, self.monitor)[-1]
-        if _improves(self.monitor, value, self.best, self.min_delta):
+        if improves(self.monitor, value, self.best, self.min_delta):
             self.best, self.best_epoch = value, epoch
             if self.restore_best:
-                buffers = {name: array.copy() for name, array in network.buffers().items()}
-                self._kept = network.values.copy(), buffers
+                self._kept = Snapshot(network)
         first = history.epoch[0] - 1
         return epoch - (first if self.best_epoch is None else self.best_epoch) >= self.patience
 
     def on_train_end(self, network: NeuralNetwork, history: History) -> None:
         """Give the network its best epoch back."""
         if self._kept is not None:
-            values, buffers = self._kept
-            network.values[...] = values
-            for name, array in network.buffers().items():
-                array[...] = buffers[name]
+            self._kept.restore(network)
             self._kept = None
 
 
@@ -231,7 +240,7 @@ class ReduceOnPlateau(Callback):
     def on_epoch_end(self, epoch: int, network: NeuralNetwork, history: History) -> None:
         """Reduce the rate when patience is at an end."""
         value = getattr(history, self.monitor)[-1]
-        if _improves(self.monitor, value, self.best, self.min_delta):
+        if improves(self.monitor, value, self.best, self.min_delta):
             self.best, self._waited = value, 0
             return
         self._waited += 1
@@ -296,7 +305,7 @@ def _need_validation(monitor: str, history: History, subject: str) -> None:
         )
 
 
-def _improves(monitor: str, value: float, best: float | None, min_delta: float) -> bool:
+def improves(monitor: str, value: float, best: float | None, min_delta: float) -> bool:
     """Return whether a measure is better than the best so far; one that is not a number never is."""
     sign = 1.0 if monitor.endswith("accuracy") else -1.0
     return not math.isnan(value) and (best is None or sign * (value - best) > min_delta)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from . import __version__, backend, commands, runs, train_options
-from .callbacks import Callback, EarlyStopping, History
+from .callbacks import Callback, EarlyStopping, History, Snapshot, improves
 from .commands import CommandError
 from .data import load_folder, load_mnist
 from .inputs import Array
@@ -61,13 +61,31 @@ class _Images:
 
 
 class _Keeper(Callback):
-    """Holds on to the history, which an interrupted `fit` does not return."""
+    """Holds on to what an interrupted `fit` does not return: the history, and the best epoch's weights.
 
-    def __init__(self) -> None:
+    The best epoch is that of the lowest loss on images that are held out. Where none are, it is the last whole
+    one: nothing is chosen by the test images.
+    """
+
+    def __init__(self, images: _Images) -> None:
         self.history = History()
+        self.epoch: int | None = None  # the one whose weights are kept
+        self._may_choose = images.validation is not images.test
+        self._loss: float | None = None
+        self._snapshot: Snapshot | None = None
 
     def on_train_begin(self, network: NeuralNetwork, history: History) -> None:
         self.history = history
+
+    def on_epoch_end(self, epoch: int, network: NeuralNetwork, history: History) -> None:
+        loss = history.val_loss[-1]
+        if not self._may_choose or improves("val_loss", loss, self._loss, 0.0):
+            self.epoch, self._loss, self._snapshot = epoch, loss, Snapshot(network)
+
+    def restore(self, network: NeuralNetwork) -> None:
+        """Give the network the weights that are kept; it stays as it is before the first whole epoch."""
+        if self._snapshot is not None:
+            self._snapshot.restore(network)
 
     def whole_epochs(self) -> History:
         """Return the epochs of which every figure is there, at whatever moment an interrupt came."""
@@ -78,6 +96,13 @@ class _Keeper(Callback):
             setattr(whole, name, value[:count])
         return whole
 
+    def kept(self, folder: Path) -> str:
+        """Return what was kept of an interrupted training, and where it goes."""
+        if self.epoch is None:
+            return f"the work so far goes to {folder}"
+        best = ", the best on the held-out images," if self._may_choose else ""
+        return f"the model of epoch {self.epoch}{best} goes to {folder}"
+
 
 def _train(options: argparse.Namespace, started: float) -> int:
     images = _load(options)
@@ -86,18 +111,21 @@ def _train(options: argparse.Namespace, started: float) -> int:
         options.learning_rate = _found_rate(options, images, network)
     say = _silent if options.quiet else _say
     with runs.folder(options.output, overwrite=options.overwrite) as folder:
-        result = _circumstances(options, folder)
+        circumstances = _circumstances(options, folder)
         say(_opening(options, images, network))
         history, outcome = _fit(options, images, network, folder)
         # What cannot be made again comes first: a second interrupt then costs no more than the figures.
         network.save(folder / runs.MODEL)
         history.write_csv(folder / runs.HISTORY)
-        result = _scores(images, network, history) | outcome | result
-        say(_scored(result))
+        interrupted = outcome["interrupted"]
+        scores = _known_scores(images, history, outcome) if interrupted else _scores(images, network)
+        result = scores | _amounts(images, network, history) | outcome | circumstances
+        if not interrupted:
+            say(_scored(result))
         runs.remove_pictures(folder)
         runs.write_result(folder, result)
         pictures: list[Path] = []
-        if not (options.no_plots or result["interrupted"]):
+        if not (options.no_plots or interrupted):
             pictures, result["interrupted"] = _draw(folder, images, network, history)
         result["pictures"] = [path.name for path in pictures]
         result["total_seconds"] = time.perf_counter() - started
@@ -173,7 +201,7 @@ def _fit(
     options: argparse.Namespace, images: _Images, network: NeuralNetwork, folder: Path
 ) -> tuple[History, dict[str, Any]]:
     """Train; return the whole epochs, which of them was kept, and whether an interrupt ended the training."""
-    keeper, interrupted = _Keeper(), False
+    keeper = _Keeper(images)
     stopping = None if options.patience is None else EarlyStopping(patience=options.patience)
     try:
         network.fit(
@@ -187,22 +215,37 @@ def _fit(
     except (TypeError, ValueError) as error:  # the images do not suit: each message of fit says what to do
         raise CommandError(str(error)) from error
     except KeyboardInterrupt:
-        interrupted = True
-        done = _epochs(len(keeper.whole_epochs()))
-        _say(f"{COMMAND}: interrupted after {done}; the work so far goes to {folder}")
+        keeper.restore(network)
+        history = keeper.whole_epochs()
+        _say(f"{COMMAND}: interrupted after {_epochs(len(history))}; {keeper.kept(folder)}")
+        return history, {"best_epoch": keeper.epoch, "interrupted": True}
     best = None if stopping is None else stopping.best_epoch
-    return keeper.whole_epochs(), {"best_epoch": best, "interrupted": interrupted}
+    return keeper.whole_epochs(), {"best_epoch": best, "interrupted": False}
 
 
-def _scores(images: _Images, network: NeuralNetwork, history: History) -> dict[str, Any]:
+def _scores(images: _Images, network: NeuralNetwork) -> dict[str, Any]:
     """Return how good the network is now; accuracies are fractions, losses are without label smoothing."""
     train, test = (network.evaluate(part.x, part.y) for part in (images.train, images.test))
-    seconds = sum(history.seconds)
     return {
         "test_accuracy": test["accuracy"],
         "train_accuracy": train["accuracy"],
         "test_loss": test["loss"],
         "train_loss": train["loss"],
+    }
+
+
+def _known_scores(images: _Images, history: History, outcome: dict[str, Any]) -> dict[str, Any]:
+    """Return what the history knows of the weights that were kept: an interrupt is answered at once."""
+    accuracy, epoch = None, outcome["best_epoch"]
+    if epoch in history.epoch and images.validation is images.test:
+        accuracy = history.val_accuracy[history.epoch.index(epoch)]
+    return {"test_accuracy": accuracy, "train_accuracy": None, "test_loss": None, "train_loss": None}
+
+
+def _amounts(images: _Images, network: NeuralNetwork, history: History) -> dict[str, Any]:
+    """Return how much there was to train, and how long it took."""
+    seconds = sum(history.seconds)
+    return {
         "test_images": len(images.test.y),
         "train_images": len(images.train.y),
         "epochs": len(history),

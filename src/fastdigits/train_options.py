@@ -44,7 +44,8 @@ examples:
 
 Progress and messages go to standard error; standard output has nothing but
 what --json prints. Exit codes: 0 done; 2 something to put right, one line says
-what; 130 interrupted with Ctrl-C, the work so far is saved.
+what; 130 interrupted with Ctrl-C: the last whole epoch is saved, or the best
+one on held-out images.
 """
 
 
