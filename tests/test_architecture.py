@@ -45,6 +45,7 @@ ROOMS = [  # a module imports from rooms above it only
     "finding",
     "recipes",
     "metrics",
+    "calibration",
     "data.idx",
     "data.datasets",
     "data",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..inputs import check_count
-from ..metrics import confusion_matrix
+from ..metrics import confusion_matrix, most_confused, surest_mistakes
 from .canvas import BLUE, ORANGE, bare, checked, message, new_figure
 
 if TYPE_CHECKING:
@@ -44,9 +44,8 @@ def prediction_grid(
         chosen = np.flatnonzero(right)[:count]
         title = f"Right: {right.sum():,} of {right.size:,} images, the first {chosen.size}"
     else:
-        wrong = np.flatnonzero(~right)
-        chosen = wrong[np.argsort(-confidence[wrong], kind="stable")][:count]
-        title = f"Wrong: {wrong.size:,} of {right.size:,} images, the {chosen.size} surest"
+        chosen = surest_mistakes(truth, probs, count)
+        title = f"Wrong: {(~right).sum():,} of {right.size:,} images, the {chosen.size} surest"
     if chosen.size == 0:
         said = "recognised" if correct else "mistaken"
         return message(f"Of {right.size:,} image{'s' * (right.size > 1)}, none was {said}.")
@@ -90,15 +89,12 @@ def confused_pairs(
     pairs = check_count(pairs, "pairs", "confused_pairs")
     count = check_count(count, "count", "confused_pairs")
     predicted, confidence = probs.argmax(axis=1), probs.max(axis=1)
-    mistakes = confusion_matrix(truth, predicted, probs.shape[1])
-    np.fill_diagonal(mistakes, 0)
-    order = np.argsort(-mistakes, axis=None, kind="stable")[:pairs]
-    chosen = [divmod(int(place), probs.shape[1]) for place in order if mistakes.flat[place] > 0]
+    chosen = most_confused(confusion_matrix(truth, predicted, probs.shape[1]), pairs)
     if not chosen:
         return message(f"Of {truth.size:,} image{'s' * (truth.size > 1)}, none was mistaken.")
     figure = new_figure(max(5.4, 1.3 * count + 2.2), 1.5 * len(chosen) + 0.7)  # the title needs as much
     grid = figure.subplots(len(chosen), count, squeeze=False)
-    for (true, said), row in zip(chosen, grid, strict=True):
+    for (true, said, _), row in zip(chosen, grid, strict=True):
         these = np.flatnonzero((truth == true) & (predicted == said))
         these = these[np.argsort(-confidence[these], kind="stable")]
         for axes, index in zip(row, these, strict=False):
