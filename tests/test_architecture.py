@@ -54,6 +54,7 @@ ROOMS = [  # a module imports from rooms above it only
     "visualize.confusion",
     "visualize.curves",
     "visualize.predictions",
+    "visualize.reliability",
     "visualize.weights",
     "visualize.writing",
     "visualize",

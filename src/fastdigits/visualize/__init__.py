@@ -6,6 +6,7 @@ Each function returns a ``matplotlib.figure.Figure``; nothing here opens a windo
 from .confusion import confusion_matrix_figure
 from .curves import training_curves
 from .predictions import confused_pairs, prediction_grid
+from .reliability import reliability_diagram
 from .weights import first_layer_weights
 from .writing import write_pictures
 
@@ -14,6 +15,7 @@ __all__ = [
     "confusion_matrix_figure",
     "first_layer_weights",
     "prediction_grid",
+    "reliability_diagram",
     "training_curves",
     "write_pictures",
 ]

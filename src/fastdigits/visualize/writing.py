@@ -11,6 +11,7 @@ from .canvas import as_pictures, checked
 from .confusion import confusion_matrix_figure
 from .curves import training_curves
 from .predictions import confused_pairs, prediction_grid
+from .reliability import reliability_diagram
 from .weights import first_layer_weights
 
 if TYPE_CHECKING:
@@ -24,10 +25,10 @@ DPI = 150
 def write_pictures(
     folder: str | os.PathLike[str],
     *,
-    history: History,
     images: object,
     labels: object,
     probabilities: object,
+    history: History | None = None,
     weight: object = None,
     image_shape: tuple[int, int] | None = None,
 ) -> list[Path]:
@@ -36,10 +37,10 @@ def write_pictures(
     Parameters
     ----------
     folder : str or path-like
-    history : History
-        Without an epoch, ``curves.png`` is left out.
     images, labels, probabilities
         As for `prediction_grid`.
+    history : History, optional
+        Without one, or without an epoch, ``curves.png`` is left out.
     weight : array_like, optional
         As for `first_layer_weights`; without it, ``weights.png`` is left out.
     image_shape : (int, int), optional
@@ -49,13 +50,13 @@ def write_pictures(
     -------
     list of Path
         ``curves.png``, ``predictions_right.png``, ``predictions_wrong.png``, ``confused_pairs.png``,
-        ``confusion.png``, ``weights.png``.
+        ``confusion.png``, ``calibration.png``, ``weights.png``.
     """
     if image_shape is not None:
         images = as_pictures(images, image_shape, "write_pictures")
     pictures, truth, probs = checked(images, labels, probabilities, "write_pictures")
     figures: dict[str, Figure] = {}
-    if history.epoch:
+    if history is not None and history.epoch:
         figures["curves"] = training_curves(history)
     figures["predictions_right"] = prediction_grid(pictures, truth, probs, correct=True)
     figures["predictions_wrong"] = prediction_grid(pictures, truth, probs, correct=False)
@@ -63,6 +64,7 @@ def write_pictures(
     figures["confusion"] = confusion_matrix_figure(
         confusion_matrix(truth, probs.argmax(axis=1), probs.shape[1])
     )
+    figures["calibration"] = reliability_diagram(truth, probs)
     if weight is not None:
         figures["weights"] = first_layer_weights(weight, (pictures.shape[1], pictures.shape[2]))
     paths = []
