@@ -46,6 +46,7 @@ ROOMS = [  # a module imports from rooms above it only
     "recipes",
     "metrics",
     "calibration",
+    "assessment",
     "data.idx",
     "data.datasets",
     "data",
@@ -61,6 +62,8 @@ ROOMS = [  # a module imports from rooms above it only
     "commands",
     "train_options",
     "runs",
+    "markup",
+    "report",
     "bench",
     "train",
 ]

@@ -31,6 +31,7 @@ def write_pictures(
     history: History | None = None,
     weight: object = None,
     image_shape: tuple[int, int] | None = None,
+    right: bool = True,
 ) -> list[Path]:
     """Draw everything that can be drawn of a run, into a folder that exists.
 
@@ -45,6 +46,8 @@ def write_pictures(
         As for `first_layer_weights`; without it, ``weights.png`` is left out.
     image_shape : (int, int), optional
         Height and width. Needed where the images are rows, (n, height · width); otherwise it is theirs.
+    right : bool, default True
+        Whether ``predictions_right.png`` is drawn.
 
     Returns
     -------
@@ -58,7 +61,8 @@ def write_pictures(
     figures: dict[str, Figure] = {}
     if history is not None and history.epoch:
         figures["curves"] = training_curves(history)
-    figures["predictions_right"] = prediction_grid(pictures, truth, probs, correct=True)
+    if right:
+        figures["predictions_right"] = prediction_grid(pictures, truth, probs, correct=True)
     figures["predictions_wrong"] = prediction_grid(pictures, truth, probs, correct=False)
     figures["confused_pairs"] = confused_pairs(pictures, truth, probs)
     figures["confusion"] = confusion_matrix_figure(
