@@ -66,6 +66,7 @@ ROOMS = [  # a module imports from rooms above it only
     "report",
     "bench",
     "train",
+    "evaluate",
 ]
 # The network's methods `fit` and `save` hand over to rooms below when they are called; the commands name their kind.
 LATE = {("network", "training"), ("network", "storage"), ("network", "finding")}
