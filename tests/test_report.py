@@ -264,6 +264,7 @@ def test_an_evaluation_without_a_mistake_says_so(tmp_path):
         "data": HOSTILE,
         "part": "train",
         "parameters": 10,
+        "epochs_trained": 0,
         "output": str(tmp_path),
         "total_seconds": 1.0,
         **runs.circumstances("again"),

@@ -69,7 +69,8 @@ footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--line);
   .beside .scroll img { width: 30rem; }
   .pairs { grid-template-columns: 1fr; gap: 0; }
   .pairs dd { margin-bottom: .5rem; }
-  th, td { padding: .3rem .55rem; }
+  table { font-size: .85rem; }
+  th, td { padding: .3rem .4rem; }
 }
 @media print {
   :root { color-scheme: light; --ink: #000; --soft: #444; --paper: #fff; --panel: #f3f3f3; --line: #bbb;
@@ -80,6 +81,10 @@ footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--line);
   h2 { break-after: avoid; margin-top: 1.5rem; }
   figure, table, .tiles, pre { break-inside: avoid; }
   figure { max-width: 15cm; }
+  figure.medium { max-width: 11cm; }
+  .beside { grid-template-columns: 1fr 1fr; gap: 0 1rem; }
+  .beside table { font-size: 8pt; }
+  .beside th, .beside td { padding: .2rem .35rem; }
 }
 """
 # Nothing is fetched and nothing is run, whatever the page should come to hold.

@@ -94,6 +94,7 @@ def evaluation(result: dict[str, Any], summary: str, pictures: Iterable[Path]) -
         "mean F1": percent(result["f1"]),
         "calibration error": percent(result["calibration_error"]),
         "parameters": f"{result['parameters']:,}",
+        "epochs of training": f"{result['epochs_trained']:,}",
     }
     part = {"test": "test", "train": "training"}[result["part"]]
     lead = f"of {result['images']:,} {part} images recognised. {_interval(result['accuracy_interval'])}"
@@ -111,7 +112,7 @@ def _page(
 ) -> str:
     header = element(
         "header",
-        element("h1", f"{kind} {Path(output).resolve().name}"),
+        element("h1", f"{kind}: {Path(output).resolve().name}"),
         element("p", headline, class_="headline"),
         element("p", lead),
         pairs(tiles, "tiles"),
