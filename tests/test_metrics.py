@@ -103,8 +103,9 @@ def test_the_interval_of_worked_examples(hits, n, low, high):
 def test_the_interval_narrows_with_less_confidence_and_stays_within_0_and_1():
     wide, narrow = fd.wilson_interval(3, 9), fd.wilson_interval(3, 9, confidence=0.5)
     assert wide[0] < narrow[0] < 3 / 9 < narrow[1] < wide[1]
-    assert fd.wilson_interval(0, 7)[0] == 0.0
-    assert fd.wilson_interval(7, 7)[1] == 1.0
+    for n in range(1, 300):  # for some of them the formula is off by a rounding
+        assert fd.wilson_interval(0, n)[0] == 0.0
+        assert fd.wilson_interval(n, n)[1] == 1.0
 
 
 def test_the_interval_covers_as_often_as_it_says():
