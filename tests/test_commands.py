@@ -117,6 +117,38 @@ def test_help_shows_choices_and_default_in_the_width_of_the_terminal(parser, mon
     assert max(map(len, text.splitlines())) <= 70
 
 
+# -- doing it again ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("argv", "line"),
+    [
+        ([], "python -m fastdigits.train"),
+        (["--epochs", "2", "-o", "x", "--quiet", "--json", "--lr=0.1"], "… --epochs 2 --lr=0.1"),
+        (["-qo", "x", "--show", "--overwrite", "--no-plots"], "… --no-plots"),
+        (["--data", "my digits; rm", "--output=a b", "-oc"], "… --data 'my digits; rm'"),
+        (["--augment", "rotation=10,shift=1.5", "--seed", "3"], "… --augment rotation=10,shift=1.5 --seed 3"),
+    ],
+)
+def test_the_line_that_does_it_again_leaves_out_where_results_go(argv, line, monkeypatch):
+    monkeypatch.delenv("FASTDIGITS_BACKEND", raising=False)
+    assert commands.command_line("train", argv) == line.replace("…", "python -m fastdigits.train")
+
+
+def test_the_line_that_does_it_again_names_a_backend_that_the_environment_chose(monkeypatch):
+    monkeypatch.setenv("FASTDIGITS_BACKEND", "numpy")
+    again = "FASTDIGITS_BACKEND=numpy python -m fastdigits.train --epochs 2"
+    assert commands.command_line("train", ["--epochs", "2"]) == again
+    for option in (["--backend", "generic"], ["--backend=generic"]):
+        assert commands.command_line("train", option) == f"python -m fastdigits.train {' '.join(option)}"
+
+
+def test_without_options_the_line_is_made_of_those_of_the_process(monkeypatch):
+    monkeypatch.delenv("FASTDIGITS_BACKEND", raising=False)
+    monkeypatch.setattr("sys.argv", ["fastdigits", "--part", "train", "-q"])
+    assert commands.command_line("evaluate", None) == "python -m fastdigits.evaluate --part train"
+
+
 # -- the way out -------------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import fastdigits as fd
+from fastdigits.metrics import most_confused, surest_mistakes
 
 LABELS = [0, 0, 1, 1, 1, 2]
 PREDICTED = [0, 1, 1, 1, 0, 0]
@@ -79,3 +80,71 @@ def test_small_integer_types_do_not_overflow():
 def test_a_matrix_too_small_is_refused():
     with pytest.raises(ValueError, match=r"classes must lie in 0 … 1; got 2"):
         fd.confusion_matrix(LABELS, PREDICTED, 2)
+
+
+# -- the interval of an accuracy -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("hits", "n", "low", "high"),
+    [
+        # By hand with z² = 3.841459: (0.8 + 0.192073 ± 1.959964 · √(0.016 + 0.0096036)) / 1.384146
+        (8, 10, 0.490162, 0.943318),
+        (0, 10, 0.0, 0.277533),  # z² / (10 + z²)
+        (10, 10, 0.722467, 1.0),
+        # (0.9808 + 0.00019207 ± 1.959964 · √(1.883136e-6 + 9.6e-9)) / 1.00038415
+        (9808, 10_000, 0.977920, 0.983311),
+    ],
+)
+def test_the_interval_of_worked_examples(hits, n, low, high):
+    assert fd.wilson_interval(hits, n) == pytest.approx((low, high), abs=1e-6)
+
+
+def test_the_interval_narrows_with_less_confidence_and_stays_within_0_and_1():
+    wide, narrow = fd.wilson_interval(3, 9), fd.wilson_interval(3, 9, confidence=0.5)
+    assert wide[0] < narrow[0] < 3 / 9 < narrow[1] < wide[1]
+    for n in range(1, 300):  # for some of them the formula is off by a rounding
+        assert fd.wilson_interval(0, n)[0] == 0.0
+        assert fd.wilson_interval(n, n)[1] == 1.0
+
+
+def test_the_interval_covers_as_often_as_it_says():
+    rng = np.random.default_rng(5)
+    hits = rng.binomial(200, 0.97, 2000)
+    found = [fd.wilson_interval(int(count), 200) for count in hits]
+    covered = np.mean([low <= 0.97 <= high for low, high in found])
+    # Of a discrete measure the coverage swings around 95 %: the binomial's own sum gives 95.3 % here.
+    assert covered == pytest.approx(0.953, abs=4 * (0.95 * 0.05 / 2000) ** 0.5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "match"),
+    [
+        ((1, 0), ValueError, "wilson_interval: n must be at least 1; got 0"),
+        ((-1, 5), ValueError, "hits must be at least 0; got -1"),
+        ((6, 5), ValueError, "hits must be at most n = 5; got 6"),
+        ((1.0, 5), TypeError, "hits must be an integer; got 1.0"),
+        ((1, 5, 1.0), ValueError, "wilson_interval: confidence must"),
+        ((1, 5, "95"), TypeError, "wilson_interval: confidence must be a number"),
+    ],
+)
+def test_what_gives_no_interval_is_refused(arguments, error, match):
+    with pytest.raises(error, match=match):
+        fd.wilson_interval(*arguments)
+
+
+# -- mistakes ------------------------------------------------------------------------------------------------
+
+
+def test_mistakes_come_surest_first_and_in_their_order_where_equal():
+    probs = [[0.6, 0.4], [0.3, 0.7], [0.1, 0.9], [0.7, 0.3], [0.2, 0.8]]
+    assert surest_mistakes([1, 0, 1, 1, 0], probs).tolist() == [4, 1, 3, 0]
+    assert surest_mistakes([1, 0, 1, 1, 0], probs, 2).tolist() == [4, 1]
+    assert surest_mistakes([0], [[0.6, 0.4]]).size == 0
+
+
+def test_confused_pairs_come_most_frequent_first():
+    matrix = np.array([[9, 1, 2], [0, 9, 3], [2, 0, 9]])
+    assert most_confused(matrix) == [(1, 2, 3), (0, 2, 2), (2, 0, 2), (0, 1, 1)]
+    assert most_confused(matrix, 2) == [(1, 2, 3), (0, 2, 2)]
+    assert matrix.trace() == 27

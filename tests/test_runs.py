@@ -117,6 +117,35 @@ def test_only_pictures_that_an_earlier_result_lists_are_removed(tmp_path):
     assert (tmp_path / "mine.png").exists()
 
 
+@pytest.mark.parametrize(
+    ("listed", "stays"), [("report.html", False), (None, True), ("../report.html", True), ("notes.txt", True)]
+)
+def test_a_report_is_removed_where_the_earlier_result_lists_it(tmp_path, listed, stays):
+    (tmp_path / "report.html").touch()
+    (tmp_path / "notes.txt").touch()
+    runs.write_result(tmp_path, {"pictures": [], "report": listed}, runs.EVALUATION)
+    runs.remove_pictures(tmp_path)  # by another result, which is not there
+    assert (tmp_path / "report.html").exists()
+    runs.remove_pictures(tmp_path, runs.EVALUATION)
+    assert (tmp_path / "report.html").exists() is stays
+    assert (tmp_path / "notes.txt").exists()
+
+
+def test_the_folder_of_an_evaluation_has_a_name_and_files_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(runs, "datetime", Clock)
+    with runs.folder(None, files=(runs.EVALUATION,), kind="evaluation") as folder:
+        (folder / runs.EVALUATION).touch()
+    assert folder.as_posix() == "runs/2024-03-01_12-30-59_evaluation"
+    with (
+        pytest.raises(
+            CommandError, match=r"must not hold an evaluation already; got .* with evaluation\.json"
+        ),
+        runs.folder(folder, files=(runs.EVALUATION,), kind="evaluation"),
+    ):
+        pass
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"pictures": 3}', '{"pictures": [3]}', "{}"])
 def test_a_result_that_is_none_removes_nothing(tmp_path, text):
     (tmp_path / runs.RESULT).write_text(text)
@@ -137,17 +166,17 @@ def test_versions_and_machine_are_told():
 
 
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="these always have a display")
-def test_pictures_are_shown_only_where_there_is_a_display(tmp_path, monkeypatch):
+def test_a_report_is_shown_only_where_there_is_a_display(tmp_path, monkeypatch):
     opened = []
     monkeypatch.setattr(subprocess, "Popen", lambda command, **options: opened.append(command))
     monkeypatch.setattr(runs.shutil, "which", lambda name: f"/bin/{name}")
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    pictures = [tmp_path / "a.png", tmp_path / "b.png"]
-    assert runs.show(pictures) is False
+    report = tmp_path / "report.html"
+    assert runs.show(report) is False
     assert opened == []
     monkeypatch.setenv("DISPLAY", ":0")
-    assert runs.show(pictures) is True
-    assert opened == [["/bin/xdg-open", str(picture)] for picture in pictures]
+    assert runs.show(report) is True
+    assert opened == [["/bin/xdg-open", str(report)]]
     monkeypatch.setattr(runs.shutil, "which", lambda name: None)
-    assert runs.show(pictures) is False
+    assert runs.show(report) is False

@@ -4,40 +4,23 @@ import csv
 import json
 import os
 import re
+import shlex
 import signal
-import struct
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_digits import write_digits
 
 import fastdigits as fd
 from fastdigits import backend, runs, train, visualize
 
 SOURCE = Path(fd.__file__).parents[1]
-FILES = {runs.MODEL, runs.HISTORY, runs.RESULT}
-
-
-def write_idx(path: Path, array: np.ndarray) -> None:
-    header = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
-    path.write_bytes(header + array.astype(np.uint8).tobytes())
-
-
-def write_digits(
-    folder: Path, n_train: int = 240, n_test: int = 60, test_shape: tuple[int, int] = (6, 5)
-) -> None:
-    """Images of 6 x 5 pixels whose brightest two rows tell the class, of which there are three."""
-    rng = np.random.default_rng(3)
-    folder.mkdir()
-    for name, n, shape in (("train", n_train, (6, 5)), ("t10k", n_test, test_shape)):
-        y = np.arange(n) % 3
-        x = rng.integers(0, 90, (n, *shape))
-        for label in range(3):
-            x[y == label, 2 * label : 2 * label + 2] += 110
-        write_idx(folder / f"{name}-images-idx3-ubyte", x)
-        write_idx(folder / f"{name}-labels-idx1-ubyte", y)
+SAVED = {runs.MODEL, runs.HISTORY, runs.RESULT}  # whatever comes after the training
+FILES = SAVED | {runs.REPORT}
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +151,25 @@ def test_the_result_says_how_good_how_fast_and_from_what(finished):
     assert result["settings"]["hidden"] == [8, 4]
     assert result["versions"]["fastdigits"] == fd.__version__
     assert result["machine"]["processor"]
+    hits = round(60 * result["test_accuracy"])
+    assert result["test_accuracy_interval"] == pytest.approx(fd.wilson_interval(hits, 60))
+    assert [one["support"] for one in result["classes"]] == [20, 20, 20]
+    assert sum(one["recall"] for one in result["classes"]) / 3 == pytest.approx(result["recall"])
+    assert result["recall"] == pytest.approx(result["test_accuracy"])  # as the classes are equally large
+    assert 0 < result["calibration_error"] < 0.5
+    assert abs(datetime.fromisoformat(result["date"]) - datetime.now(UTC)) < timedelta(minutes=10)
+
+
+def test_the_command_that_the_result_names_gives_the_same_network(finished):
+    done, cwd = finished
+    result = json.loads(done.stdout)
+    words = shlex.split(result["command"])
+    assert words[:3] == ["python", "-m", "fastdigits.train"]
+    assert "--json" not in words
+    again = run(*words[3:], "-o", "again", "--no-plots", cwd=cwd)
+    assert again.returncode == 0, again.stderr
+    first, second = (fd.load(cwd / folder / runs.MODEL) for folder in (result["output"], "again"))
+    assert first.values.tobytes() == second.values.tobytes()
 
 
 def test_the_folder_holds_model_history_result_and_pictures(finished):
@@ -241,17 +243,15 @@ def test_quiet_leaves_the_json(digits, here, capsys):
     assert json.loads(captured.out)["pictures"] == []
 
 
-def test_show_opens_the_pictures_or_says_that_it_cannot(digits, here, monkeypatch, capsys):
+def test_show_opens_the_report_or_says_that_it_cannot(digits, here, monkeypatch, capsys):
     shown = []
-    monkeypatch.setattr(visualize, "write_pictures", lambda folder, **rest: [folder / "a.png"])
-    monkeypatch.setattr(runs, "show", lambda pictures: shown.append(pictures) or len(shown) == 1)
-    assert main("--data", digits, "--epochs", 1, "--show", "-o", "one") == 0
-    assert shown == [[Path("one/a.png")]]
+    monkeypatch.setattr(runs, "show", lambda file: shown.append(file) or len(shown) == 1)
+    assert main("--data", digits, "--epochs", 1, "--no-plots", "--show", "-o", "one") == 0
+    assert shown == [Path("one/report.html")]
     assert "no display" not in capsys.readouterr().err
-    assert main("--data", digits, "--epochs", 1, "--show", "-o", "two") == 0
-    assert (
-        "fastdigits train: no display to show the pictures on: open them in two\n" in capsys.readouterr().err
-    )
+    assert main("--data", digits, "--epochs", 1, "--no-plots", "--show", "-o", "two") == 0
+    line = f"fastdigits train: no display to show the report on: open {Path('two/report.html')}\n"
+    assert line in capsys.readouterr().err
 
 
 # -- options that change the training ----------------------------------------------------------------------
@@ -473,7 +473,7 @@ def test_ctrl_c_saves_the_work_so_far_and_ends_with_130(digits, tmp_path):
     assert result["epochs"] - int(said[2]) in (0, 1)
     assert (result["epochs"], result["best_epoch"]) == (int(said[1]), int(said[2]))
     assert json.loads((tmp_path / "run" / runs.RESULT).read_text(encoding="utf-8")) == result
-    assert {path.name for path in (tmp_path / "run").iterdir()} == FILES
+    assert {path.name for path in (tmp_path / "run").iterdir()} == SAVED
     with open(tmp_path / "run" / runs.HISTORY, newline="", encoding="utf-8") as file:
         assert len(list(csv.DictReader(file))) == result["epochs"]
     _, (x_test, y_test) = fd.load_folder(digits)
@@ -562,14 +562,14 @@ def test_an_interrupt_at_the_pictures_keeps_all_else(digits, here, monkeypatch, 
     monkeypatch.setattr(visualize, "write_pictures", interrupt)
     assert main("--data", digits, "-o", "run", "--epochs", 2, "--json") == 130
     captured = capsys.readouterr()
-    assert "fastdigits train: interrupted at the pictures; all else is in run\n" in captured.err
+    assert "fastdigits train: interrupted at pictures and report; all else is in run\n" in captured.err
     result = json.loads(captured.out)
-    assert (result["epochs"], result["interrupted"]) == (2, True)
-    assert {path.name for path in (here / "run").iterdir()} == FILES
+    assert (result["epochs"], result["interrupted"], result["report"]) == (2, True, None)
+    assert {path.name for path in (here / "run").iterdir()} == SAVED
 
 
 def test_an_interrupt_before_the_training_leaves_nothing_behind(here, monkeypatch, capsys):
-    monkeypatch.setattr(train, "load_mnist", interrupt)
+    monkeypatch.setattr(train, "load_data", interrupt)
     assert main() == 130
     assert capsys.readouterr().err == "fastdigits train: interrupted\n"
     assert list(here.iterdir()) == []

@@ -100,7 +100,6 @@ def test_the_schedule_follows_the_options(name, kind):
         ),
         ("--weight-decay 0", "--weight-decay: needs --optimizer adamw; got --optimizer adam"),
         ("--patience 3", "--patience: needs .* got --validation-split 0: add --validation-split 0.1"),
-        ("--show --no-plots", "--show: needs pictures; got --no-plots"),
         ("--overwrite", "--overwrite: needs a folder; got none: name it with --output"),
         (
             "--hidden 64,,3",

@@ -165,6 +165,24 @@ def test_weights_are_drawn_neuron_by_neuron():
     assert images[0].get_clim()[0] == -images[0].get_clim()[1]
 
 
+def test_the_reliability_diagram_sets_shares_that_are_right_against_confidence():
+    figure = visualize.reliability_diagram([0, 1, 0], [[0.9, 0.1], [0.95, 0.05], [0.3, 0.7]], n_bins=5)
+    upper, lower = figure.axes
+    assert upper.get_title() == "Calibration: expected error 51.67 %"  # 1/3 · 70 + 2/3 · |50 - 92.5|
+    assert [(bar.get_x(), bar.get_height()) for bar in upper.patches] == [(pytest.approx(0.6), 0), (0.8, 0.5)]
+    assert [bar.get_height() for bar in lower.patches] == [1, 2]
+    points = upper.containers[1].lines[0]
+    np.testing.assert_allclose(points.get_xydata(), [[0.7, 0], [0.925, 0.5]])
+    ends = upper.containers[1].lines[2][0].get_segments()
+    for (_, count), segment, hits in zip([(0.7, 1), (0.925, 2)], ends, [0, 1], strict=True):
+        np.testing.assert_allclose(segment[:, 1], fd.wilson_interval(hits, count), atol=1e-12)
+
+
+def test_a_diagram_of_what_are_no_predictions_is_refused():
+    with pytest.raises(ValueError, match="reliability_bins: probabilities must lie in 0 … 1"):
+        visualize.reliability_diagram([0], [[3.0, 1.0]])
+
+
 @pytest.mark.parametrize(
     ("call", "match"),
     [
@@ -236,6 +254,8 @@ NAMES = [f"class number {label}" for label in range(50)]
         lambda: visualize.prediction_grid(IMAGES, LABELS, probabilities(40), correct=False),
         lambda: visualize.confused_pairs(IMAGES, LABELS, probabilities(0)),
         lambda: visualize.confused_pairs(IMAGES, LABELS, probabilities(39), count=1),
+        lambda: visualize.reliability_diagram(LABELS, probabilities(30)),
+        lambda: visualize.reliability_diagram([0], [[1.0]]),
         lambda: visualize.confusion_matrix_figure([[12345]]),
         lambda: visualize.confusion_matrix_figure(np.eye(10, dtype=int), NAMES[:10]),
         lambda: visualize.confusion_matrix_figure(np.eye(50, dtype=int), NAMES),
@@ -303,7 +323,7 @@ def test_all_pictures_are_written(tmp_path):
     )
     names = [
         *("curves", "predictions_right", "predictions_wrong"),
-        *("confused_pairs", "confusion", "weights"),
+        *("confused_pairs", "confusion", "calibration", "weights"),
     ]
     assert [path.name for path in paths] == [f"{name}.png" for name in names]
     for path in paths:
@@ -315,7 +335,7 @@ def test_what_is_not_there_is_left_out(tmp_path):
         tmp_path, history=fd.History(), images=IMAGES, labels=LABELS, probabilities=probabilities(30)
     )
     assert [path.stem for path in paths] == [
-        *("predictions_right", "predictions_wrong", "confused_pairs", "confusion")
+        *("predictions_right", "predictions_wrong", "confused_pairs", "confusion", "calibration")
     ]
 
 

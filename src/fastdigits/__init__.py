@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from . import recipes
     from .augment import Augmentation
     from .averaging import EMA, SWA, WeightAverage
+    from .calibration import CalibrationBin, expected_calibration_error, reliability_bins
     from .callbacks import Callback, EarlyStopping, History, Progress, ReduceOnPlateau
     from .clipping import ClipNorm
     from .data import load_folder, load_mnist, read_idx
     from .finding import LearningRates
-    from .metrics import ClassScore, accuracy, class_report, confusion_matrix
+    from .metrics import ClassScore, accuracy, class_report, confusion_matrix, wilson_interval
     from .optimizers import SGD, Adam, AdamW, Momentum, Optimizer, RMSprop
     from .schedules import Constant, Cosine, OneCycle, Schedule, Step, WarmUp
     from .storage import load, load_pretrained
@@ -36,11 +37,12 @@ if TYPE_CHECKING:
 _LATER: dict[str, tuple[str, ...]] = {
     "augment": ("Augmentation",),
     "averaging": ("EMA", "SWA", "WeightAverage"),
+    "calibration": ("CalibrationBin", "expected_calibration_error", "reliability_bins"),
     "callbacks": ("Callback", "EarlyStopping", "History", "Progress", "ReduceOnPlateau"),
     "clipping": ("ClipNorm",),
     "data": ("load_folder", "load_mnist", "read_idx"),
     "finding": ("LearningRates",),
-    "metrics": ("ClassScore", "accuracy", "class_report", "confusion_matrix"),
+    "metrics": ("ClassScore", "accuracy", "class_report", "confusion_matrix", "wilson_interval"),
     "optimizers": ("SGD", "Adam", "AdamW", "Momentum", "Optimizer", "RMSprop"),
     "recipes": (),
     "schedules": ("Constant", "Cosine", "OneCycle", "Schedule", "Step", "WarmUp"),
@@ -75,6 +77,7 @@ __all__ = [
     "AdamW",
     "Augmentation",
     "BatchNorm",
+    "CalibrationBin",
     "Callback",
     "ClassScore",
     "ClipNorm",
@@ -111,6 +114,7 @@ __all__ = [
     "backend_name",
     "class_report",
     "confusion_matrix",
+    "expected_calibration_error",
     "get_num_threads",
     "load",
     "load_folder",
@@ -118,7 +122,9 @@ __all__ = [
     "load_pretrained",
     "read_idx",
     "recipes",
+    "reliability_bins",
     "set_num_threads",
     "show_config",
     "use_backend",
+    "wilson_interval",
 ]

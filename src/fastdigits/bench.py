@@ -225,7 +225,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    say = _silent if options.quiet else _say
+    say = commands.silent if options.quiet else commands.say
     name = backend.backend_name()
     if name == "numpy":
         raise commands.CommandError(
@@ -310,14 +310,6 @@ def _line(row: dict[str, Any]) -> str:
         f"{row['kernel']:<32}{row['size']:<20}{1e6 * row['seconds']:>8,.1f} µs"
         f"{1e6 * row['numpy_seconds']:>9,.1f} µs{row['ratio']:>7.1f}×{share}"
     )
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
-def _silent(text: str) -> None:
-    pass
 
 
 if __name__ == "__main__":

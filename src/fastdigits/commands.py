@@ -10,7 +10,9 @@ import argparse
 import difflib
 import json
 import math
+import os
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -175,6 +177,19 @@ def add_backend_option(group: _Group) -> None:
     )
 
 
+def add_machine_options(parser: Parser) -> None:
+    """Add ``--threads`` and ``--backend``, which a command hands to `run`."""
+    group = parser.add_argument_group("machine")
+    group.add_argument(
+        "--threads",
+        type=whole_number,
+        metavar="N",
+        help="use at most N threads; the result is the same for any number (default: what "
+        "FASTDIGITS_NUM_THREADS says, else the processors that this process may use)",
+    )
+    add_backend_option(group)
+
+
 def add_report_options(group: _Group) -> None:
     """Add ``--json`` and ``--quiet``."""
     group.add_argument(
@@ -183,6 +198,28 @@ def add_report_options(group: _Group) -> None:
         help="print the result as one JSON object, the last line on standard output",
     )
     group.add_argument("-q", "--quiet", action="store_true", help="say nothing on standard error but errors")
+
+
+def command_line(name: str, argv: Sequence[str] | None) -> str:
+    """Return the line that does the same again, without what says where results go and how they are told.
+
+    Parameters
+    ----------
+    name : str
+        The command, such as ``"train"``.
+    argv : sequence of str or None
+        Its options, read before and so without a mistake; the process's own where it is None.
+    """
+    told = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    told.add_argument("-o", "--output")
+    told.add_argument("-q", "--quiet", action="store_true")
+    for option in ("--overwrite", "--show", "--json"):
+        told.add_argument(option, action="store_true")
+    words = told.parse_known_args(argv)[1]
+    named = any(word.partition("=")[0] == "--backend" for word in words)
+    chosen = os.environ.get(backend.VARIABLE)
+    before = [f"{backend.VARIABLE}={shlex.quote(chosen)}"] if chosen and not named else []
+    return " ".join([*before, "python", "-m", f"fastdigits.{name}", *map(shlex.quote, words)])
 
 
 # -- the way out -------------------------------------------------------------------------------------------
@@ -240,6 +277,25 @@ def _use(name: str | None, threads: int | None) -> None:
 def tell_error(command: str, message: str) -> None:
     """Print the one line of an error."""
     print(f"{command}: error: {' '.join(message.splitlines())}", file=sys.stderr)
+
+
+def say(text: str) -> None:
+    """Print to standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def silent(text: str) -> None:
+    """Say nothing: what ``--quiet`` is for."""
+
+
+def table(rows: dict[str, str]) -> str:
+    """Return names and texts, a line each."""
+    return "\n".join(f"{name:<15} {text}" for name, text in rows.items())
+
+
+def percent(fraction: float) -> str:
+    """Return a fraction as people read it, such as ``98.08 %``."""
+    return f"{100 * fraction:.2f} %"
 
 
 def print_json(result: dict[str, Any]) -> None:

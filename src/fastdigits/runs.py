@@ -1,6 +1,6 @@
 """The folder of a run: made before the training, filled after it.
 
-It holds the model, the history, the result as JSON and the pictures. Nothing else in it is ever touched.
+It holds the model, the history, the result as JSON, the report and the pictures. Nothing else in it is ever touched.
 """
 
 from __future__ import annotations
@@ -18,14 +18,22 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from . import __version__
-from .commands import CommandError, to_json
+from . import __version__, backend
+from .commands import CommandError, say, to_json
+from .threads import get_num_threads
 
-MODEL, HISTORY, RESULT = "model.safetensors", "history.csv", "result.json"
+MODEL, HISTORY, RESULT, REPORT = "model.safetensors", "history.csv", "result.json", "report.html"
+EVALUATION = "evaluation.json"
 
 
 @contextlib.contextmanager
-def folder(output: Path | None, *, overwrite: bool = False) -> Iterator[Path]:
+def folder(
+    output: Path | None,
+    *,
+    overwrite: bool = False,
+    files: Sequence[str] = (MODEL, RESULT),
+    kind: str = "run",
+) -> Iterator[Path]:
     """Give a folder that can be written to; take a new one away again if nothing was written.
 
     Parameters
@@ -34,6 +42,10 @@ def folder(output: Path | None, *, overwrite: bool = False) -> Iterator[Path]:
         The folder, made where it is missing. None makes a new one, ``runs/<date>_<time>``.
     overwrite : bool, default False
         Whether it may hold an earlier run, whose files are then replaced.
+    files : sequence of str
+        By which an earlier run is known.
+    kind : str, default "run"
+        What it is to hold; one that is no run ends the name of a new folder.
 
     Raises
     ------
@@ -41,10 +53,10 @@ def folder(output: Path | None, *, overwrite: bool = False) -> Iterator[Path]:
         If the folder cannot be made or written to, or if it holds a run already.
     """
     if output is not None and not overwrite:
-        _check_free(output)
+        _check_free(output, files, kind)
     existed = output is not None and output.is_dir()
     try:
-        chosen = _new() if output is None else output
+        chosen = _new("" if kind == "run" else f"_{kind}") if output is None else output
         chosen.mkdir(parents=True, exist_ok=True)
         _check_writable(chosen)
     except OSError as error:
@@ -60,12 +72,13 @@ def folder(output: Path | None, *, overwrite: bool = False) -> Iterator[Path]:
                 chosen.rmdir()  # succeeds only while it is empty
 
 
-def _check_free(output: Path) -> None:
-    for name in (MODEL, RESULT):
+def _check_free(output: Path, files: Sequence[str], kind: str) -> None:
+    article = "an" if kind.startswith("e") else "a"
+    for name in files:
         if os.path.lexists(output / name):
             raise CommandError(
-                f"--output: must not hold a run already; got {str(output)!r} with {name}: choose another "
-                "folder, or replace the run with --overwrite"
+                f"--output: must not hold {article} {kind} already; got {str(output)!r} with {name}: choose "
+                f"another folder, or replace the {kind} with --overwrite"
             )
 
 
@@ -75,9 +88,9 @@ def _check_writable(path: Path) -> None:
     probe.unlink()
 
 
-def _new() -> Path:
+def _new(ending: str) -> Path:
     """Make a folder that nobody else has, however many runs begin in the same second."""
-    name = f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
+    name = f"{datetime.now():%Y-%m-%d_%H-%M-%S}{ending}"
     number = 1
     while True:
         path = Path("runs", name if number == 1 else f"{name}_{number}")
@@ -91,19 +104,21 @@ def _new() -> Path:
             return path
 
 
-def write_result(path: Path, result: dict[str, Any]) -> None:
-    """Write ``result.json`` into the folder ``path``."""
-    (path / RESULT).write_text(to_json(result, indent=2) + "\n", encoding="utf-8")
+def write_result(path: Path, result: dict[str, Any], name: str = RESULT) -> None:
+    """Write a result as JSON into the folder ``path``."""
+    (path / name).write_text(to_json(result, indent=2) + "\n", encoding="utf-8")
 
 
-def remove_pictures(path: Path) -> None:
-    """Remove the pictures that an earlier result in the folder lists: none may pass for the new run's."""
+def remove_pictures(path: Path, result: str = RESULT) -> None:
+    """Remove pictures and report that an earlier result in the folder lists: none may pass for the new run's."""
     try:
-        listed = json.loads((path / RESULT).read_text(encoding="utf-8"))["pictures"]
-        names = [name for name in listed if Path(name).name == name and name.endswith(".png")]
+        earlier = json.loads((path / result).read_text(encoding="utf-8"))
+        names = [name for name in earlier["pictures"] if Path(name).name == name and name.endswith(".png")]
+        names += [REPORT] if earlier.get("report") == REPORT else []
     except (
         OSError,
         ValueError,
+        AttributeError,
         KeyError,
         TypeError,
     ):  # no earlier result, or none of ours: nothing to remove
@@ -112,26 +127,42 @@ def remove_pictures(path: Path) -> None:
         (path / name).unlink(missing_ok=True)
 
 
-def show(pictures: Sequence[Path]) -> bool:
-    """Open pictures in the program that the system has for them; return whether there is one."""
+def show_report(path: Path, command: str) -> None:
+    """Open the report in the folder ``path``, or say where it is."""
+    if not show(path / REPORT):
+        say(f"{command}: no display to show the report on: open {path / REPORT}")
+
+
+def show(file: Path) -> bool:
+    """Open a file in the program that the system has for it; return whether there is one."""
     if sys.platform == "win32":
-        for picture in pictures:
-            os.startfile(picture)
+        os.startfile(file)
         return True
     opener = "open" if sys.platform == "darwin" else "xdg-open"
     has_display = sys.platform == "darwin" or "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
     program = shutil.which(opener)
     if program is None or not has_display:
         return False
-    for picture in pictures:
-        subprocess.Popen(
-            [program, str(picture)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+    subprocess.Popen(
+        [program, str(file)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     return True
+
+
+def circumstances(command: str) -> dict[str, Any]:
+    """Return the line that repeats a command, when it was run, and on what."""
+    return {
+        "command": command,
+        "date": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "backend": backend.backend_name(),
+        "threads": get_num_threads(),
+        "versions": versions(),
+        "machine": machine(),
+    }
 
 
 def versions() -> dict[str, str]:

@@ -14,17 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from . import __version__, backend, commands, runs, train_options
+from . import __version__, backend, commands, report, runs, train_options
+from .assessment import MEANS, assess
 from .callbacks import Callback, EarlyStopping, History, Snapshot, improves
 from .commands import CommandError
-from .data import load_folder, load_mnist
-from .inputs import Array
+from .data import load_data
+from .inputs import Array, Float32
 from .losses import SoftmaxCrossEntropy
+from .metrics import wilson_interval
 from .network import SPLIT, NeuralNetwork, stream
-from .threads import get_num_threads
 
 COMMAND = "fastdigits train"
-UNSAID = ("json", "quiet", "show")  # options that change nothing about the run
+UNSAID = ("command", "json", "quiet", "show")  # what changes nothing about the run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     started = time.perf_counter()
     options = train_options.read(argv)
+    options.command = commands.command_line("train", argv)
     return commands.run(
         COMMAND, lambda: _train(options, started), backend_name=options.backend, threads=options.threads
     )
@@ -109,7 +111,7 @@ def _train(options: argparse.Namespace, started: float) -> int:
     network = _build(options, images)
     if options.learning_rate == train_options.AUTO:
         options.learning_rate = _found_rate(options, images, network)
-    say = _silent if options.quiet else _say
+    say = commands.silent if options.quiet else commands.say
     with runs.folder(options.output, overwrite=options.overwrite) as folder:
         circumstances = _circumstances(options, folder)
         say(_opening(options, images, network))
@@ -124,15 +126,14 @@ def _train(options: argparse.Namespace, started: float) -> int:
             say(_scored(result))
         runs.remove_pictures(folder)
         runs.write_result(folder, result)
-        pictures: list[Path] = []
-        if not (options.no_plots or interrupted):
-            pictures, result["interrupted"] = _draw(folder, images, network, history)
-        result["pictures"] = [path.name for path in pictures]
+        result |= {"pictures": [], "report": None}
+        if not interrupted:
+            result |= _present(options, folder, images, network, history, result, started)
         result["total_seconds"] = time.perf_counter() - started
         runs.write_result(folder, result)
     say(_saved(result))
-    if options.show and pictures and not runs.show(pictures):
-        _say(f"{COMMAND}: no display to show the pictures on: open them in {folder}")
+    if options.show and result["report"]:
+        runs.show_report(folder, COMMAND)
     if options.json:
         commands.print_json(result)
     return commands.INTERRUPTED if result["interrupted"] else commands.DONE
@@ -142,7 +143,7 @@ def _train(options: argparse.Namespace, started: float) -> int:
 
 
 def _load(options: argparse.Namespace) -> _Images:
-    (x, y), (x_test, y_test) = load_mnist() if options.data == "mnist" else load_folder(options.data)
+    (x, y), (x_test, y_test) = load_data(options.data)
     classes = int(max(y.max(), y_test.max())) + 1
     train, test = _Set(x, y), _Set(x_test, y_test)
     if options.validation_split == 0:
@@ -217,7 +218,7 @@ def _fit(
     except KeyboardInterrupt:
         keeper.restore(network)
         history = keeper.whole_epochs()
-        _say(f"{COMMAND}: interrupted after {_epochs(len(history))}; {keeper.kept(folder)}")
+        commands.say(f"{COMMAND}: interrupted after {_epochs(len(history))}; {keeper.kept(folder)}")
         return history, {"best_epoch": keeper.epoch, "interrupted": True}
     best = None if stopping is None else stopping.best_epoch
     return keeper.whole_epochs(), {"best_epoch": best, "interrupted": False}
@@ -231,15 +232,20 @@ def _scores(images: _Images, network: NeuralNetwork) -> dict[str, Any]:
         "train_accuracy": train["accuracy"],
         "test_loss": test["loss"],
         "train_loss": train["loss"],
+        "test_accuracy_interval": _interval(test["accuracy"], images.test),
+        "train_accuracy_interval": _interval(train["accuracy"], images.train),
     }
 
 
 def _known_scores(images: _Images, history: History, outcome: dict[str, Any]) -> dict[str, Any]:
     """Return what the history knows of the weights that were kept: an interrupt is answered at once."""
-    accuracy, epoch = None, outcome["best_epoch"]
+    names = ("test_accuracy", "train_accuracy", "test_loss", "train_loss")
+    scores: dict[str, Any] = dict.fromkeys([*names, "test_accuracy_interval", "train_accuracy_interval"])
+    epoch = outcome["best_epoch"]
     if epoch in history.epoch and images.validation is images.test:
-        accuracy = history.val_accuracy[history.epoch.index(epoch)]
-    return {"test_accuracy": accuracy, "train_accuracy": None, "test_loss": None, "train_loss": None}
+        scores["test_accuracy"] = history.val_accuracy[history.epoch.index(epoch)]
+        scores["test_accuracy_interval"] = _interval(scores["test_accuracy"], images.test)
+    return scores
 
 
 def _amounts(images: _Images, network: NeuralNetwork, history: History) -> dict[str, Any]:
@@ -255,6 +261,10 @@ def _amounts(images: _Images, network: NeuralNetwork, history: History) -> dict[
     }
 
 
+def _interval(accuracy: float, part: _Set) -> list[float]:
+    return list(wilson_interval(round(accuracy * part.y.size), part.y.size))
+
+
 def _circumstances(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Return what the run can be repeated from, and what it ran on."""
     settings = {name: value for name, value in vars(options).items() if name not in UNSAID}
@@ -262,45 +272,55 @@ def _circumstances(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     settings["output"] = str(folder)
     return {
         "seed": options.seed,
-        "backend": backend.backend_name(),
-        "threads": get_num_threads(),
         "output": str(folder),
         "settings": settings,
-        "versions": runs.versions(),
-        "machine": runs.machine(),
+        **runs.circumstances(options.command),
     }
 
 
-def _draw(folder: Path, images: _Images, network: NeuralNetwork, history: History) -> tuple[list[Path], bool]:
-    """Draw what was learned; return the pictures, and whether an interrupt came instead."""
+def _present(
+    options: argparse.Namespace,
+    folder: Path,
+    images: _Images,
+    network: NeuralNetwork,
+    history: History,
+    result: dict[str, Any],
+    started: float,
+) -> dict[str, Any]:
+    """Draw what was learned and write the report; return what the result is to say of both."""
     test = images.test
     try:
-        from . import visualize  # here, because matplotlib takes longer to import than a short training
-
-        pictures = visualize.write_pictures(
-            folder,
-            history=history,
-            images=test.x,
-            labels=test.y,
-            probabilities=network.predict_proba(test.x),
-            weight=network.parameters()[0].value,
-            image_shape=test.x.shape[1:],
+        probabilities, found = assess(network, test.x, test.y)
+        pictures = [] if options.no_plots else _draw(folder, test, probabilities, network, history)
+        known = {name: found[name] for name in (*MEANS, "calibration_error", "classes")}
+        known |= {"pictures": [path.name for path in pictures], "report": runs.REPORT}
+        whole = result | known | {"total_seconds": time.perf_counter() - started}
+        report.write(
+            folder / runs.REPORT, report.training(whole, found, history, network.summary(), pictures)
         )
     except KeyboardInterrupt:
-        _say(f"{COMMAND}: interrupted at the pictures; all else is in {folder}")
-        return [], True
-    return pictures, False
+        commands.say(f"{COMMAND}: interrupted at pictures and report; all else is in {folder}")
+        return {"interrupted": True}
+    return known
+
+
+def _draw(
+    folder: Path, test: _Set, probabilities: Float32, network: NeuralNetwork, history: History
+) -> list[Path]:
+    from . import visualize  # here, because matplotlib takes longer to import than a short training
+
+    return visualize.write_pictures(
+        folder,
+        history=history,
+        images=test.x,
+        labels=test.y,
+        probabilities=probabilities,
+        weight=network.parameters()[0].value,
+        image_shape=test.x.shape[1:],
+    )
 
 
 # -- what people read --------------------------------------------------------------------------------------
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
-def _silent(text: str) -> None:
-    """Say nothing: what ``--quiet`` is for."""
 
 
 def _opening(options: argparse.Namespace, images: _Images, network: NeuralNetwork) -> str:
@@ -320,7 +340,7 @@ def _opening(options: argparse.Namespace, images: _Images, network: NeuralNetwor
         **_extras(options),
         "machine": f"backend {backend.backend_name()}, seed {options.seed}, fastdigits {__version__}",
     }
-    return f"{_table(rows)}\n\n{network.summary()}\n"
+    return f"{commands.table(rows)}\n\n{network.summary()}\n"
 
 
 def _extras(options: argparse.Namespace) -> dict[str, str]:
@@ -335,33 +355,29 @@ def _extras(options: argparse.Namespace) -> dict[str, str]:
 
 def _scored(result: dict[str, Any]) -> str:
     """Return how good the network is; said before the pictures, which take longer than a short training."""
-    rows = {
-        f"{part} accuracy": f"{_percent(result[f'{part}_accuracy'])} of {result[f'{part}_images']:,} images, "
-        f"loss {result[f'{part}_loss']:.4f}"
-        for part in ("test", "train")
-    }
+    rows = {}
+    for part in ("test", "train"):
+        low, high = result[f"{part}_accuracy_interval"]
+        rows[f"{part} accuracy"] = (
+            f"{commands.percent(result[f'{part}_accuracy'])} of {result[f'{part}_images']:,} images, "
+            f"95 % interval {100 * low:.2f} to {commands.percent(high)}, loss {result[f'{part}_loss']:.4f}"
+        )
     if result["best_epoch"] is not None:
         rows["kept"] = f"epoch {result['best_epoch']}, the best on the held-out images"
-    return f"\n{_table(rows)}"
+    return f"\n{commands.table(rows)}"
 
 
 def _saved(result: dict[str, Any]) -> str:
     """Return where everything is and how long it took."""
     rows = {"saved in": result["output"], "": ", ".join([runs.MODEL, runs.HISTORY, runs.RESULT])}
+    if result["report"]:
+        rows["report"] = str(Path(result["output"]) / runs.REPORT)
     if result["pictures"]:
         rows["pictures"] = ", ".join(result["pictures"])
     speed = f", {result['images_per_second']:,.0f} images/s" if result["images_per_second"] else ""
     trained = f"{_epochs(result['epochs'])} in {result['train_seconds']:.1f} s{speed}"
     rows["time"] = f"{trained}; {result['total_seconds']:.1f} s in all"
-    return _table(rows)
-
-
-def _table(rows: dict[str, str]) -> str:
-    return "\n".join(f"{name:<15} {text}" for name, text in rows.items())
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.2f} %"
+    return commands.table(rows)
 
 
 def _epochs(count: int) -> str:

@@ -24,8 +24,8 @@ images of MNIST. They are part of this package: nothing is downloaded. It takes
 seconds, and about 98 % of the 10,000 test images come out right.
 
 Each run leaves a folder behind: the model, the history of its epochs, the
-result with all settings, and pictures of the training curves, of right and
-wrong predictions, of the confusions and of the first layer's weights.
+result with all settings, and report.html, one page that shows them with
+training curves, mistakes, confusions, calibration and first-layer weights.
 """
 
 EXAMPLES = """\
@@ -125,15 +125,7 @@ def _parser() -> commands.Parser:
     _add_network(parser)
     _add_training(parser)
     _add_validation(parser)
-    machine = parser.add_argument_group("machine")
-    machine.add_argument(
-        "--threads",
-        type=commands.whole_number,
-        metavar="N",
-        help="use at most N threads; the result is the same for any number (default: what "
-        "FASTDIGITS_NUM_THREADS says, else the processors that this process may use)",
-    )
-    commands.add_backend_option(machine)
+    commands.add_machine_options(parser)
     _add_output(parser)
     return parser
 
@@ -302,13 +294,13 @@ def _add_output(parser: commands.Parser) -> None:
         "--output",
         type=commands.path,
         metavar="FOLDER",
-        help="where model, history, result and pictures go (default: a new folder runs/<date>_<time>)",
+        help="where model, history, result, report and pictures go (default: a new folder runs/<date>_<time>)",
     )
     group.add_argument(
         "--overwrite", action="store_true", help="replace the run that the folder of --output holds, if any"
     )
-    group.add_argument("--no-plots", action="store_true", help="draw no pictures")
-    group.add_argument("--show", action="store_true", help="open the pictures when done")
+    group.add_argument("--no-plots", action="store_true", help="draw no pictures; the report has none then")
+    group.add_argument("--show", action="store_true", help="open the report when done")
     commands.add_report_options(group)
 
 
@@ -324,7 +316,5 @@ def _check_together(parser: commands.Parser, options: argparse.Namespace) -> Non
             "--patience: needs images that are neither trained on nor tested on; "
             "got --validation-split 0: add --validation-split 0.1"
         )
-    if options.show and options.no_plots:
-        parser.error("--show: needs pictures; got --no-plots: leave one of them away")
     if options.overwrite and options.output is None:
         parser.error("--overwrite: needs a folder; got none: name it with --output")

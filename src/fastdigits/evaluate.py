@@ -1,0 +1,272 @@
+"""The command ``fastdigits evaluate``: how good a model is, on which digits it fails, and how sure it may be."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from . import commands, report, runs
+from .assessment import MEANS, assess
+from .commands import CommandError
+from .data import load_data
+from .inputs import Array, Float32
+from .network import NeuralNetwork
+from .storage import load, load_pretrained
+
+COMMAND = "fastdigits evaluate"
+PRETRAINED = "the one that comes with the package"
+WIDEST = 20  # classes whose confusion matrix fits a terminal
+
+DESCRIPTION = """\
+Say how good a model is: accuracy with its 95 % interval, loss, precision,
+recall and F1 of each digit, the confusion matrix, and whether it is as sure as
+it may be. Without options: the model that comes with the package, on the
+10,000 test images of MNIST.
+
+The figures go to standard error. A folder gets evaluation.json, report.html
+and pictures of the surest mistakes, the pairs that are confused most, the
+confusion matrix and the calibration.
+"""
+
+EXAMPLES = """\
+examples:
+  fastdigits evaluate                           the model of the package
+  fastdigits evaluate --model runs/mine         the model of a run
+  fastdigits evaluate --model digits.safetensors --data my-digits
+  fastdigits evaluate --part train --no-plots   the images it was trained on
+  fastdigits evaluate --json --quiet | python -m json.tool
+
+Exit codes: 0 done; 2 something to put right, one line says what; 130
+interrupted with Ctrl-C.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Evaluate as ``argv`` says, the process's own arguments where it is None.
+
+    Returns
+    -------
+    int
+        0; 2 after an error that the user can put right, 130 after an interrupt. A wrong option exits at once.
+    """
+    started = time.perf_counter()
+    options = _read(argv)
+    return commands.run(
+        COMMAND, lambda: _evaluate(options, started), backend_name=options.backend, threads=options.threads
+    )
+
+
+def _read(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = commands.Parser("evaluate", DESCRIPTION, EXAMPLES)
+    group = parser.add_argument_group("model and images")
+    group.add_argument(
+        "--model",
+        type=commands.path,
+        metavar="FILE|FOLDER",
+        help=f"a model file, or the folder of a run (default: {PRETRAINED})",
+    )
+    group.add_argument(
+        "--data",
+        default="mnist",
+        metavar="mnist|FOLDER",
+        help="mnist, or a folder with four IDX files named like those of MNIST, plain or .gz; their images must "
+        "have as many pixels as the model takes (default: mnist)",
+    )
+    commands.add_choice(group, "--part", ("test", "train"), "test", "which of the images")
+    commands.add_machine_options(parser)
+    group = parser.add_argument_group("output")
+    group.add_argument(
+        "-o",
+        "--output",
+        type=commands.path,
+        metavar="FOLDER",
+        help="where figures, report and pictures go (default: a new folder runs/<date>_<time>_evaluation)",
+    )
+    group.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace the evaluation that the folder of --output holds, if any",
+    )
+    group.add_argument("--no-plots", action="store_true", help="draw no pictures; the report has none then")
+    group.add_argument("--show", action="store_true", help="open the report when done")
+    commands.add_report_options(group)
+    options = parser.read(argv)
+    if options.overwrite and options.output is None:
+        parser.error("--overwrite: needs a folder; got none: name it with --output")
+    options.command = commands.command_line("evaluate", argv)
+    return options
+
+
+def _evaluate(options: argparse.Namespace, started: float) -> int:
+    say = commands.silent if options.quiet else commands.say
+    _check_output(options.output)
+    network, name = _model(options.model)
+    train, test = load_data(options.data)
+    images, labels = test if options.part == "test" else train
+    _check_fit(network, name, images, labels, options)
+    where = runs.folder(
+        options.output, overwrite=options.overwrite, files=(runs.EVALUATION,), kind="evaluation"
+    )
+    with where as folder:
+        probabilities, found = assess(network, images, labels)
+        result = _circumstances(options, network, name, images) | found | {"output": str(folder)}
+        result |= {"pictures": [], "report": None, "total_seconds": time.perf_counter() - started}
+        say(_figures(result))
+        runs.remove_pictures(folder, runs.EVALUATION)
+        runs.write_result(
+            folder, result, runs.EVALUATION
+        )  # an interrupt at the pictures costs no more than these
+        pictures = [] if options.no_plots else _draw(folder, images, labels, probabilities)
+        result |= {"pictures": [path.name for path in pictures], "report": runs.REPORT}
+        result["total_seconds"] = time.perf_counter() - started
+        report.write(folder / runs.REPORT, report.evaluation(result, network.summary(), pictures))
+        runs.write_result(folder, result, runs.EVALUATION)
+    say(_saved(result))
+    if options.show:
+        runs.show_report(folder, COMMAND)
+    if options.json:
+        commands.print_json(result)
+    return commands.DONE
+
+
+# -- before ------------------------------------------------------------------------------------------------
+
+
+def _check_output(output: Path | None) -> None:
+    if output is not None and os.path.lexists(output / runs.RESULT):
+        raise CommandError(
+            f"--output: must not be the folder of a run, whose report and pictures have the same names; got "
+            f"{str(output)!r}: choose another, such as {str(output / 'evaluation')!r}"
+        )
+
+
+def _model(path: Path | None) -> tuple[NeuralNetwork, str]:
+    """Return the network, and what to call it."""
+    if path is None:
+        return load_pretrained(), PRETRAINED
+    if not path.is_dir():
+        return load(path), str(path)
+    file = path / runs.MODEL
+    if not file.is_file():
+        raise CommandError(
+            f"--model: must be a model file or the folder of a run, with {runs.MODEL}; got {str(path)!r} without it"
+        )
+    return load(file), str(file)
+
+
+def _check_fit(
+    network: NeuralNetwork, name: str, images: Array, labels: Array, options: argparse.Namespace
+) -> None:
+    """See that the model takes such images and knows such labels."""
+    pixels = math.prod(images.shape[1:])
+    width = network.input_width or pixels
+    size = " x ".join(map(str, images.shape[1:]))
+    if width != pixels:
+        raise CommandError(
+            f"--data: images must have the {width:,} pixels that the model takes ({name}); got {pixels:,}, {size}, "
+            f"from {options.data}: evaluate it on images like those it was trained on"
+        )
+    classes = network.widths(width)[-1]
+    if labels.max() >= classes:
+        raise CommandError(
+            f"--data: labels must be within 0 to {classes - 1}, as the model has {classes:,} outputs ({name}); got "
+            f"{labels.max()} from {options.data}: evaluate it on images like those it was trained on"
+        )
+
+
+# -- the evaluation ----------------------------------------------------------------------------------------
+
+
+def _circumstances(
+    options: argparse.Namespace, network: NeuralNetwork, name: str, images: Array
+) -> dict[str, Any]:
+    return {
+        "model": name,
+        "data": options.data,
+        "part": options.part,
+        "image_shape": list(images.shape[1:]),
+        "parameters": sum(parameter.value.size for parameter in network.parameters()),
+        "epochs_trained": network.epochs_trained,
+        **runs.circumstances(options.command),
+    }
+
+
+def _draw(folder: Path, images: Array, labels: Array, probabilities: Float32) -> list[Path]:
+    from . import visualize  # here, because matplotlib takes longer to import than all else
+
+    return visualize.write_pictures(
+        folder, images=images, labels=labels, probabilities=probabilities, right=False
+    )
+
+
+# -- what people read --------------------------------------------------------------------------------------
+
+
+def _figures(result: dict[str, Any]) -> str:
+    """Return all figures; said before the pictures, which take longer."""
+    low, high = result["accuracy_interval"]
+    pixels = " x ".join(map(str, result["image_shape"]))
+    rows = {
+        "model": f"{result['model']}, {result['parameters']:,} parameters",
+        "images": f"{result['data']}: {result['images']:,} {result['part']} images, {pixels} pixels",
+        "accuracy": f"{commands.percent(result['accuracy'])}, 95 % interval {100 * low:.2f} to "
+        f"{commands.percent(high)}; {result['mistakes']:,} mistakes",
+        "loss": f"{result['loss']:.4f}",
+        "calibration": f"expected error {commands.percent(result['calibration_error'])} over "
+        f"{len(result['calibration_bins'])} bins",
+    }
+    if result["confused_pairs"]:
+        rows["most confused"] = ", ".join(
+            f"{pair['label']} taken for {pair['predicted']} ({pair['count']:,})"
+            for pair in result["confused_pairs"][:3]
+        )
+    return "\n\n".join(
+        [commands.table(rows), _class_table(result), _matrix_table(result["confusion_matrix"])]
+    )
+
+
+def _class_table(result: dict[str, Any]) -> str:
+    rows = [
+        (str(one["label"]), *(commands.percent(one[name]) for name in MEANS), f"{one['support']:,}")
+        for one in result["classes"]
+    ]
+    rows.append(("mean", *(commands.percent(result[name]) for name in MEANS), f"{result['images']:,}"))
+    head = ("class", "precision", "recall", "F1", "images")
+    lines = [
+        f"{row[0]:<5}"
+        + "".join(f"{cell:>{width}}" for cell, width in zip(row[1:], (12, 12, 12, 10), strict=True))
+        for row in (head, *rows)
+    ]
+    return "\n".join(lines)
+
+
+def _matrix_table(matrix: list[list[int]]) -> str:
+    if len(matrix) > WIDEST:
+        return f"confusion matrix: too wide for a terminal, it stands in {runs.EVALUATION}"
+    width = max(len(f"{max(map(max, matrix))}"), 2) + 2
+    head = "true\\said" + "".join(f"{label:>{width}}" for label in range(len(matrix)))
+    rows = (
+        f"{label:<9}" + "".join(f"{count or '.':>{width}}" for count in row)
+        for label, row in enumerate(matrix)
+    )
+    return "\n".join([head, *rows])
+
+
+def _saved(result: dict[str, Any]) -> str:
+    names = [runs.REPORT, runs.EVALUATION, *result["pictures"]]
+    rows = {
+        "saved in": result["output"],
+        "": ", ".join(names),
+        "time": f"{result['total_seconds']:.1f} s in all",
+    }
+    return f"\n{commands.table(rows)}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,21 @@
+"""Pictures of a training and of what it led to, drawn with matplotlib, without a display too.
+
+Each function returns a ``matplotlib.figure.Figure``; nothing here opens a window or changes a setting of matplotlib.
+"""
+
+from .confusion import confusion_matrix_figure
+from .curves import training_curves
+from .predictions import confused_pairs, prediction_grid
+from .reliability import reliability_diagram
+from .weights import first_layer_weights
+from .writing import write_pictures
+
+__all__ = [
+    "confused_pairs",
+    "confusion_matrix_figure",
+    "first_layer_weights",
+    "prediction_grid",
+    "reliability_diagram",
+    "training_curves",
+    "write_pictures",
+]

@@ -1,0 +1,60 @@
+"""Whether predictions are as sure as they may be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..calibration import expected_calibration_error, reliability_bins
+from ..metrics import wilson_interval
+from .canvas import BLUE, GREY, ORANGE, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def reliability_diagram(labels: object, probabilities: object, *, n_bins: int = 15) -> Figure:
+    """Draw how many predictions are right over how sure they are, with the 95 % interval, and how many there are.
+
+    Parameters
+    ----------
+    labels : array_like of int, (n,)
+    probabilities : array_like, (n, c)
+        What `NeuralNetwork.predict_proba` returned.
+    n_bins : int, default 15
+        Bins of equal width between 0 and 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `fastdigits.reliability_bins`.
+    """
+    from matplotlib.ticker import PercentFormatter
+
+    bins = [one for one in reliability_bins(labels, probabilities, n_bins) if one.count]
+    error = expected_calibration_error(labels, probabilities, n_bins)
+    low, confidence, accuracy, count = (
+        np.array([getattr(one, name) for one in bins]) for name in ("low", "confidence", "accuracy", "count")
+    )
+    ends = np.array([wilson_interval(round(one.accuracy * one.count), one.count) for one in bins]).T
+    figure = new_figure(6.6, 5.6)
+    upper, lower = figure.subplots(2, 1, height_ratios=[3, 1], sharex=True)
+    upper.bar(low, accuracy, 1 / n_bins, align="edge", color=BLUE, alpha=0.25, edgecolor=BLUE)
+    upper.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1.2, label="as sure as right")
+    upper.errorbar(
+        confidence, accuracy, np.maximum(np.abs(ends - accuracy), 0), label="share that is right, 95 % interval",
+        color=ORANGE, fmt="o", markersize=4.5, capsize=2.5, linewidth=1.2,
+    )  # fmt: skip
+    upper.set(xlim=(0, 1.01), ylim=(0, 1.03), ylabel="right")
+    figure.legend(frameon=False, fontsize=9, loc="outside lower center", ncols=2)
+    upper.set_title(f"Calibration: expected error {100 * error:.2f} %")
+    lower.bar(low, count, 1 / n_bins, align="edge", color=GREY, alpha=0.6)
+    lower.set(yscale="log", ylim=(0.5, None), xlabel="confidence", ylabel="predictions")
+    upper.yaxis.set_major_formatter(PercentFormatter(1))
+    lower.xaxis.set_major_formatter(PercentFormatter(1))
+    for axes in (upper, lower):
+        axes.grid(alpha=0.25)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure

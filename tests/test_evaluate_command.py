@@ -1,0 +1,380 @@
+"""`python -m fastdigits.evaluate`, run as a user runs it."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_digits import write_digits, write_idx
+
+import fastdigits as fd
+from fastdigits import backend, evaluate, runs, visualize
+
+SOURCE = Path(fd.__file__).parents[1]
+PICTURES = ["predictions_wrong.png", "confused_pairs.png", "confusion.png", "calibration.png"]
+NUMBERS = {runs.EVALUATION, runs.REPORT}
+
+
+def trained(folder: Path) -> fd.NeuralNetwork:
+    (x, y), _ = fd.load_folder(folder)
+    network = fd.NeuralNetwork([fd.Dense(30, 8), fd.BatchNorm(8), fd.ReLU(), fd.Dense(8, 3)], seed=0)
+    network.fit(x, y, epochs=1, batch_size=16, optimizer=fd.SGD(lr=0.05), threads=1)
+    return network
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    """A folder with images, a run's folder with a model, and a network that does well, not perfectly."""
+    folder = tmp_path_factory.mktemp("made")
+    write_digits(folder / "digits")
+    (folder / "run").mkdir()
+    trained(folder / "digits").save(folder / "run" / runs.MODEL)
+    return folder
+
+
+@pytest.fixture
+def here(monkeypatch, tmp_path):
+    """Run in the folder of the test; give back what the command sets for the whole process."""
+    monkeypatch.chdir(tmp_path)
+    before = backend.backend_name()
+    yield tmp_path
+    backend.use_backend(before)
+    fd.set_num_threads(None)
+
+
+def main(*argv: object) -> int:
+    return evaluate.main([str(word) for word in argv])
+
+
+def tell(made, capsys, *argv: object) -> tuple[dict, str]:
+    """Evaluate the model of the run without pictures; return the JSON and what was said."""
+    assert main("--model", made / "run", "--data", made / "digits", "--json", "--no-plots", *argv) == 0
+    captured = capsys.readouterr()
+    return json.loads(captured.out), captured.err
+
+
+# -- a whole evaluation ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def finished(made, tmp_path_factory):
+    cwd = tmp_path_factory.mktemp("finished")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "fastdigits.evaluate",
+            "--json",
+            "--model",
+            made / "run",
+            "--data",
+            made / "digits",
+        ],
+        capture_output=True,
+        encoding="utf-8",
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(SOURCE)},
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return done, cwd
+
+
+def test_standard_output_is_one_line_of_json_and_the_same_as_the_file(finished):
+    done, cwd = finished
+    assert done.stdout.count("\n") == 1
+    result = json.loads(done.stdout)
+    assert re.fullmatch(r"runs/\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_evaluation", Path(result["output"]).as_posix())
+    folder = cwd / result["output"]
+    assert json.loads((folder / runs.EVALUATION).read_text(encoding="utf-8")) == result
+    assert result["pictures"] == PICTURES
+    assert {path.name for path in folder.iterdir()} == NUMBERS | set(PICTURES)
+
+
+def test_the_figures_are_those_of_the_network(finished, made):
+    result = json.loads(finished[0].stdout)
+    network = fd.load(made / "run" / runs.MODEL)
+    _, (x, y) = fd.load_folder(made / "digits")
+    score, predicted, probs = network.evaluate(x, y), network.predict(x), network.predict_proba(x)
+    assert 0.2 < result["accuracy"] == score["accuracy"] < 1
+    # The other process may have run on other kernels, whose sums are in another order.
+    assert result["loss"] == pytest.approx(score["loss"], rel=1e-4)
+    hits = int((predicted == y).sum())
+    assert result["mistakes"] == 60 - hits
+    assert result["accuracy_interval"] == pytest.approx(fd.wilson_interval(hits, 60))
+    assert result["confusion_matrix"] == fd.confusion_matrix(y, predicted, 3).tolist()
+    for found, wanted in zip(result["classes"], fd.class_report(y, predicted, 3), strict=True):
+        assert found == pytest.approx(vars(wanted))
+    for name in ("precision", "recall", "f1"):
+        assert result[name] == pytest.approx(np.mean([one[name] for one in result["classes"]]))
+    assert result["calibration_error"] == pytest.approx(fd.expected_calibration_error(y, probs), abs=1e-4)
+    assert sum(one["count"] for one in result["calibration_bins"]) == 60
+
+
+def test_mistakes_can_be_looked_up(finished, made):
+    result = json.loads(finished[0].stdout)
+    network = fd.load(made / "run" / runs.MODEL)
+    _, (x, y) = fd.load_folder(made / "digits")
+    assert 0 < len(result["surest_mistakes"]) == min(25, result["mistakes"])
+    for one in result["surest_mistakes"]:
+        assert one["label"] == y[one["index"]] != one["predicted"]
+        probs = network.predict_proba(x[one["index"]][np.newaxis])[0]
+        assert probs[one["predicted"]] == pytest.approx(one["confidence"], rel=1e-4)
+    sure = [one["confidence"] for one in result["surest_mistakes"]]
+    assert sure == sorted(sure, reverse=True)
+    assert sum(pair["count"] for pair in result["confused_pairs"]) == result["mistakes"]
+
+
+def test_standard_error_has_the_figures_as_tables(finished, made):
+    done, _ = finished
+    result = json.loads(done.stdout)
+    low, high = result["accuracy_interval"]
+    assert (
+        f"accuracy        {100 * result['accuracy']:.2f} %, 95 % interval {100 * low:.2f} to {100 * high:.2f} %; "
+        f"{result['mistakes']} mistakes\n" in done.stderr
+    )
+    assert f"model           {made / 'run' / runs.MODEL}, 291 parameters\n" in done.stderr
+    assert "60 test images, 6 x 5 pixels\n" in done.stderr
+    one = result["classes"][1]
+    cells = [f"{100 * one[name]:.2f} %" for name in ("precision", "recall", "f1")]
+    assert re.search(rf"^1 +{' +'.join(map(re.escape, cells))} +20$", done.stderr, re.MULTILINE)
+    row = " +".join(str(count or r"\.") for count in result["confusion_matrix"][2])
+    assert re.search(rf"^2 +{row}$", done.stderr, re.MULTILINE)
+    pair = result["confused_pairs"][0]
+    assert f"most confused   {pair['label']} taken for {pair['predicted']} ({pair['count']})" in done.stderr
+    assert "Warning" not in done.stderr
+
+
+def test_the_report_says_what_the_result_says(finished):
+    done, cwd = finished
+    result = json.loads(done.stdout)
+    text = (cwd / result["output"] / runs.REPORT).read_text(encoding="utf-8")
+    assert f"{100 * result['accuracy']:.2f} %</p>" in text
+    assert text.count("<img ") == 4
+    assert result["report"] == runs.REPORT
+
+
+# -- which model, which images -----------------------------------------------------------------------------
+
+
+def test_without_options_it_is_the_packaged_model_on_the_test_images_of_mnist(here, capsys):
+    assert main("--no-plots", "--json") == 0
+    captured = capsys.readouterr()
+    result = json.loads(captured.out)
+    assert result["accuracy"] > 0.985
+    assert (result["images"], result["part"], result["data"]) == (10_000, "test", "mnist")
+    assert "model           the one that comes with the package" in captured.err
+
+
+def test_the_part_decides_which_images(made, here, capsys):
+    result, said = tell(made, capsys, "--part", "train")
+    (x, y), _ = fd.load_folder(made / "digits")
+    assert result["images"] == 240
+    assert result["accuracy"] == fd.load(made / "run" / runs.MODEL).evaluate(x, y)["accuracy"]
+    assert "240 train images" in said
+
+
+def test_a_model_file_and_the_folder_of_its_run_are_the_same(made, here, capsys):
+    folder, _ = tell(made, capsys)
+    file, _ = tell(made, capsys, "--model", made / "run" / runs.MODEL)
+    assert folder["model"] == file["model"]
+    assert folder["loss"] == file["loss"]
+
+
+def test_a_network_that_ends_in_softmax_has_the_same_loss(made, here, capsys):
+    (here / "run").mkdir()
+    network = trained(made / "digits")
+    parts = [fd.Dense(30, 8), fd.BatchNorm(8), fd.ReLU(), fd.Dense(8, 3), fd.Softmax()]
+    same = fd.NeuralNetwork(parts)
+    same.values[...] = network.values
+    for name, array in same.buffers().items():
+        array[...] = network.buffers()[name]
+    same.save(here / "run" / runs.MODEL)
+    logits, _ = tell(made, capsys)
+    softmax, _ = tell(made, capsys, "--model", here / "run")
+    assert softmax["loss"] == pytest.approx(logits["loss"], rel=1e-4)
+    assert softmax["confusion_matrix"] == logits["confusion_matrix"]
+
+
+def digits(folder: Path, labels: list[int], shape: tuple[int, int] = (6, 5)) -> Path:
+    folder.mkdir()
+    for name in ("train", "t10k"):
+        write_idx(folder / f"{name}-images-idx3-ubyte", np.zeros((len(labels), *shape)))
+        write_idx(folder / f"{name}-labels-idx1-ubyte", np.array(labels))
+    return folder
+
+
+def test_a_class_without_images_does_not_count_in_the_means(made, here, capsys):
+    # All images are alike: of two classes that occur, all of one is recognised and none of the other.
+    said = int(fd.load(made / "run" / runs.MODEL).predict(np.zeros((1, 30)))[0])
+    other = (said + 1) % 3
+    result, _ = tell(made, capsys, "--data", digits(here / "two", [said, other, other]))
+    assert [result["classes"][label]["support"] for label in (said, other, 3 - said - other)] == [1, 2, 0]
+    assert result["recall"] == pytest.approx(0.5)
+    assert np.shape(result["confusion_matrix"]) == (3, 3)
+
+
+def refused(made, here, capsys, *argv: object) -> str:
+    """Return the one line that says what to put right; nothing is left behind."""
+    before = set(here.rglob("*"))
+    assert main("--model", made / "run", "--data", made / "digits", *argv) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert set(here.rglob("*")) == before
+    return captured.err.removeprefix("fastdigits evaluate: error: ")
+
+
+def test_images_of_another_size_are_refused(made, here, capsys):
+    line = refused(made, here, capsys, "--data", "mnist")
+    assert re.match(
+        r"--data: images must have the 30 pixels that the model takes \(.*run.*\); got 784, 28 x 28, from mnist: "
+        "evaluate it on images like those it was trained on\n",
+        line,
+    )
+
+
+def test_labels_beyond_the_outputs_are_refused(made, here, capsys):
+    line = refused(made, here, capsys, "--data", digits(here / "nine", [0, 9]))
+    assert re.match(
+        r"--data: labels must be within 0 to 2, as the model has 3 outputs \(.*\); got 9 from .*nine: ", line
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("missing", r"missing: must be a model file; got nothing of this name"),
+        (
+            "folder",
+            r"--model: must be a model file or the folder of a run, with model.safetensors; got 'folder'",
+        ),
+        ("file", r"file: must be a readable safetensors file; got"),
+    ],
+)
+def test_what_is_no_model_is_refused(made, here, capsys, model, message):
+    (here / "folder").mkdir()
+    (here / "file").write_text("no model")
+    assert re.match(message, refused(made, here, capsys, "--model", model))
+
+
+def test_a_folder_without_images_is_refused(made, here, capsys):
+    assert "missing: must be a folder with four IDX files" in refused(made, here, capsys, "--data", "missing")
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--part", "both"], "--part: invalid choice: 'both'"),
+        (["--overwrite"], "--overwrite: needs a folder; got none: name it with --output"),
+        (["--modle", "x"], "'--modle' is no option of this command: did you mean --model?"),
+        (["model.safetensors"], "'model.safetensors' is no option of this command: see --help"),
+    ],
+)
+def test_a_wrong_option_is_one_line_and_exit_2(here, capsys, argv, message):
+    with pytest.raises(SystemExit) as caught:
+        main(*argv)
+    assert caught.value.code == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"fastdigits evaluate: error: {message}")
+    assert captured.err.count("\n") == 1
+    assert list(here.iterdir()) == []
+
+
+# -- where it goes, what is said ---------------------------------------------------------------------------
+
+
+def test_the_folder_of_a_run_is_not_touched(made, here, capsys):
+    (here / "run").mkdir()
+    (here / "run" / runs.RESULT).write_text("{}")
+    for more in ([], ["--overwrite"]):
+        line = refused(made, here, capsys, "-o", "run", *more)
+        assert line.startswith("--output: must not be the folder of a run")
+        assert line.endswith(f"got 'run': choose another, such as {str(Path('run/evaluation'))!r}\n")
+
+
+def test_an_earlier_evaluation_is_kept_unless_overwrite_is_said(made, here, capsys):
+    tell(made, capsys, "-o", "out")
+    (here / "out" / "notes.txt").write_text("mine")
+    (here / "out" / "old.png").touch()
+    earlier = json.loads((here / "out" / runs.EVALUATION).read_text(encoding="utf-8"))
+    runs.write_result(here / "out", earlier | {"pictures": ["old.png"]}, runs.EVALUATION)
+    assert "--output: must not hold an evaluation already" in refused(made, here, capsys, "-o", "out")
+    result, _ = tell(made, capsys, "-o", "out", "--overwrite", "--part", "train")
+    assert result["images"] == 240
+    assert {path.name for path in (here / "out").iterdir()} == {*NUMBERS, "notes.txt"}
+
+
+def test_quiet_says_nothing_at_all(made, here, capsys):
+    assert main("--model", made / "run", "--data", made / "digits", "--no-plots", "-q", "-o", "out") == 0
+    assert capsys.readouterr() == ("", "")
+    assert {path.name for path in (here / "out").iterdir()} == NUMBERS
+
+
+def test_show_opens_the_report_or_says_that_it_cannot(made, here, monkeypatch, capsys):
+    shown = []
+    monkeypatch.setattr(runs, "show", lambda file: shown.append(file) or len(shown) == 1)
+    assert "no display" not in tell(made, capsys, "--show", "-o", "one")[1]
+    assert shown == [Path("one/report.html")]
+    said = tell(made, capsys, "--show", "-o", "two")[1]
+    assert f"fastdigits evaluate: no display to show the report on: open {Path('two/report.html')}\n" in said
+
+
+def test_backend_threads_and_command_are_noted(made, here, capsys):
+    result, _ = tell(made, capsys, "--backend", "numpy", "--threads", 1, "-o", "out")
+    assert (result["backend"], result["threads"]) == ("numpy", 1)
+    assert result["command"].startswith("python -m fastdigits.evaluate --model ")
+    assert result["command"].endswith("--no-plots --backend numpy --threads 1")
+
+
+def test_many_classes_stand_in_the_file_only(here, capsys):
+    network = fd.NeuralNetwork([fd.Dense(30, 21)])
+    network.save(here / "model.safetensors")
+    data = digits(here / "many", list(range(21)))
+    assert main("--model", "model.safetensors", "--data", data, "-o", "out", "--no-plots") == 0
+    said = capsys.readouterr().err
+    assert "confusion matrix: too wide for a terminal, it stands in evaluation.json\n" in said
+    assert "true\\said" not in said
+
+
+def interrupt(*args, **kwargs):
+    raise KeyboardInterrupt
+
+
+def test_an_interrupt_at_the_pictures_keeps_the_figures(made, here, monkeypatch, capsys):
+    monkeypatch.setattr(visualize, "write_pictures", interrupt)
+    assert main("--model", made / "run", "--data", made / "digits", "-o", "out") == 130
+    assert capsys.readouterr().err.endswith("fastdigits evaluate: interrupted\n")
+    result = json.loads((here / "out" / runs.EVALUATION).read_text(encoding="utf-8"))
+    assert (result["images"], result["pictures"], result["report"]) == (60, [], None)
+    assert {path.name for path in (here / "out").iterdir()} == {runs.EVALUATION}
+
+
+def test_an_interrupt_before_the_figures_leaves_nothing_behind(made, here, monkeypatch, capsys):
+    monkeypatch.setattr(evaluate, "assess", interrupt)
+    assert main("--model", made / "run", "--data", made / "digits") == 130
+    assert list(here.rglob("*evaluation*")) == []
+
+
+def test_help_fits_80_columns_and_any_encoding(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit) as caught:
+        main("--help")
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    assert text.isascii()
+    assert max(map(len, text.splitlines())) <= 80
+    for option in ("--model", "--data", "--part", "--output", "--json", "--no-plots", "--show"):
+        assert option in text
+
+
+def test_each_example_of_the_help_is_read():
+    lines = [line.strip() for line in evaluate.EXAMPLES.splitlines()]
+    examples = [re.split(r"  +|\|", line)[0].split()[2:] for line in lines if line.startswith("fastdigits")]
+    assert len(examples) == 5
+    for example in examples:
+        evaluate._read(example)
