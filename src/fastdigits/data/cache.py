@@ -1,4 +1,4 @@
-"""Decoded arrays in the user's cache folder, mapped into memory at the next call and checked before they are believed."""
+"""Decoded arrays in the user's cache folder: mapped into memory at the next call, checked before they are used."""
 
 from __future__ import annotations
 

@@ -59,11 +59,6 @@ def load_mnist() -> tuple[Pair, Pair]:
     return (x_train, y_train), (x_test, y_test)
 
 
-def load_data(source: str | os.PathLike[str]) -> tuple[Pair, Pair]:
-    """Return what a command's ``--data`` names: MNIST for ``"mnist"``, else the folder, see `load_folder`."""
-    return load_mnist() if source == "mnist" else load_folder(source)
-
-
 def load_folder(path: str | os.PathLike[str]) -> tuple[Pair, Pair]:
     """Read four IDX files named like MNIST's from a folder, plain or with ``.gz``.
 
