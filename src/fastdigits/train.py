@@ -257,6 +257,7 @@ def _amounts(images: _Images, network: NeuralNetwork, history: History) -> dict[
     return {
         "test_images": len(images.test.y),
         "train_images": len(images.train.y),
+        "class_names": list(images.data.class_names),
         "epochs": len(history),
         "train_seconds": seconds,
         "images_per_second": len(images.train.y) * len(history) / seconds if seconds > 0 else None,

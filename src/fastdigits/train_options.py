@@ -39,7 +39,7 @@ examples:
   fastdigits train --optimizer sgd --learning-rate 0.1 --schedule cosine
   fastdigits train --epochs 50 --validation-split 0.1 --patience 5
                                       stop when held-out images say so
-  fastdigits train --data fashion-mnist --epochs 20        clothes, downloaded once
+  fastdigits train --data fashion-mnist --epochs 20        clothes: a download
   fastdigits train --data my-digits --output runs/mine     images of your own
   fastdigits train --json --quiet     one line of JSON for a script
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
 import warnings
 import zipfile
 import zlib
@@ -40,13 +41,13 @@ def read_npz(path: Path) -> tuple[Pair, Pair | None]:
         If it is no such file, or if an array is missing.
     """
     try:
-        with np.load(path, allow_pickle=False) as content:
+        with open(path, "rb") as file:
+            content = np.load(file, allow_pickle=False)
             if not isinstance(content, np.lib.npyio.NpzFile):
                 raise DataError(f"{path}: must be an .npz file; got a single array: np.savez(path, x=…, y=…)")
-            train = _pair(content, "train", path)
-            test = _pair(content, "test", path)
-            whole = _pair(content, "", path)
-            names = ", ".join(content.files) or "nothing"
+            with content:
+                train, test, whole = (_pair(content, part, path) for part in ("train", "test", ""))
+                names = ", ".join(content.files) or "nothing"
     except DataError:
         raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
@@ -68,8 +69,10 @@ def _pair(content: np.lib.npyio.NpzFile, part: str, path: Path) -> Pair | None:
         )
     if images is None or labels is None:
         return None
-    y = content[labels]
-    return content[images], y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+    x, y = content[images], content[labels]
+    if not (isinstance(x, np.ndarray) and isinstance(y, np.ndarray)):  # a ZIP archive of something else
+        raise DataError(f"{path}: {images} and {labels} must be arrays; got other files in a ZIP archive")
+    return x, y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
 
 
 def _named(content: np.lib.npyio.NpzFile, part: str, names: tuple[str, ...]) -> str | None:
@@ -128,7 +131,7 @@ def _numbers(
                     comments=None, quotechar='"', converters=converters, encoding="utf-8-sig",
                 )  # fmt: skip
         except (ValueError, OverflowError) as error:
-            reason = str(error).partition(";")[0]
+            reason = _on_line(str(error), heading)
         except (OSError, EOFError, zlib.error) as error:
             raise DataError(f"{path}: must be a file that can be read; got: {error}") from error
         else:
@@ -136,6 +139,13 @@ def _numbers(
                 raise DataError(f"{path}: must have at least one image; got a heading only")
             return values
     raise DataError(f"{path}: must have a label and pixels on each line, as many on each; got: {reason}")
+
+
+def _on_line(reason: str, heading: bool) -> str:
+    """Return NumPy's reason with the number of the line in the file, the first being 1."""
+    reason = re.sub(r" to [a-z]\w+ at row", " at row", reason.partition(";")[0].rstrip("."))
+    first = heading + (0 if "number of columns" in reason else 1)  # NumPy counts from 1 there, else from 0
+    return re.sub(r"at row (\d+)", lambda found: f"on line {int(found[1]) + first}", reason)
 
 
 def _columns_of(values: Array, places: list[int]) -> Array:
