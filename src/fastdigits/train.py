@@ -294,7 +294,7 @@ def _present(
     """Draw what was learned and write the report; return what the result is to say of both."""
     test = images.test
     try:
-        probabilities, found = assess(network, test.x, test.y)
+        probabilities, found = assess(network, test.x, test.y, images.data.class_names)
         pictures = [] if options.no_plots else _draw(folder, images, probabilities, network, history)
         known = {name: found[name] for name in (*MEANS, "calibration_error", "classes")}
         known |= {"pictures": [path.name for path in pictures], "report": runs.REPORT}
