@@ -263,7 +263,7 @@ def test_what_is_no_model_is_refused(made, here, capsys, model, message):
 
 
 def test_a_folder_without_images_is_refused(made, here, capsys):
-    assert "missing: must be a folder with four IDX files" in refused(made, here, capsys, "--data", "missing")
+    assert "'missing': data must be one of mnist, " in refused(made, here, capsys, "--data", "missing")
 
 
 @pytest.mark.parametrize(
@@ -378,3 +378,26 @@ def test_each_example_of_the_help_is_read():
     assert len(examples) == 5
     for example in examples:
         evaluate._read(example)
+
+
+# -- classes with names --------------------------------------------------------------------------------------
+
+
+def test_classes_go_by_the_names_that_the_data_give_them(made, here, capsys):
+    _, (x, y) = fd.load_folder(made / "digits")
+    words = np.array(["ant", "bumble bee", "cat"])
+    np.savez("insects.npz", x_train=x, y_train=words[y], x_test=x, y_test=words[y])
+    assert main("--model", made / "run", "--data", "insects.npz", "--json", "-o", "out") == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["class_names"] == ["ant", "bumble bee", "cat"]
+    assert re.search(r"^bumble bee +\d+\.\d\d %", captured.err, re.MULTILINE)
+    assert re.search(r"^1 bumble bee +[\d.]+ ", captured.err, re.MULTILINE)
+    page = (here / "out" / runs.REPORT).read_text(encoding="utf-8")
+    assert re.search(r">bumble bee</t[dh]>", page)
+
+
+def test_images_that_were_set_apart_are_said(made, here, capsys):
+    _, (x, y) = fd.load_folder(made / "digits")
+    np.savez("mine.npz", x=x, y=y)
+    assert main("--model", made / "run", "--data", "mine.npz", "--no-plots", "-o", "out") == 0
+    assert "no images to test on: 10 of 60 are set apart for it, by seed 0" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """Pictures show what they should, need no display, and leave matplotlib's settings alone."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -45,6 +46,18 @@ def test_curves_show_every_epoch_of_training_and_validation(epochs):
     for axes, count in [(loss, 2), (accuracy, 2), (rate, 1), (speed, 1)]:
         assert [len(line.get_xdata()) for line in axes.lines] == [epochs] * count
     assert accuracy.lines[1].get_ydata()[0] == pytest.approx(40)
+
+
+def test_classes_are_called_by_their_names():
+    names = ["T-shirt", "Trouser", "Bag", "Coat"]
+    probs = probabilities(30)
+    wrong = visualize.prediction_grid(IMAGES, LABELS, probs, correct=False, class_names=names)
+    first = 30 + int(np.argmax(probs[30:].max(axis=1)))
+    true, said = names[LABELS[first]], names[(LABELS[first] + 1) % 4]
+    assert wrong.axes[0].get_title().splitlines()[:2] == [f"true {true}", f"said {said}"]
+    label = visualize.confused_pairs(IMAGES, LABELS, probs, class_names=names).axes[0].get_ylabel()
+    words = re.match(r"true (\S+), said (\S+)\n", label).groups()
+    assert (names.index(words[0]) + 1) % 4 == names.index(words[1])
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 50])
@@ -197,6 +210,16 @@ def test_a_diagram_of_what_are_no_predictions_is_refused():
         (lambda: visualize.first_layer_weights(np.zeros((5, 2)), (2, 3)), r"\(6, n_out\).*got \(5, 2\)"),
         (lambda: visualize.confusion_matrix_figure(np.zeros((2, 3))), r"must be \(c, c\)"),
         (lambda: visualize.confusion_matrix_figure([[1, 0], [0, 1]], ["a"]), "class_names must be 2.*got 1"),
+        (
+            lambda: visualize.prediction_grid(
+                IMAGES, LABELS, probabilities(3), correct=True, class_names=["a"]
+            ),
+            "prediction_grid: class_names must be 4.*got 1",
+        ),
+        (
+            lambda: visualize.confused_pairs(IMAGES, LABELS, probabilities(3), class_names=list("abcde")),
+            "confused_pairs: class_names must be 4.*got 5",
+        ),
         (lambda: visualize.confusion_matrix_figure([[1, 0], [-2, 1]]), "counts ≥ 0; got -2"),
         (lambda: visualize.first_layer_weights(np.full((6, 2), np.nan), (2, 3)), "must be finite; got NaN"),
         (lambda: visualize.first_layer_weights(np.zeros((6, 2)), (6, 0)), "image_shape must be at least 1"),

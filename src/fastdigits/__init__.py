@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .calibration import CalibrationBin, expected_calibration_error, reliability_bins
     from .callbacks import Callback, EarlyStopping, History, Progress, ReduceOnPlateau
     from .clipping import ClipNorm
-    from .data import load_folder, load_mnist, read_idx
+    from .data import Dataset, load_data, load_folder, load_mnist, read_idx
     from .finding import LearningRates
     from .metrics import ClassScore, accuracy, class_report, confusion_matrix, wilson_interval
     from .optimizers import SGD, Adam, AdamW, Momentum, Optimizer, RMSprop
@@ -40,7 +40,7 @@ _LATER: dict[str, tuple[str, ...]] = {
     "calibration": ("CalibrationBin", "expected_calibration_error", "reliability_bins"),
     "callbacks": ("Callback", "EarlyStopping", "History", "Progress", "ReduceOnPlateau"),
     "clipping": ("ClipNorm",),
-    "data": ("load_folder", "load_mnist", "read_idx"),
+    "data": ("Dataset", "load_data", "load_folder", "load_mnist", "read_idx"),
     "finding": ("LearningRates",),
     "metrics": ("ClassScore", "accuracy", "class_report", "confusion_matrix", "wilson_interval"),
     "optimizers": ("SGD", "Adam", "AdamW", "Momentum", "Optimizer", "RMSprop"),
@@ -84,6 +84,7 @@ __all__ = [
     "Constant",
     "Cosine",
     "DataError",
+    "Dataset",
     "Dense",
     "DivergedError",
     "Dropout",
@@ -117,6 +118,7 @@ __all__ = [
     "expected_calibration_error",
     "get_num_threads",
     "load",
+    "load_data",
     "load_folder",
     "load_mnist",
     "load_pretrained",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -16,7 +17,9 @@ from .network import NeuralNetwork
 MEANS = ("precision", "recall", "f1")
 
 
-def assess(network: NeuralNetwork, x: Array, y: Array) -> tuple[Float32, dict[str, Any]]:
+def assess(
+    network: NeuralNetwork, x: Array, y: Array, class_names: Sequence[str] = ()
+) -> tuple[Float32, dict[str, Any]]:
     """Predict images and say how good the predictions are.
 
     Parameters
@@ -26,6 +29,8 @@ def assess(network: NeuralNetwork, x: Array, y: Array) -> tuple[Float32, dict[st
     x : ndarray, (n, height, width) or (n, d)
     y : ndarray of int, (n,)
         Labels, within the network's outputs.
+    class_names : sequence of str, default ()
+        What the classes are called; those without a name go by their number.
 
     Returns
     -------
@@ -33,8 +38,8 @@ def assess(network: NeuralNetwork, x: Array, y: Array) -> tuple[Float32, dict[st
     assessment : dict
         ``images``, ``accuracy`` and its 95 % ``accuracy_interval``, ``loss``; ``precision``, ``recall`` and ``f1``,
         means over the classes that occur; ``calibration_error`` over ``calibration_bins``; ``mistakes``, how many;
-        ``classes``, a `ClassScore` each; ``confusion_matrix``, a row a true class; ``confused_pairs`` and
-        ``surest_mistakes``, of which ``index`` counts the images from 0.
+        ``class_names``, one for each output; ``classes``, a `ClassScore` each; ``confusion_matrix``, a row a true
+        class; ``confused_pairs`` and ``surest_mistakes``, of which ``index`` counts the images from 0.
 
     Raises
     ------
@@ -58,6 +63,7 @@ def assess(network: NeuralNetwork, x: Array, y: Array) -> tuple[Float32, dict[st
         **means,
         "calibration_error": expected_calibration_error(labels, probabilities),
         "mistakes": n - hits,
+        "class_names": [*class_names[:n_classes], *map(str, range(len(class_names), n_classes))],
         "classes": [asdict(one) for one in classes],
         "confusion_matrix": matrix.tolist(),
         "calibration_bins": [asdict(one) for one in reliability_bins(labels, probabilities)],

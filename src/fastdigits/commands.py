@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from . import backend
+from .data.sources import FORMS, NAMES
 from .errors import DataError, DivergedError, ModelFileError
 from .hyperparameters import check_number
 from .threads import get_num_threads, set_num_threads
@@ -163,6 +164,16 @@ def add_choice(group: _Group, name: str, choices: Iterable[str], default: str | 
     end = "" if default is None else f" (default: {default})"
     group.add_argument(
         name, choices=names, default=default, metavar="NAME", help=f"{what}: {listed}{end}".replace("%", "%%")
+    )
+
+
+def add_data_option(group: _Group, what: str) -> None:
+    """Add ``--data``, which a command hands to `fastdigits.load_data`; ``what`` tells of its use."""
+    group.add_argument(
+        "--data",
+        default="mnist",
+        metavar="NAME|PATH",
+        help=f"{', '.join(NAMES)}; or {FORMS}; {what} (default: mnist)",
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from . import commands, report, runs
 from .assessment import MEANS, assess
 from .commands import CommandError
-from .data import load_data
+from .data import Dataset, load_data
 from .inputs import Array, Float32
 from .network import NeuralNetwork
 from .storage import load, load_pretrained
@@ -71,13 +71,7 @@ def _read(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="FILE|FOLDER",
         help=f"a model file, or the folder of a run (default: {PRETRAINED})",
     )
-    group.add_argument(
-        "--data",
-        default="mnist",
-        metavar="mnist|FOLDER",
-        help="mnist, or a folder with four IDX files named like those of MNIST, plain or .gz; their images must "
-        "have as many pixels as the model takes (default: mnist)",
-    )
+    commands.add_data_option(group, "their images must have as many pixels as the model takes")
     commands.add_choice(group, "--part", ("test", "train"), "test", "which of the images")
     commands.add_machine_options(parser)
     group = parser.add_argument_group("output")
@@ -107,22 +101,24 @@ def _evaluate(options: argparse.Namespace, started: float) -> int:
     say = commands.silent if options.quiet else commands.say
     _check_output(options.output)
     network, name = _model(options.model)
-    train, test = load_data(options.data)
-    images, labels = test if options.part == "test" else train
+    data = load_data(options.data, progress=not options.quiet)
+    images, labels = data.test if options.part == "test" else data.train
     _check_fit(network, name, images, labels, options)
     where = runs.folder(
         options.output, overwrite=options.overwrite, files=(runs.EVALUATION,), kind="evaluation"
     )
     with where as folder:
-        probabilities, found = assess(network, images, labels)
-        result = _circumstances(options, network, name, images) | found | {"output": str(folder)}
+        probabilities, found = assess(network, images, labels, data.class_names)
+        result = _circumstances(options, network, name, data, images) | found | {"output": str(folder)}
         result |= {"pictures": [], "report": None, "total_seconds": time.perf_counter() - started}
         say(_figures(result))
         runs.remove_pictures(folder, runs.EVALUATION)
         runs.write_result(
             folder, result, runs.EVALUATION
         )  # an interrupt at the pictures costs no more than these
-        pictures = [] if options.no_plots else _draw(folder, images, labels, probabilities)
+        pictures = (
+            [] if options.no_plots else _draw(folder, images, labels, probabilities, found["class_names"])
+        )
         result |= {"pictures": [path.name for path in pictures], "report": runs.REPORT}
         result["total_seconds"] = time.perf_counter() - started
         report.write(folder / runs.REPORT, report.evaluation(result, network.summary(), pictures))
@@ -184,11 +180,12 @@ def _check_fit(
 
 
 def _circumstances(
-    options: argparse.Namespace, network: NeuralNetwork, name: str, images: Array
+    options: argparse.Namespace, network: NeuralNetwork, name: str, data: Dataset, images: Array
 ) -> dict[str, Any]:
     return {
         "model": name,
         "data": options.data,
+        "data_note": data.note,
         "part": options.part,
         "image_shape": list(images.shape[1:]),
         "parameters": sum(parameter.value.size for parameter in network.parameters()),
@@ -197,11 +194,18 @@ def _circumstances(
     }
 
 
-def _draw(folder: Path, images: Array, labels: Array, probabilities: Float32) -> list[Path]:
+def _draw(
+    folder: Path, images: Array, labels: Array, probabilities: Float32, class_names: list[str]
+) -> list[Path]:
     from . import visualize  # here, because matplotlib takes longer to import than all else
 
     return visualize.write_pictures(
-        folder, images=images, labels=labels, probabilities=probabilities, right=False
+        folder,
+        images=images,
+        labels=labels,
+        probabilities=probabilities,
+        right=False,
+        class_names=class_names,
     )
 
 
@@ -215,45 +219,52 @@ def _figures(result: dict[str, Any]) -> str:
     rows = {
         "model": f"{result['model']}, {result['parameters']:,} parameters",
         "images": f"{result['data']}: {result['images']:,} {result['part']} images, {pixels} pixels",
+        **({"data": result["data_note"]} if result["data_note"] else {}),
         "accuracy": f"{commands.percent(result['accuracy'])}, 95 % interval {100 * low:.2f} to "
         f"{commands.percent(high)}; {result['mistakes']:,} mistakes",
         "loss": f"{result['loss']:.4f}",
         "calibration": f"expected error {commands.percent(result['calibration_error'])} over "
         f"{len(result['calibration_bins'])} bins",
     }
+    names = result["class_names"]
     if result["confused_pairs"]:
         rows["most confused"] = ", ".join(
-            f"{pair['label']} taken for {pair['predicted']} ({pair['count']:,})"
+            f"{names[pair['label']]} taken for {names[pair['predicted']]} ({pair['count']:,})"
             for pair in result["confused_pairs"][:3]
         )
     return "\n\n".join(
-        [commands.table(rows), _class_table(result), _matrix_table(result["confusion_matrix"])]
+        [commands.table(rows), _class_table(result), _matrix_table(result["confusion_matrix"], names)]
     )
 
 
 def _class_table(result: dict[str, Any]) -> str:
+    names = result["class_names"]
     rows = [
-        (str(one["label"]), *(commands.percent(one[name]) for name in MEANS), f"{one['support']:,}")
+        (names[one["label"]], *(commands.percent(one[name]) for name in MEANS), f"{one['support']:,}")
         for one in result["classes"]
     ]
     rows.append(("mean", *(commands.percent(result[name]) for name in MEANS), f"{result['images']:,}"))
     head = ("class", "precision", "recall", "F1", "images")
+    first = max(5, *map(len, names))
     lines = [
-        f"{row[0]:<5}"
+        f"{row[0]:<{first}}"
         + "".join(f"{cell:>{width}}" for cell, width in zip(row[1:], (12, 12, 12, 10), strict=True))
         for row in (head, *rows)
     ]
     return "\n".join(lines)
 
 
-def _matrix_table(matrix: list[list[int]]) -> str:
+def _matrix_table(matrix: list[list[int]], names: list[str]) -> str:
     if len(matrix) > WIDEST:
         return f"confusion matrix: too wide for a terminal, it stands in {runs.EVALUATION}"
     width = max(len(f"{max(map(max, matrix))}"), 2) + 2
-    head = "true\\said" + "".join(f"{label:>{width}}" for label in range(len(matrix)))
+    # Columns have no room for words: a class with a name has its number before it.
+    called = [name if name == str(label) else f"{label} {name}" for label, name in enumerate(names)]
+    first = max(9, *map(len, called))
+    head = "true\\said".ljust(first) + "".join(f"{label:>{width}}" for label in range(len(matrix)))
     rows = (
-        f"{label:<9}" + "".join(f"{count or '.':>{width}}" for count in row)
-        for label, row in enumerate(matrix)
+        f"{name:<{first}}" + "".join(f"{count or '.':>{width}}" for count in row)
+        for name, row in zip(called, matrix, strict=True)
     )
     return "\n".join([head, *rows])
 

@@ -16,6 +16,10 @@ Float32: TypeAlias = npt.NDArray[np.float32]
 Int64: TypeAlias = npt.NDArray[np.int64]
 
 _REAL_KINDS = "buif"  # bool, unsigned, signed, float
+# DLPack's kinds of memory (dlpack.h, DLDeviceType): the CPU's own, and what CUDA and ROCm pin of it
+_DLPACK_CPU = (1, 3, 11)
+_DLPACK_CUDA = 2
+_TO_CPU = {"torch": "x.cpu()", "cupy": "x.get()", "jax": "jax.device_get(x)", "jaxlib": "jax.device_get(x)"}
 
 
 def as_array(values: object, subject: str) -> Array:
@@ -24,7 +28,9 @@ def as_array(values: object, subject: str) -> Array:
     Parameters
     ----------
     values : array_like
-        An array, nested lists, or any object with ``__array__`` or ``__dlpack__``.
+        An array, nested lists, or any object in the CPU's memory with ``__array__``, ``__array_interface__``, the
+        buffer protocol or ``__dlpack__``: tensors of PyTorch and JAX, memory maps, frames and series of pandas,
+        ``array.array``, ``memoryview``.
     subject : str
         What an error message begins with, such as ``"fit: x"``.
 
@@ -36,29 +42,93 @@ def as_array(values: object, subject: str) -> Array:
     Raises
     ------
     TypeError
-        If the values are not real numbers: strings, objects, complex numbers, dates.
+        If the values are not real numbers (strings, objects, complex numbers, dates), or not in the CPU's memory.
     ValueError
         If lists are ragged, or if a masked array hides values.
+
+    Notes
+    -----
+    What comes as an array, a tensor or a buffer is seen where it lies, not copied. `to_rows` then makes one copy if
+    it is neither uint8 nor float32, or not in C order, as a frame of pandas often is not; labels are copied unless they
+    are int64. Nested lists, and frames whose columns have different types, are copied once. A tensor that requires a
+    gradient is taken as plain numbers. bfloat16 and the float8 kinds become float32, which holds each of their values.
     """
     if type(values) is np.ndarray and values.dtype.kind in _REAL_KINDS:
         return values
     if np.ma.is_masked(values):
         raise ValueError(f"{subject} must have no masked values; got a masked array: fill them, x.filled(0)")
-    if hasattr(values, "__dlpack__") and not hasattr(values, "__array__"):
-        array = np.from_dlpack(values)
-    else:
-        try:
-            array = np.asarray(values)
-        except ValueError as error:
-            raise ValueError(
-                f"{subject} must be an array with rows of equal length; got {type(values).__name__}: {error}"
-            ) from error
+    _check_place(values, subject)
+    array = _seen(_plain_tensor(values), subject)
+    if array.dtype.kind == "V" and array.dtype.names is None and np.can_cast(array.dtype, np.float32):
+        array = array.astype(np.float32)  # bfloat16, float8 and their like, which come from outside of NumPy
     if array.dtype.kind not in _REAL_KINDS:
         raise TypeError(
-            f"{subject} must hold real numbers; got dtype {array.dtype} from {type(values).__name__}: "
-            "convert it to uint8 or float32 first"
+            f"{subject} must hold real numbers; got dtype {array.dtype} from {type(values).__name__}"
+            f"{_why_no_numbers(values)}"
         )
     return array
+
+
+def _check_place(values: object, subject: str) -> None:
+    """Raise a TypeError if the values lie in the memory of a GPU or the like."""
+    try:
+        device = int(values.__dlpack_device__()[0])  # type: ignore[attr-defined]
+    except (
+        AttributeError,
+        BufferError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ):  # what cannot tell is asked otherwise
+        device = _DLPACK_CPU[0]
+        if hasattr(type(values), "__cuda_array_interface__") and not hasattr(type(values), "__array__"):
+            device = _DLPACK_CUDA
+    if device in _DLPACK_CPU:
+        return
+    move = _TO_CPU.get(type(values).__module__.partition(".")[0], "copy it there")
+    raise TypeError(
+        f"{subject} must lie in the CPU's memory; got {type(values).__name__} on a device of DLPack's kind {device}: "
+        f"move it to the CPU first, {move}"
+    )
+
+
+def _plain_tensor(values: Any) -> Any:
+    """Return a tensor of PyTorch without its gradient and with narrow floats widened: NumPy refuses both."""
+    if not any(kind.__module__.partition(".")[0] == "torch" for kind in type(values).__mro__):
+        return values
+    plain = values.detach()
+    return plain.float() if str(plain.dtype).startswith(("torch.bfloat16", "torch.float8")) else plain
+
+
+def _seen(values: Any, subject: str) -> Array:
+    """Return the array that NumPy sees in the values."""
+    try:
+        if hasattr(values, "__dlpack__") and not hasattr(values, "__array__"):
+            return np.from_dlpack(values)
+        return np.asarray(values)
+    except (AttributeError, BufferError, RuntimeError, TypeError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        if isinstance(error, ValueError) and isinstance(values, list | tuple):
+            raise ValueError(
+                f"{subject} must be an array with rows of equal length; got {type(values).__name__}: {reason}"
+            ) from error
+        raise TypeError(
+            f"{subject} must be an array that NumPy can see; got {type(values).__name__}: {reason}"
+        ) from error
+
+
+def _why_no_numbers(values: Any) -> str:
+    """Return what to do about values that are no real numbers."""
+    if hasattr(values, "toarray"):
+        return ": it is sparse, x.toarray()"
+    if hasattr(values, "select_dtypes"):  # a frame of pandas
+        names = [str(name) for name, dtype in values.dtypes.items() if dtype.kind not in _REAL_KINDS]
+        if not names:
+            return ": values are missing, x.fillna(0)"
+        return f": drop or number the columns {', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
+    if isinstance(values, bytes):
+        return ": np.frombuffer(x, np.uint8)"
+    return ": convert it to uint8 or float32 first"
 
 
 def check_images(x: object, width: int | None, subject: str) -> Array:

@@ -161,8 +161,9 @@ def _learning(history: History, result: dict[str, Any], shown: dict[str, Path]) 
 
 
 def _classes(found: dict[str, Any], images: int, shown: dict[str, Path]) -> Html:
+    names = found["class_names"]
     rows = [
-        (one["label"], *(percent(one[name]) for name in MEANS), f"{one['support']:,}")
+        (names[one["label"]], *(percent(one[name]) for name in MEANS), f"{one['support']:,}")
         for one in found["classes"]
     ]
     scores = table(
@@ -188,8 +189,10 @@ def _classes(found: dict[str, Any], images: int, shown: dict[str, Path]) -> Html
 
 
 def _predictions(found: dict[str, Any], shown: dict[str, Path]) -> Html:
-    surest = found["surest_mistakes"]
-    examples = ", ".join(f"a {one['label']} taken for a {one['predicted']}" for one in surest[:5])
+    surest, names = found["surest_mistakes"], found["class_names"]
+    examples = ", ".join(
+        f"a {names[one['label']]} taken for a {names[one['predicted']]}" for one in surest[:5]
+    )
     wrong = f"The {len(surest)} surest mistakes as images: {examples}" if surest else "No image was mistaken."
     wrong = f"{wrong} …" if len(surest) > 5 else wrong
     return join(
@@ -299,7 +302,10 @@ def _confused(found: dict[str, Any]) -> str:
     pairs_ = found["confused_pairs"]
     if not pairs_:
         return "None is confused."
-    told = ", ".join(f"{pair['label']} taken for {pair['predicted']} ({pair['count']:,})" for pair in pairs_)
+    names = found["class_names"]
+    told = ", ".join(
+        f"{names[pair['label']]} taken for {names[pair['predicted']]} ({pair['count']:,})" for pair in pairs_
+    )
     return f"Most often: {told}."
 
 

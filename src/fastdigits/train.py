@@ -18,7 +18,7 @@ from . import __version__, backend, commands, report, runs, train_options
 from .assessment import MEANS, assess
 from .callbacks import Callback, EarlyStopping, History, Snapshot, improves
 from .commands import CommandError
-from .data import load_data
+from .data import Dataset, load_data
 from .inputs import Array, Float32
 from .losses import SoftmaxCrossEntropy
 from .metrics import wilson_interval
@@ -59,7 +59,11 @@ class _Images:
     train: _Set
     validation: _Set
     test: _Set
-    classes: int
+    data: Dataset  # all of it, as it came
+
+    @property
+    def classes(self) -> int:
+        return self.data.classes
 
 
 class _Keeper(Callback):
@@ -143,13 +147,12 @@ def _train(options: argparse.Namespace, started: float) -> int:
 
 
 def _load(options: argparse.Namespace) -> _Images:
-    (x, y), (x_test, y_test) = load_data(options.data)
-    classes = int(max(y.max(), y_test.max())) + 1
-    train, test = _Set(x, y), _Set(x_test, y_test)
+    data = load_data(options.data, progress=not options.quiet)
+    train, test = _Set(*data.train), _Set(*data.test)
     if options.validation_split == 0:
-        return _Images(train, test, test, classes)
+        return _Images(train, test, test, data)
     kept, held_out = _hold_out(train, options.validation_split, options.seed)
-    return _Images(kept, held_out, test, classes)
+    return _Images(kept, held_out, test, data)
 
 
 def _hold_out(given: _Set, fraction: float, seed: int) -> tuple[_Set, _Set]:
@@ -254,6 +257,7 @@ def _amounts(images: _Images, network: NeuralNetwork, history: History) -> dict[
     return {
         "test_images": len(images.test.y),
         "train_images": len(images.train.y),
+        "class_names": list(images.data.class_names),
         "epochs": len(history),
         "train_seconds": seconds,
         "images_per_second": len(images.train.y) * len(history) / seconds if seconds > 0 else None,
@@ -290,8 +294,8 @@ def _present(
     """Draw what was learned and write the report; return what the result is to say of both."""
     test = images.test
     try:
-        probabilities, found = assess(network, test.x, test.y)
-        pictures = [] if options.no_plots else _draw(folder, test, probabilities, network, history)
+        probabilities, found = assess(network, test.x, test.y, images.data.class_names)
+        pictures = [] if options.no_plots else _draw(folder, images, probabilities, network, history)
         known = {name: found[name] for name in (*MEANS, "calibration_error", "classes")}
         known |= {"pictures": [path.name for path in pictures], "report": runs.REPORT}
         whole = result | known | {"total_seconds": time.perf_counter() - started}
@@ -305,18 +309,19 @@ def _present(
 
 
 def _draw(
-    folder: Path, test: _Set, probabilities: Float32, network: NeuralNetwork, history: History
+    folder: Path, images: _Images, probabilities: Float32, network: NeuralNetwork, history: History
 ) -> list[Path]:
     from . import visualize  # here, because matplotlib takes longer to import than a short training
 
     return visualize.write_pictures(
         folder,
         history=history,
-        images=test.x,
-        labels=test.y,
+        images=images.test.x,
+        labels=images.test.y,
         probabilities=probabilities,
         weight=network.parameters()[0].value,
-        image_shape=test.x.shape[1:],
+        image_shape=images.data.image_shape,
+        class_names=images.data.class_names,
     )
 
 
@@ -334,6 +339,7 @@ def _opening(options: argparse.Namespace, images: _Images, network: NeuralNetwor
     rows = {
         "images": f"{options.data}: {len(images.train.y):,} to train on, {len(images.test.y):,} to test on, "
         f"{pixels} pixels, {images.classes} classes",
+        **({"data": images.data.note} if images.data.note else {}),
         "validation": shown,
         "training": f"{_epochs(options.epochs)}, {options.batch_size} images a step, {options.optimizer}, "
         f"learning rate {options.learning_rate:g}, {options.schedule}",

@@ -39,6 +39,7 @@ examples:
   fastdigits train --optimizer sgd --learning-rate 0.1 --schedule cosine
   fastdigits train --epochs 50 --validation-split 0.1 --patience 5
                                       stop when held-out images say so
+  fastdigits train --data fashion-mnist --epochs 20        clothes: a download
   fastdigits train --data my-digits --output runs/mine     images of your own
   fastdigits train --json --quiet     one line of JSON for a script
 
@@ -156,13 +157,7 @@ def _augmentation(text: str) -> Augmentation | None:
 
 def _add_network(parser: commands.Parser) -> None:
     group = parser.add_argument_group("images and network")
-    group.add_argument(
-        "--data",
-        default="mnist",
-        metavar="mnist|FOLDER",
-        help="mnist, or a folder with four IDX files named like those of MNIST, plain or .gz; the network "
-        "takes as many pixels and gives as many classes as there are (default: mnist)",
-    )
+    commands.add_data_option(group, "the network takes as many pixels and gives as many classes as there are")
     group.add_argument(
         "--hidden",
         type=commands.widths,

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import fastdigits as fd
-from fastdigits.data import datasets
+from fastdigits.data import cache as caching
 
 DIGESTS = [  # of the published files, header included
     "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -185,8 +185,8 @@ def test_no_home_means_no_cache(monkeypatch):
 
     for name in ("FASTDIGITS_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(datasets.Path, "home", homeless)
-    assert datasets._cache_folder() is None
+    monkeypatch.setattr(caching.Path, "home", homeless)
+    assert caching.folder() is None
     assert digests(fd.load_mnist()) == DIGESTS
 
 
@@ -232,7 +232,7 @@ def test_the_cache_is_where_the_system_keeps_them(platform, variables, expected,
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys, "platform", platform)
-    assert str(datasets._cache_folder()) == expected
+    assert str(caching.folder()) == expected
 
 
 # -- folders -------------------------------------------------------------------------------------------------

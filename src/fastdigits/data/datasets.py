@@ -1,15 +1,8 @@
-"""Load whole data sets: MNIST, which lies inside the package, and folders of four IDX files."""
+"""MNIST, which lies inside the package, and folders of four IDX files."""
 
 from __future__ import annotations
 
-import contextlib
-import io
-import math
 import os
-import sys
-import tempfile
-import time
-import zlib
 from pathlib import Path
 from typing import TypeAlias
 
@@ -17,6 +10,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..inputs import Array
+from . import cache
 from .idx import exists, read_idx
 
 Pair: TypeAlias = tuple[Array, Array]
@@ -30,7 +24,7 @@ _MNIST = {
     "t10k-images-idx3-ubyte": ((10000, 28, 28), 0xE4CA5F57),
     "t10k-labels-idx1-ubyte": ((10000,), 0xEE8604D9),
 }
-_FOLDER = {
+IDX_NAMES = {
     "training images": ("train-images-idx3-ubyte", "train-images.idx3-ubyte"),
     "training labels": ("train-labels-idx1-ubyte", "train-labels.idx1-ubyte"),
     "test images": ("t10k-images-idx3-ubyte", "t10k-images.idx3-ubyte"),
@@ -65,11 +59,6 @@ def load_mnist() -> tuple[Pair, Pair]:
     return (x_train, y_train), (x_test, y_test)
 
 
-def load_data(source: str | os.PathLike[str]) -> tuple[Pair, Pair]:
-    """Return what a command's ``--data`` names: MNIST for ``"mnist"``, else the folder, see `load_folder`."""
-    return load_mnist() if source == "mnist" else load_folder(source)
-
-
 def load_folder(path: str | os.PathLike[str]) -> tuple[Pair, Pair]:
     """Read four IDX files named like MNIST's from a folder, plain or with ``.gz``.
 
@@ -98,7 +87,7 @@ def load_folder(path: str | os.PathLike[str]) -> tuple[Pair, Pair]:
         raise DataError(f"{folder}: must be a folder that can be read; got: {error.strerror}") from error
     arrays = {}
     files = {}
-    for what, names in _FOLDER.items():
+    for what, names in IDX_NAMES.items():
         file = exists(folder, names)
         if file is None:
             raise DataError(f"{folder}: must hold the {what} as {names[0]} or {names[0]}.gz; got neither")
@@ -135,96 +124,17 @@ def _check_pair(images: Array, images_file: Path, labels: Array, labels_file: Pa
         )
 
 
-# -- the cache -----------------------------------------------------------------------------------------------
-
-
-_PREFIX = "fastdigits-"  # of unfinished files: the folder may be one that others use too
-_STALE_SECONDS = 3600  # no write takes an hour: what is older was left by a process that was killed
+# -- MNIST in the cache --------------------------------------------------------------------------------------
 
 
 def _cached(name: str) -> Array:
     shape, crc = _MNIST[name]
-    folder = _cache_folder()
+    folder = cache.folder()
     path = None if folder is None else folder / f"mnist-{name}-{crc:08x}.npy"
-    array = None if path is None else _mapped(path, shape, crc)
+    array = None if path is None else cache.mapped(path, shape, crc)
     if array is None:
         array = read_idx(_INSIDE / f"{name}.gz")
         if path is not None:
-            _store(path, array)
+            cache.store(path, array)
         array.flags.writeable = False
     return array
-
-
-def _mapped(path: Path, shape: tuple[int, ...], crc: int) -> Array | None:
-    """Map a file of the cache; None unless each of its bytes is what it must be.
-
-    Its header is compared, never parsed: on a damaged one ``np.load`` raises half a dozen kinds of error, and warns.
-    """
-    header = _npy_header(shape)
-    size = len(header) + math.prod(shape)
-    try:
-        if not path.is_file():  # a pipe would keep the caller waiting
-            return None
-        with open(path, "rb") as file:
-            if os.fstat(file.fileno()).st_size != size or file.read(len(header)) != header:
-                return None
-            array = np.memmap(file, np.uint8, mode="r", offset=len(header), shape=shape)
-    except (OSError, ValueError):  # ValueError: cut since its size was asked for
-        return None
-    return np.asarray(array) if zlib.crc32(array.data) == crc else None
-
-
-def _npy_header(shape: tuple[int, ...]) -> bytes:
-    """Return what ``np.save`` writes before the elements."""
-    start = io.BytesIO()
-    np.lib.format.write_array_header_1_0(start, {"descr": "|u1", "fortran_order": False, "shape": shape})
-    return start.getvalue()
-
-
-def _store(path: Path, array: Array) -> None:
-    """Write beside and rename: another process sees the old file, the new one, or none."""
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale(path.parent)
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=_PREFIX, suffix=".part", delete=False
-        ) as file:
-            temporary = file.name
-            np.save(file, array, allow_pickle=False)
-        os.replace(temporary, path)
-        temporary = None
-    except OSError:  # a full or read-only disk: the next call decompresses again
-        pass
-    finally:  # also when the user interrupts
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-
-
-def _remove_stale(folder: Path) -> None:
-    """Remove what processes left behind that were killed while they wrote."""
-    for part in folder.glob(f"{_PREFIX}*.part"):
-        with contextlib.suppress(OSError):
-            if time.time() - part.stat().st_mtime > _STALE_SECONDS:
-                part.unlink()
-
-
-def _cache_folder() -> Path | None:
-    """Return the folder, which need not exist; None where the user has no home."""
-    chosen = os.environ.get("FASTDIGITS_CACHE")
-    if chosen:
-        return Path(chosen)
-    base: str | Path
-    try:
-        if sys.platform == "win32":
-            base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-        elif sys.platform == "darwin":
-            base = Path.home() / "Library" / "Caches"
-        else:
-            base = os.environ.get("XDG_CACHE_HOME", "")
-            if not os.path.isabs(base):  # the XDG specification: ignore a relative one
-                base = Path.home() / ".cache"
-    except RuntimeError:  # such as a container's user without an entry in passwd
-        return None
-    return Path(base) / "fastdigits"

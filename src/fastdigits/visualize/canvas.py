@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..inputs import Array, as_array, check_count
@@ -27,6 +28,13 @@ def message(text: str) -> Figure:
     figure = new_figure(6, 2)
     figure.text(0.5, 0.5, text, ha="center", va="center", fontsize=12)
     return figure
+
+
+def names_of(class_names: Sequence[str] | None, size: int, subject: str) -> list[str]:
+    """Return one name a class; their numbers where none are given."""
+    if class_names is not None and len(class_names) != size:
+        raise ValueError(f"{subject}: class_names must be {size}, one a class; got {len(class_names)}")
+    return [str(label) for label in range(size)] if class_names is None else list(class_names)
 
 
 def bare(axes: Axes) -> None:

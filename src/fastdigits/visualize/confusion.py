@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..inputs import as_array
-from .canvas import new_figure
+from .canvas import names_of, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,11 +47,7 @@ def confusion_matrix_figure(matrix: object, class_names: Sequence[str] | None = 
     if counts.min() < 0:
         raise ValueError(f"confusion_matrix_figure: matrix must hold counts ≥ 0; got {counts.min()}")
     size = len(counts)
-    names = [str(label) for label in range(size)] if class_names is None else list(class_names)
-    if len(names) != size:
-        raise ValueError(
-            f"confusion_matrix_figure: class_names must be {size}, one a class; got {len(names)}"
-        )
+    names = names_of(class_names, size, "confusion_matrix_figure")
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     cell = 0.34 if size <= NUMBERED else 0.2  # inches
     figure = new_figure(max(6.6, cell * size + 2.4), max(5.6, cell * size + 1.2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ def write_pictures(
     weight: object = None,
     image_shape: tuple[int, int] | None = None,
     right: bool = True,
+    class_names: Sequence[str] | None = None,
 ) -> list[Path]:
     """Draw everything that can be drawn of a run, into a folder that exists.
 
@@ -48,6 +50,8 @@ def write_pictures(
         Height and width. Needed where the images are rows, (n, height · width); otherwise it is theirs.
     right : bool, default True
         Whether ``predictions_right.png`` is drawn.
+    class_names : sequence of str, optional
+        Without them the classes' numbers.
 
     Returns
     -------
@@ -62,11 +66,15 @@ def write_pictures(
     if history is not None and history.epoch:
         figures["curves"] = training_curves(history)
     if right:
-        figures["predictions_right"] = prediction_grid(pictures, truth, probs, correct=True)
-    figures["predictions_wrong"] = prediction_grid(pictures, truth, probs, correct=False)
-    figures["confused_pairs"] = confused_pairs(pictures, truth, probs)
+        figures["predictions_right"] = prediction_grid(
+            pictures, truth, probs, correct=True, class_names=class_names
+        )
+    figures["predictions_wrong"] = prediction_grid(
+        pictures, truth, probs, correct=False, class_names=class_names
+    )
+    figures["confused_pairs"] = confused_pairs(pictures, truth, probs, class_names=class_names)
     figures["confusion"] = confusion_matrix_figure(
-        confusion_matrix(truth, probs.argmax(axis=1), probs.shape[1])
+        confusion_matrix(truth, probs.argmax(axis=1), probs.shape[1]), class_names
     )
     figures["calibration"] = reliability_diagram(truth, probs)
     if weight is not None:
