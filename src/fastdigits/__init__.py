@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .callbacks import Callback, EarlyStopping, History, Progress, ReduceOnPlateau
     from .clipping import ClipNorm
     from .data import load_folder, load_mnist, read_idx
+    from .export import export_html
     from .finding import LearningRates
     from .metrics import ClassScore, accuracy, class_report, confusion_matrix
     from .optimizers import SGD, Adam, AdamW, Momentum, Optimizer, RMSprop
@@ -39,6 +40,7 @@ _LATER: dict[str, tuple[str, ...]] = {
     "callbacks": ("Callback", "EarlyStopping", "History", "Progress", "ReduceOnPlateau"),
     "clipping": ("ClipNorm",),
     "data": ("load_folder", "load_mnist", "read_idx"),
+    "export": ("export_html",),
     "finding": ("LearningRates",),
     "metrics": ("ClassScore", "accuracy", "class_report", "confusion_matrix"),
     "optimizers": ("SGD", "Adam", "AdamW", "Momentum", "Optimizer", "RMSprop"),
@@ -111,6 +113,7 @@ __all__ = [
     "backend_name",
     "class_report",
     "confusion_matrix",
+    "export_html",
     "get_num_threads",
     "load",
     "load_folder",
