@@ -119,9 +119,8 @@ def show(pictures: Sequence[Path]) -> bool:
             os.startfile(picture)
         return True
     opener = "open" if sys.platform == "darwin" else "xdg-open"
-    has_display = sys.platform == "darwin" or "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
     program = shutil.which(opener)
-    if program is None or not has_display:
+    if program is None or not has_display():
         return False
     for picture in pictures:
         subprocess.Popen(
@@ -132,6 +131,11 @@ def show(pictures: Sequence[Path]) -> bool:
             start_new_session=True,
         )
     return True
+
+
+def has_display() -> bool:
+    """Return whether windows can be opened here, as far as the system tells."""
+    return sys.platform in ("darwin", "win32") or bool({"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys())
 
 
 def versions() -> dict[str, str]:
