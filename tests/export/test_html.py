@@ -743,7 +743,7 @@ def test_names_of_classes_are_shown_as_they_are(browser, tmp_path):
 # -- it talks to nobody ------------------------------------------------------------------------------------
 
 
-def test_a_session_makes_no_request(at, page):
+def test_drawing_makes_no_request(at, page):
     at.get_log("performance")
     at.refresh()
     stroke(at, SEVEN)
