@@ -15,6 +15,7 @@ from fastdigits import _reference, backend
 PACKAGE = Path(fastdigits.__file__).parent
 ROOMS = [  # a module imports from rooms above it only
     "errors",
+    "files",
     "inputs",
     "hyperparameters",
     "threads",
@@ -65,6 +66,8 @@ ROOMS = [  # a module imports from rooms above it only
     "visualize.reliability",
     "visualize.weights",
     "visualize.writing",
+    "export.html",
+    "export",
     "visualize",
     "commands",
     "train_options",
@@ -74,6 +77,7 @@ ROOMS = [  # a module imports from rooms above it only
     "bench",
     "train",
     "evaluate",
+    "draw",
 ]
 # The network's methods `fit` and `save` hand over to rooms below when they are called; the commands name their kind.
 LATE = {("network", "training"), ("network", "storage"), ("network", "finding")}

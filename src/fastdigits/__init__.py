@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .callbacks import Callback, EarlyStopping, History, Progress, ReduceOnPlateau
     from .clipping import ClipNorm
     from .data import Dataset, load_data, load_folder, load_mnist, read_idx
+    from .export import export_html
     from .finding import LearningRates
     from .metrics import ClassScore, accuracy, class_report, confusion_matrix, wilson_interval
     from .optimizers import SGD, Adam, AdamW, Momentum, Optimizer, RMSprop
@@ -41,6 +42,7 @@ _LATER: dict[str, tuple[str, ...]] = {
     "callbacks": ("Callback", "EarlyStopping", "History", "Progress", "ReduceOnPlateau"),
     "clipping": ("ClipNorm",),
     "data": ("Dataset", "load_data", "load_folder", "load_mnist", "read_idx"),
+    "export": ("export_html",),
     "finding": ("LearningRates",),
     "metrics": ("ClassScore", "accuracy", "class_report", "confusion_matrix", "wilson_interval"),
     "optimizers": ("SGD", "Adam", "AdamW", "Momentum", "Optimizer", "RMSprop"),
@@ -116,6 +118,7 @@ __all__ = [
     "class_report",
     "confusion_matrix",
     "expected_calibration_error",
+    "export_html",
     "get_num_threads",
     "load",
     "load_data",

@@ -139,9 +139,8 @@ def show(file: Path) -> bool:
         os.startfile(file)
         return True
     opener = "open" if sys.platform == "darwin" else "xdg-open"
-    has_display = sys.platform == "darwin" or "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
     program = shutil.which(opener)
-    if program is None or not has_display:
+    if program is None or not has_display():
         return False
     subprocess.Popen(
         [program, str(file)],
@@ -163,6 +162,11 @@ def circumstances(command: str) -> dict[str, Any]:
         "versions": versions(),
         "machine": machine(),
     }
+
+
+def has_display() -> bool:
+    """Return whether windows can be opened here, as far as the system tells."""
+    return sys.platform in ("darwin", "win32") or bool({"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys())
 
 
 def versions() -> dict[str, str]:

@@ -1,0 +1,87 @@
+"""The command ``fastdigits draw``: write a page to draw on, with a network inside it, and open it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import webbrowser
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import commands, runs
+from .commands import CommandError
+from .export import export_html
+from .export.html import is_exported
+from .storage import load, load_pretrained
+
+COMMAND = "fastdigits draw"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write and open a page as ``argv`` says; return the exit code."""
+    parser = commands.Parser(
+        "draw",
+        "Write a page to draw digits on and open it in the browser. A network inside the page reads along:\n"
+        "probabilities, what the network sees, its neurons. It is one file of about 0.3 MB, which needs no\n"
+        "server and no connection: mail it, or put it on any web page.",
+        "examples:\n"
+        "  fastdigits draw\n"
+        "  fastdigits draw --model runs/mine/model.safetensors --output mine.html\n"
+        "  fastdigits draw --no-open --output public/index.html --overwrite",
+    )
+    group = parser.add_argument_group("page")
+    group.add_argument(
+        "--model",
+        type=commands.path,
+        metavar="FILE",
+        help="a model that fastdigits train saved (default: one that comes with the package)",
+    )
+    group.add_argument(
+        "--output",
+        type=commands.path,
+        default=Path("draw.html"),
+        metavar="FILE",
+        help="the page; an earlier one is replaced (default: draw.html)",
+    )
+    group.add_argument(
+        "--overwrite", action="store_true", help="replace a file that this command did not write, too"
+    )
+    group.add_argument("--no-open", action="store_true", help="do not open the page")
+    commands.add_report_options(group)
+    options = parser.read(argv)
+    return commands.run(COMMAND, lambda: _draw(options))
+
+
+def _draw(options: argparse.Namespace) -> int:
+    output: Path = options.output
+    if not options.overwrite and output.is_file() and not is_exported(output):
+        raise CommandError(
+            f"--output: must not be a file of something else; got {str(output)!r}: choose another name, "
+            "or replace it with --overwrite"
+        )
+    network = load_pretrained() if options.model is None else load(options.model)
+    try:
+        export_html(network, output)
+    except ValueError as error:  # no page for this network: the message says why
+        raise CommandError(f"--model: {error}") from error
+    size = output.stat().st_size
+    opened = not options.no_open and _open(output)
+    if not options.quiet:
+        done = "opened" if opened else "open it in any browser"
+        print(f"{output}: {size / 1e6:.1f} MB, {done}", file=sys.stderr)
+    if options.json:
+        model = None if options.model is None else str(options.model)
+        commands.print_json({"output": str(output), "bytes": size, "model": model, "opened": opened})
+    return commands.DONE
+
+
+def _open(page: Path) -> bool:
+    """Open the page; return whether there was a browser for it."""
+    if not (runs.has_display() or "BROWSER" in os.environ):
+        return False  # the module would find a text browser, which shows nothing of the page and takes the terminal
+    return webbrowser.open(page.resolve().as_uri())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,190 @@
+// The pad: what was drawn on it, mark by mark, and the canvas that shows it.
+//
+// A mark is a stroke, {points: [{x, y, width}, …]}; an example, {picture: bytes}; or a blank sheet, {}. The last two
+// hide all that came before, so that one step back brings it up again. Places and widths are in points of the canvas,
+// which is SIZE × SIZE whatever its size on the screen; its alpha channel is the ink.
+
+const SIZE = 560;
+const STEP = SIZE / 28; // of the pen when an arrow key is pressed
+const NEAR = SIZE / 90; // a pointer's next place is farther away: places in whole pixels would make a line tremble
+
+class Pad {
+  /** Take the canvas, the side of an example in pixels, and what to call whenever the ink changes. */
+  constructor(canvas, side, onChange) {
+    canvas.width = canvas.height = SIZE;
+    this.canvas = canvas;
+    this.context = canvas.getContext("2d", { willReadFrequently: true });
+    this.side = side;
+    this.onChange = onChange;
+    this.marks = [];
+    this.penWidth = 0;
+  }
+
+  /** Return the marks that are to be seen. */
+  visible() {
+    const sheet = this.marks.findLastIndex(({ points }) => !points);
+    return this.marks.slice(Math.max(0, sheet)).filter(({ points, picture }) => points || picture);
+  }
+
+  get isEmpty() {
+    return this.visible().length === 0;
+  }
+
+  /** Begin a stroke, a dot so far. */
+  begin(x, y, pressure = 0.5) {
+    this.marks.push({ points: [] });
+    this.extend(x, y, pressure);
+  }
+
+  /** Draw on to a place. Half of the pressure that there can be gives the chosen width. */
+  extend(x, y, pressure = 0.5) {
+    const { points } = this.marks.at(-1);
+    points.push({ x, y, width: this.penWidth * (0.5 + pressure) });
+    this.drawLine(points.at(-2) ?? points[0], points.at(-1));
+    this.onChange();
+  }
+
+  /** Show an example in place of what is there. */
+  show(picture) {
+    this.marks.push({ picture });
+    this.repaint();
+  }
+
+  undo() {
+    this.marks.pop();
+    this.repaint();
+  }
+
+  clear() {
+    if (!this.isEmpty) this.marks.push({});
+    this.repaint();
+  }
+
+  /** Draw the marks anew, in the colour that ink has now. */
+  repaint() {
+    this.context.clearRect(0, 0, SIZE, SIZE);
+    for (const { points, picture } of this.visible()) {
+      if (picture) this.drawPicture(picture);
+      else points.forEach((point, i) => this.drawLine(points[Math.max(0, i - 1)], point));
+    }
+    this.onChange();
+  }
+
+  drawLine(from, to) {
+    const { context } = this;
+    context.strokeStyle = colour("--ink");
+    context.lineCap = "round"; // also makes a dot of a line without length
+    context.lineWidth = to.width;
+    context.beginPath();
+    context.moveTo(from.x, from.y);
+    context.lineTo(to.x, to.y);
+    context.stroke();
+  }
+
+  drawPicture(picture) {
+    const small = document.createElement("canvas");
+    small.width = small.height = this.side;
+    paint(small, picture, { columns: this.side, limit: 255, lit: "--ink" });
+    this.context.drawImage(small, 0, 0, SIZE, SIZE);
+  }
+
+  /** Return the bytes that the network is to see. An example by itself is prepared already. */
+  pixels() {
+    const marks = this.visible();
+    if (marks.length === 1 && marks[0].picture) return marks[0].picture;
+    const { data } = this.context.getImageData(0, 0, SIZE, SIZE); // red, green, blue, alpha of each point
+    const ink = new Uint8Array(SIZE * SIZE);
+    for (let i = 0; i < ink.length; i++) ink[i] = data[4 * i + 3]; // `filter` would call a function a million times
+    return prepare(ink, SIZE, this.side);
+  }
+}
+
+/** Let mouse, pen and finger draw: the first finger only, the main button only. */
+function drawWithPointer(pad, onEnd) {
+  const { canvas } = pad;
+  let drawing = null; // the pointer that is at it
+  let last = [0, 0];
+  const place = (event) => {
+    const box = canvas.getBoundingClientRect();
+    last = [((event.clientX - box.left) * SIZE) / box.width, ((event.clientY - box.top) * SIZE) / box.height];
+    const pressure = event.pointerType === "pen" && event.pressure > 0 ? event.pressure : 0.5;
+    return [...last, pressure];
+  };
+  const follow = (event) => {
+    const [x, y] = last;
+    const next = place(event);
+    if (Math.hypot(next[0] - x, next[1] - y) >= NEAR) pad.extend(...next);
+    else last = [x, y];
+  };
+  canvas.addEventListener("pointerdown", (event) => {
+    if (drawing !== null || !event.isPrimary || event.button !== 0) return;
+    drawing = event.pointerId;
+    canvas.setPointerCapture(drawing); // a stroke goes on beyond the edge
+    pad.begin(...place(event));
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    if (event.pointerId !== drawing) return;
+    // A browser gathers what a fast hand does between two pictures of the screen into one event.
+    const parts = event.getCoalescedEvents?.() ?? [];
+    for (const part of parts.length ? parts : [event]) follow(part);
+  });
+  for (const end of ["pointerup", "pointercancel"]) {
+    canvas.addEventListener(end, (event) => {
+      if (event.pointerId !== drawing) return;
+      drawing = null;
+      onEnd();
+    });
+  }
+}
+
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+/** Let keys draw: arrows move the pen, two of them at once aslant; Space or Enter puts it down and lifts it. */
+function drawWithKeys(pad, cursor, say, onEnd) {
+  const { canvas } = pad;
+  const held = new Set();
+  let x = SIZE / 2, y = SIZE / 2, down = false;
+
+  const showCursor = () => {
+    cursor.style.left = `${(100 * x) / SIZE}%`;
+    cursor.style.top = `${(100 * y) / SIZE}%`;
+    cursor.classList.toggle("down", down);
+  };
+  const put = (isDown) => {
+    if (down === isDown) return;
+    down = isDown;
+    showCursor();
+    if (!down) return onEnd("pen up");
+    pad.begin(x, y);
+    say("pen down");
+  };
+  const move = (fine) => {
+    const step = fine ? STEP / 4 : STEP;
+    for (const key of held) {
+      x = Math.max(0, Math.min(SIZE, x + step * ARROWS[key][0]));
+      y = Math.max(0, Math.min(SIZE, y + step * ARROWS[key][1]));
+    }
+    if (down) pad.extend(x, y);
+    showCursor();
+  };
+
+  canvas.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key in ARROWS) {
+      held.add(event.key);
+      move(event.shiftKey);
+    } else if (event.key === " " || event.key === "Enter") {
+      if (!event.repeat) put(!down);
+    } else if (event.key === "Escape") {
+      put(false);
+    } else return;
+    event.preventDefault(); // nor does the page scroll
+  });
+  canvas.addEventListener("keyup", (event) => held.delete(event.key));
+  canvas.addEventListener("blur", () => {
+    held.clear();
+    put(false);
+  });
+  showCursor();
+  return { lift: () => put(false) };
+}

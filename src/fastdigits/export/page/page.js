@@ -1,0 +1,162 @@
+// The page: what is drawn goes through the network, and all that it does there is shown.
+
+const data = JSON.parse(document.getElementById("network").textContent);
+const network = new Network(data.side, data.layers);
+const element = (id) => document.getElementById(id);
+
+const showBars = makeBars(element("bars"), data.labels);
+const pad = new Pad(element("pad"), data.side, () => requestUpdate());
+let values = network.run(new Uint8Array(data.side ** 2)); // of all layers, for what is on the pad
+let chosen = { stage: 0, neuron: 0 }; // whose weights are shown
+let isRequested = false;
+
+/** Update before the next picture of the screen, once however many events come until then. */
+function requestUpdate() {
+  if (!isRequested) requestAnimationFrame(update);
+  isRequested = true;
+}
+
+function update() {
+  isRequested = false;
+  const pixels = pad.pixels();
+  values = network.run(pixels);
+  paint(element("seen"), pixels, { columns: data.side, limit: 255, lit: "--lit" });
+  showAnswer(pad.isEmpty ? null : values.at(-1));
+  showInside();
+}
+
+// -- the answer ---------------------------------------------------------------------------------------------
+
+/** Return the classes, the most probable first. */
+function ranked(probabilities) {
+  return [...probabilities.keys()].sort((a, b) => probabilities[b] - probabilities[a]);
+}
+
+function showAnswer(probabilities) {
+  const [first, second] = probabilities ? ranked(probabilities) : [];
+  showBars(probabilities, first);
+  element("digit").textContent = probabilities ? data.labels[first] : "–";
+  element("sure").textContent = probabilities ? `${roughly(probabilities[first])} sure` : "nothing drawn yet";
+  element("second").textContent =
+    second === undefined ? "" : `then ${data.labels[second]}, ${roughly(probabilities[second])}`;
+}
+
+/** Let a screen reader say something; the answer only when a stroke has ended, as it changes all the time. */
+function say(text) {
+  element("spoken").textContent = text;
+}
+
+function sayAnswer(before = "") {
+  update();
+  const told = ["digit", "sure", "second"].map((id) => element(id).textContent);
+  say([before, ...(pad.isEmpty ? ["the pad is empty"] : told)].filter(Boolean).join(", "));
+}
+
+// -- inside -------------------------------------------------------------------------------------------------
+
+const grids = network.stages.map(({ size }, i) => {
+  const isLast = i === network.stages.length - 1;
+  const name = isLast ? "Output layer" : `Hidden layer ${i + 1}`;
+  const figure = document.createElement("figure");
+  const caption = document.createElement("figcaption");
+  caption.textContent = isLast ? `${name}: ${size} classes` : `${name}: ${size} neurons`;
+  const canvas = document.createElement("canvas");
+  figure.append(caption, canvas);
+  element("layers").append(figure);
+  return new Grid(canvas, name, size, isLast ? data.labels : null, (neuron) => {
+    chosen = { stage: i, neuron };
+    showInside();
+  });
+});
+
+/** Show the activations of all layers, and the weights of the chosen neuron. */
+function showInside() {
+  if (grids.length === 0) return; // a network without a dense layer
+  grids.forEach((grid, i) => {
+    const activations = values[network.stages[i].end + 1];
+    grid.show(activations, i === chosen.stage ? chosen.neuron : null);
+  });
+  const { stage, neuron } = chosen;
+  const weights = network.pixelWeights(values, network.stages[stage].dense, neuron);
+  paint(element("weights"), weights, { columns: data.side, limit: largest(weights), base: "--cell" });
+  element("neuron").textContent = grids[stage].title(neuron);
+  const kind = stage === grids.length - 1 ? "Probability" : "Activation";
+  element("activation").textContent = `${kind} ${grids[stage].values[neuron].toFixed(2)}.`;
+  element("meaning").textContent =
+    stage === 0
+      ? "Its weights: ink on blue excites it, ink on orange calms it."
+      : "How ink reaches it through the neurons alight now: blue excites it, orange calms it.";
+}
+
+// -- what can be pressed ------------------------------------------------------------------------------------
+
+let nextExample = 0;
+
+/** Show the next example; there is always one, as the button goes where there are none. */
+function showExample() {
+  pad.show(decode(data.examples[nextExample]));
+  nextExample = (nextExample + 1) % data.examples.length;
+}
+
+function choosePen() {
+  const { value } = element("pen");
+  pad.penWidth = (SIZE * value) / 100;
+  element("pen").setAttribute("aria-valuetext", `${value} % of the pad's width`);
+  element("cursor").style.setProperty("--pen", `${value}%`);
+}
+
+function listen() {
+  drawWithPointer(pad, () => sayAnswer());
+  const keys = drawWithKeys(pad, element("cursor"), say, sayAnswer);
+  const act = (action) => () => {
+    keys.lift(); // or the next arrow key would draw into what is gone
+    action();
+    sayAnswer();
+  };
+  const undo = act(() => pad.undo()), clear = act(() => pad.clear());
+  element("undo").addEventListener("click", undo);
+  element("clear").addEventListener("click", clear);
+  element("example").addEventListener("click", act(showExample));
+  element("example").hidden = data.examples.length === 0;
+  element("pen").addEventListener("input", choosePen);
+  document.addEventListener("keydown", (event) => {
+    const isUndo = (event.ctrlKey || event.metaKey) && !event.shiftKey && event.key.toLowerCase() === "z";
+    if (isUndo) undo();
+    else if (event.key === "Delete" || event.key === "Backspace") clear();
+    else return;
+    event.preventDefault();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => pad.repaint());
+}
+
+/** Say what network this is. */
+function describe() {
+  const sizes = [data.side ** 2, ...network.stages.map(({ size }) => size)];
+  const arrays = network.layers.flatMap((layer) => Object.values(layer).filter((part) => part instanceof Float32Array));
+  const count = arrays.reduce((sum, { length }) => sum + length, 0).toLocaleString("en");
+  element("about").textContent = `A network of ${sizes.join("-")} with ${count} weights, all of them in this file.`;
+  element("credit").textContent = data.credit;
+  for (const id of ["seen", "weights"]) element(id).width = element(id).height = data.side;
+}
+
+describe();
+choosePen();
+listen();
+update();
+
+// -- for programs -------------------------------------------------------------------------------------------
+
+/** What other scripts, and tests, may call. */
+globalThis.fastdigits = {
+  /** Return the probabilities, a Float32Array, for side × side bytes, row by row: as predict_proba does for uint8. */
+  probabilities: (pixels) => network.run(pixels).at(-1),
+  /** Return side × side bytes made of size × size bytes of ink, as they are made of the pad's. */
+  prepare: (ink, size) => prepare(ink, size, data.side),
+  /** Return the bytes that the network sees now. */
+  pixels: () => pad.pixels(),
+  /** Return how much each pixel counts for a neuron's sum, for an image; dense layers and neurons count from 0. */
+  pixelWeights: (pixels, layer, neuron) =>
+    network.pixelWeights(network.run(pixels), network.stages[layer].dense, neuron),
+  /** Return what the neurons of a dense layer give for an image, after the activation. */
+  activations: (pixels, layer) => network.run(pixels)[network.stages[layer].end + 1],
+};

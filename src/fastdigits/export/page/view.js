@@ -1,0 +1,157 @@
+// How numbers become something to look at: cells that light up, bars, and the network's own words.
+
+/** Return a colour that the style sheet has for the mode, light or dark, that the page is in. */
+function colour(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+/**
+ * Paint numbers as cells, row by row: the brighter, the farther from 0.
+ *
+ * `limit` is the number that is brightest. `cell` is the size of one in points of the canvas, `gap` of the space
+ * between two. `lit` and `against` name the colours of numbers above and below 0.
+ */
+function paint(canvas, values, { columns, limit, cell = 1, gap = 0, lit = "--for", against = "--against", base }) {
+  const context = canvas.getContext("2d");
+  context.clearRect(0, 0, canvas.width, canvas.height);
+  const colours = [colour(lit), colour(against)];
+  const paper = base && colour(base);
+  values.forEach((value, i) => {
+    const at = [(i % columns) * cell + gap / 2, Math.floor(i / columns) * cell + gap / 2, cell - gap, cell - gap];
+    if (paper) {
+      context.fillStyle = paper;
+      context.fillRect(...at);
+    }
+    context.globalAlpha = Math.min(1, Math.abs(value) / limit);
+    context.fillStyle = colours[value < 0 ? 1 : 0];
+    context.fillRect(...at);
+    context.globalAlpha = 1;
+  });
+}
+
+/** Return the largest distance from 0 among some numbers; never 0, as it is divided by. */
+function largest(values) {
+  return values.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-12);
+}
+
+const percent = (share) => `${(100 * share).toFixed(1)} %`;
+
+/** Return a probability in words that never say all or nothing, which a softmax never gives. */
+function roughly(share) {
+  if (share > 0.9995) return "over 99.9 %";
+  return share < 0.0005 ? "below 0.1 %" : percent(share);
+}
+
+/** Make a row of label, bar and figure for each class; return what shows probabilities in them. */
+function makeBars(list, labels) {
+  list.style.setProperty("--label", `${Math.max(...labels.map((label) => label.length))}ch`);
+  const rows = labels.map((label) => {
+    const row = document.createElement("li");
+    for (const [name, text] of [["label", label], ["bar", ""], ["figure", ""]]) {
+      const part = document.createElement("span");
+      part.className = name;
+      part.textContent = text;
+      row.append(part);
+    }
+    list.append(row);
+    return row;
+  });
+  return (probabilities, winner) => {
+    rows.forEach((row, i) => {
+      const share = probabilities ? probabilities[i] : 0;
+      row.classList.toggle("winner", i === winner);
+      row.children[1].style.setProperty("--share", share);
+      row.children[2].textContent = probabilities ? percent(share) : "";
+    });
+  };
+}
+
+/**
+ * The neurons of a dense layer as cells of a canvas, one of which may be chosen by pointer, finger or arrow keys.
+ *
+ * To a screen reader it is a slider over the neurons, each with its value in words.
+ */
+class Grid {
+  /** Take the canvas, the name of the layer, how many neurons it has, names for them, and what hears of a choice. */
+  constructor(canvas, name, size, labels, onChoose) {
+    Object.assign(this, { canvas, name, size, labels, onChoose, chosen: null, values: [] });
+    this.columns = size <= 128 ? Math.min(16, size) : Math.ceil(Math.sqrt(2 * size));
+    this.cell = Math.max(8, Math.min(48, Math.floor(1600 / this.columns)));
+    canvas.width = this.columns * this.cell;
+    canvas.height = Math.ceil(size / this.columns) * this.cell;
+    canvas.style.setProperty("--share", this.columns / Math.max(16, this.columns));
+    this.describe();
+    this.listen();
+  }
+
+  describe() {
+    const attributes = { tabindex: 0, role: "slider", "aria-label": this.name, "aria-valuemin": 1 };
+    for (const [key, value] of Object.entries(attributes)) this.canvas.setAttribute(key, value);
+    this.canvas.setAttribute("aria-valuemax", this.size);
+  }
+
+  listen() {
+    const { canvas } = this;
+    for (const kind of ["pointerdown", "pointermove"]) {
+      canvas.addEventListener(kind, (event) => {
+        const neuron = this.at(event.offsetX / canvas.clientWidth, event.offsetY / canvas.clientHeight);
+        if (neuron !== null) this.onChoose(neuron);
+      });
+    }
+    canvas.addEventListener("focus", () => this.onChoose(this.chosen ?? 0));
+    canvas.addEventListener("keydown", (event) => {
+      const now = this.chosen ?? 0;
+      const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -this.columns, ArrowDown: this.columns };
+      const next = { Home: 0, End: this.size - 1 }[event.key] ?? now + steps[event.key];
+      if (Number.isNaN(next)) return;
+      event.preventDefault();
+      if (next >= 0 && next < this.size) this.onChoose(next);
+    });
+  }
+
+  /** Return the neuron at a place, given as shares of the width and height; null beside them. */
+  at(right, down) {
+    const row = Math.floor((down * this.canvas.height) / this.cell);
+    const column = Math.min(this.columns - 1, Math.max(0, Math.floor(right * this.columns)));
+    const neuron = row * this.columns + column;
+    return neuron >= 0 && neuron < this.size ? neuron : null;
+  }
+
+  /** Return what a neuron is called. */
+  title(neuron) {
+    return this.labels ? `${this.name}, class ${this.labels[neuron]}` : `${this.name}, neuron ${neuron + 1}`;
+  }
+
+  /** Show the values of all neurons, with a frame around the chosen one. */
+  show(values, chosen) {
+    Object.assign(this, { values, chosen });
+    const { canvas, columns, cell } = this;
+    const gap = cell >= 16 ? cell / 8 : 1;
+    const limit = this.labels ? 1 : largest(values); // classes have probabilities
+    paint(canvas, values, { columns, limit, cell, gap, base: "--cell" });
+    if (this.labels) this.write();
+    if (chosen !== null) this.frame(chosen);
+    const spoken = chosen ?? 0;
+    canvas.setAttribute("aria-valuenow", spoken + 1);
+    canvas.setAttribute("aria-valuetext", `${this.title(spoken)}: ${values[spoken].toFixed(2)}`);
+  }
+
+  frame(neuron) {
+    const context = this.canvas.getContext("2d");
+    const line = Math.max(2, this.cell / 12);
+    context.strokeStyle = colour("--text");
+    context.lineWidth = line;
+    const x = (neuron % this.columns) * this.cell, y = Math.floor(neuron / this.columns) * this.cell;
+    context.strokeRect(x + line / 2, y + line / 2, this.cell - line, this.cell - line);
+  }
+
+  write() {
+    const context = this.canvas.getContext("2d");
+    Object.assign(context, { font: `${this.cell * 0.45}px sans-serif`, textAlign: "center", textBaseline: "middle" });
+    this.labels.forEach((label, i) => {
+      context.fillStyle = colour(this.values[i] > 0.5 ? "--card" : "--text"); // to be read on a bright cell too
+      const x = ((i % this.columns) + 0.5) * this.cell, y = (Math.floor(i / this.columns) + 0.54) * this.cell;
+      if (context.measureText(label).width < this.cell) context.fillText(label, x, y);
+    });
+  }
+}
