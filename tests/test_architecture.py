@@ -15,6 +15,7 @@ from fastdigits import _reference, backend
 PACKAGE = Path(fastdigits.__file__).parent
 ROOMS = [  # a module imports from rooms above it only
     "errors",
+    "files",
     "inputs",
     "hyperparameters",
     "threads",
@@ -49,12 +50,15 @@ ROOMS = [  # a module imports from rooms above it only
     "data.datasets",
     "data",
     "storage",
+    "export.html",
+    "export",
     "visualize",
     "commands",
     "train_options",
     "runs",
     "bench",
     "train",
+    "draw",
 ]
 # The network's methods `fit` and `save` hand over to rooms below when they are called; the commands name their kind.
 LATE = {("network", "training"), ("network", "storage"), ("network", "finding")}

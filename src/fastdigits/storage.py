@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from . import files
 from .assembly import BUILT_IN
 from .errors import ModelFileError
 from .inputs import Float32
@@ -48,7 +49,7 @@ def save(network: NeuralNetwork, path: str | os.PathLike[str]) -> None:
     from safetensors.numpy import save as to_bytes  # here, so that importing fastdigits stays cheap
 
     metadata = {"format": FORMAT, "version": VERSION, "architecture": json.dumps(_architecture(network))}
-    _write(Path(path), _sorted(to_bytes(_tensors(network), metadata)))
+    files.write(path, _sorted(to_bytes(_tensors(network), metadata)), example="model.safetensors")
 
 
 def load(path: str | os.PathLike[str]) -> NeuralNetwork:
@@ -130,25 +131,6 @@ def _sorted(content: bytes) -> bytes:
     header = json.dumps(json.loads(content[8:stop]), sort_keys=True, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
     return len(header).to_bytes(8, "little") + header + content[stop:]
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Replace the file by one with this content: written beside it, forced to the disk, then renamed."""
-    target = path.resolve()  # where a link points to, so that the link stays
-    if target.is_dir():
-        raise IsADirectoryError(f"{path}: must be a file; got a folder: add a name such as model.safetensors")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"{path}: its folder must exist; got {target.parent}: make it first")
-    beside = target.with_name(f".{target.name[:100]}.{os.urandom(4).hex()}.tmp")
-    try:
-        with open(beside, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, target)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
 
 
 def _read(file: Path) -> tuple[dict[str, str], dict[str, Float32]]:
