@@ -561,6 +561,8 @@ class NeuralNetwork:
         ------
         TypeError
             If a layer is not one of this package.
+        ValueError
+            If a parameter is not finite.
         OSError
             If the file cannot be written.
         """

@@ -2,16 +2,19 @@
 
 A file holds float32 tensors named like parameters and buffers, such as ``dense1.weight``, and, as metadata,
 ``format`` "fastdigits", ``version`` "1" and ``architecture``: a JSON object with the layers, their
-constructor arguments and the seed. Nothing in a file is ever executed, so that layers from outside this
-package cannot be saved.
+constructor arguments, the seed and the number of epochs. Nothing in a file is ever executed, so that layers from
+outside this package cannot be saved. A file with anything else in it, or with something twice, is refused.
 """
 
 from __future__ import annotations
 
 import importlib.resources
+import inspect
 import json
 import math
 import os
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +46,19 @@ def save(network: NeuralNetwork, path: str | os.PathLike[str]) -> None:
     ------
     TypeError
         If a layer is not one of this package: its code cannot be stored.
+    ValueError
+        If a parameter is not finite: `load` would refuse the file.
     OSError
         If the file cannot be written.
     """
     from safetensors.numpy import save as to_bytes  # here, so that importing fastdigits stays cheap
 
     metadata = {"format": FORMAT, "version": VERSION, "architecture": json.dumps(_architecture(network))}
-    files.write(path, _sorted(to_bytes(_tensors(network), metadata)), example="model.safetensors")
+    tensors = _tensors(network)
+    for name, tensor in tensors.items():
+        if problem := bad_values(name, tensor):
+            raise ValueError(f"save: {problem}: a network that predicts nothing is not saved")
+    files.write(path, _sorted(to_bytes(tensors, metadata)), example="model.safetensors")
 
 
 def load(path: str | os.PathLike[str]) -> NeuralNetwork:
@@ -68,21 +77,21 @@ def load(path: str | os.PathLike[str]) -> NeuralNetwork:
     Raises
     ------
     ModelFileError
-        If the file is missing, damaged, of another format or version, or if its tensors are not exactly those
-        of the network it describes: names, shapes, float32, finite.
+        If the file is missing, damaged, of another format or version; if its metadata hold anything unknown, or
+        lack something, down to the arguments of each layer; or if its tensors are not exactly those of the network
+        it describes: names, shapes, float32, finite.
     """
     file = Path(path)
     metadata, tensors = _read(file)
     network = _rebuild(file, metadata, max_values=file.stat().st_size // 4)
     wanted = _tensors(network)
-    if wanted.keys() != tensors.keys():
-        missing, unknown = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
-        raise ModelFileError(
-            f"{file}: must hold the tensors of its layers; got {missing or 'none'} missing and "
-            f"{unknown or 'none'} unknown"
-        )
+    if difference := differing_names(tensors, wanted):
+        raise ModelFileError(f"{file}: must hold the tensors of its layers; {difference}")
     for name, target in wanted.items():
-        _check_tensor(file, name, tensors[name], target.shape)
+        if tensors[name].shape != target.shape:
+            raise ModelFileError(f"{file}: {name} must be {target.shape}; got {tensors[name].shape}")
+        if problem := bad_values(name, tensors[name]):
+            raise ModelFileError(f"{file}: {problem}")
         target[...] = tensors[name]
     return network
 
@@ -99,6 +108,21 @@ def load_pretrained() -> NeuralNetwork:
     model = importlib.resources.files("fastdigits").joinpath("models", PRETRAINED)
     with importlib.resources.as_file(model) as path:
         return load(path)
+
+
+def differing_names(found: Iterable[str], wanted: Iterable[str]) -> str:
+    """Return what an error message says of names that are not the wanted ones; nothing if they are."""
+    missing, unknown = sorted({*wanted} - {*found}), sorted({*found} - {*wanted})
+    return f"got {missing or 'none'} missing and {unknown or 'none'} unknown" if missing or unknown else ""
+
+
+def bad_values(name: str, tensor: Float32) -> str:
+    """Return what an error message says of values that no tensor of this name may have; nothing if all are good."""
+    if not np.isfinite(tensor).all():
+        return f"{name} must be finite; got {tensor[~np.isfinite(tensor)][0]}"
+    if name.endswith("running_var") and tensor.min() < 0:
+        return f"{name} must not be negative; got {tensor.min()}"
+    return ""
 
 
 def _tensors(network: NeuralNetwork) -> dict[str, Float32]:
@@ -144,6 +168,7 @@ def _read(file: Path) -> tuple[dict[str, str], dict[str, Float32]]:
         with safe_open(file, framework="np") as content:
             metadata = content.metadata() or {}
             _check_format(file, metadata)
+            _check_header(file)
             kinds = {name: content.get_slice(name).get_dtype() for name in content.keys()}  # noqa: SIM118
             for name, kind in kinds.items():
                 if kind != "F32":
@@ -165,21 +190,62 @@ def _check_format(file: Path, metadata: dict[str, str]) -> None:
         )
 
 
+def _check_header(file: Path) -> None:
+    """Refuse what the library lets pass: a name that comes twice, and more than it knows about a tensor."""
+    with open(file, "rb") as opened:
+        header = opened.read(int.from_bytes(opened.read(8), "little"))
+    try:
+        for name, entry in _parse(header).items():
+            difference = differing_names(entry, ["dtype", "shape", "data_offsets"])
+            if name != "__metadata__" and difference:
+                raise ValueError(f"{name} must have dtype, shape and data_offsets; {difference}")
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(f"{file}: must have a header without surprises; got: {error}") from error
+
+
+def _parse(text: str | bytes) -> Any:
+    """Return what JSON says, if it names nothing twice and all its numbers are some."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        for name, times in Counter(name for name, _ in pairs).items():
+            if times > 1:
+                raise ValueError(f"{name!r} must stand there once; got it {times} times")
+        return dict(pairs)
+
+    def no_number(name: str) -> None:
+        raise ValueError(f"numbers must be finite; got {name}")
+
+    return json.loads(text, object_pairs_hook=once, parse_constant=no_number)
+
+
 def _rebuild(file: Path, metadata: dict[str, str], max_values: int) -> NeuralNetwork:
     """Return the network that the metadata describes, with initial values."""
+    if difference := differing_names(metadata, ["format", "version", "architecture"]):
+        raise ModelFileError(f"{file}: its metadata must be format, version and architecture; {difference}")
     try:
-        architecture = json.loads(metadata["architecture"])
-        _check_sizes(architecture["layers"], max_values)
-        layers = [_layer(entry) for entry in architecture["layers"]]
-        network = NeuralNetwork(layers, seed=architecture["seed"])
-        epochs = architecture["epochs_trained"]
+        architecture = _object(
+            "architecture", _parse(metadata["architecture"]), ["layers", "seed", "epochs_trained"]
+        )
+        entries, epochs = architecture["layers"], architecture["epochs_trained"]
+        if not isinstance(entries, list):
+            raise TypeError(f"layers must be a list; got {entries!r}")
         if type(epochs) is not int or epochs < 0:
             raise ValueError(f"epochs_trained must be an integer of at least 0; got {epochs!r}")
+        _check_sizes(entries, max_values)
+        network = NeuralNetwork([_layer(entry) for entry in entries], seed=architecture["seed"])
         network.epochs_trained = epochs
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        what = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise ModelFileError(f"{file}: its architecture must describe a network; got: {what}") from error
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ModelFileError(f"{file}: its architecture must describe a network; got: {error}") from error
     return network
+
+
+def _object(subject: str, value: object, names: Iterable[str]) -> dict[str, Any]:
+    """Return a JSON object that has exactly these names."""
+    if not isinstance(value, dict):
+        raise TypeError(f"{subject} must be an object; got {value!r}")
+    if difference := differing_names(value, names):
+        raise ValueError(f"{subject} must have {', '.join(names)}; {difference}")
+    return value
 
 
 def _check_sizes(entries: list[dict[str, Any]], max_values: int) -> None:
@@ -194,22 +260,15 @@ def _check_sizes(entries: list[dict[str, Any]], max_values: int) -> None:
 
 
 def _layer(entry: dict[str, Any]) -> Layer:
-    kind = entry["kind"]
-    if kind not in BUILT_IN:
+    kind = entry.get("kind")
+    if not isinstance(kind, str) or kind not in BUILT_IN:
         raise ValueError(f"layer kind must be one of {', '.join(BUILT_IN)}; got {kind!r}")
-    layer = BUILT_IN[kind](**entry["config"])
+    _object(f"layer {kind}", entry, ["kind", "config", *(["step"] if kind == "Dropout" else [])])
+    config = _object(f"config of {kind}", entry["config"], inspect.signature(BUILT_IN[kind]).parameters)
+    layer = BUILT_IN[kind](**config)
     if isinstance(layer, Dropout):
         step = entry["step"]
         if type(step) is not int or not 0 <= step < 2**63:
             raise ValueError(f"step of {kind} must be an integer of at least 0; got {step!r}")
         layer.step = step
     return layer
-
-
-def _check_tensor(file: Path, name: str, tensor: Float32, shape: tuple[int, ...]) -> None:
-    if tensor.shape != shape:
-        raise ModelFileError(f"{file}: {name} must be {shape}; got {tensor.shape}")
-    if not np.isfinite(tensor).all():
-        raise ModelFileError(f"{file}: {name} must be finite; got {tensor[~np.isfinite(tensor)][0]}")
-    if name.endswith(".running_var") and tensor.min() < 0:
-        raise ModelFileError(f"{file}: {name} must not be negative; got {tensor.min()}")
