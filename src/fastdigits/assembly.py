@@ -85,6 +85,12 @@ def named_parameters(layers: tuple[Layer, ...]) -> list[Parameter]:
     return found
 
 
+def ends_in_softmax(layers: Sequence[Layer]) -> bool:
+    """Return whether the output is probabilities already: dropout behind a `Softmax` does nothing in evaluation."""
+    acting = [layer for layer in layers if not isinstance(layer, Dropout)]
+    return bool(acting) and isinstance(acting[-1], Softmax)
+
+
 def takes_pixels(layer: Layer) -> bool:
     """Return whether the layer divides uint8 by 255 itself, as `Dense` does."""
     return isinstance(layer, Dense) and type(layer).forward is Dense.forward

@@ -15,7 +15,7 @@ import numpy as np
 
 from . import assembly, inputs
 from .inputs import Array, Float32, Int64
-from .layers import BatchNorm, Dense, Dropout, Layer, Softmax
+from .layers import BatchNorm, Dense, Dropout, Layer
 from .losses import SoftmaxCrossEntropy
 from .parameters import Parameter, flatten
 from .prediction import Predictor
@@ -597,10 +597,10 @@ class NeuralNetwork:
 
     def need_logits(self, subject: str) -> None:
         """Raise ValueError if the network ends in `Softmax`, as the loss takes logits."""
-        if isinstance(self.layers[-1], Softmax):
+        if assembly.ends_in_softmax(self.layers):
             raise ValueError(
                 f"{subject}: the network must end in logits, as the loss takes logits and applies the "
-                f"softmax itself; got {self.layers[-1]!r} as last layer: leave it away, predict_proba gives "
+                f"softmax itself; got Softmax() at the end: leave it away, predict_proba gives "
                 "probabilities all the same"
             )
 
