@@ -50,6 +50,7 @@ ROOMS = [  # a module imports from rooms above it only
     "data.datasets",
     "data",
     "storage",
+    "torch_state",
     "export.html",
     "export",
     "visualize",
@@ -61,7 +62,7 @@ ROOMS = [  # a module imports from rooms above it only
     "draw",
 ]
 # The network's methods `fit` and `save` hand over to rooms below when they are called; the commands name their kind.
-LATE = {("network", "training"), ("network", "storage"), ("network", "finding")}
+LATE = {("network", "training"), ("network", "storage"), ("network", "finding"), ("network", "torch_state")}
 ONLY_COMPILED = {
     "Program",
     "set_threads",
@@ -176,7 +177,12 @@ def test_an_import_that_points_upward_is_allowed():
 
 
 # What a module takes from outside, beside the standard library and numpy
-GUESTS = {"callbacks": {"tqdm"}, "storage": {"safetensors"}, "visualize": {"matplotlib"}}
+GUESTS = {
+    "callbacks": {"tqdm"},
+    "storage": {"safetensors"},
+    "torch_state": {"torch"},
+    "visualize": {"matplotlib"},
+}
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -208,7 +214,7 @@ def test_importing_the_package_is_cheap():
         "print(*{name.split('.')[0] for name in set(sys.modules) - before})"
     )
     run = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-    assert not {"matplotlib", "safetensors", "tqdm", "argparse", "PIL"} & set(run.stdout.split())
+    assert not {"matplotlib", "safetensors", "torch", "tqdm", "argparse", "PIL"} & set(run.stdout.split())
 
 
 # -- doors and twins -----------------------------------------------------------------------------------------

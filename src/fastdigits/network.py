@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -569,6 +570,69 @@ class NeuralNetwork:
         from . import storage
 
         storage.save(self, path)
+
+    def to_torch_state_dict(self) -> OrderedDict[str, Any]:
+        """Return the tensors as PyTorch's ``torch.nn.Sequential`` of the same layers loads them.
+
+        Returns
+        -------
+        OrderedDict of torch.Tensor
+            Copies, named after positions: ``0.weight``, (out, in) as PyTorch has it, and ``0.bias`` of a `Dense`;
+            ``1.weight``, ``1.bias``, ``1.running_mean``, ``1.running_var`` and ``1.num_batches_tracked``, which is 0,
+            of a `BatchNorm`. Layers without tensors count as positions.
+
+        Raises
+        ------
+        TypeError
+            If a layer is not one of this package.
+        ImportError
+            If PyTorch is not installed.
+
+        Notes
+        -----
+        `Dense` is PyTorch's ``Linear``, `BatchNorm` its ``BatchNorm1d``, whose ``eps`` and ``momentum`` mean the same
+        and have the same defaults; other values are not part of a state, nor is the slope of a `LeakyReLU`.
+
+        Examples
+        --------
+        >>> import fastdigits as fd
+        >>> net = fd.NeuralNetwork([fd.Dense(784, 64), fd.ReLU(), fd.Dense(64, 10)])
+        >>> import torch  # doctest: +SKIP
+        >>> module = torch.nn.Sequential(  # doctest: +SKIP
+        ...     torch.nn.Linear(784, 64), torch.nn.ReLU(), torch.nn.Linear(64, 10)
+        ... )
+        >>> module.load_state_dict(net.to_torch_state_dict())  # doctest: +SKIP
+        <All keys matched successfully>
+        """
+        from . import torch_state
+
+        return torch_state.to_state(self)
+
+    def load_torch_state_dict(self, state: Mapping[str, object]) -> None:
+        """Take over the tensors of a ``torch.nn.Sequential`` of the same layers.
+
+        Parameters
+        ----------
+        state : mapping of str to tensor or array_like
+            What ``module.state_dict()`` returns; see `to_torch_state_dict` for names and shapes. Any floating-point
+            dtype; rounded to float32. ``num_batches_tracked`` may be absent and does not count.
+
+        Raises
+        ------
+        TypeError
+            If the state is no mapping, holds other than floating-point numbers, or if a layer of this network is not
+            one of this package.
+        ValueError
+            If names or shapes differ from those of this network, or if a number is not finite in float32.
+
+        Notes
+        -----
+        Everything is checked before anything is changed. ``epochs_trained`` stays as it is. PyTorch is not needed:
+        arrays of NumPy do as well.
+        """
+        from . import torch_state
+
+        torch_state.load_state(self, state)
 
     def summary(self) -> str:
         """Return a table of the layers: output shape, parameters and operations (multiply-adds) an image."""

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from . import files
-from .assembly import BUILT_IN
+from .assembly import BUILT_IN, need_built_in
 from .errors import ModelFileError
 from .inputs import Float32
 from .layers import Dropout, Layer
@@ -130,15 +130,10 @@ def _tensors(network: NeuralNetwork) -> dict[str, Float32]:
 
 
 def _architecture(network: NeuralNetwork) -> dict[str, Any]:
+    need_built_in(network.layers, "save", "keep the parameters of your own layer with numpy.savez")
     layers = []
     for layer in network.layers:
-        kind = type(layer).__name__
-        if BUILT_IN.get(kind) is not type(layer):
-            raise TypeError(
-                f"save: only the layers of fastdigits can be saved, {', '.join(BUILT_IN)}; got {layer!r}: "
-                "keep the parameters of your own layer with numpy.savez"
-            )
-        entry: dict[str, Any] = {"kind": kind, "config": layer.config()}
+        entry: dict[str, Any] = {"kind": type(layer).__name__, "config": layer.config()}
         if isinstance(layer, Dropout):
             entry["step"] = layer.step  # training goes on with fresh masks, not with those of the first steps
         layers.append(entry)
