@@ -51,6 +51,7 @@ ROOMS = [  # a module imports from rooms above it only
     "data",
     "storage",
     "torch_state",
+    "export.onnx",
     "export.html",
     "export",
     "visualize",
@@ -62,7 +63,7 @@ ROOMS = [  # a module imports from rooms above it only
     "draw",
 ]
 # The network's methods `fit` and `save` hand over to rooms below when they are called; the commands name their kind.
-LATE = {("network", "training"), ("network", "storage"), ("network", "finding"), ("network", "torch_state")}
+LATE = {("network", room) for room in ("training", "storage", "finding", "torch_state", "export.onnx")}
 ONLY_COMPILED = {
     "Program",
     "set_threads",
@@ -179,6 +180,7 @@ def test_an_import_that_points_upward_is_allowed():
 # What a module takes from outside, beside the standard library and numpy
 GUESTS = {
     "callbacks": {"tqdm"},
+    "export.onnx": {"onnx"},
     "storage": {"safetensors"},
     "torch_state": {"torch"},
     "visualize": {"matplotlib"},
@@ -214,7 +216,9 @@ def test_importing_the_package_is_cheap():
         "print(*{name.split('.')[0] for name in set(sys.modules) - before})"
     )
     run = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-    assert not {"matplotlib", "safetensors", "torch", "tqdm", "argparse", "PIL"} & set(run.stdout.split())
+    assert not {"matplotlib", "safetensors", "torch", "onnx", "tqdm", "argparse", "PIL"} & set(
+        run.stdout.split()
+    )
 
 
 # -- doors and twins -----------------------------------------------------------------------------------------

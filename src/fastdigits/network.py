@@ -571,6 +571,44 @@ class NeuralNetwork:
 
         storage.save(self, path)
 
+    def export_onnx(self, path: str | os.PathLike[str], *, input_dtype: str = "uint8") -> None:
+        """Write the network as an ONNX graph, which onnxruntime and other programs run without this package.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file; one that exists is replaced, whole or not at all.
+        input_dtype : {"uint8", "float32"}, default "uint8"
+            What the graph takes: pixels, which it divides by 255, or numbers as they are.
+
+        Raises
+        ------
+        TypeError
+            If a layer is not one of this package.
+        ValueError
+            If there is no such dtype, if no layer says how wide an image is, or if a parameter is not finite.
+        ImportError
+            If the package onnx is not installed: ``pip install 'fastdigits[onnx]'``.
+        OSError
+            If the file cannot be written.
+
+        Notes
+        -----
+        Input ``images``, (batch, d), one image a row. Outputs ``logits`` and ``probabilities``, (batch, classes)
+        float32, and ``label``, (batch,) int64. The batch may have any size. Batch normalisation is folded into the
+        dense layers as `folded` does, dropout is left out.
+
+        The operators are those of set 13 in format version 7, which onnxruntime takes since version 1.7 (2021).
+
+        Examples
+        --------
+        >>> import fastdigits as fd
+        >>> fd.load_pretrained().export_onnx("digits.onnx")  # doctest: +SKIP
+        """
+        from .export import onnx
+
+        onnx.export(self, path, input_dtype=input_dtype)
+
     def to_torch_state_dict(self) -> OrderedDict[str, Any]:
         """Return the tensors as PyTorch's ``torch.nn.Sequential`` of the same layers loads them.
 

@@ -54,11 +54,8 @@ def save(network: NeuralNetwork, path: str | os.PathLike[str]) -> None:
     from safetensors.numpy import save as to_bytes  # here, so that importing fastdigits stays cheap
 
     metadata = {"format": FORMAT, "version": VERSION, "architecture": json.dumps(_architecture(network))}
-    tensors = _tensors(network)
-    for name, tensor in tensors.items():
-        if problem := bad_values(name, tensor):
-            raise ValueError(f"save: {problem}: a network that predicts nothing is not saved")
-    files.write(path, _sorted(to_bytes(tensors, metadata)), example="model.safetensors")
+    content = _sorted(to_bytes(finite_tensors(network, "save"), metadata))
+    files.write(path, content, example="model.safetensors")
 
 
 def load(path: str | os.PathLike[str]) -> NeuralNetwork:
@@ -108,6 +105,15 @@ def load_pretrained() -> NeuralNetwork:
     model = importlib.resources.files("fastdigits").joinpath("models", PRETRAINED)
     with importlib.resources.as_file(model) as path:
         return load(path)
+
+
+def finite_tensors(network: NeuralNetwork, subject: str) -> dict[str, Float32]:
+    """Return parameters and buffers by name; ValueError if they are such that the network predicts nothing."""
+    tensors = _tensors(network)
+    for name, tensor in tensors.items():
+        if problem := bad_values(name, tensor):
+            raise ValueError(f"{subject}: {problem}: train the network anew")
+    return tensors
 
 
 def differing_names(found: Iterable[str], wanted: Iterable[str]) -> str:

@@ -1,0 +1,1 @@
+"""A network in forms that run without this package."""
