@@ -56,6 +56,14 @@ def trained(layers: list[fd.Layer], seed: int = 0) -> fd.NeuralNetwork:
     return net
 
 
+def before_softmax(net: fd.NeuralNetwork, x: np.ndarray) -> np.ndarray:
+    y = as_float(x).reshape(len(x), -1)
+    for layer in net.layers:
+        if not isinstance(layer, fd.Softmax):
+            y = layer.forward(y)
+    return y
+
+
 NETWORKS = {
     "dense": lambda: [fd.Dense(784, 10)],
     "every layer": lambda: [
@@ -75,9 +83,8 @@ NETWORKS = {
 def test_the_package_s_own_network_gives_the_same_on_all_test_images(digits, tmp_path, logit_tolerance):
     x, y = digits
     net = fd.load_pretrained()
-    # docs/exchange.md states these two; the first is what six deviations of the rounding errors come to.
-    tolerance = logit_tolerance(net, x)
-    assert tolerance.max() < 2e-3
+    tolerance = logit_tolerance(net, x)  # docs/exchange.md states this one and that of the probabilities
+    assert tolerance.max() < 0.0011
     for dtype, images in (("uint8", x), ("float32", as_float(x))):
         net.export_onnx(tmp_path / "digits.onnx", input_dtype=dtype)
         logits, probabilities, label = run(tmp_path / "digits.onnx", images)
@@ -96,14 +103,7 @@ def test_every_kind_of_network_gives_the_same(name, dtype, digits, tmp_path, log
     net.export_onnx(tmp_path / "model", input_dtype=dtype)
     logits, probabilities, label = run(tmp_path / "model", x if dtype == "uint8" else as_float(x))
     if "middle" not in name:  # the tolerance does not follow errors through a softmax
-        bare = [layer for layer in net.layers if not isinstance(layer, fd.Softmax)]
-        plain = fd.NeuralNetwork([type(layer)(**layer.config()) for layer in bare])
-        for mine, theirs in zip(plain.layers, bare, strict=True):
-            for one, other in zip(mine.parameters(), theirs.parameters(), strict=True):
-                one.value = other.value
-            for key, array in theirs.buffers().items():
-                mine.buffers()[key][:] = array
-        assert (abs(logits - plain.forward(x)) <= logit_tolerance(plain, x)).all()
+        assert (abs(logits - before_softmax(net, x)) <= logit_tolerance(net, x)).all()
     assert np.ptp(probabilities, axis=0).max() > 0.05  # there is something to agree on
     np.testing.assert_allclose(probabilities, net.predict_proba(x), rtol=0, atol=2e-5)
     clear = np.sort(net.predict_proba(x), axis=1)
