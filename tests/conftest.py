@@ -1,9 +1,11 @@
 """Fixtures that several test files share."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+import numpy as np
 import pytest
 
+import fastdigits as fd
 from fastdigits import backend as backends
 
 
@@ -24,3 +26,39 @@ def backend(request: pytest.FixtureRequest) -> Iterator[str]:
     backends.use_backend(request.param)
     yield request.param
     backends.use_backend(before)
+
+
+@pytest.fixture
+def logit_tolerance() -> Callable[[fd.NeuralNetwork, np.ndarray], np.ndarray]:
+    """Give a function that says how far apart the logits of two float32 evaluations may be, (n, classes)."""
+    return _logit_tolerance
+
+
+def _logit_tolerance(network: fd.NeuralNetwork, x: np.ndarray) -> np.ndarray:
+    """Follow the variance of rounding errors through a network of float64 numbers; six deviations are allowed.
+
+    A rounding errs by up to u = 2⁻²⁴ of its result, evenly in both directions: variance u² / 3 of it, squared. The
+    errors of a sum are taken as independent (Higham, Mary 2019, A New Approach to Probabilistic Rounding Error
+    Analysis), each of its partial sums as large as Σ |terms|; zeros are added exactly. Four roundings more are
+    allowed for a division by 255, the bias, and weights that were folded; eight for a normalisation. Both evaluations
+    err so.
+    """
+    y = x.reshape(len(x), -1) / (255 if x.dtype == np.uint8 else 1)
+    variance, one = np.zeros_like(y), 2.0**-48 / 3
+    for layer in network.layers:
+        if isinstance(layer, fd.Dense):
+            weight, bias = (each.value.astype(np.float64) for each in layer.parameters())
+            roundings = (y != 0).sum(axis=1, keepdims=True) + 4
+            variance = variance @ weight**2 + roundings * one * (abs(y) @ abs(weight) + abs(bias)) ** 2
+            y = y @ weight + bias
+        elif isinstance(layer, fd.BatchNorm):
+            scale = layer.gamma.value / np.sqrt(layer.running_var.astype(np.float64) + layer.eps)
+            terms = abs(scale) * (abs(y) + abs(layer.running_mean)) + abs(layer.beta.value)
+            variance = variance * scale**2 + 8 * one * terms**2
+            y = (y - layer.running_mean) * scale + layer.beta.value
+        elif isinstance(layer, fd.ReLU | fd.LeakyReLU):
+            y = np.where(y > 0, y, getattr(layer, "slope", 0.0) * y)
+            variance = variance + one * y**2
+        else:
+            assert isinstance(layer, fd.Dropout | fd.Softmax)
+    return 6 * np.sqrt(2 * variance)

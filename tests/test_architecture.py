@@ -59,6 +59,10 @@ ROOMS = [  # a module imports from rooms above it only
     "data.sources",
     "data",
     "storage",
+    "torch_state",
+    "export.onnx",
+    "export.html",
+    "export",
     "visualize.canvas",
     "visualize.confusion",
     "visualize.curves",
@@ -66,8 +70,6 @@ ROOMS = [  # a module imports from rooms above it only
     "visualize.reliability",
     "visualize.weights",
     "visualize.writing",
-    "export.html",
-    "export",
     "visualize",
     "commands",
     "train_options",
@@ -80,7 +82,7 @@ ROOMS = [  # a module imports from rooms above it only
     "draw",
 ]
 # The network's methods `fit` and `save` hand over to rooms below when they are called; the commands name their kind.
-LATE = {("network", "training"), ("network", "storage"), ("network", "finding")}
+LATE = {("network", room) for room in ("training", "storage", "finding", "torch_state", "export.onnx")}
 ONLY_COMPILED = {
     "Program",
     "set_threads",
@@ -195,7 +197,12 @@ def test_an_import_that_points_upward_is_allowed():
 
 
 # What a module takes from outside, beside the standard library and numpy
-GUESTS = {"callbacks": {"tqdm"}, "storage": {"safetensors"}}
+GUESTS = {
+    "callbacks": {"tqdm"},
+    "export.onnx": {"onnx"},
+    "storage": {"safetensors"},
+    "torch_state": {"torch"},
+}
 GUESTS |= {name: {"matplotlib"} for name in MODULES if name.startswith("visualize.")}
 GUESTS |= {"data.downloads": {"filelock", "pooch", "requests", "tqdm", "urllib3"}, "data.pictures": {"PIL"}}
 
@@ -229,7 +236,9 @@ def test_importing_the_package_is_cheap():
         "print(*{name.split('.')[0] for name in set(sys.modules) - before})"
     )
     run = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-    assert not {"matplotlib", "safetensors", "tqdm", "argparse", "PIL"} & set(run.stdout.split())
+    assert not {"matplotlib", "safetensors", "torch", "onnx", "tqdm", "argparse", "PIL"} & set(
+        run.stdout.split()
+    )
 
 
 # -- doors and twins -----------------------------------------------------------------------------------------

@@ -492,8 +492,9 @@ def test_evaluate_refuses_a_batch_size_that_is_no_count(size, error):
         small().evaluate(pixels(3), [0, 1, 2], batch_size=size)
 
 
-def test_a_network_that_ends_in_softmax_predicts_but_does_not_train():
-    net = fd.NeuralNetwork([fd.Dense(16, 3), fd.Softmax()], seed=1)
+@pytest.mark.parametrize("last", [[fd.Softmax], [fd.Softmax, fd.Dropout]], ids=["softmax", "dropout"])
+def test_a_network_that_ends_in_softmax_predicts_but_does_not_train(last):
+    net = fd.NeuralNetwork([fd.Dense(16, 3), *(kind() for kind in last)], seed=1)
     plain = fd.NeuralNetwork([fd.Dense(16, 3)], seed=1)
     np.testing.assert_array_equal(net.predict_proba(pixels(5)), net.forward(pixels(5)))
     np.testing.assert_allclose(net.predict_proba(pixels(5)), plain.predict_proba(pixels(5)), atol=1e-6)
@@ -501,6 +502,7 @@ def test_a_network_that_ends_in_softmax_predicts_but_does_not_train():
     for method in (net.fit, net.evaluate):
         with pytest.raises(ValueError, match="must end in logits, as the loss takes logits"):
             method(pixels(3), [0, 1, 2])
+    np.testing.assert_array_equal(net.folded().predict_proba(pixels(5)), net.predict_proba(pixels(5)))
 
 
 def test_the_summary_shows_shapes_parameters_and_operations():

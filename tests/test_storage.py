@@ -147,7 +147,7 @@ def test_a_layer_of_the_user_cannot_be_saved(tmp_path):
         pass
 
     for layer in (Same(), Dense(16, 16)):
-        with pytest.raises(TypeError, match="only the layers of fastdigits can be saved"):
+        with pytest.raises(TypeError, match="save: all layers must be of fastdigits, Dense"):
             fd.NeuralNetwork([fd.Dense(16, 16), layer]).save(tmp_path / "model")
     assert os.listdir(tmp_path) == []
 
@@ -189,15 +189,18 @@ def test_every_truncation_is_refused(saved):
         ("format", "pt", "got 'pt'"),
         ("version", "2", "its version must be '1'; got '2'"),
         ("version", None, "got None"),
-        ("architecture", None, "got: no 'architecture'"),
+        ("architecture", None, r"its metadata must be .*; got \['architecture'\] missing and none unknown"),
+        ("licence", "MIT", r"its metadata must be .*; got none missing and \['licence'\] unknown"),
         ("architecture", "{", "must describe a network"),
-        ("architecture", "[]", "must describe a network"),
+        ("architecture", "[]", r"architecture must be an object; got \[\]"),
+        ("architecture", '{"seed": 0, "seed": 1}', "'seed' must stand there once; got it 2 times"),
+        ("architecture", '{"seed": NaN}', "numbers must be finite; got NaN"),
         ("architecture", "[" * 100_000, "must describe a network"),
     ],
 )
 def test_wrong_metadata_is_refused(saved, key, value, match):
     tensors, metadata = content(saved)
-    metadata.pop(key)
+    metadata.pop(key, None)
     save_file(tensors, saved, metadata if value is None else metadata | {key: value})
     refuses(saved, match)
 
@@ -216,28 +219,47 @@ def change_layer(position, value):
     return replace
 
 
+def dense(n_in, n_out):
+    return {"n_in": n_in, "n_out": n_out, "initializer": "zeros"}
+
+
+def norm(n):
+    return {"n": n, "momentum": 0.1, "eps": 1e-5}
+
+
 @pytest.mark.parametrize(
     ("edit", "match"),
     [
         (change({"layers": []}), "at least one layer"),
         (change({"layers": [1]}), "each layer must be an object"),
         (change({"layers": [{"kind": "Dense", "config": []}]}), "each layer must be an object"),
-        (change({"layers": None}), "must describe a network"),
+        (change({"layers": None}), "layers must be a list; got None"),
+        (change({"title": "digits"}), r"architecture must have .*; got none missing and \['title'\] unknown"),
+        (lambda architecture: architecture.pop("seed"), r"got \['seed'\] missing and none unknown"),
         (change({"seed": -1}), "seed must be at least 0"),
         (change({"epochs_trained": -1}), "epochs_trained must be"),
         (change({"epochs_trained": 1.0}), "epochs_trained must be"),
         (change_layer(0, {"kind": "Conv"}), "layer kind must be one of Dense"),
-        (change_layer(0, {"kind": ["Dense"]}), "must describe a network"),
-        (change_layer(0, {"config": {}}), "must describe a network"),
-        (change_layer(0, {"config": {"n_in": 10**9, "n_out": 10**9}}), "the layers must fit a file of"),
-        (change_layer(0, {"config": {"n_in": -(10**9), "n_out": 10**9}}), "the layers must fit a file of"),
-        (change_layer(0, {"config": {"n_in": "16", "n_out": 8}}), "must describe a network"),
-        (change_layer(3, {"config": {"rate": 2.0}}), "must describe a network"),
+        (change_layer(0, {"kind": ["Dense"]}), r"layer kind must be one of Dense.*; got \['Dense'\]"),
+        (change_layer(0, {"step": 3}), r"layer Dense must have kind, config; .* \['step'\] unknown"),
+        (change_layer(2, {"name": "relu1"}), r"layer ReLU must have kind, config; .* \['name'\] unknown"),
+        (
+            change_layer(0, {"config": {}}),
+            r"config of Dense must have .* \['initializer', 'n_in', 'n_out'\] missing",
+        ),
+        (change_layer(2, {"config": {"slope": 0.1}}), r"config of ReLU must have .* \['slope'\] unknown"),
+        (change_layer(0, {"config": dense(10**9, 10**9)}), "the layers must fit a file of"),
+        (change_layer(0, {"config": dense(-(10**9), 10**9)}), "the layers must fit a file of"),
+        (change_layer(0, {"config": dense("16", 8)}), "n_in must be an integer; got '16'"),
+        (change_layer(3, {"config": {"rate": 2.0}}), "rate must be a finite .* number"),
         (change_layer(3, {"step": -1}), "step of Dropout must be"),
         (change_layer(3, {"step": None}), "step of Dropout must be"),
-        (change_layer(1, {"config": {"n": 9}}), "must describe a network"),
-        (change_layer(6, {"config": {"n_in": 5, "n_out": 4}}), r"dense3\.\w+ must be \(.*4,?\); got"),
-        (change_layer(2, {"kind": "BatchNorm", "config": {"n": 8}}), r"got \['batchnorm2.beta', .* missing"),
+        (change_layer(3, {"config": {"rate": 0.5, "axis": 1}}), r"\['axis'\] unknown"),
+        (change_layer(1, {"config": {"n": 8, "momentum": 0.1}}), r"\['eps'\] missing"),
+        (change_layer(1, {"config": norm(9)}), "the input must have width 9; got 8"),
+        (change_layer(1, {"config": norm(8) | {"eps": 1e400}}), "numbers must be finite; got Infinity"),
+        (change_layer(6, {"config": dense(5, 4)}), r"dense3\.\w+ must be \(.*4,?\); got"),
+        (change_layer(2, {"kind": "BatchNorm", "config": norm(8)}), r"got \['batchnorm2.beta', .* missing"),
     ],
 )
 def test_an_architecture_that_does_not_fit_is_refused(saved, edit, match):
@@ -267,6 +289,44 @@ def test_tensors_that_do_not_fit_are_refused(saved, name, array, match):
     tensors.pop(name, None)
     save_file(tensors if array is None else tensors | {name: array}, saved, metadata)
     refuses(saved, match)
+
+
+BIAS = '"dense1.bias":{"data_offsets":[128,160],"dtype":"F32","shape":[8]'
+
+
+@pytest.mark.parametrize(
+    ("extra", "match"),
+    [
+        (f"{BIAS}}},{BIAS}}}", "'dense1.bias' must stand there once; got it 2 times"),
+        (
+            f'{BIAS},"order":"C"}}',
+            r"dense1.bias must have dtype, .*; got none missing and \['order'\] unknown",
+        ),
+    ],
+)
+def test_what_the_library_lets_pass_in_a_header_is_refused(saved, extra, match):
+    whole = saved.read_bytes()
+    stop = 8 + int.from_bytes(whole[:8], "little")
+    header = whole[8:stop].decode()
+    assert header.count(BIAS + "}") == 1
+    header = header.replace(BIAS + "}", extra).encode()
+    saved.write_bytes(len(header).to_bytes(8, "little") + header + whole[stop:])
+    content(saved)  # the library reads it
+    refuses(saved, match)
+
+
+def test_a_network_that_could_not_be_loaded_is_not_saved(saved):
+    before = saved.read_bytes()
+    for name, value, match in (
+        ("dense2.bias", np.nan, "save: dense2.bias must be finite; got nan"),
+        ("batchnorm1.running_var", -1, "save: batchnorm1.running_var must not be negative; got -1"),
+    ):
+        net = every_layer()
+        arrays = {one.name: one.value for one in net.parameters()} | net.buffers()
+        arrays[name][1] = value
+        with pytest.raises(ValueError, match=match):
+            net.save(saved)
+    assert saved.read_bytes() == before
 
 
 def test_a_loaded_network_does_not_depend_on_the_file(saved):

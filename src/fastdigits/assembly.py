@@ -85,6 +85,21 @@ def named_parameters(layers: tuple[Layer, ...]) -> list[Parameter]:
     return found
 
 
+def need_built_in(layers: Sequence[Layer], subject: str, hint: str) -> None:
+    """Raise TypeError if a layer is not one of this package: what it does cannot be written down."""
+    for layer in layers:
+        if type(layer) not in BUILT_IN.values():
+            raise TypeError(
+                f"{subject}: all layers must be of fastdigits, {', '.join(BUILT_IN)}; got {layer!r}: {hint}"
+            )
+
+
+def ends_in_softmax(layers: Sequence[Layer]) -> bool:
+    """Return whether the output is probabilities already: dropout behind a `Softmax` does nothing in evaluation."""
+    acting = [layer for layer in layers if not isinstance(layer, Dropout)]
+    return bool(acting) and isinstance(acting[-1], Softmax)
+
+
 def takes_pixels(layer: Layer) -> bool:
     """Return whether the layer divides uint8 by 255 itself, as `Dense` does."""
     return isinstance(layer, Dense) and type(layer).forward is Dense.forward

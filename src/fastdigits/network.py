@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import assembly, inputs
 from .inputs import Array, Float32, Int64
-from .layers import BatchNorm, Dense, Dropout, Layer, Softmax
+from .layers import BatchNorm, Dense, Dropout, Layer
 from .losses import SoftmaxCrossEntropy
 from .parameters import Parameter, flatten
 from .prediction import Predictor
@@ -561,12 +562,115 @@ class NeuralNetwork:
         ------
         TypeError
             If a layer is not one of this package.
+        ValueError
+            If a parameter is not finite.
         OSError
             If the file cannot be written.
         """
         from . import storage
 
         storage.save(self, path)
+
+    def export_onnx(self, path: str | os.PathLike[str], *, input_dtype: str = "uint8") -> None:
+        """Write the network as an ONNX graph, which onnxruntime and other programs run without this package.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file; one that exists is replaced, whole or not at all.
+        input_dtype : {"uint8", "float32"}, default "uint8"
+            What the graph takes: pixels, which it divides by 255, or numbers as they are.
+
+        Raises
+        ------
+        TypeError
+            If a layer is not one of this package.
+        ValueError
+            If there is no such dtype, if no layer says how wide an image is, or if a parameter is not finite.
+        ImportError
+            If the package onnx is not installed: ``pip install 'fastdigits[onnx]'``.
+        OSError
+            If the file cannot be written.
+
+        Notes
+        -----
+        Input ``images``, (batch, d), one image a row. Outputs ``logits`` and ``probabilities``, (batch, classes)
+        float32, and ``label``, (batch,) int64. The batch may have any size. Batch normalisation is folded into the
+        dense layers as `folded` does, dropout is left out.
+
+        The operators are those of set 13 in format version 7, which onnxruntime takes since version 1.7 (2021).
+
+        Examples
+        --------
+        >>> import fastdigits as fd
+        >>> fd.load_pretrained().export_onnx("digits.onnx")  # doctest: +SKIP
+        """
+        from .export import onnx
+
+        onnx.export(self, path, input_dtype=input_dtype)
+
+    def to_torch_state_dict(self) -> OrderedDict[str, Any]:
+        """Return the tensors as PyTorch's ``torch.nn.Sequential`` of the same layers loads them.
+
+        Returns
+        -------
+        OrderedDict of torch.Tensor
+            Copies, named after positions: ``0.weight``, (out, in) as PyTorch has it, and ``0.bias`` of a `Dense`;
+            ``1.weight``, ``1.bias``, ``1.running_mean``, ``1.running_var`` and ``1.num_batches_tracked``, which is 0,
+            of a `BatchNorm`. Layers without tensors count as positions.
+
+        Raises
+        ------
+        TypeError
+            If a layer is not one of this package.
+        ImportError
+            If PyTorch is not installed.
+
+        Notes
+        -----
+        `Dense` is PyTorch's ``Linear``, `BatchNorm` its ``BatchNorm1d``, whose ``eps`` and ``momentum`` mean the same
+        and have the same defaults; other values are not part of a state, nor is the slope of a `LeakyReLU`.
+
+        Examples
+        --------
+        >>> import fastdigits as fd
+        >>> net = fd.NeuralNetwork([fd.Dense(784, 64), fd.ReLU(), fd.Dense(64, 10)])
+        >>> import torch  # doctest: +SKIP
+        >>> module = torch.nn.Sequential(  # doctest: +SKIP
+        ...     torch.nn.Linear(784, 64), torch.nn.ReLU(), torch.nn.Linear(64, 10)
+        ... )
+        >>> module.load_state_dict(net.to_torch_state_dict())  # doctest: +SKIP
+        <All keys matched successfully>
+        """
+        from . import torch_state
+
+        return torch_state.to_state(self)
+
+    def load_torch_state_dict(self, state: Mapping[str, object]) -> None:
+        """Take over the tensors of a ``torch.nn.Sequential`` of the same layers.
+
+        Parameters
+        ----------
+        state : mapping of str to tensor or array_like
+            What ``module.state_dict()`` returns; see `to_torch_state_dict` for names and shapes. Any floating-point
+            dtype; rounded to float32. ``num_batches_tracked`` may be absent and does not count.
+
+        Raises
+        ------
+        TypeError
+            If the state is no mapping, holds other than floating-point numbers, or if a layer of this network is not
+            one of this package.
+        ValueError
+            If names or shapes differ from those of this network, or if a number is not finite in float32.
+
+        Notes
+        -----
+        Everything is checked before anything is changed. ``epochs_trained`` stays as it is. PyTorch is not needed:
+        arrays of NumPy do as well.
+        """
+        from . import torch_state
+
+        torch_state.load_state(self, state)
 
     def summary(self) -> str:
         """Return a table of the layers: output shape, parameters and operations (multiply-adds) an image."""
@@ -595,10 +699,10 @@ class NeuralNetwork:
 
     def need_logits(self, subject: str) -> None:
         """Raise ValueError if the network ends in `Softmax`, as the loss takes logits."""
-        if isinstance(self.layers[-1], Softmax):
+        if assembly.ends_in_softmax(self.layers):
             raise ValueError(
                 f"{subject}: the network must end in logits, as the loss takes logits and applies the "
-                f"softmax itself; got {self.layers[-1]!r} as last layer: leave it away, predict_proba gives "
+                f"softmax itself; got Softmax() at the end: leave it away, predict_proba gives "
                 "probabilities all the same"
             )
 

@@ -8,7 +8,6 @@ import numpy as np
 
 from . import assembly, backend, memory
 from .inputs import Array, Float32
-from .layers import Softmax
 from .threads import get_num_threads
 
 if TYPE_CHECKING:
@@ -31,8 +30,8 @@ class Predictor:
         self._kernels: Any = None  # for which programs were made
         self._lowers = False
         self._free: dict[tuple[int, str, int, bool], list[_Program]] = {}
-        self._softmax = not isinstance(
-            network.layers[-1], Softmax
+        self._softmax = not assembly.ends_in_softmax(
+            network.layers
         )  # to be applied to what the last layer makes
         width = network.input_width
         self._classes = None if width is None else network.widths(width)[-1]

@@ -2,23 +2,26 @@
 
 A file holds float32 tensors named like parameters and buffers, such as ``dense1.weight``, and, as metadata,
 ``format`` "fastdigits", ``version`` "1" and ``architecture``: a JSON object with the layers, their
-constructor arguments and the seed. Nothing in a file is ever executed, so that layers from outside this
-package cannot be saved.
+constructor arguments, the seed and the number of epochs. Nothing in a file is ever executed, so that layers from
+outside this package cannot be saved. A file with anything else in it, or with something twice, is refused.
 """
 
 from __future__ import annotations
 
 import importlib.resources
+import inspect
 import json
 import math
 import os
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from . import files
-from .assembly import BUILT_IN
+from .assembly import BUILT_IN, need_built_in
 from .errors import ModelFileError
 from .inputs import Float32
 from .layers import Dropout, Layer
@@ -43,13 +46,16 @@ def save(network: NeuralNetwork, path: str | os.PathLike[str]) -> None:
     ------
     TypeError
         If a layer is not one of this package: its code cannot be stored.
+    ValueError
+        If a parameter is not finite: `load` would refuse the file.
     OSError
         If the file cannot be written.
     """
     from safetensors.numpy import save as to_bytes  # here, so that importing fastdigits stays cheap
 
     metadata = {"format": FORMAT, "version": VERSION, "architecture": json.dumps(_architecture(network))}
-    files.write(path, _sorted(to_bytes(_tensors(network), metadata)), example="model.safetensors")
+    content = _sorted(to_bytes(finite_tensors(network, "save"), metadata))
+    files.write(path, content, example="model.safetensors")
 
 
 def load(path: str | os.PathLike[str]) -> NeuralNetwork:
@@ -68,21 +74,21 @@ def load(path: str | os.PathLike[str]) -> NeuralNetwork:
     Raises
     ------
     ModelFileError
-        If the file is missing, damaged, of another format or version, or if its tensors are not exactly those
-        of the network it describes: names, shapes, float32, finite.
+        If the file is missing, damaged, of another format or version; if its metadata hold anything unknown, or
+        lack something, down to the arguments of each layer; or if its tensors are not exactly those of the network
+        it describes: names, shapes, float32, finite.
     """
     file = Path(path)
     metadata, tensors = _read(file)
     network = _rebuild(file, metadata, max_values=file.stat().st_size // 4)
     wanted = _tensors(network)
-    if wanted.keys() != tensors.keys():
-        missing, unknown = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
-        raise ModelFileError(
-            f"{file}: must hold the tensors of its layers; got {missing or 'none'} missing and "
-            f"{unknown or 'none'} unknown"
-        )
+    if difference := differing_names(tensors, wanted):
+        raise ModelFileError(f"{file}: must hold the tensors of its layers; {difference}")
     for name, target in wanted.items():
-        _check_tensor(file, name, tensors[name], target.shape)
+        if tensors[name].shape != target.shape:
+            raise ModelFileError(f"{file}: {name} must be {target.shape}; got {tensors[name].shape}")
+        if problem := bad_values(name, tensors[name]):
+            raise ModelFileError(f"{file}: {problem}")
         target[...] = tensors[name]
     return network
 
@@ -101,20 +107,39 @@ def load_pretrained() -> NeuralNetwork:
         return load(path)
 
 
+def finite_tensors(network: NeuralNetwork, subject: str) -> dict[str, Float32]:
+    """Return parameters and buffers by name; ValueError if they are such that the network predicts nothing."""
+    tensors = _tensors(network)
+    for name, tensor in tensors.items():
+        if problem := bad_values(name, tensor):
+            raise ValueError(f"{subject}: {problem}: train the network anew")
+    return tensors
+
+
+def differing_names(found: Iterable[str], wanted: Iterable[str]) -> str:
+    """Return what an error message says of names that are not the wanted ones; nothing if they are."""
+    missing, unknown = sorted({*wanted} - {*found}), sorted({*found} - {*wanted})
+    return f"got {missing or 'none'} missing and {unknown or 'none'} unknown" if missing or unknown else ""
+
+
+def bad_values(name: str, tensor: Float32) -> str:
+    """Return what an error message says of values that no tensor of this name may have; nothing if all are good."""
+    if not np.isfinite(tensor).all():
+        return f"{name} must be finite; got {tensor[~np.isfinite(tensor)][0]}"
+    if name.endswith("running_var") and tensor.min() < 0:
+        return f"{name} must not be negative; got {tensor.min()}"
+    return ""
+
+
 def _tensors(network: NeuralNetwork) -> dict[str, Float32]:
     return {parameter.name: parameter.value for parameter in network.parameters()} | network.buffers()
 
 
 def _architecture(network: NeuralNetwork) -> dict[str, Any]:
+    need_built_in(network.layers, "save", "keep the parameters of your own layer with numpy.savez")
     layers = []
     for layer in network.layers:
-        kind = type(layer).__name__
-        if BUILT_IN.get(kind) is not type(layer):
-            raise TypeError(
-                f"save: only the layers of fastdigits can be saved, {', '.join(BUILT_IN)}; got {layer!r}: "
-                "keep the parameters of your own layer with numpy.savez"
-            )
-        entry: dict[str, Any] = {"kind": kind, "config": layer.config()}
+        entry: dict[str, Any] = {"kind": type(layer).__name__, "config": layer.config()}
         if isinstance(layer, Dropout):
             entry["step"] = layer.step  # training goes on with fresh masks, not with those of the first steps
         layers.append(entry)
@@ -144,6 +169,7 @@ def _read(file: Path) -> tuple[dict[str, str], dict[str, Float32]]:
         with safe_open(file, framework="np") as content:
             metadata = content.metadata() or {}
             _check_format(file, metadata)
+            _check_header(file)
             kinds = {name: content.get_slice(name).get_dtype() for name in content.keys()}  # noqa: SIM118
             for name, kind in kinds.items():
                 if kind != "F32":
@@ -165,21 +191,62 @@ def _check_format(file: Path, metadata: dict[str, str]) -> None:
         )
 
 
+def _check_header(file: Path) -> None:
+    """Refuse what the library lets pass: a name that comes twice, and more than it knows about a tensor."""
+    with open(file, "rb") as opened:
+        header = opened.read(int.from_bytes(opened.read(8), "little"))
+    try:
+        for name, entry in _parse(header).items():
+            difference = differing_names(entry, ["dtype", "shape", "data_offsets"])
+            if name != "__metadata__" and difference:
+                raise ValueError(f"{name} must have dtype, shape and data_offsets; {difference}")
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(f"{file}: must have a header without surprises; got: {error}") from error
+
+
+def _parse(text: str | bytes) -> Any:
+    """Return what JSON says, if it names nothing twice and all its numbers are some."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        for name, times in Counter(name for name, _ in pairs).items():
+            if times > 1:
+                raise ValueError(f"{name!r} must stand there once; got it {times} times")
+        return dict(pairs)
+
+    def no_number(name: str) -> None:
+        raise ValueError(f"numbers must be finite; got {name}")
+
+    return json.loads(text, object_pairs_hook=once, parse_constant=no_number)
+
+
 def _rebuild(file: Path, metadata: dict[str, str], max_values: int) -> NeuralNetwork:
     """Return the network that the metadata describes, with initial values."""
+    if difference := differing_names(metadata, ["format", "version", "architecture"]):
+        raise ModelFileError(f"{file}: its metadata must be format, version and architecture; {difference}")
     try:
-        architecture = json.loads(metadata["architecture"])
-        _check_sizes(architecture["layers"], max_values)
-        layers = [_layer(entry) for entry in architecture["layers"]]
-        network = NeuralNetwork(layers, seed=architecture["seed"])
-        epochs = architecture["epochs_trained"]
+        architecture = _object(
+            "architecture", _parse(metadata["architecture"]), ["layers", "seed", "epochs_trained"]
+        )
+        entries, epochs = architecture["layers"], architecture["epochs_trained"]
+        if not isinstance(entries, list):
+            raise TypeError(f"layers must be a list; got {entries!r}")
         if type(epochs) is not int or epochs < 0:
             raise ValueError(f"epochs_trained must be an integer of at least 0; got {epochs!r}")
+        _check_sizes(entries, max_values)
+        network = NeuralNetwork([_layer(entry) for entry in entries], seed=architecture["seed"])
         network.epochs_trained = epochs
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        what = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise ModelFileError(f"{file}: its architecture must describe a network; got: {what}") from error
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ModelFileError(f"{file}: its architecture must describe a network; got: {error}") from error
     return network
+
+
+def _object(subject: str, value: object, names: Iterable[str]) -> dict[str, Any]:
+    """Return a JSON object that has exactly these names."""
+    if not isinstance(value, dict):
+        raise TypeError(f"{subject} must be an object; got {value!r}")
+    if difference := differing_names(value, names):
+        raise ValueError(f"{subject} must have {', '.join(names)}; {difference}")
+    return value
 
 
 def _check_sizes(entries: list[dict[str, Any]], max_values: int) -> None:
@@ -194,22 +261,15 @@ def _check_sizes(entries: list[dict[str, Any]], max_values: int) -> None:
 
 
 def _layer(entry: dict[str, Any]) -> Layer:
-    kind = entry["kind"]
-    if kind not in BUILT_IN:
+    kind = entry.get("kind")
+    if not isinstance(kind, str) or kind not in BUILT_IN:
         raise ValueError(f"layer kind must be one of {', '.join(BUILT_IN)}; got {kind!r}")
-    layer = BUILT_IN[kind](**entry["config"])
+    _object(f"layer {kind}", entry, ["kind", "config", *(["step"] if kind == "Dropout" else [])])
+    config = _object(f"config of {kind}", entry["config"], inspect.signature(BUILT_IN[kind]).parameters)
+    layer = BUILT_IN[kind](**config)
     if isinstance(layer, Dropout):
         step = entry["step"]
         if type(step) is not int or not 0 <= step < 2**63:
             raise ValueError(f"step of {kind} must be an integer of at least 0; got {step!r}")
         layer.step = step
     return layer
-
-
-def _check_tensor(file: Path, name: str, tensor: Float32, shape: tuple[int, ...]) -> None:
-    if tensor.shape != shape:
-        raise ModelFileError(f"{file}: {name} must be {shape}; got {tensor.shape}")
-    if not np.isfinite(tensor).all():
-        raise ModelFileError(f"{file}: {name} must be finite; got {tensor[~np.isfinite(tensor)][0]}")
-    if name.endswith(".running_var") and tensor.min() < 0:
-        raise ModelFileError(f"{file}: {name} must not be negative; got {tensor.min()}")

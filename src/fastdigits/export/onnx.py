@@ -1,0 +1,102 @@
+"""ONNX: a network as a graph that onnxruntime and many other programs run, from images to labels.
+
+The file asks for little: operator set 13 and format version 7, both of 2020, which onnxruntime takes since its
+version 1.7 of March 2021. The same network gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+try:
+    import onnx
+    from onnx.helper import make_graph, make_model, make_node, make_opsetid, make_tensor_value_info
+except ImportError as error:
+    raise ImportError(
+        f"export_onnx: the package onnx must be installed; got: {error}: pip install 'fastdigits[onnx]'"
+    ) from error
+
+from .. import __version__, files
+from ..assembly import ends_in_softmax, need_built_in
+from ..inputs import Float32
+from ..layers import BatchNorm, Dense, Layer, LeakyReLU, ReLU, Softmax
+from ..network import NeuralNetwork
+from ..storage import finite_tensors
+
+OPSET = 13
+IR_VERSION = 7
+TYPES = {"uint8": onnx.TensorProto.UINT8, "float32": onnx.TensorProto.FLOAT}
+MEANING = {
+    "uint8": "pixels, which the graph divides by 255",
+    "float32": "numbers as they are; pixels have to be divided by 255 before",
+}
+
+# The operator that does what a layer does, and the layer's attribute that is meant by the operator's
+OPERATORS: dict[type[Layer], tuple[str, dict[str, str]]] = {
+    Dense: ("Gemm", {}),
+    BatchNorm: ("BatchNormalization", {"epsilon": "eps"}),
+    ReLU: ("Relu", {}),
+    LeakyReLU: ("LeakyRelu", {"alpha": "slope"}),
+    Softmax: ("Softmax", {}),
+}
+
+
+def export(network: NeuralNetwork, path: str | os.PathLike[str], *, input_dtype: str) -> None:
+    """Do as `NeuralNetwork.export_onnx` says."""
+    subject = "export_onnx"
+    if not isinstance(input_dtype, str) or input_dtype not in TYPES:
+        raise ValueError(f"{subject}: input_dtype must be one of {', '.join(TYPES)}; got {input_dtype!r}")
+    need_built_in(network.layers, subject, "ONNX has no operator like it")
+    width = network.input_width
+    if width is None:
+        raise ValueError(
+            f"{subject}: the network must have a Dense or a BatchNorm, which say how wide an image is; got {network!r}"
+        )
+    folded = network.folded()
+    model = make_model(
+        _graph(folded, finite_tensors(folded, subject), input_dtype, width),
+        ir_version=IR_VERSION,
+        opset_imports=[make_opsetid("", OPSET)],
+        producer_name="fastdigits",
+        producer_version=__version__,
+        doc_string=f"{network!r}\n"
+        f"images, (batch, {width}) {input_dtype}: {MEANING[input_dtype]}, one image a row\n"
+        f"logits and probabilities, (batch, {network.widths(width)[-1]}) float32: one a class\n"
+        "label, (batch) int64: the most probable class",
+    )
+    onnx.checker.check_model(model, full_check=True)
+    files.write(path, model.SerializeToString(deterministic=True), example="digits.onnx")
+
+
+def _graph(network: NeuralNetwork, tensors: dict[str, Float32], input_dtype: str, width: int) -> Any:
+    """Return the operators from images to labels, and the tensors of a network without dropout."""
+    layers = network.layers[:-1] if ends_in_softmax(network.layers) else network.layers
+    nodes, last = [], "images"
+    if input_dtype == "uint8":
+        nodes.append(make_node("Cast", ["images"], ["levels"], name="cast", to=onnx.TensorProto.FLOAT))
+        nodes.append(make_node("Div", ["levels", "white"], ["pixels"], name="divide"))
+        tensors, last = tensors | {"white": np.array(255, dtype=np.float32)}, "pixels"
+    for layer in layers:
+        operator, attributes = OPERATORS[type(layer)]
+        before, last = last, "logits" if layer is layers[-1] else layer.name
+        arrays = [name for name in tensors if name.startswith(f"{layer.name}.")]
+        values = {name: getattr(layer, ours) for name, ours in attributes.items()}
+        nodes.append(make_node(operator, [before, *arrays], [last], name=layer.name, **values))
+    nodes.append(make_node("Softmax", ["logits"], ["probabilities"], name="softmax"))
+    nodes.append(make_node("ArgMax", ["probabilities"], ["label"], name="argmax", axis=-1, keepdims=0))
+    classes = network.widths(width)[-1]
+    numbers = onnx.TensorProto.FLOAT
+    return make_graph(
+        nodes,
+        "fastdigits",
+        [make_tensor_value_info("images", TYPES[input_dtype], ["batch", width])],
+        [
+            make_tensor_value_info("logits", numbers, ["batch", classes]),
+            make_tensor_value_info("probabilities", numbers, ["batch", classes]),
+            make_tensor_value_info("label", onnx.TensorProto.INT64, ["batch"]),
+        ],
+        [onnx.numpy_helper.from_array(array, name) for name, array in tensors.items()],
+    )
