@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .augment import Augmentation
     from .averaging import EMA, SWA, WeightAverage
     from .callbacks import Callback, EarlyStopping, History, Progress, ReduceOnPlateau
+    from .checkpoint import Checkpoint
     from .clipping import ClipNorm
     from .data import load_folder, load_mnist, read_idx
     from .finding import LearningRates
@@ -37,6 +38,7 @@ _LATER: dict[str, tuple[str, ...]] = {
     "augment": ("Augmentation",),
     "averaging": ("EMA", "SWA", "WeightAverage"),
     "callbacks": ("Callback", "EarlyStopping", "History", "Progress", "ReduceOnPlateau"),
+    "checkpoint": ("Checkpoint",),
     "clipping": ("ClipNorm",),
     "data": ("load_folder", "load_mnist", "read_idx"),
     "finding": ("LearningRates",),
@@ -76,6 +78,7 @@ __all__ = [
     "Augmentation",
     "BatchNorm",
     "Callback",
+    "Checkpoint",
     "ClassScore",
     "ClipNorm",
     "Constant",

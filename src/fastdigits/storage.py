@@ -45,10 +45,7 @@ def save(network: NeuralNetwork, path: str | os.PathLike[str]) -> None:
     OSError
         If the file cannot be written.
     """
-    from safetensors.numpy import save as to_bytes  # here, so that importing fastdigits stays cheap
-
-    metadata = {"format": FORMAT, "version": VERSION, "architecture": json.dumps(_architecture(network))}
-    _write(Path(path), _sorted(to_bytes(_tensors(network), metadata)))
+    replace_file(Path(path), encode(_tensors(network), FORMAT, architecture=_architecture(network)))
 
 
 def load(path: str | os.PathLike[str]) -> NeuralNetwork:
@@ -71,7 +68,7 @@ def load(path: str | os.PathLike[str]) -> NeuralNetwork:
         of the network it describes: names, shapes, float32, finite.
     """
     file = Path(path)
-    metadata, tensors = _read(file)
+    metadata, tensors = read(file, FORMAT)
     network = _rebuild(file, metadata, max_values=file.stat().st_size // 4)
     wanted = _tensors(network)
     if wanted.keys() != tensors.keys():
@@ -120,6 +117,14 @@ def _architecture(network: NeuralNetwork) -> dict[str, Any]:
     return {"layers": layers, "seed": network.seed, "epochs_trained": network.epochs_trained}
 
 
+def encode(tensors: dict[str, Float32], kind: str, **facts: object) -> bytes:
+    """Return the content of a safetensors file whose metadata hold the kind and each fact as JSON."""
+    from safetensors.numpy import save as to_bytes  # here, so that importing fastdigits stays cheap
+
+    metadata = {"format": kind, "version": VERSION} | {name: json.dumps(fact) for name, fact in facts.items()}
+    return _sorted(to_bytes(tensors, metadata))
+
+
 def _sorted(content: bytes) -> bytes:
     """Return a safetensors file with the keys of its header in order: the same network gives the same bytes.
 
@@ -132,7 +137,7 @@ def _sorted(content: bytes) -> bytes:
     return len(header).to_bytes(8, "little") + header + content[stop:]
 
 
-def _write(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
     """Replace the file by one with this content: written beside it, forced to the disk, then renamed."""
     target = path.resolve()  # where a link points to, so that the link stays
     if target.is_dir():
@@ -146,13 +151,24 @@ def _write(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, target)
+        _sync_folder(target.parent)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
 
 
-def _read(file: Path) -> tuple[dict[str, str], dict[str, Float32]]:
-    """Return metadata and tensors; only those of float32 get so far."""
+def _sync_folder(folder: Path) -> None:
+    """Force the new name to the disk as well, where the system lets folders be opened."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def read(file: Path, kind: str) -> tuple[dict[str, str], dict[str, Float32]]:
+    """Return metadata and tensors of a file of this kind; only those of float32 get so far."""
     from safetensors import SafetensorError, safe_open
 
     if not file.is_file():
@@ -161,21 +177,21 @@ def _read(file: Path) -> tuple[dict[str, str], dict[str, Float32]]:
     try:
         with safe_open(file, framework="np") as content:
             metadata = content.metadata() or {}
-            _check_format(file, metadata)
-            kinds = {name: content.get_slice(name).get_dtype() for name in content.keys()}  # noqa: SIM118
-            for name, kind in kinds.items():
-                if kind != "F32":
-                    raise ModelFileError(f"{file}: {name} must be float32; got {kind}")
-            return metadata, {name: content.get_tensor(name) for name in kinds}
+            _check_format(file, metadata, kind)
+            dtypes = {name: content.get_slice(name).get_dtype() for name in content.keys()}  # noqa: SIM118
+            for name, dtype in dtypes.items():
+                if dtype != "F32":
+                    raise ModelFileError(f"{file}: {name} must be float32; got {dtype}")
+            return metadata, {name: content.get_tensor(name) for name in dtypes}
     except (SafetensorError, OSError) as error:
         raise ModelFileError(f"{file}: must be a readable safetensors file; got {error}") from error
 
 
-def _check_format(file: Path, metadata: dict[str, str]) -> None:
-    if metadata.get("format") != FORMAT:
+def _check_format(file: Path, metadata: dict[str, str], kind: str) -> None:
+    if metadata.get("format") != kind:
         raise ModelFileError(
-            f"{file}: its format must be {FORMAT!r}; got {metadata.get('format')!r}: only files that "
-            "NeuralNetwork.save wrote can be loaded"
+            f"{file}: its format must be {kind!r}; got {metadata.get('format')!r}: only files that fastdigits "
+            "wrote as such can be read"
         )
     if metadata.get("version") != VERSION:
         raise ModelFileError(
