@@ -41,6 +41,8 @@ ROOMS = [  # a module imports from rooms above it only
     "prediction",
     "callbacks",
     "network",
+    "storage",
+    "checkpoint",
     "program",
     "training",
     "finding",

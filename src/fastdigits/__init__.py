@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .averaging import EMA, SWA, WeightAverage
     from .calibration import CalibrationBin, expected_calibration_error, reliability_bins
     from .callbacks import Callback, EarlyStopping, History, Progress, ReduceOnPlateau
+    from .checkpoint import Checkpoint
     from .clipping import ClipNorm
     from .data import Dataset, load_data, load_folder, load_mnist, read_idx
     from .export import export_html
@@ -40,6 +41,7 @@ _LATER: dict[str, tuple[str, ...]] = {
     "averaging": ("EMA", "SWA", "WeightAverage"),
     "calibration": ("CalibrationBin", "expected_calibration_error", "reliability_bins"),
     "callbacks": ("Callback", "EarlyStopping", "History", "Progress", "ReduceOnPlateau"),
+    "checkpoint": ("Checkpoint",),
     "clipping": ("ClipNorm",),
     "data": ("Dataset", "load_data", "load_folder", "load_mnist", "read_idx"),
     "export": ("export_html",),
@@ -81,6 +83,7 @@ __all__ = [
     "BatchNorm",
     "CalibrationBin",
     "Callback",
+    "Checkpoint",
     "ClassScore",
     "ClipNorm",
     "Constant",

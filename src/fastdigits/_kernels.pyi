@@ -6,7 +6,7 @@ Every door has a twin of the same name and arguments in ``_reference.py``.
 """
 
 from types import TracebackType
-from typing import TypeAlias
+from typing import TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
@@ -110,8 +110,9 @@ def augment(  # epoch (1,); distortion (5,): most rotation in radians, scale, sh
 
 # -- what the twin has not: several kernels as one call, and what this module was built for ------------------------
 
+@final
 class Program:
-    def __init__(self, rows: _I64) -> None: ...
+    def __new__(cls, rows: _I64) -> Program: ...
     def __len__(self) -> int: ...
     def __enter__(self) -> Program: ...
     def __exit__(

@@ -30,6 +30,7 @@ Sums over a batch (means, variances, bias gradients) run in double precision: th
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
+cimport cython
 from libc.math cimport cos, floor, isfinite, log, pow, sin, sqrt
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
@@ -294,6 +295,7 @@ cdef inline void replace(float*** uses, float* array) noexcept nogil:
         uses += 1
 
 
+@cython.final
 cdef class Program:
     """Kernels bound to their arrays, run step after step without the interpreter.
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
 
 from . import backend, memory
 from .hyperparameters import Configured, check_number
@@ -76,6 +79,32 @@ class WeightAverage(Configured):
         for parameter, average in self._averages:
             parameter.flat()[0][...] = average
         return True
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return ``"step"`` and, by the name of its parameter, a copy of each average, flat."""
+        self._need_begin()
+        return {"step": self.step} | {one.name: average.copy() for one, average in self._averages}
+
+    def load_state_dict(self, content: Mapping[str, Any]) -> None:
+        """Go on from where `state_dict` was taken, in a training that has begun with the same parameters.
+
+        Raises
+        ------
+        RuntimeError
+            If `begin` has not come before.
+        ValueError
+            If an average is missing, unknown or of another size. Nothing has changed then.
+        """
+        self._need_begin()
+        subject = type(self).__name__
+        step = check_count(content.get("step"), "step", subject, least=0)
+        sizes = {one.name: average.size for one, average in self._averages}
+        got = {name: np.size(array) for name, array in content.items() if name != "step"}
+        if sizes != got:
+            raise ValueError(f"{subject}: the averages must fit the parameters, {sizes}; got {got}")
+        for parameter, average in self._averages:
+            average[...] = content[parameter.name]
+        self.step = step
 
     def _need_begin(self) -> None:
         if not self._averages:

@@ -6,11 +6,15 @@ import csv
 import math
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from . import inputs
 from .hyperparameters import check_number
+from .inputs import Float32
 from .optimizers import Optimizer
 
 if TYPE_CHECKING:
@@ -97,6 +101,13 @@ class Callback:
     def on_train_end(self, network: NeuralNetwork, history: History) -> None:
         """After the last epoch, also when an error or an interrupt ended the training."""
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint must hold for `load_state_dict`: arrays, and what JSON can hold."""
+        return {}
+
+    def load_state_dict(self, content: Mapping[str, Any]) -> None:
+        """Go on from where `state_dict` was taken; comes after `on_train_begin`."""
+
 
 class Snapshot:
     """The parameters and running statistics that a network has at one moment."""
@@ -110,6 +121,21 @@ class Snapshot:
         network.values[...] = self._values
         for name, array in network.buffers().items():
             array[...] = self._buffers[name]
+
+    def arrays(self) -> dict[str, Float32]:
+        """Return them by name, for a `state_dict`."""
+        return {"values": self._values} | self._buffers
+
+    @classmethod
+    def of_arrays(cls, content: Mapping[str, Any]) -> Snapshot | None:
+        """Return the snapshot whose `arrays` are in a ``state_dict``, if there are any."""
+        arrays = {name: array for name, array in content.items() if isinstance(array, np.ndarray)}
+        if not arrays:
+            return None
+        snapshot = cls.__new__(cls)
+        snapshot._values = arrays.pop("values")
+        snapshot._buffers = arrays
+        return snapshot
 
 
 class EarlyStopping(Callback):
@@ -179,6 +205,16 @@ class EarlyStopping(Callback):
             self._kept.restore(network)
             self._kept = None
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best epoch so far, its measure, and its weights if they are to be restored."""
+        arrays = {} if self._kept is None else self._kept.arrays()
+        return {"best_epoch": self.best_epoch, "best": self.best, **arrays}
+
+    def load_state_dict(self, content: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        self.best_epoch, self.best = content["best_epoch"], content["best"]
+        self._kept = Snapshot.of_arrays(content)
+
 
 class ReduceOnPlateau(Callback):
     """Multiply an optimizer's learning rate by a factor when a measure has not improved for some epochs.
@@ -247,6 +283,14 @@ class ReduceOnPlateau(Callback):
         if self._waited >= self.patience:
             self.optimizer.lr = min(self.optimizer.lr, max(self.factor * self.optimizer.lr, self.min_lr))
             self._waited = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best measure so far, and how long it has not improved."""
+        return {"best": self.best, "waited": self._waited}
+
+    def load_state_dict(self, content: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        self.best, self._waited = content["best"], content["waited"]
 
 
 class Progress(Callback):

@@ -35,6 +35,17 @@ def write(path: str | os.PathLike[str], content: bytes, *, example: str) -> None
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, target)
+        _sync_folder(target.parent)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Force the new name to the disk as well, where the system lets folders be opened."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

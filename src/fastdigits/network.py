@@ -328,6 +328,7 @@ class NeuralNetwork:
         shuffle: bool = True,
         progress: bool = False,
         threads: int | None = None,
+        resume: str | os.PathLike[str] | None = None,
     ) -> History:
         """Train for ``epochs`` more epochs.
 
@@ -373,6 +374,9 @@ class NeuralNetwork:
             Whether standard error shows a bar and a line an epoch.
         threads : int, optional
             Threads to use; None leaves it to the package. The result does not depend on it.
+        resume : str or path-like, optional
+            Folder to which a `Checkpoint` wrote in an earlier call with the same arguments: goes on from the newest
+            one there, whatever the network and the optimizer are now, and begins at the beginning if there is none.
 
         Returns
         -------
@@ -382,7 +386,10 @@ class NeuralNetwork:
         Raises
         ------
         TypeError, ValueError
-            If an argument is not as described; nothing is changed then.
+            If an argument is not as described, or differs from that of the training to be resumed; nothing is
+            changed then.
+        ModelFileError
+            If there are checkpoints to resume from, but none can be used; nothing is changed then.
         DivergedError
             If the loss is no longer finite. The parameters are those before that step.
 
@@ -411,6 +418,7 @@ class NeuralNetwork:
             shuffle=shuffle,
             progress=progress,
             threads=threads,
+            resume=resume,
         )
 
     def find_lr(

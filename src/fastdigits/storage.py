@@ -51,10 +51,7 @@ def save(network: NeuralNetwork, path: str | os.PathLike[str]) -> None:
     OSError
         If the file cannot be written.
     """
-    from safetensors.numpy import save as to_bytes  # here, so that importing fastdigits stays cheap
-
-    metadata = {"format": FORMAT, "version": VERSION, "architecture": json.dumps(_architecture(network))}
-    content = _sorted(to_bytes(finite_tensors(network, "save"), metadata))
+    content = encode(finite_tensors(network, "save"), FORMAT, architecture=_architecture(network))
     files.write(path, content, example="model.safetensors")
 
 
@@ -79,7 +76,7 @@ def load(path: str | os.PathLike[str]) -> NeuralNetwork:
         it describes: names, shapes, float32, finite.
     """
     file = Path(path)
-    metadata, tensors = _read(file)
+    metadata, tensors = read(file, FORMAT)
     network = _rebuild(file, metadata, max_values=file.stat().st_size // 4)
     wanted = _tensors(network)
     if difference := differing_names(tensors, wanted):
@@ -146,6 +143,14 @@ def _architecture(network: NeuralNetwork) -> dict[str, Any]:
     return {"layers": layers, "seed": network.seed, "epochs_trained": network.epochs_trained}
 
 
+def encode(tensors: dict[str, Float32], kind: str, **facts: object) -> bytes:
+    """Return the content of a safetensors file whose metadata hold the kind and each fact as JSON."""
+    from safetensors.numpy import save as to_bytes  # here, so that importing fastdigits stays cheap
+
+    metadata = {"format": kind, "version": VERSION} | {name: json.dumps(fact) for name, fact in facts.items()}
+    return _sorted(to_bytes(tensors, metadata))
+
+
 def _sorted(content: bytes) -> bytes:
     """Return a safetensors file with the keys of its header in order: the same network gives the same bytes.
 
@@ -158,8 +163,8 @@ def _sorted(content: bytes) -> bytes:
     return len(header).to_bytes(8, "little") + header + content[stop:]
 
 
-def _read(file: Path) -> tuple[dict[str, str], dict[str, Float32]]:
-    """Return metadata and tensors; only those of float32 get so far."""
+def read(file: Path, kind: str) -> tuple[dict[str, str], dict[str, Float32]]:
+    """Return metadata and tensors of a file of this kind; only those of float32 get so far."""
     from safetensors import SafetensorError, safe_open
 
     if not file.is_file():
@@ -168,22 +173,22 @@ def _read(file: Path) -> tuple[dict[str, str], dict[str, Float32]]:
     try:
         with safe_open(file, framework="np") as content:
             metadata = content.metadata() or {}
-            _check_format(file, metadata)
+            _check_format(file, metadata, kind)
             _check_header(file)
-            kinds = {name: content.get_slice(name).get_dtype() for name in content.keys()}  # noqa: SIM118
-            for name, kind in kinds.items():
-                if kind != "F32":
-                    raise ModelFileError(f"{file}: {name} must be float32; got {kind}")
-            return metadata, {name: content.get_tensor(name) for name in kinds}
+            dtypes = {name: content.get_slice(name).get_dtype() for name in content.keys()}  # noqa: SIM118
+            for name, dtype in dtypes.items():
+                if dtype != "F32":
+                    raise ModelFileError(f"{file}: {name} must be float32; got {dtype}")
+            return metadata, {name: content.get_tensor(name) for name in dtypes}
     except (SafetensorError, OSError) as error:
         raise ModelFileError(f"{file}: must be a readable safetensors file; got {error}") from error
 
 
-def _check_format(file: Path, metadata: dict[str, str]) -> None:
-    if metadata.get("format") != FORMAT:
+def _check_format(file: Path, metadata: dict[str, str], kind: str) -> None:
+    if metadata.get("format") != kind:
         raise ModelFileError(
-            f"{file}: its format must be {FORMAT!r}; got {metadata.get('format')!r}: only files that "
-            "NeuralNetwork.save wrote can be loaded"
+            f"{file}: its format must be {kind!r}; got {metadata.get('format')!r}: only files that fastdigits "
+            "wrote as such can be read"
         )
     if metadata.get("version") != VERSION:
         raise ModelFileError(

@@ -5,19 +5,24 @@ Everything a caller hands in is checked by `fit` before the first step; the loop
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import math
+import os
 import time
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 
 from . import backend, inputs, memory
+from .assembly import BUILT_IN
 from .augment import Augmentation, Augmenter, image_sides
 from .averaging import WeightAverage
 from .callbacks import Callback, History, Progress
+from .checkpoint import Checkpoint, Found, Position, Training, newest
 from .clipping import ClipNorm
 from .errors import DivergedError
 from .hyperparameters import check_number
@@ -55,6 +60,7 @@ def fit(
     shuffle: bool,
     progress: bool,
     threads: int | None,
+    resume: str | os.PathLike[str] | None,
 ) -> History:
     """Check everything, then train ``network``; `NeuralNetwork.fit` says what each argument means."""
     network.need_logits("fit")
@@ -78,6 +84,8 @@ def fit(
     parts = batches(train.pool.size, batch_size)
     _check_batchnorm(network, parts)
 
+    found = None if resume is None else newest(resume)
+
     network.threads = threads
     if average is not None:
         average.begin(network.parameters(), epochs * len(parts))
@@ -96,8 +104,17 @@ def fit(
         bool(shuffle),
         watching,
         get_num_threads() if threads is None else threads,
+        _only_checkpoint(watching),
+        repr(optimizer),
     )
-    return _train(replace(job, lowered=_lower(job)))
+    history = History(last_epoch=network.epochs_trained + epochs, validates=held_out is not None)
+    settings = functools.cache(functools.partial(_settings, job))
+    training = Training(
+        network, optimizer, average, watching, history, Position(), settings, len(parts), epochs
+    )
+    if found is not None:
+        training.restore(found)
+    return _train(job, _Lowered(job) if _lowers(job) else _Eager(), training, found)
 
 
 def batches(n: int, size: int) -> list[slice]:
@@ -168,38 +185,88 @@ class _Job:
     shuffle: bool
     callbacks: tuple[Callback, ...]
     threads: int
-    lowered: _Lowered | None = None
+    checkpoint: Checkpoint | None
+    optimizer_repr: str  # as it was at first: a callback may change its learning rate
 
 
-def _train(job: _Job) -> History:
-    network = job.network
-    history = History(last_epoch=network.epochs_trained + job.epochs, validates=job.held_out is not None)
+def _settings(job: _Job) -> dict[str, Any]:
+    """Return what two trainings must have in common for one to go on where the other was."""
+    network, held_out = job.network, job.held_out
+    augmenter, clipping = job.augmenter, job.clipping
+    return {
+        "parameters": [f"{one.name} {one.value.shape}" for one in network.parameters()],
+        "layers": [repr(one) if type(one) in BUILT_IN.values() else one.name for one in network.layers],
+        "seed": network.seed,
+        "epochs": job.epochs,
+        "batch_size": job.parts[0].stop,
+        "optimizer": job.optimizer_repr,
+        "schedule": repr(job.schedule),
+        "loss": repr(job.loss),
+        "augment": None if augmenter is None else repr(augmenter.augmentation),
+        "clip_norm": None if clipping is None else clipping.most,
+        "average": None if job.average is None else repr(job.average),
+        "shuffle": job.shuffle,
+        "callbacks": [type(one).__name__ for one in job.callbacks if not isinstance(one, Progress)],
+        "backend": backend.backend_name(),
+        "training images": _digest(job.train),
+        "validation images": None if held_out is None else _digest(held_out),
+    }
+
+
+def _digest(examples: _Examples) -> str:
+    """Return the SHA-256 of images, labels and weights."""
+    total = hashlib.sha256()
+    for array in (examples.rows, examples.labels, examples.weights, examples.pool):
+        if array is not None:
+            total.update(f"{array.dtype} {array.shape} ".encode())
+            total.update(np.ascontiguousarray(array).data)
+    return total.hexdigest()
+
+
+def _train(job: _Job, way: _Lowered | _Eager, training: Training, found: Found | None) -> History:
+    network, history, at = job.network, training.history, training.position
     try:
         for callback in job.callbacks:
             callback.on_train_begin(network, history)
-        for number in range(job.epochs):
-            _run_epoch(job, number, history)
+        if found is not None:
+            training.restore_callbacks(found)
+        while at.epoch < job.epochs:
+            _run_epoch(job, way, training)
             epoch = history.epoch[-1]
             # All of them first: one callback that stops must not hide the epoch from the next.
             stops = [callback.on_epoch_end(epoch, network, history) for callback in job.callbacks]
             if any(stops):
-                if number + 1 < job.epochs:
+                if at.epoch < job.epochs:
                     _take_average(job)
                 break
+            _write_checkpoint(job, training, epoch_is_over=True)
     finally:
         for callback in job.callbacks:
             callback.on_train_end(network, history)
     return history
 
 
-def _run_epoch(job: _Job, number: int, history: History) -> None:
-    """Train the epoch ``number`` of this call, evaluate, and add one entry to the history."""
-    started = time.perf_counter()
+def _write_checkpoint(job: _Job, training: Training, *, epoch_is_over: bool) -> None:
+    """Write a checkpoint if one is due; none after the last epoch, which ends with other weights."""
+    at = training.position
+    done = at.epoch * len(job.parts) + at.step
+    if (
+        job.checkpoint is not None
+        and at.epoch < job.epochs
+        and job.checkpoint.due(done, epoch_is_over=epoch_is_over)
+    ):
+        job.checkpoint.write(done, training)
+
+
+def _run_epoch(job: _Job, way: _Lowered | _Eager, training: Training) -> None:
+    """Train an epoch, or the rest of one, evaluate, and add one entry to the history."""
+    history, at = training.history, training.position
     with np.errstate(over="ignore", invalid="ignore"):  # a loss that is not finite tells of these
-        loss, accuracy, lr = _train_epoch(job, number)
-    seconds = time.perf_counter() - started
+        loss, accuracy, lr = _train_epoch(job, way, training)
+    seconds = at.seconds
     job.network.epochs_trained += 1
-    if number + 1 == job.epochs:
+    at.epoch, at.step, at.seconds, at.tallies = at.epoch + 1, 0, 0.0, None
+    if at.epoch == job.epochs:
         _take_average(job)
     if job.held_out is not None:
         held_out = job.held_out
@@ -220,29 +287,38 @@ def _take_average(job: _Job) -> None:
         _renew(job.network, job.train.rows, job.train.pool, 1000)
 
 
-def _train_epoch(job: _Job, number: int) -> tuple[float, float, float]:
+def _train_epoch(job: _Job, way: _Lowered | _Eager, training: Training) -> tuple[float, float, float]:
     """Return the epoch's mean loss, its accuracy, and the learning rate of its last step."""
+    at, steps = training.position, len(job.parts)
+    started = time.perf_counter() - at.seconds
     if job.augmenter is not None:
-        job.augmenter.begin(job.network.epochs_trained, number, job.epochs)
-    if job.lowered is not None:
-        return job.lowered.train_epoch(job, number, _order(job))
-    train, steps = job.train, len(job.parts)
-    order = _order(job)
-    total = hits = shares = lr = 0.0
-    for step, part in enumerate(job.parts):
-        index = order[part]
-        weight = None if train.weights is None else train.weights[index]
-        lr = job.optimizer.lr * job.schedule.factor(number * steps + step, job.epochs * steps)
-        loss, right = _train_step(job, _pixels(job, index), train.labels[index], weight, lr)
-        if not math.isfinite(loss):
-            raise _diverged(job, step, lr)
-        share = float(index.size if weight is None else weight.sum(dtype=np.float64))
-        total += share * loss
-        hits += float(right.sum() if weight is None else weight[right].sum(dtype=np.float64))
-        shares += share
+        job.augmenter.begin(job.network.epochs_trained, at.epoch, job.epochs)
+    order, first = _order(job), at.step
+    lrs = np.array(
+        [
+            job.optimizer.lr * job.schedule.factor(at.epoch * steps + step, job.epochs * steps)
+            for step in range(steps)
+        ]
+    )
+    for number, totals in enumerate(way.totals()):
+        totals[:] = 0 if at.tallies is None else at.tallies[number]
+    while at.step < steps:
+        stop = steps
+        if job.checkpoint is not None:
+            left = job.checkpoint.steps_left(at.epoch * steps + at.step)
+            stop = stop if left is None else min(stop, at.step + left)
+        at.step = way.run(job, order, lrs, at.step, stop)
         for callback in job.callbacks:
-            callback.on_progress(part.stop, order.size)
-    return total / shares, hits / shares, lr
+            callback.on_progress(job.parts[at.step - 1].stop, order.size)
+        if at.step < steps:
+            at.seconds = time.perf_counter() - started
+            at.tallies = [totals.tolist() for totals in way.totals()]
+            _write_checkpoint(job, training, epoch_is_over=False)
+    at.seconds = time.perf_counter() - started
+    if first == 0:
+        way.rely()
+    loss, hits, mass = np.sum(way.totals(), axis=0)
+    return float(loss / mass), float(hits / mass), float(lrs[-1])
 
 
 def _pixels(job: _Job, index: Int64) -> Array:
@@ -277,6 +353,33 @@ def _diverged(job: _Job, step: int, lr: float) -> DivergedError:
     )
 
 
+class _Eager:
+    """The steps of one call of `fit`, one after the other through the interpreter."""
+
+    def __init__(self) -> None:
+        self._totals = np.zeros(3)
+
+    def totals(self) -> list[Array]:
+        """Return the sums of weight · loss, of weight · hit and of weights over the steps of the epoch."""
+        return [self._totals]
+
+    def run(self, job: _Job, order: Int64, lrs: Array, step: int, stop: int) -> int:
+        """Take a step; return the number of the next."""
+        train = job.train
+        index = order[job.parts[step]]
+        weight = None if train.weights is None else train.weights[index]
+        loss, right = _train_step(job, _pixels(job, index), train.labels[index], weight, lrs[step])
+        if not math.isfinite(loss):
+            raise _diverged(job, step, lrs[step])
+        share = float(index.size if weight is None else weight.sum(dtype=np.float64))
+        hits = float(right.sum() if weight is None else weight[right].sum(dtype=np.float64))
+        self._totals += (share * loss, hits, share)
+        return step + 1
+
+    def rely(self) -> None:
+        """Every image has come once: nothing to do here."""
+
+
 class _Lowered:
     """The steps of one call of `fit`, run in stretches between which Python may look up."""
 
@@ -284,7 +387,7 @@ class _Lowered:
         sizes = {part.stop - part.start for part in job.parts}
         n, width = job.train.rows.shape
         lit = memory.empty(n, -(-width // 64), dtype=np.uint64) if job.epochs > 1 else None
-        self.steps = {size: self._step(job, size, lit) for size in sizes}
+        self.steps = {size: self._step(job, size, lit) for size in sorted(sizes)}
         self.tick = 0  # steps since the programs were recorded
         self.stretch = 8
 
@@ -295,61 +398,48 @@ class _Lowered:
             lit=lit, augmenter=job.augmenter, clipping=job.clipping, average=job.average,
         )  # fmt: skip
 
-    def train_epoch(self, job: _Job, number: int, order: Int64) -> tuple[float, float, float]:
-        """Return what `_train_epoch` returns."""
-        steps = len(job.parts)
-        lrs = np.array(
-            [
-                job.optimizer.lr * job.schedule.factor(number * steps + step, job.epochs * steps)
-                for step in range(steps)
-            ]
-        )
-        for program in self.steps.values():
-            program.totals.fill(0)
-        step = 0
-        while step < steps:
-            step = self._run_stretch(job, order, lrs, step)
-            for callback in job.callbacks:
-                callback.on_progress(job.parts[step - 1].stop, order.size)
+    def totals(self) -> list[Array]:
+        """Return what `_Eager.totals` returns, for each size of a batch."""
+        return [program.totals for program in self.steps.values()]
+
+    def rely(self) -> None:
+        """Every image has come once: look up what was found of it."""
         for program in self.steps.values():
             program.rely()
-        loss, hits, mass = np.sum([program.totals for program in self.steps.values()], axis=0)
-        return float(loss / mass), float(hits / mass), float(lrs[-1])
 
-    def _run_stretch(self, job: _Job, order: Int64, lrs: Array, step: int) -> int:
-        """Run as many steps of one size as take about `STRETCH_SECONDS`; return the number of the next step."""
+    def run(self, job: _Job, order: Int64, lrs: Array, step: int, stop: int) -> int:
+        """Run as many steps of one size as take about `STRETCH_SECONDS`; return the number of the next one."""
         size = job.parts[step].stop - job.parts[step].start
-        stop = step + 1
+        until = step + 1
         while (
-            stop < min(len(job.parts), step + self.stretch)
-            and job.parts[stop].stop - job.parts[stop].start == size
+            until < min(stop, step + self.stretch) and job.parts[until].stop - job.parts[until].start == size
         ):
-            stop += 1
-        piece = order[job.parts[step].start : job.parts[stop - 1].stop]
+            until += 1
+        piece = order[job.parts[step].start : job.parts[until - 1].stop]
         started = time.perf_counter()
-        done = self.steps[size].run(piece, lrs[step:stop], self.tick, job.threads)
+        done = self.steps[size].run(piece, lrs[step:until], self.tick, job.threads)
         seconds = time.perf_counter() - started
         self.tick += done
         advance(job.network, job.optimizer, done, job.average)
-        if step + done < stop:
+        if step + done < until:
             raise _diverged(job, step + done, lrs[step + done])
         self.stretch = max(1, min(2 * self.stretch, int(STRETCH_SECONDS * done / max(seconds, 1e-9))))
-        return stop
+        return until
 
 
-def _lower(job: _Job) -> _Lowered | None:
-    """Return the lowered steps, or None where training must be eager."""
+def _lowers(job: _Job) -> bool:
+    """Return whether this training can be lowered; warn if it is a layer or the like that keeps it from that."""
     if not hasattr(backend.kernels, "Program"):
-        return None
+        return False
     reason = why_eager(job.network, job.loss, job.optimizer)
     if reason is None:
-        return _Lowered(job)
+        return True
     warnings.warn(
         f"fit: {reason} is written in Python, so that each step runs through the interpreter; "
         "networks of this package's own parts train several times faster",
         stacklevel=4,
     )
-    return None
+    return False
 
 
 def _order(job: _Job) -> Int64:
@@ -425,6 +515,13 @@ def _checked_callbacks(callbacks: Iterable[Callback], progress: bool) -> tuple[C
         raise TypeError(f"fit: callbacks must be a list of callbacks; got {callbacks!r}")
     listed = tuple(_instance(callback, Callback, "each of callbacks") for callback in callbacks)
     return (Progress(), *listed) if progress else listed
+
+
+def _only_checkpoint(callbacks: tuple[Callback, ...]) -> Checkpoint | None:
+    found = [callback for callback in callbacks if isinstance(callback, Checkpoint)]
+    if len(found) > 1:
+        raise ValueError(f"fit: callbacks may hold one Checkpoint; got {len(found)}: leave the others away")
+    return found[0] if found else None
 
 
 def _instance(value: object, kind: type[_T], name: str) -> _T:
