@@ -60,7 +60,6 @@ ROOMS = [  # a module imports from rooms above it only
     "data.tables",
     "data.sources",
     "data",
-    "storage",
     "torch_state",
     "export.onnx",
     "export.html",

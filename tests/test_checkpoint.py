@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fastdigits as fd
-from fastdigits import storage
+from fastdigits import files, storage
 from fastdigits.checkpoint import newest
 
 
@@ -355,7 +355,7 @@ def test_a_full_disk_is_a_warning_and_the_old_checkpoint_stays(killed, monkeypat
 
     net = network()
     save = [fd.Checkpoint(killed, every=3), KillAfter(10**9)]
-    target = storage if call == "open" else os
+    target = files if call == "open" else os
     monkeypatch.setattr(target, call, full, raising=False)
     with pytest.warns(UserWarning, match="must take a checkpoint; got .*No space left"):
         net.fit(x, y, **arguments(), callbacks=save, resume=killed)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from . import inputs
+from . import files, inputs
 from .averaging import WeightAverage
 from .callbacks import Callback, History
 from .errors import ModelFileError
@@ -26,7 +26,7 @@ from .inputs import Array, Float32
 from .layers import Dropout
 from .network import NeuralNetwork
 from .optimizers import Optimizer
-from .storage import encode, read, replace_file
+from .storage import encode, read
 
 FORMAT = "fastdigits-checkpoint"
 KEPT = 2  # the newest ones; if a disk loses one, there is another
@@ -89,7 +89,8 @@ class Checkpoint(Callback):
     def write(self, done: int, training: Training) -> None:
         """Write one and remove those that are too old."""
         try:
-            replace_file(self.folder / _NAME.format(done), training.to_bytes())
+            name = _NAME.format(done)
+            files.write(self.folder / name, training.to_bytes(), example=name)
             for old in _all(self.folder)[KEPT:]:
                 old.unlink(missing_ok=True)
             for left in self.folder.glob(".checkpoint-*.tmp"):
