@@ -1,0 +1,73 @@
+"""What MkDocs does not do by itself: sources shown by name, formulas as MathML, the notebook as a page.
+
+MkDocs calls the functions ``on_…``; see ``hooks`` in mkdocs.yml. In a page, ``<!-- twin: dense_forward -->`` becomes that
+function of _reference.py, ``<!-- kernel: tile -->`` that one of _kernels.pyx; ``$x^2$`` and ``$$…$$`` become MathML.
+"""
+
+import html
+import re
+from pathlib import Path
+
+SOURCES = Path(__file__).parent.parent / "src" / "fastdigits"
+KINDS = {"twin": ("_reference.py", "python"), "kernel": ("_kernels.pyx", "cython")}
+NOTEBOOK = "tutorial.ipynb"
+
+_INCLUDE = re.compile(r"^<!-- (twin|kernel): (.+?) -->$", re.MULTILINE)
+_FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
+
+
+def find_function(source: str, name: str) -> tuple[int, str]:
+    """Return the number of the first line of a function at the top level, and its text; KeyError if there is none."""
+    lines = source.splitlines()
+    begins = re.compile(rf"(def|cdef [\w* ]+?) ?\b{re.escape(name)}\(")
+    start = next((i for i, line in enumerate(lines) if begins.match(line)), None)
+    if start is None:
+        raise KeyError(name)
+    end = start + 1
+    while end < len(lines) and (not lines[end] or lines[end][0] in " )"):
+        end += 1
+    return start + 1, "\n".join(lines[start:end]).rstrip()
+
+
+def show_sources(markdown: str) -> str:
+    """Return the page with the source of each function that it names."""
+    return _INCLUDE.sub(lambda found: "\n\n".join(_blocks(found[1], found[2].split())), markdown)
+
+
+def _blocks(kind: str, names: list[str]) -> list[str]:
+    file, language = KINDS[kind]
+    source = (SOURCES / file).read_text(encoding="utf-8")
+    blocks = []
+    for name in names:
+        line, text = find_function(source, name)
+        blocks.append(f'``` {{ .{language} title="src/fastdigits/{file}" linenums="{line}" }}\n{text}\n```')
+    return blocks
+
+
+def on_page_markdown(markdown, **_):
+    """Show the sources that a page names."""
+    return show_sources(markdown)
+
+
+def on_page_content(content, **_):
+    """Turn formulas into MathML, which browsers set by themselves: no script, no font."""
+    from latex2mathml.converter import convert
+
+    def mathml(found):
+        display = "block" if found[1] == "div" else "inline"
+        return convert(html.unescape(found[2]).strip(), display=display)
+
+    return _FORMULA.sub(mathml, content)
+
+
+def on_files(files, *, config):
+    """Put the notebook, as it was run, in its place among the pages: text and outputs as Markdown, pictures as files."""
+    from mkdocs.structure.files import File
+    from nbconvert import MarkdownExporter
+
+    notebook = files.get_file_from_path(NOTEBOOK)
+    body, resources = MarkdownExporter().from_filename(notebook.abs_src_path)
+    files.append(File.generated(config, NOTEBOOK.replace(".ipynb", ".md"), content=body))
+    for name, content in resources["outputs"].items():
+        files.append(File.generated(config, name, content=content))
+    return files
