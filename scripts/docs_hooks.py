@@ -1,11 +1,15 @@
 """What MkDocs does not do by itself: sources shown by name, formulas as MathML, the notebook as a page.
 
-MkDocs calls the functions ``on_…``; see ``hooks`` in mkdocs.yml. In a page, ``<!-- twin: dense_forward -->`` becomes that
-function of _reference.py, ``<!-- kernel: tile -->`` that one of _kernels.pyx; ``$x^2$`` and ``$$…$$`` become MathML.
+MkDocs calls the functions ``on_…``; see ``hooks`` in mkdocs.yml. In a page, ``<!-- twin: dense_forward -->`` becomes
+that function of _reference.py, ``<!-- kernel: tile -->`` that one of _kernels.pyx, ``<!-- commands -->`` the help of
+each command; ``$x^2$`` and ``$$…$$`` become MathML.
 """
 
 import html
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 SOURCES = Path(__file__).parent.parent / "src" / "fastdigits"
@@ -44,9 +48,24 @@ def _blocks(kind: str, names: list[str]) -> list[str]:
     return blocks
 
 
+def show_commands() -> str:
+    """Return a section for each command: its help, as wide as a page is."""
+    from fastdigits.__main__ import COMMANDS
+
+    environment = os.environ | {"COLUMNS": "96", "NO_COLOR": "1"}
+    sections = []
+    for name in COMMANDS:
+        call = [sys.executable, "-m", "fastdigits", name, "--help"]
+        text = subprocess.run(call, env=environment, capture_output=True, text=True, check=True).stdout
+        sections.append(f"## fastdigits {name}\n\n``` text\n{text.rstrip()}\n```")
+    return "\n\n".join(sections)
+
+
 def on_page_markdown(markdown, **_):
-    """Show the sources that a page names."""
-    return show_sources(markdown)
+    """Show the sources that a page names, and the help of commands where it asks for that."""
+    return show_sources(markdown).replace(
+        "<!-- commands -->", show_commands() if "<!-- commands -->" in markdown else ""
+    )
 
 
 def on_page_content(content, **_):
@@ -61,7 +80,7 @@ def on_page_content(content, **_):
 
 
 def on_files(files, *, config):
-    """Put the notebook, as it was run, in its place among the pages: text and outputs as Markdown, pictures as files."""
+    """Put the notebook among the pages, as it was run: text and outputs as Markdown, pictures as files."""
     from mkdocs.structure.files import File
     from nbconvert import MarkdownExporter
 

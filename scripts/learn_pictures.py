@@ -1,9 +1,9 @@
 """Draw the pictures of docs/learn, from real images and trainings: docs/images/learn/*.png.
 
-python scripts/learn_pictures.py [--folder FOLDER] [NAME …]       all of them in about half a minute
+python scripts/learn_pictures.py [--folder FOLDER] [NAME …]       all of them in about a minute
 
-The background is white on purpose, so that they can be read on dark pages too. Seeds are fixed; another instruction set may
-round differently, so that lines may move a little.
+The background is white on purpose, so that they can be read on dark pages too. Seeds are fixed; another instruction
+set may round differently, so that lines may move a little.
 """
 
 import argparse
@@ -97,13 +97,20 @@ def dense() -> Figure:
         bare(axes)
     grid[1, 0].axis("off")
     grid[1, 0].text(
-        0.5, 0.5, "weights of five units,\nand below what the\nimage meets of them", ha="center", va="center", fontsize=9
+        0.5,
+        0.5,
+        "weights of five units,\nand below what the\nimage meets of them",
+        ha="center",
+        va="center",
+        fontsize=9,
     )
     for column, unit in enumerate(chosen, start=1):
         grid[0, column].imshow(weight[unit], cmap="RdBu_r", vmin=-limit, vmax=limit)
         grid[0, column].set_title(f"unit {unit}", fontsize=9)
         grid[1, column].imshow(weight[unit] * image, cmap="RdBu_r", vmin=-limit, vmax=limit)
-        grid[1, column].set_xlabel(f"sum {sums[unit]:+.1f}", fontsize=9, color=ORANGE if sums[unit] > 0 else BLUE)
+        grid[1, column].set_xlabel(
+            f"sum {sums[unit]:+.1f}", fontsize=9, color=ORANGE if sums[unit] > 0 else BLUE
+        )
     return figure
 
 
@@ -123,7 +130,13 @@ def activations() -> Figure:
             if step % 20 == 0:
                 before = net.layers[0].forward(x_test[:2000].reshape(-1, 784))
                 silent.append(100 * float((before <= 0).all(axis=0).mean()))
-        dead.plot(range(0, 601, 20), silent, color=colour, linewidth=2, label=f"{name}: last loss {np.mean(losses[-50:]):.2f}")
+        dead.plot(
+            range(0, 601, 20),
+            silent,
+            color=colour,
+            linewidth=2,
+            label=f"{name}: last loss {np.mean(losses[-50:]):.2f}",
+        )
     dead.legend(frameon=False, fontsize=9)
     dead.set_ylim(0, 100)
     tidy(dead, "units at or below 0 for each of 2,000 images, %", "steps of Adam at a rate too high, 0.03")
@@ -170,8 +183,12 @@ def dropout() -> Figure:
     grid[0, 3].axis("off")
     for rate, colour in ((0.0, ORANGE), (0.5, BLUE)):
         net = fd.NeuralNetwork([fd.Dense(784, 256), fd.ReLU(), fd.Dropout(rate), fd.Dense(256, 10)], seed=0)
-        history = net.fit(x[:3000], y[:3000], epochs=30, optimizer=fd.Adam(0.002), validation_data=(x_test, y_test))
-        grid[0, 4].plot(history.epoch, history.val_loss, color=colour, linewidth=2, label=f"Dropout({rate}), test images")
+        history = net.fit(
+            x[:3000], y[:3000], epochs=30, optimizer=fd.Adam(0.002), validation_data=(x_test, y_test)
+        )
+        grid[0, 4].plot(
+            history.epoch, history.val_loss, color=colour, linewidth=2, label=f"Dropout({rate}), test images"
+        )
         grid[0, 4].plot(history.epoch, history.loss, ":", color=colour, label="… training images")
     grid[0, 4].set_ylim(0, 0.6)
     grid[0, 4].legend(frameon=False, fontsize=8)
@@ -218,7 +235,9 @@ def backpropagation() -> Figure:
         bias, labels, shares = np.zeros(4, kind), rng.integers(4, size=8), np.full(8, 1 / 8, kind)
         logits, probs, losses = np.empty((8, 4), kind), np.empty((8, 4), kind), np.empty(8, kind)
 
-        def loss(at: np.ndarray, arrays: tuple[np.ndarray, ...] = (logits, x, bias, losses, probs, labels, shares)) -> float:
+        def loss(
+            at: np.ndarray, arrays: tuple[np.ndarray, ...] = (logits, x, bias, losses, probs, labels, shares)
+        ) -> float:
             logits, x, bias, losses, probs, labels, shares = arrays
             _reference.dense_forward(logits, x, at, bias)
             _reference.softmax_cross_entropy_forward(losses, probs, logits, labels, shares, 0.0)
@@ -277,7 +296,14 @@ def race(*contenders: Contender, count: int = 40) -> Figure:
     figure, ((ways, losses),) = sheet(8.4, 3.6, 1, 2, width_ratios=[1.25, 1])
     valley(ways)
     for colour, in_valley, on_digits in contenders:
-        ways.plot(*path(in_valley, count).T, "o-", color=colour, markersize=2.5, linewidth=1.2, label=repr(in_valley))
+        ways.plot(
+            *path(in_valley, count).T,
+            "o-",
+            color=colour,
+            markersize=2.5,
+            linewidth=1.2,
+            label=repr(in_valley),
+        )
         curve = smooth(list(steps(small_network(norm=False), on_digits, 469)))
         losses.semilogy(curve, color=colour, linewidth=1.5, label=repr(on_digits))
     ways.set_xlim(-5, 2)
@@ -328,7 +354,10 @@ def adam() -> Figure:
 def adamw() -> Figure:
     (x, y), test = fd.load_mnist()
     figure, ((sizes, gaps),) = sheet(8.4, 3.2, 1, 2)
-    for name, colour, optimizer in (("Adam", ORANGE, fd.Adam(0.003)), ("AdamW, weight_decay 0.2", BLUE, fd.AdamW(0.003, weight_decay=0.2))):
+    for name, colour, optimizer in (
+        ("Adam", ORANGE, fd.Adam(0.003)),
+        ("AdamW, weight_decay 0.2", BLUE, fd.AdamW(0.003, weight_decay=0.2)),
+    ):
         net = fd.NeuralNetwork([fd.Dense(784, 256), fd.ReLU(), fd.Dense(256, 10)], seed=0)
         history = net.fit(x[:10000], y[:10000], epochs=25, optimizer=optimizer, validation_data=test)
         weights = np.abs(net.layers[0].weight.value).ravel()
@@ -352,7 +381,12 @@ def schedules() -> Figure:
     (x, y), test = fd.load_mnist()
     kinds = (fd.Constant(), fd.Step(), fd.Cosine(), fd.OneCycle(), fd.WarmUp(0.1))
     for schedule, colour in zip(kinds, (GREY, GREEN, ORANGE, BLUE, "#CC79A7"), strict=True):
-        factors.plot(np.arange(1000) / 1000, [schedule.factor(step, 1000) for step in range(1000)], color=colour, linewidth=2)
+        factors.plot(
+            np.arange(1000) / 1000,
+            [schedule.factor(step, 1000) for step in range(1000)],
+            color=colour,
+            linewidth=2,
+        )
         finals = []
         for seed in range(3):
             history = small_network(seed=seed).fit(
@@ -360,7 +394,9 @@ def schedules() -> Figure:
             )
             finals.append(history.val_accuracy)
         label = f"{type(schedule).__name__}: {100 * np.mean(finals, axis=0)[-1]:.2f} %"
-        accuracies.plot(range(1, 7), 100 * np.mean(finals, axis=0), "o-", color=colour, markersize=3, label=label)
+        accuracies.plot(
+            range(1, 7), 100 * np.mean(finals, axis=0), "o-", color=colour, markersize=3, label=label
+        )
     accuracies.legend(frameon=False, fontsize=8)
     tidy(factors, "factor of the learning rate", "part of the run")
     tidy(accuracies, "test accuracy, %, mean of three seeds", "epoch")
@@ -415,8 +451,17 @@ def speed() -> Figure:
     for row in range(6):
         tile.add_patch(Rectangle((-1, 5 - row), 0.7, 0.85, facecolor="#F6DDCC", edgecolor=ORANGE))
         for column in range(2):
-            tile.add_patch(Rectangle((0.2 + 3 * column, 5 - row), 2.8, 0.85, facecolor="#DDEBF4", edgecolor=BLUE))
-            tile.text(1.6 + 3 * column, 5.42 - row, f"c{row}{column} += a{row} · b{column}", ha="center", va="center", fontsize=7.5)
+            tile.add_patch(
+                Rectangle((0.2 + 3 * column, 5 - row), 2.8, 0.85, facecolor="#DDEBF4", edgecolor=BLUE)
+            )
+            tile.text(
+                1.6 + 3 * column,
+                5.42 - row,
+                f"c{row}{column} += a{row} · b{column}",
+                ha="center",
+                va="center",
+                fontsize=7.5,
+            )
     for column in range(2):
         tile.add_patch(Rectangle((0.2 + 3 * column, 6.3), 2.8, 0.85, facecolor="#DCEFE6", edgecolor=GREEN))
         tile.text(1.6 + 3 * column, 6.72, f"b{column}: 16 weights", ha="center", va="center", fontsize=7.5)

@@ -14,7 +14,7 @@ from fastdigits import commands
 ROOT = Path(__file__).parent.parent
 
 
-class Read(Exception):
+class OptionsRead(Exception):  # noqa: N818
     """The options of a command were read, and nothing has been done yet."""
 
 
@@ -45,7 +45,9 @@ def run(code: str, page: Path, names: dict[str, object]) -> list[str]:
         if comment:
             pattern = ".*".join(map(re.escape, comment[1].split("…")))
             texts = said.get(number, ["nothing"])
-            wrong += [f"{comment[1]!r}: it says {text!r}" for text in texts if not re.fullmatch(pattern, text)]
+            wrong += [
+                f"{comment[1]!r}: it says {text!r}" for text in texts if not re.fullmatch(pattern, text)
+            ]
     return wrong
 
 
@@ -56,7 +58,10 @@ def command_lines(page: Path) -> list[list[str]]:
     """
     text = page.read_text("utf-8")
     lines = [line for block in blocks(page, "") for line in block.splitlines()]
-    spans = [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.S | re.M))]
+    spans = [
+        " ".join(span.split())
+        for span in re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.S | re.M))
+    ]
     lines += [span for span in spans if not re.search(r" [A-Z]{3,}\b", span)]
     found = []
     for line in lines:
@@ -73,18 +78,20 @@ def read_options(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
 
     def read_only(parser, argv):
         read(parser, argv)
-        raise Read
+        raise OptionsRead
 
     monkeypatch.setattr(commands.Parser, "read", read_only)
     module, arguments = (words[2], words[3:]) if words[0] == "python" else ("fastdigits", words[1:])
     if module == "fastdigits":
         module = "fastdigits.__main__"
+    code = 0
     try:
         importlib.import_module(module).main(arguments)
-    except Read:
-        return
-    except SystemExit as stop:
-        assert stop.code == 0, f"{' '.join(words)}: exit code {stop.code}"
+    except OptionsRead:
+        pass
+    except SystemExit as stop:  # after --help
+        code = stop.code
+    assert code == 0, f"{' '.join(words)}: exit code {code}"
 
 
 def broken_links(page: Path) -> list[str]:

@@ -34,7 +34,9 @@ def test_the_examples_of_a_page_run_one_after_the_other_and_print_what_is_said(p
 
 
 @pytest.mark.parametrize(
-    "words", {" ".join(words): words for page in PAGES for words in command_lines(page)}.values(), ids=" ".join
+    "words",
+    {" ".join(words): words for page in PAGES for words in command_lines(page)}.values(),
+    ids=" ".join,
 )
 def test_a_command_takes_the_options_that_it_is_shown_with(words, monkeypatch):
     read_options(words, monkeypatch)
@@ -73,7 +75,10 @@ def test_every_forward_backward_and_update_of_the_kernels_is_on_a_page():
 
 
 def test_a_function_is_found_with_its_line_and_all_of_its_body():
-    source = "x = 1\n\ncdef inline float f(\n    float a,\n) noexcept nogil:\n    # a\n\n    return a\n\n\n# -- next\ndef ff():\n    pass\n"
+    source = (
+        "x = 1\n\ncdef inline float f(\n    float a,\n) noexcept nogil:\n    # a\n\n    return a\n\n\n"
+        "# -- next\ndef ff():\n    pass\n"
+    )
     assert HOOKS.find_function(source, "f") == (
         3,
         "cdef inline float f(\n    float a,\n) noexcept nogil:\n    # a\n\n    return a",
