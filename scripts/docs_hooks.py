@@ -17,6 +17,7 @@ KINDS = {"twin": ("_reference.py", "python"), "kernel": ("_kernels.pyx", "cython
 NOTEBOOK = "tutorial.ipynb"
 
 _INCLUDE = re.compile(r"^<!-- (twin|kernel): (.+?) -->$", re.MULTILINE)
+_CHECK = re.compile(r"^ +_expect\w*\(.*\)\n", re.MULTILINE)
 _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 
 
@@ -44,7 +45,10 @@ def _blocks(kind: str, names: list[str]) -> list[str]:
     blocks = []
     for name in names:
         line, text = find_function(source, name)
-        blocks.append(f'``` {{ .{language} title="src/fastdigits/{file}" linenums="{line}" }}\n{text}\n```')
+        title = f"src/fastdigits/{file}, line {line}"
+        if _CHECK.search(text):
+            text, title = _CHECK.sub("", text), f"{title}, without its checks of sizes"
+        blocks.append(f'``` {{ .{language} title="{title}" }}\n{text}\n```')
     return blocks
 
 
@@ -73,8 +77,10 @@ def on_page_content(content, **_):
     from latex2mathml.converter import convert
 
     def mathml(found):
-        display = "block" if found[1] == "div" else "inline"
-        return convert(html.unescape(found[2]).strip(), display=display)
+        tex = html.unescape(found[2]).strip()
+        if found[1] == "span":
+            return convert(tex)
+        return f'<div class="formula">{convert(tex, display="block")}</div>'
 
     return _FORMULA.sub(mathml, content)
 
@@ -85,7 +91,9 @@ def on_files(files, *, config):
     from nbconvert import MarkdownExporter
 
     notebook = files.get_file_from_path(NOTEBOOK)
-    body, resources = MarkdownExporter().from_filename(notebook.abs_src_path)
+    body, resources = MarkdownExporter().from_filename(
+        notebook.abs_src_path, {"unique_key": "output", "output_files_dir": "tutorial_files"}
+    )
     files.append(File.generated(config, NOTEBOOK.replace(".ipynb", ".md"), content=body))
     for name, content in resources["outputs"].items():
         files.append(File.generated(config, name, content=content))

@@ -57,7 +57,7 @@ def command_lines(page: Path) -> list[list[str]]:
     Calls with a placeholder, a word in capitals, are left out of the text, where they explain rather than show.
     """
     text = page.read_text("utf-8")
-    lines = [line for block in blocks(page, "") for line in block.splitlines()]
+    lines = [line for block in blocks(page, "") + blocks(page, "sh") for line in block.splitlines()]
     spans = [
         " ".join(span.split())
         for span in re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.S | re.M))
