@@ -62,7 +62,7 @@ def command_lines(page: Path) -> list[list[str]]:
         " ".join(span.split())
         for span in re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.S | re.M))
     ]
-    lines += [span for span in spans if not re.search(r" [A-Z]{3,}\b", span)]
+    lines += [span for span in spans if not re.search(r"[ .][A-Z]{3,}\b", span)]
     found = []
     for line in lines:
         if not re.match(r"([A-Z_]+=\S+ )*(python -m fastdigits|fastdigits )", line):

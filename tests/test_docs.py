@@ -6,6 +6,8 @@ import re
 import pytest
 from documents import ROOT, blocks, broken_links, command_lines, read_options, run
 
+from fastdigits.__main__ import COMMANDS
+
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 LEARN = [page for page in PAGES if page.parent.name == "learn" and page.stem != "index"]
@@ -91,6 +93,31 @@ def test_a_function_is_found_with_its_line_and_all_of_its_body():
 def test_a_page_that_names_an_unknown_function_is_not_built():
     with pytest.raises(KeyError, match="dense_sideways"):
         HOOKS.show_sources("<!-- twin: dense_sideways -->")
+
+
+def test_a_twin_is_shown_without_its_checks_and_says_so():
+    shown = HOOKS.show_sources("<!-- twin: relu_forward -->")
+    assert "_expect" not in shown
+    assert "    np.maximum(x, 0, out=y)\n```" in shown
+    assert re.search(r'title="src/fastdigits/_reference\.py, line \d+, without its checks of sizes"', shown)
+    assert "without" not in HOOKS.show_sources("<!-- twin: _split_mix -->")
+
+
+def test_the_page_of_commands_has_the_help_of_each():
+    page = HOOKS.on_page_markdown((DOCS / "reference" / "commands.md").read_text("utf-8"))
+    for name in COMMANDS:
+        assert f"## fastdigits {name}\n" in page
+        assert f"usage: fastdigits {name} " in page
+    assert "--learning-rate" in page
+
+
+def test_formulas_become_mathml():
+    pytest.importorskip("latex2mathml", reason="formulas need latex2mathml: the extra docs")
+    page = HOOKS.on_page_content(
+        '<p>a <span class="arithmatex">\\(x^2\\)</span></p>\n<div class="arithmatex">\\[\na &lt; b\n\\]</div>'
+    )
+    assert re.search(r"<p>a <math .*<msup><mi>x</mi><mn>2</mn></msup>.*</math></p>", page)
+    assert re.search(r'<div class="formula"><math .*display="block".*<mo>&#x0003C;</mo>.*</math></div>', page)
 
 
 def test_each_picture_of_learn_is_made_by_the_script_and_used():
