@@ -1,31 +1,139 @@
-"""What the pages in docs/ show works as it stands there."""
+"""What the pages of docs/ show works as it stands there, and what they are made of exists."""
 
+import importlib.util
 import re
-from pathlib import Path
 
 import pytest
+from documents import ROOT, blocks, broken_links, command_lines, read_options, run
 
-PAGE = Path(__file__).parent.parent / "docs" / "exchange.md"
-TEXT = PAGE.read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"^```python\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
-NAMES = ["model file", "pytorch", "onnx"]
-NEEDS = [[], ["torch"], ["onnx", "onnxruntime"]]
+from fastdigits.__main__ import COMMANDS
+
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+ELSEWHERE = ("exchange.md",)  # needs packages that may be absent: tests/test_exchange_page.py
+LEARN = [page for page in PAGES if page.parent.name == "learn" and page.stem != "index"]
 
 
-@pytest.mark.parametrize(("code", "packages"), [*zip(EXAMPLES, NEEDS, strict=True)], ids=NAMES)
-def test_an_example_prints_what_it_says(code, packages, tmp_path, monkeypatch, capsys):
-    for package in packages:
-        pytest.importorskip(package, reason=f"{package} is not installed")
+def script(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+HOOKS = script("docs_hooks")
+
+
+def named(pages):
+    return {"argvalues": pages, "ids": [str(page.relative_to(DOCS)) for page in pages]}
+
+
+@pytest.mark.parametrize(
+    "page", **named([page for page in PAGES if blocks(page, "python") and page.name not in ELSEWHERE])
+)
+def test_the_examples_of_a_page_run_one_after_the_other_and_print_what_is_said(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    exec(compile(code, str(PAGE), "exec"), {"__name__": "__main__"})
-    promised = re.findall(r"^print\(.*\)  # (.*)$", code, re.MULTILINE)
-    printed = capsys.readouterr().out.splitlines()
-    assert promised
-    assert len(printed) == len(promised)
-    for line, start in zip(printed, promised, strict=True):
-        assert line.startswith(start.removesuffix("…"))
+    names = {"__name__": "__main__"}
+    for code in blocks(page, "python"):
+        assert run(code, page, names) == []
 
 
-def test_the_parts_that_the_page_names_are_there():
-    headings = [line.lower().replace(" ", "-") for line in re.findall(r"^#+ (.*)$", TEXT, re.MULTILINE)]
-    assert [part for part in re.findall(r"\]\(#(.*?)\)", TEXT) if part not in headings] == []
+@pytest.mark.parametrize(
+    "words",
+    {" ".join(words): words for page in PAGES for words in command_lines(page)}.values(),
+    ids=" ".join,
+)
+def test_a_command_takes_the_options_that_it_is_shown_with(words, monkeypatch):
+    read_options(words, monkeypatch)
+
+
+def test_scripts_that_pages_name_exist():
+    named = {found for page in PAGES for found in re.findall(r"\bscripts/\w+\.py\b", page.read_text("utf-8"))}
+    assert named
+    assert sorted(path for path in named if not (ROOT / path).is_file()) == []
+
+
+@pytest.mark.parametrize("page", **named(LEARN))
+def test_a_page_of_an_idea_has_formula_source_picture_and_something_to_try(page):
+    text = page.read_text("utf-8")
+    assert "\n$$\n" in text
+    assert re.search(r"\((19|20)\d\d\)|et al\. \d{4}|\w+ (19|20)\d\d", text)
+    assert re.search(r"^!\[.{20,}\]\(\.\./images/", text, re.MULTILINE)
+    assert blocks(page, "python")
+
+
+@pytest.mark.parametrize("page", **named(LEARN))
+def test_a_page_of_an_idea_shows_sources_that_exist(page):
+    shown = HOOKS.show_sources(page.read_text("utf-8"))
+    assert "<!-- " not in shown
+    if page.stem != "your-own-layer":
+        assert "src/fastdigits/_kernels.pyx" in shown
+    if page.stem not in ("your-own-layer", "schedules", "speed"):
+        assert "src/fastdigits/_reference.py" in shown
+
+
+def test_every_forward_backward_and_update_of_the_kernels_is_on_a_page():
+    shown = " ".join(re.findall(r"<!-- twin: (.+) -->", "\n".join(page.read_text("utf-8") for page in LEARN)))
+    source = (ROOT / "src/fastdigits/_reference.py").read_text("utf-8")
+    twins = re.findall(r"^def ([a-z]\w+_(?:forward|backward|update))\(", source, re.MULTILINE)
+    assert sorted(set(twins) - set(shown.split())) == []
+
+
+def test_a_function_is_found_with_its_line_and_all_of_its_body():
+    source = (
+        "x = 1\n\ncdef inline float f(\n    float a,\n) noexcept nogil:\n    # a\n\n    return a\n\n\n"
+        "# -- next\ndef ff():\n    pass\n"
+    )
+    assert HOOKS.find_function(source, "f") == (
+        3,
+        "cdef inline float f(\n    float a,\n) noexcept nogil:\n    # a\n\n    return a",
+    )
+    assert HOOKS.find_function(source, "ff") == (12, "def ff():\n    pass")
+    with pytest.raises(KeyError, match="fff"):
+        HOOKS.find_function(source, "fff")
+
+
+def test_a_page_that_names_an_unknown_function_is_not_built():
+    with pytest.raises(KeyError, match="dense_sideways"):
+        HOOKS.show_sources("<!-- twin: dense_sideways -->")
+
+
+def test_a_twin_is_shown_without_its_checks_and_says_so():
+    shown = HOOKS.show_sources("<!-- twin: relu_forward -->")
+    assert "_expect" not in shown
+    assert "    np.maximum(x, 0, out=y)\n```" in shown
+    assert re.search(r'title="src/fastdigits/_reference\.py, line \d+, without its checks of sizes"', shown)
+    assert "without" not in HOOKS.show_sources("<!-- twin: _split_mix -->")
+
+
+def test_the_page_of_commands_has_the_help_of_each():
+    page = HOOKS.on_page_markdown((DOCS / "reference" / "commands.md").read_text("utf-8"))
+    for name in COMMANDS:
+        assert f"## fastdigits {name}\n" in page
+        assert f"usage: fastdigits {name} " in page
+    assert "--learning-rate" in page
+
+
+def test_formulas_become_mathml():
+    pytest.importorskip("latex2mathml", reason="formulas need latex2mathml: the extra docs")
+    page = HOOKS.on_page_content(
+        '<p>a <span class="arithmatex">\\(x^2\\)</span></p>\n<div class="arithmatex">\\[\na &lt; b\n\\]</div>'
+    )
+    assert re.search(r"<p>a <math .*<msup><mi>x</mi><mn>2</mn></msup>.*</math></p>", page)
+    assert re.search(r'<div class="formula"><math .*display="block".*<mo>&#x0003C;</mo>.*</math></div>', page)
+
+
+def test_each_picture_of_learn_is_made_by_the_script_and_used():
+    made = set(script("learn_pictures").PICTURES)
+    files = {path.stem for path in (DOCS / "images" / "learn").iterdir()}
+    used = set(re.findall(r"images/learn/([\w-]+)\.png", "".join(page.read_text("utf-8") for page in LEARN)))
+    assert made == files == used
+
+
+def test_pictures_are_small():
+    assert [path.name for path in DOCS.rglob("*.png") if path.stat().st_size > 300_000] == []
+
+
+@pytest.mark.parametrize("page", **named([page for page in PAGES if page.stem != "index"]))
+def test_links_lead_to_files(page):
+    assert [link for link in broken_links(page) if link != "../tutorial.md"] == []

@@ -1,12 +1,12 @@
 """What the README shows works as it stands there."""
 
 import re
-from pathlib import Path
 
 import pytest
+from documents import ROOT, blocks, broken_links, command_lines, read_options, run
 
-README = Path(__file__).parent.parent / "README.md"
-EXAMPLES = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+README = ROOT / "README.md"
+EXAMPLES = blocks(README, "python")
 
 
 def test_there_are_examples():
@@ -16,8 +16,7 @@ def test_there_are_examples():
 @pytest.mark.parametrize("code", EXAMPLES, ids=["recipe", "use", "own layer"])
 def test_an_example_runs_as_it_is(code, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {"__name__": "__main__"}
-    exec(compile(code, str(README), "exec"), names)
+    assert run(code, README, {"__name__": "__main__"}) == []
     if "digits.safetensors" in code:
         printed = capsys.readouterr().out
         assert re.search(r"'accuracy': 0\.9[67]", printed)
@@ -29,7 +28,10 @@ def test_an_example_runs_as_it_is(code, tmp_path, monkeypatch, capsys):
         assert re.search(r"'accuracy': 0\.97", printed)
 
 
+@pytest.mark.parametrize("words", command_lines(README), ids=" ".join)
+def test_a_command_takes_the_options_that_it_is_shown_with(words, monkeypatch):
+    read_options(words, monkeypatch)
+
+
 def test_the_links_lead_to_files():
-    links = re.findall(r"\]\(([^)#:]+)\)", README.read_text(encoding="utf-8"))
-    assert links
-    assert [link for link in links if not (README.parent / link).exists()] == []
+    assert broken_links(README) == []

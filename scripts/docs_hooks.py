@@ -1,0 +1,100 @@
+"""What MkDocs does not do by itself: sources shown by name, formulas as MathML, the notebook as a page.
+
+MkDocs calls the functions ``on_…``; see ``hooks`` in mkdocs.yml. In a page, ``<!-- twin: dense_forward -->`` becomes
+that function of _reference.py, ``<!-- kernel: tile -->`` that one of _kernels.pyx, ``<!-- commands -->`` the help of
+each command; ``$x^2$`` and ``$$…$$`` become MathML.
+"""
+
+import html
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+SOURCES = Path(__file__).parent.parent / "src" / "fastdigits"
+KINDS = {"twin": ("_reference.py", "python"), "kernel": ("_kernels.pyx", "cython")}
+NOTEBOOK = "tutorial.ipynb"
+
+_INCLUDE = re.compile(r"^<!-- (twin|kernel): (.+?) -->$", re.MULTILINE)
+_CHECK = re.compile(r"^ +_expect\w*\(.*\)\n", re.MULTILINE)
+_FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
+
+
+def find_function(source: str, name: str) -> tuple[int, str]:
+    """Return the number of the first line of a function at the top level, and its text; KeyError if there is none."""
+    lines = source.splitlines()
+    begins = re.compile(rf"(def|cdef [\w* ]+?) ?\b{re.escape(name)}\(")
+    start = next((i for i, line in enumerate(lines) if begins.match(line)), None)
+    if start is None:
+        raise KeyError(name)
+    end = start + 1
+    while end < len(lines) and (not lines[end] or lines[end][0] in " )"):
+        end += 1
+    return start + 1, "\n".join(lines[start:end]).rstrip()
+
+
+def show_sources(markdown: str) -> str:
+    """Return the page with the source of each function that it names."""
+    return _INCLUDE.sub(lambda found: "\n\n".join(_blocks(found[1], found[2].split())), markdown)
+
+
+def _blocks(kind: str, names: list[str]) -> list[str]:
+    file, language = KINDS[kind]
+    source = (SOURCES / file).read_text(encoding="utf-8")
+    blocks = []
+    for name in names:
+        line, text = find_function(source, name)
+        title = f"src/fastdigits/{file}, line {line}"
+        if _CHECK.search(text):
+            text, title = _CHECK.sub("", text), f"{title}, without its checks of sizes"
+        blocks.append(f'``` {{ .{language} title="{title}" }}\n{text}\n```')
+    return blocks
+
+
+def show_commands() -> str:
+    """Return a section for each command: its help, as wide as a page is."""
+    from fastdigits.__main__ import COMMANDS
+
+    environment = os.environ | {"COLUMNS": "96", "NO_COLOR": "1"}
+    sections = []
+    for name in COMMANDS:
+        call = [sys.executable, "-m", "fastdigits", name, "--help"]
+        text = subprocess.run(call, env=environment, capture_output=True, text=True, check=True).stdout
+        sections.append(f"## fastdigits {name}\n\n``` text\n{text.rstrip()}\n```")
+    return "\n\n".join(sections)
+
+
+def on_page_markdown(markdown, **_):
+    """Show the sources that a page names, and the help of commands where it asks for that."""
+    return show_sources(markdown).replace(
+        "<!-- commands -->", show_commands() if "<!-- commands -->" in markdown else ""
+    )
+
+
+def on_page_content(content, **_):
+    """Turn formulas into MathML, which browsers set by themselves: no script, no font."""
+    from latex2mathml.converter import convert
+
+    def mathml(found):
+        tex = html.unescape(found[2]).strip()
+        if found[1] == "span":
+            return convert(tex)
+        return f'<div class="formula">{convert(tex, display="block")}</div>'
+
+    return _FORMULA.sub(mathml, content)
+
+
+def on_files(files, *, config):
+    """Put the notebook among the pages, as it was run: text and outputs as Markdown, pictures as files."""
+    from mkdocs.structure.files import File
+    from nbconvert import MarkdownExporter
+
+    notebook = files.get_file_from_path(NOTEBOOK)
+    body, resources = MarkdownExporter().from_filename(
+        notebook.abs_src_path, {"unique_key": "output", "output_files_dir": "tutorial_files"}
+    )
+    files.append(File.generated(config, NOTEBOOK.replace(".ipynb", ".md"), content=body))
+    for name, content in resources["outputs"].items():
+        files.append(File.generated(config, name, content=content))
+    return files

@@ -1,0 +1,100 @@
+"""What the tests of README and docs share: they take examples, commands and links out of a page and try them."""
+
+import importlib
+import io
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from fastdigits import commands
+
+ROOT = Path(__file__).parent.parent
+
+
+class OptionsRead(Exception):  # noqa: N818
+    """The options of a command were read, and nothing has been done yet."""
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """Return the contents of the fenced blocks of a language, "" for those that name none, in their order."""
+    found = re.findall(r"^```([^\n]*)\n(.*?)^```$", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    return [body for kind, body in found if kind.strip() == language]
+
+
+def run(code: str, page: Path, names: dict[str, object]) -> list[str]:
+    """Run Python in ``names``; return the comments after prints that are not what was printed.
+
+    A comment is compared with what its line printed, each time that it ran; … in it stands for anything.
+    """
+    said: dict[int, list[str]] = {}
+
+    def record(*values, **options):
+        text = io.StringIO()
+        print(*values, **options, file=text)
+        said.setdefault(sys._getframe(1).f_lineno, []).append(text.getvalue().rstrip("\n"))
+        sys.stdout.write(text.getvalue())
+
+    names["print"] = record
+    exec(compile(code, str(page), "exec"), names)
+    wrong = []
+    for number, line in enumerate(code.splitlines(), start=1):
+        comment = re.search(r"^\s*print\(.*\)  # (.+)$", line)
+        if comment:
+            pattern = ".*".join(map(re.escape, comment[1].split("…")))
+            texts = said.get(number, ["nothing"])
+            wrong += [
+                f"{comment[1]!r}: it says {text!r}" for text in texts if not re.fullmatch(pattern, text)
+            ]
+    return wrong
+
+
+def command_lines(page: Path) -> list[list[str]]:
+    """Return the calls of this package's commands in blocks and in the text, as lists of words from "python" on.
+
+    Calls with a placeholder, a word in capitals, are left out of the text, where they explain rather than show.
+    """
+    text = page.read_text("utf-8")
+    lines = [line for block in blocks(page, "") + blocks(page, "sh") for line in block.splitlines()]
+    spans = [
+        " ".join(span.split())
+        for span in re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.S | re.M))
+    ]
+    lines += [span for span in spans if not re.search(r"[ .][A-Z]{3,}\b", span)]
+    found = []
+    for line in lines:
+        if not re.match(r"([A-Z_]+=\S+ )*(python -m fastdigits|fastdigits )", line):
+            continue
+        words = shlex.split(line, comments=True)
+        found.append([word for word in words if not re.match(r"[A-Z_]+=", word)])
+    return found
+
+
+def read_options(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a command read its options; AssertionError if it does not take them."""
+    read = commands.Parser.read
+
+    def read_only(parser, argv):
+        read(parser, argv)
+        raise OptionsRead
+
+    monkeypatch.setattr(commands.Parser, "read", read_only)
+    module, arguments = (words[2], words[3:]) if words[0] == "python" else ("fastdigits", words[1:])
+    if module == "fastdigits":
+        module = "fastdigits.__main__"
+    code = 0
+    try:
+        importlib.import_module(module).main(arguments)
+    except OptionsRead:
+        pass
+    except SystemExit as stop:  # after --help
+        code = stop.code
+    assert code == 0, f"{' '.join(words)}: exit code {code}"
+
+
+def broken_links(page: Path) -> list[str]:
+    """Return the links and pictures of a page that lead to no file beside it."""
+    links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
+    return [link for link in links if not (page.parent / link).exists()]

@@ -1,0 +1,31 @@
+"""What docs/exchange.md shows works as it stands there, each example where its package is installed."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+PAGE = Path(__file__).parent.parent / "docs" / "exchange.md"
+TEXT = PAGE.read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"^```python\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
+NAMES = ["model file", "pytorch", "onnx"]
+NEEDS = [[], ["torch"], ["onnx", "onnxruntime"]]
+
+
+@pytest.mark.parametrize(("code", "packages"), [*zip(EXAMPLES, NEEDS, strict=True)], ids=NAMES)
+def test_an_example_prints_what_it_says(code, packages, tmp_path, monkeypatch, capsys):
+    for package in packages:
+        pytest.importorskip(package, reason=f"{package} is not installed")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, str(PAGE), "exec"), {"__name__": "__main__"})
+    promised = re.findall(r"^print\(.*\)  # (.*)$", code, re.MULTILINE)
+    printed = capsys.readouterr().out.splitlines()
+    assert promised
+    assert len(printed) == len(promised)
+    for line, start in zip(printed, promised, strict=True):
+        assert line.startswith(start.removesuffix("…"))
+
+
+def test_the_parts_that_the_page_names_are_there():
+    headings = [line.lower().replace(" ", "-") for line in re.findall(r"^#+ (.*)$", TEXT, re.MULTILINE)]
+    assert [part for part in re.findall(r"\]\(#(.*?)\)", TEXT) if part not in headings] == []

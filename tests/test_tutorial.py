@@ -1,0 +1,48 @@
+"""The tutorial's notebook runs, and what is kept in it is what it gives."""
+
+import importlib.util
+import os
+import re
+
+import pytest
+from documents import ROOT
+
+nbformat = pytest.importorskip("nbformat", reason="the tutorial needs nbclient and ipykernel: the extra docs")
+pytest.importorskip("nbclient", reason="the tutorial needs nbclient and ipykernel: the extra docs")
+pytest.importorskip("ipykernel", reason="the tutorial needs nbclient and ipykernel: the extra docs")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings(
+        "default"
+    ),  # of the notebook's machinery; the cells run in a process of their own
+]
+
+NOTEBOOK = ROOT / "docs" / "tutorial.ipynb"
+
+
+def outputs(notebook):
+    """Return for each cell what kinds of output it has, and its text with all numbers but whole ones left out."""
+    found = []
+    for cell in notebook.cells:
+        kinds, text = [], ""
+        for output in cell.get("outputs", []):
+            kinds += [output.output_type, *sorted(output.get("data", {}))]
+            text += output.get("text", "")
+        found.append((kinds, re.sub(r"\d+\.\d+%?|\d+%|\d+(?= images)|[\d,]+ images|\s+", "", text)))
+    return found
+
+
+def test_the_notebook_runs_and_gives_what_is_kept_in_it(monkeypatch):
+    folders = os.environ.get("PYTHONPATH", "").split(os.pathsep)  # the notebook's process has another folder
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(os.path.abspath(folder) for folder in folders if folder))
+    spec = importlib.util.spec_from_file_location("run_tutorial", ROOT / "scripts" / "run_tutorial.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    assert outputs(script.run(NOTEBOOK)) == outputs(nbformat.read(NOTEBOOK, as_version=4))
+
+
+def test_the_outputs_that_are_kept_are_small_and_name_no_machine():
+    text = NOTEBOOK.read_text("utf-8")
+    assert len(text) < 400_000
+    assert not re.search(r"/(home|root|tmp|work|Users)/", text)
