@@ -18,7 +18,7 @@ from matplotlib.patches import Rectangle
 
 import fastdigits as fd
 from fastdigits import _reference
-from fastdigits.visualize import BLUE, GREEN, GREY, ORANGE
+from fastdigits.visualize.canvas import BLUE, GREEN, GREY, ORANGE
 
 FOLDER = Path(__file__).parent.parent / "docs" / "images" / "learn"
 PICTURES: dict[str, Callable[[], Figure]] = {}
