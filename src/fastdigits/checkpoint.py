@@ -287,6 +287,12 @@ class Found:
         return ModelFileError(f"{self.path}: {what}: remove the file to go on from an older one")
 
 
+def clear(folder: Path) -> None:
+    """Remove the checkpoints of an earlier training from a folder."""
+    for path in _all(folder):
+        path.unlink(missing_ok=True)
+
+
 def newest(folder: str | os.PathLike[str]) -> Found | None:
     """Return the newest checkpoint in a folder, or None if there is none.
 

@@ -18,11 +18,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from . import __version__, backend
+from . import __version__, backend, files
 from .commands import CommandError, say, to_json
 from .threads import get_num_threads
 
 MODEL, HISTORY, RESULT, REPORT = "model.safetensors", "history.csv", "result.json", "report.html"
+SETTINGS = "settings.json"
 EVALUATION = "evaluation.json"
 
 
@@ -31,7 +32,7 @@ def folder(
     output: Path | None,
     *,
     overwrite: bool = False,
-    files: Sequence[str] = (MODEL, RESULT),
+    files: Sequence[str] = (MODEL, RESULT, SETTINGS),
     kind: str = "run",
 ) -> Iterator[Path]:
     """Give a folder that can be written to; take a new one away again if nothing was written.
@@ -102,6 +103,40 @@ def _new(ending: str) -> Path:
             number += 1
         else:
             return path
+
+
+def write_settings(path: Path, settings: dict[str, Any]) -> None:
+    """Write ``settings.json`` into the folder ``path``, whole: a run that is killed can be resumed by it."""
+    files.write(path / SETTINGS, (to_json(settings, indent=2) + "\n").encode(), example=SETTINGS)
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Return what `write_settings` wrote into the folder ``path``.
+
+    Raises
+    ------
+    CommandError
+        If the folder holds no run, or one whose settings cannot be read.
+    """
+    try:
+        settings = json.loads((path / SETTINGS).read_text(encoding="utf-8"))
+        if not isinstance(settings, dict):
+            raise ValueError(f"an object is wanted, it is {type(settings).__name__}")
+    except (OSError, ValueError, RecursionError) as error:
+        raise CommandError(
+            f"--resume: must be the folder of a run, with {SETTINGS} in it; got {str(path)!r} ({error})"
+        ) from error
+    return settings
+
+
+def finished(path: Path) -> dict[str, Any] | None:
+    """Return the result of a run that came to its end, None if it did not."""
+    try:
+        result = json.loads((path / RESULT).read_text(encoding="utf-8"))
+        done = isinstance(result, dict) and result["interrupted"] is False and "total_seconds" in result
+    except (OSError, ValueError, KeyError, RecursionError):
+        return None
+    return result if done else None
 
 
 def write_result(path: Path, result: dict[str, Any], name: str = RESULT) -> None:

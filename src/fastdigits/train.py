@@ -7,7 +7,7 @@ import copy
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 from . import __version__, backend, commands, report, runs, train_options
 from .assessment import MEANS, assess
 from .callbacks import Callback, EarlyStopping, History, Snapshot, improves
+from .checkpoint import Checkpoint, clear
 from .commands import CommandError
 from .data import Dataset, load_data
 from .inputs import Array, Float32
@@ -25,7 +26,7 @@ from .metrics import wilson_interval
 from .network import SPLIT, NeuralNetwork, stream
 
 COMMAND = "fastdigits train"
-UNSAID = ("command", "json", "quiet", "show")  # what changes nothing about the run
+UNSAID = ("command", "json", "quiet", "show", "resume")  # what changes nothing about the run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -88,6 +89,14 @@ class _Keeper(Callback):
         if not self._may_choose or improves("val_loss", loss, self._loss, 0.0):
             self.epoch, self._loss, self._snapshot = epoch, loss, Snapshot(network)
 
+    def state_dict(self) -> dict[str, Any]:
+        arrays = {} if self._snapshot is None else self._snapshot.arrays()
+        return {"epoch": self.epoch, "loss": self._loss, **arrays}
+
+    def load_state_dict(self, content: Mapping[str, Any]) -> None:
+        self.epoch, self._loss = content["epoch"], content["loss"]
+        self._snapshot = Snapshot.of_arrays(content)
+
     def restore(self, network: NeuralNetwork) -> None:
         """Give the network the weights that are kept; it stays as it is before the first whole epoch."""
         if self._snapshot is not None:
@@ -111,12 +120,21 @@ class _Keeper(Callback):
 
 
 def _train(options: argparse.Namespace, started: float) -> int:
+    result = None if options.resume is None else runs.finished(options.resume)
+    if result is not None:
+        commands.say(f"{COMMAND}: {options.resume} is finished already: there is nothing to resume")
+        if options.json:
+            commands.print_json(result)
+        return commands.DONE
     images = _load(options)
     network = _build(options, images)
     if options.learning_rate == train_options.AUTO:
         options.learning_rate = _found_rate(options, images, network)
     say = commands.silent if options.quiet else commands.say
-    with runs.folder(options.output, overwrite=options.overwrite) as folder:
+    with runs.folder(options.output, overwrite=options.overwrite or options.resume is not None) as folder:
+        if options.resume is None:
+            clear(folder)
+            runs.write_settings(folder, train_options.to_settings(options))
         circumstances = _circumstances(options, folder)
         say(_opening(options, images, network))
         history, outcome = _fit(options, images, network, folder)
@@ -207,14 +225,16 @@ def _fit(
     """Train; return the whole epochs, which of them was kept, and whether an interrupt ended the training."""
     keeper = _Keeper(images)
     stopping = None if options.patience is None else EarlyStopping(patience=options.patience)
+    checkpoint = Checkpoint(folder, every=options.checkpoint_every)
     try:
         network.fit(
             images.train.x,
             images.train.y,
             **train_options.recipe(options).fit_arguments(),
             validation_data=(images.validation.x, images.validation.y),
-            callbacks=[keeper] if stopping is None else [keeper, stopping],
+            callbacks=[one for one in (keeper, stopping, checkpoint) if one is not None],
             progress=not options.quiet,
+            resume=options.resume,
         )
     except (TypeError, ValueError) as error:  # the images do not suit: each message of fit says what to do
         raise CommandError(str(error)) from error

@@ -5,15 +5,19 @@ from __future__ import annotations
 import argparse
 import copy
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
 
-from . import commands, recipes
+from . import commands, recipes, runs
 from .augment import Augmentation
 from .layers import Layer
 from .optimizers import Optimizer
 from .recipes import ACTIVATIONS, BATCHNORMS, OPTIMIZERS, SCHEDULES, Recipe
 from .schedules import Schedule
 
+# Options that decide nothing of what is trained
+NO_SETTINGS = ("json", "quiet", "show", "output", "overwrite", "resume", "threads", "command")
 AUTO = "auto"  # a learning rate that is still to be found
 SETTINGS = [field.name for field in fields(Recipe) if field.name not in ("name", "about")]
 
@@ -41,6 +45,7 @@ examples:
                                       stop when held-out images say so
   fastdigits train --data fashion-mnist --epochs 20        clothes: a download
   fastdigits train --data my-digits --output runs/mine     images of your own
+  fastdigits train --resume runs/mine go on with a run that was killed
   fastdigits train --json --quiet     one line of JSON for a script
 
 Progress and messages go to standard error; standard output has nothing but
@@ -64,9 +69,48 @@ def read(argv: Sequence[str] | None) -> argparse.Namespace:
     if preset is not None:
         parser.set_defaults(**{setting: getattr(preset, setting) for setting in SETTINGS})
     options = parser.read(argv)
+    if options.resume is not None:
+        return _resumed(parser, argv, options.resume)
     if preset is not None:
         _leave_out(options, preset)
     _check_together(parser, options)
+    return options
+
+
+def to_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what decides a run, as JSON can hold it; `_resumed` reads it."""
+    settings = {name: value for name, value in vars(options).items() if name not in NO_SETTINGS}
+    settings["hidden"] = list(options.hidden)
+    settings["augment"] = None if options.augment is None else asdict(options.augment)
+    if Path(options.data).exists():
+        settings["data"] = str(Path(options.data).resolve())  # it may be resumed from another folder
+    return settings
+
+
+def _resumed(parser: commands.Parser, argv: Sequence[str] | None, run: Path) -> argparse.Namespace:
+    """Return the options of a run that is to go on; exit with 2 if others are given."""
+    try:
+        saved = runs.read_settings(run)
+        settings = saved | {"hidden": tuple(saved["hidden"])}
+        if saved["augment"] is not None:
+            settings["augment"] = Augmentation(**saved["augment"])
+        known = to_settings(parser.read([])).keys()
+        if known != saved.keys():
+            raise ValueError(f"its names must be {', '.join(known)}; got {', '.join(saved)}")
+    except commands.CommandError as error:
+        parser.error(str(error))
+    except (KeyError, TypeError, ValueError) as error:
+        parser.error(f"--resume: {run / runs.SETTINGS} must hold the settings of a run; got {error!r}")
+    parser.set_defaults(**settings, output=run)
+    options = parser.read(argv)
+    for name, value in settings.items():
+        if getattr(options, name) != value:
+            parser.error(
+                f"--resume: settings must be those of the run; --{name.replace('_', '-')} was {value}, got "
+                f"{getattr(options, name)}: leave it away, or begin a new run"
+            )
+    if options.output != run:
+        parser.error(f"--resume: the run stays in its folder; got --output {options.output}: leave it away")
     return options
 
 
@@ -290,6 +334,20 @@ def _add_output(parser: commands.Parser) -> None:
         type=commands.path,
         metavar="FOLDER",
         help="where model, history, result, report and pictures go (default: a new folder runs/<date>_<time>)",
+    )
+    group.add_argument(
+        "--checkpoint-every",
+        type=commands.whole_number,
+        metavar="STEPS",
+        help="write a checkpoint into the folder after each so many steps, the last two are kept (default: at "
+        "ends of epochs, 20 seconds apart or more)",
+    )
+    group.add_argument(
+        "--resume",
+        type=commands.path,
+        metavar="RUN",
+        help="go on with the run in this folder that was killed or interrupted, with its settings, as if nothing "
+        "had happened",
     )
     group.add_argument(
         "--overwrite", action="store_true", help="replace the run that the folder of --output holds, if any"

@@ -108,9 +108,10 @@ def fit(
         repr(optimizer),
     )
     history = History(last_epoch=network.epochs_trained + epochs, validates=held_out is not None)
+    stateful = tuple(callback for callback in watching if not isinstance(callback, Progress))
     settings = functools.cache(functools.partial(_settings, job))
     training = Training(
-        network, optimizer, average, watching, history, Position(), settings, len(parts), epochs
+        network, optimizer, average, stateful, history, Position(), settings, len(parts), epochs
     )
     if found is not None:
         training.restore(found)
