@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__, files
-from ..assembly import BUILT_IN
+from ..assembly import BUILT_IN, ends_in_softmax
 from ..data import load_mnist
 from ..inputs import Array, as_array
 from ..layers import BatchNorm, Dense, Layer, LeakyReLU, Softmax
@@ -164,7 +164,7 @@ def _digits() -> Array:
 def _layers(network: NeuralNetwork) -> list[dict[str, Any]]:
     """Return the layers as the page's ``network.js`` reads them; the last gives probabilities."""
     described = [_layer(layer) for layer in network.folded().layers]
-    if not isinstance(network.layers[-1], Softmax):  # as predict_proba decides it, dropout or not
+    if not ends_in_softmax(network.layers):
         described.append(_described("softmax"))
     return described
 
