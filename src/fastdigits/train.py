@@ -20,6 +20,7 @@ from .callbacks import Callback, EarlyStopping, History, Snapshot, improves
 from .checkpoint import Checkpoint, clear
 from .commands import CommandError
 from .data import Dataset, load_data
+from .errors import DivergedError
 from .inputs import Array, Float32
 from .losses import SoftmaxCrossEntropy
 from .metrics import wilson_interval
@@ -137,7 +138,13 @@ def _train(options: argparse.Namespace, started: float) -> int:
             runs.write_settings(folder, train_options.to_settings(options))
         circumstances = _circumstances(options, folder)
         say(_opening(options, images, network))
-        history, outcome = _fit(options, images, network, folder)
+        try:
+            history, outcome = _fit(options, images, network, folder)
+        except (CommandError, DivergedError):  # nothing came of it: a new run leaves nothing behind
+            if options.resume is None:
+                clear(folder)
+                (folder / runs.SETTINGS).unlink(missing_ok=True)
+            raise
         # What cannot be made again comes first: a second interrupt then costs no more than the figures.
         network.save(folder / runs.MODEL)
         history.write_csv(folder / runs.HISTORY)

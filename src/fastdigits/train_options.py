@@ -45,7 +45,7 @@ examples:
                                       stop when held-out images say so
   fastdigits train --data fashion-mnist --epochs 20        clothes: a download
   fastdigits train --data my-digits --output runs/mine     images of your own
-  fastdigits train --resume runs/mine go on with a run that was killed
+  fastdigits train --resume runs/mine                      go on after a kill
   fastdigits train --json --quiet     one line of JSON for a script
 
 Progress and messages go to standard error; standard output has nothing but
