@@ -44,6 +44,7 @@ ROOMS = [  # a module imports from rooms above it only
     "training",
     "finding",
     "recipes",
+    "sklearn",
     "metrics",
     "data.idx",
     "data.datasets",
@@ -172,7 +173,12 @@ def test_an_import_that_points_upward_is_allowed():
 
 
 # What a module takes from outside, beside the standard library and numpy
-GUESTS = {"callbacks": {"tqdm"}, "storage": {"safetensors"}, "visualize": {"matplotlib"}}
+GUESTS = {
+    "callbacks": {"tqdm"},
+    "sklearn": {"sklearn"},
+    "storage": {"safetensors"},
+    "visualize": {"matplotlib"},
+}
 
 
 @pytest.mark.parametrize("module", MODULES)
