@@ -336,12 +336,12 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     def predict_proba(self, X: Any) -> Float32:
         """Return the probability of each class for each row, (n, c) float32."""
-        check_is_fitted(self)
+        check_is_fitted(self, "network_")
         return self._outputs(X, self.network_.predict_proba)
 
     def predict_log_proba(self, X: Any) -> Float32:
-        """Return the logarithm of `predict_proba`, (n, c) float32, exact also where that rounds to 0."""
-        check_is_fitted(self)
+        """Return the logarithm of `predict_proba`, (n, c) float32, exact also for the smallest."""
+        check_is_fitted(self, "network_")
         logits = self._outputs(X, self.network_.forward)
         logits -= logits.max(axis=1, keepdims=True)
         log_probs: Float32 = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
@@ -419,7 +419,7 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     def _checked(self, X: Any, y: Any, anew: bool) -> tuple[Any, Array]:
         """Return rows, dense or sparse, and labels as they are."""
-        with np.errstate(over="ignore"):  # what is beyond float32 is found and named
+        with np.errstate(over="ignore", invalid="ignore"):  # what is beyond float32 is found and named
             X, y = validate_data(self, _flat(X), y, reset=anew, accept_sparse="csr", dtype=_DTYPES, order="C")
         check_classification_targets(y)
         return X, y
@@ -456,7 +456,7 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         return train, held_out
 
     def _outputs(self, X: Any, function: Callable[[Any], Float32]) -> Float32:
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             X = validate_data(self, _flat(X), reset=False, accept_sparse="csr", dtype=_DTYPES, order="C")
         return np.concatenate([function(_dense(X[part])) for part in pieces(X.shape[0], ROWS_AT_ONCE)])
 
