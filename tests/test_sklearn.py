@@ -43,6 +43,10 @@ def digits():
     return (x * 15).astype(np.uint8), y
 
 
+def dense(n_in, n_out):
+    return fd.Dense(n_in, n_out, initializer="glorot_uniform")
+
+
 def same(one, other):
     return np.array_equal(one.network_.values, other.network_.values)
 
@@ -170,9 +174,9 @@ def test_other_numbers_are_taken_as_they_are(digits, dtype):
 @pytest.mark.parametrize("dtype", [np.float64, np.uint8])
 def test_sparse_rows_train_like_dense_ones(digits, form, dtype):
     x, y = digits[0].astype(dtype), digits[1]
-    dense, thin = model(max_iter=2).fit(x, y), model(max_iter=2).fit(form(x), y)
-    assert same(dense, thin)
-    np.testing.assert_array_equal(thin.predict_proba(form(x)), dense.predict_proba(x))
+    full, thin = model(max_iter=2).fit(x, y), model(max_iter=2).fit(form(x), y)
+    assert same(full, thin)
+    np.testing.assert_array_equal(thin.predict_proba(form(x)), full.predict_proba(x))
 
 
 def test_predictions_of_many_sparse_rows_come_in_pieces(digits):
@@ -252,8 +256,8 @@ def test_settings_become_layers_optimizer_and_schedule(digits):
     ).fit(*digits)  # fmt: skip
     assert repr(list(fitted.network_.layers)) == repr(
         [
-            fd.Dense(64, 12), fd.BatchNorm(12), fd.LeakyReLU(), fd.Dropout(0.1),
-            fd.Dense(12, 8), fd.BatchNorm(8), fd.LeakyReLU(), fd.Dropout(0.1), fd.Dense(8, 10),
+            dense(64, 12), fd.BatchNorm(12), fd.LeakyReLU(), fd.Dropout(0.1),
+            dense(12, 8), fd.BatchNorm(8), fd.LeakyReLU(), fd.Dropout(0.1), dense(8, 10),
         ]
     )  # fmt: skip
     wanted = fd.AdamW(0.005, beta1=0.8, beta2=0.99, eps=1e-6, weight_decay=0.02)
@@ -290,7 +294,7 @@ def test_each_solver_is_an_optimizer(iris, settings, optimizer):
 def test_each_schedule_trains_like_the_network_does(digits, name, schedule):
     x, y = digits
     fitted = model(max_iter=3, learning_rate=name, batch_size=100).fit(x, y)
-    net = fd.NeuralNetwork([fd.Dense(64, 16), fd.ReLU(), fd.Dense(16, 10)], seed=fitted.network_.seed)
+    net = fd.NeuralNetwork([dense(64, 16), fd.ReLU(), dense(16, 10)], seed=fitted.network_.seed)
     history = net.fit(x, y, epochs=3, batch_size=100, optimizer=fd.Adam(0.001), schedule=schedule)
     np.testing.assert_array_equal(fitted.network_.values, net.values)
     assert fitted.loss_curve_ == history.loss
@@ -427,7 +431,9 @@ def test_five_and_five_epochs_are_ten_to_the_last_bit(digits, settings):
     whole = model(max_iter=10, **settings).fit(*digits)
     parts = model(max_iter=5, warm_start=True, **settings).fit(*digits)
     if "early_stopping" in settings:
-        assert int(np.argmax(parts.validation_scores_)) < 4 or int(np.argmin(parts.validation_loss_curve_)) < 4
+        assert (
+            int(np.argmax(parts.validation_scores_)) < 4 or int(np.argmin(parts.validation_loss_curve_)) < 4
+        )
     parts = pickle.loads(pickle.dumps(parts))  # the optimizer goes along
     parts.fit(*digits)
     assert same(parts, whole)
@@ -568,7 +574,7 @@ def test_half_of_the_rows_to_validate_on_is_refused(iris):
 def test_other_layers_cannot_go_on(iris):
     fitted = model(max_iter=1, warm_start=True).fit(*iris)
     with pytest.raises(
-        ValueError, match=r"the layers must stay \[Dense\(4, 16\).* got \[Dense\(4, 8\).*train anew"
+        ValueError, match=r"the layers must stay \[Dense\(4, 16.* got \[Dense\(4, 8.*train anew"
     ):
         fitted.set_params(hidden_layer_sizes=(8,)).fit(*iris)
 

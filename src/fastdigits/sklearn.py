@@ -28,7 +28,7 @@ from . import inputs
 from .callbacks import Callback, History, Snapshot
 from .hyperparameters import check_number
 from .inputs import Array, Float32, Int64
-from .layers import Dense
+from .layers import Dense, Layer
 from .network import ROWS_AT_ONCE, NeuralNetwork, pieces
 from .optimizers import Adam, AdamW, Momentum, Optimizer, RMSprop
 from .recipes import SCHEDULES, Recipe
@@ -38,6 +38,9 @@ MONITORS = ("val_accuracy", "val_loss")
 _Examples: TypeAlias = tuple[Array, Int64, Array | None]  # rows, numbers of their classes, weights
 SOLVERS = ("adam", "sgd", "rmsprop")
 AUTO_BATCH = 200  # as in MLPClassifier
+# MLPClassifier's too. On 30 splits of wine, 97.9 % instead of the 96.6 % that He's wider one comes to in 30 epochs;
+# no difference on breast_cancer and digits (standard errors 0.4, 0.2, 0.1).
+INITIALIZER = "glorot_uniform"
 _NAME = "FastDigitsClassifier"
 _DTYPES = [np.float32, np.uint8]  # any other dtype becomes the first of them
 _SLOWEST = 1e-6  # the learning rate from which on "adaptive" stops, as in MLPClassifier
@@ -148,6 +151,8 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     **Weight decay.** ``alpha`` of MLPClassifier adds alpha / n · weight to the gradient, which Adam then divides
     by the gradient's size; ``weight_decay`` takes lr · weight_decay · weight off directly. The same number
     means different things, hence the other name.
+
+    **Initial weights** are Glorot's uniform ones, as in MLPClassifier, and biases 0.
 
     **Weights.** A row of weight 2 counts as the same row twice. Up to 200 rows in one batch ("auto") train without
     regard to their order, equal ones as one with the sum of their weights: to the last bit, weights are then
@@ -366,16 +371,9 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     def _network(self, classes: Array | None, width: int) -> tuple[NeuralNetwork, Array]:
         """Return a new network for these classes, or for none the one there is, if it can be trained on."""
-        sizes = self.hidden_layer_sizes
-        recipe = Recipe(
-            name=_NAME,
-            hidden=tuple(sizes) if isinstance(sizes, Iterable) else (sizes,),
-            activation=self.activation,
-            batchnorm=self.batchnorm,
-            dropout=check_number(self.dropout, "dropout", _NAME, least=0, under=1),
-        )
+        layers = self._layers(width, len(self.classes_ if classes is None else classes))
         if classes is None:
-            layers, present = recipe.layers(width, len(self.classes_)), list(self.network_.layers)
+            present = list(self.network_.layers)
             if repr(layers) != repr(present):
                 raise ValueError(
                     f"{_NAME}: the layers must stay {present} when training goes on; got {layers}: "
@@ -385,7 +383,21 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         if len(classes) < 2:
             raise ValueError(f"{_NAME}: y must hold at least 2 classes; got {len(classes)} class: {classes}")
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        return recipe.network(width, len(classes), seed=seed), classes
+        return NeuralNetwork(layers, seed=seed), classes
+
+    def _layers(self, width: int, classes: int) -> list[Layer]:
+        sizes = self.hidden_layer_sizes
+        layers = Recipe(
+            name=_NAME,
+            hidden=tuple(sizes) if isinstance(sizes, Iterable) else (sizes,),
+            activation=self.activation,
+            batchnorm=self.batchnorm,
+            dropout=check_number(self.dropout, "dropout", _NAME, least=0, under=1),
+        ).layers(width, classes)
+        for layer in layers:
+            if isinstance(layer, Dense):
+                layer.initializer = INITIALIZER
+        return layers
 
     def _make_optimizer(self) -> Optimizer:
         """Return a new optimizer of the present parameters."""

@@ -8,7 +8,9 @@ import os
 from .inputs import check_count
 
 VARIABLE = "FASTDIGITS_NUM_THREADS"
-OPENMP = "OMP_NUM_THREADS"  # what joblib, Dask and batch systems set in the processes that they start side by side
+OPENMP = (
+    "OMP_NUM_THREADS"  # what joblib, Dask and batch systems set in the processes that they start side by side
+)
 _chosen: int | None = None
 
 
