@@ -2,9 +2,11 @@
 
 import os
 import pickle
+import re
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -145,6 +147,14 @@ def test_a_clone_is_unfitted_and_trains_to_the_same_bits(iris):
     copy = clone(fitted)
     assert not hasattr(copy, "network_")
     assert same(copy.fit(*iris), fitted)
+
+
+@pytest.mark.slow
+def test_the_example_of_the_page_prints_what_it_says(capsys):
+    page = (Path(__file__).parent.parent / "docs" / "sklearn.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    exec(compile(code, "docs/sklearn.md", "exec"), {})
+    assert re.fullmatch(r"0\.9[78]\d*\n", capsys.readouterr().out)
 
 
 # -- data ----------------------------------------------------------------------------------------------------
