@@ -47,6 +47,7 @@ ROOMS = [  # a module imports from rooms above it only
     "training",
     "finding",
     "recipes",
+    "sklearn",
     "metrics",
     "calibration",
     "assessment",
@@ -201,6 +202,7 @@ def test_an_import_that_points_upward_is_allowed():
 GUESTS = {
     "callbacks": {"tqdm"},
     "export.onnx": {"onnx"},
+    "sklearn": {"sklearn"},
     "storage": {"safetensors"},
     "torch_state": {"torch"},
 }

@@ -101,6 +101,20 @@ def test_the_environment_decides_and_the_caller_over_it(monkeypatch):
     assert fd.get_num_threads() == 5
 
 
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("1", 1), ("3", 3), ("2,1", 2), (" 2 ", 2), ("16", 4), ("", 4), ("0", 4), ("many", 4), ("²", 4)],
+)
+def test_the_variable_of_openmp_lowers_the_default(monkeypatch, four, text, count):
+    monkeypatch.setattr(threads, "_quota_v1", lambda _root: None)
+    monkeypatch.setattr(threads, "_quota_v2", lambda _root: None)
+    monkeypatch.delenv("FASTDIGITS_NUM_THREADS", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", text)
+    assert fd.get_num_threads() == count
+    monkeypatch.setenv("FASTDIGITS_NUM_THREADS", "5")
+    assert fd.get_num_threads() == 5
+
+
 @pytest.mark.parametrize("text", ["0", "-1", "two", "1.5", " 2", "²"])
 def test_an_environment_that_is_no_number_is_refused(monkeypatch, text):
     monkeypatch.setenv("FASTDIGITS_NUM_THREADS", text)

@@ -225,6 +225,16 @@ def test_validation_data_is_evaluated_after_each_epoch_with_the_same_loss():
     assert (history.val_loss[-1], history.val_accuracy[-1]) == (score["loss"], score["accuracy"])
 
 
+def test_validation_images_may_have_weights():
+    x, y = examples()
+    weight = np.arange(len(y)) % 3
+    net = network()
+    history = net.fit(x, y, epochs=1, batch_size=16, validation_data=(x, y, weight))
+    score, plain = net.evaluate(x, y, sample_weight=weight), net.evaluate(x, y)
+    assert (history.val_loss, history.val_accuracy) == ([score["loss"]], [score["accuracy"]])
+    assert score["loss"] != plain["loss"]
+
+
 def test_watching_does_not_change_the_training():
     x, y = examples()
     plain, watched = network(dropout=True), network(dropout=True)
@@ -316,7 +326,12 @@ REFUSED = [
     (
         {"validation_data": np.zeros((3, 16))},
         TypeError,
-        r"fit: validation_data must be a pair \(x, y\); got ndarray",
+        r"fit: validation_data must be a pair \(x, y\), or \(x, y, sample_weight\); got ndarray",
+    ),
+    (
+        {"validation_data": (np.zeros((3, 16)), [0, 1, 2], [1, -1, 1])},
+        ValueError,
+        "fit: validation sample_weight must be finite, not negative",
     ),
     ({"validation_data": (np.zeros((3, 16)),)}, TypeError, "fit: validation_data must be a pair"),
     ({"validation_data": (np.zeros((3, 15)), [0, 1, 2])}, ValueError, "fit: validation x must be"),

@@ -321,7 +321,7 @@ class NeuralNetwork:
         augment: Augmentation | None = None,
         clip_norm: float | None = None,
         average: WeightAverage | None = None,
-        validation_data: tuple[Any, Any] | None = None,
+        validation_data: tuple[Any, ...] | None = None,
         validation_split: float = 0.0,
         sample_weight: object = None,
         callbacks: Iterable[Callback] = (),
@@ -359,8 +359,8 @@ class NeuralNetwork:
             of batch normalisation that belong to them. The last epoch is validated with these, those before it
             without. An interrupt leaves the weights of the last step, and an `EarlyStopping` that restores its
             best epoch puts that in the average's place.
-        validation_data : (x, y), optional
-            Images and labels to evaluate after each epoch, with the same loss.
+        validation_data : (x, y) or (x, y, sample_weight), optional
+            Images and labels to evaluate after each epoch, with the same loss; and how much each image counts.
         validation_split : float, default 0.0
             Fraction of the images, 0 ≤ f < 1, that is set apart for the same purpose instead. Drawn from the
             network's seed: each call with as many images sets the same ones apart.

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os
 
 from .inputs import check_count
 
 VARIABLE = "FASTDIGITS_NUM_THREADS"
+OPENMP = (
+    "OMP_NUM_THREADS"  # what joblib, Dask and batch systems set in the processes that they start side by side
+)
 _chosen: int | None = None
 
 
@@ -17,7 +21,7 @@ def set_num_threads(n: int | None) -> None:
     ----------
     n : int or None
         At least 1. None goes back to the default: ``FASTDIGITS_NUM_THREADS``, else the processors that this
-        process may run on, by affinity and by the quota of its container.
+        process may run on, by affinity and by the quota of its container, and no more than ``OMP_NUM_THREADS``.
 
     Raises
     ------
@@ -37,6 +41,9 @@ def set_num_threads(n: int | None) -> None:
 def get_num_threads() -> int:
     """Return how many threads later calls may use.
 
+    ``OMP_NUM_THREADS`` only lowers the default: several processes started side by side, by scikit-learn's
+    ``n_jobs`` for instance, share the processors by it. What is no number there is nothing to this package.
+
     Raises
     ------
     ValueError
@@ -46,7 +53,7 @@ def get_num_threads() -> int:
         return _chosen
     text = os.environ.get(VARIABLE, "")
     if not text:
-        return available_processors()
+        return int(min(available_processors(), _openmp_limit()))
     if not (text.isascii() and text.isdigit() and int(text) >= 1):
         raise ValueError(
             f"{VARIABLE}: must be a whole number, at least 1; got {text!r}: unset it or correct it"
@@ -72,6 +79,12 @@ def available_processors(root: str | os.PathLike[str] = "/") -> int:
     top = os.fspath(root)
     quotas = [quota for quota in (_quota_v2(top), _quota_v1(top)) if quota is not None]
     return max(1, min([count, *(int(quota) for quota in quotas)]))
+
+
+def _openmp_limit() -> float:
+    """Return the threads of the outermost level in ``OMP_NUM_THREADS``, such as 4 in "4,2"; infinity for none."""
+    text = os.environ.get(OPENMP, "").partition(",")[0].strip()
+    return int(text) if text.isascii() and text.isdigit() and int(text) >= 1 else math.inf
 
 
 def _quota_v2(root: str) -> float | None:

@@ -53,7 +53,7 @@ def fit(
     augment: Augmentation | None,
     clip_norm: float | None,
     average: WeightAverage | None,
-    validation_data: tuple[Any, Any] | None,
+    validation_data: tuple[Any, ...] | None,
     validation_split: float,
     sample_weight: object,
     callbacks: Iterable[Callback],
@@ -471,10 +471,13 @@ def _augmenter(seed: int, augment: Augmentation, x: object) -> Augmenter:
     return Augmenter(augment, height, width, int(key))
 
 
-def _checked_validation(network: NeuralNetwork, data: tuple[Any, Any]) -> _Examples:
-    if not isinstance(data, tuple | list) or len(data) != 2:
-        raise TypeError(f"fit: validation_data must be a pair (x, y); got {type(data).__name__}")
-    return _checked_examples(network, data[0], data[1], None, "validation ")
+def _checked_validation(network: NeuralNetwork, data: tuple[Any, ...]) -> _Examples:
+    if not isinstance(data, tuple | list) or len(data) not in (2, 3):
+        raise TypeError(
+            f"fit: validation_data must be a pair (x, y), or (x, y, sample_weight); got {type(data).__name__}"
+        )
+    x, y, weight = data if len(data) == 3 else (*data, None)
+    return _checked_examples(network, x, y, weight, "validation ")
 
 
 def _split(
