@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .finding import LearningRates
     from .metrics import ClassScore, accuracy, class_report, confusion_matrix
     from .optimizers import SGD, Adam, AdamW, Momentum, Optimizer, RMSprop
+    from .preparing import cut_digits, prepare
     from .schedules import Constant, Cosine, OneCycle, Schedule, Step, WarmUp
     from .storage import load, load_pretrained
 
@@ -42,6 +43,7 @@ _LATER: dict[str, tuple[str, ...]] = {
     "finding": ("LearningRates",),
     "metrics": ("ClassScore", "accuracy", "class_report", "confusion_matrix"),
     "optimizers": ("SGD", "Adam", "AdamW", "Momentum", "Optimizer", "RMSprop"),
+    "preparing": ("cut_digits", "prepare"),
     "recipes": (),
     "schedules": ("Constant", "Cosine", "OneCycle", "Schedule", "Step", "WarmUp"),
     "storage": ("load", "load_pretrained"),
@@ -111,11 +113,13 @@ __all__ = [
     "backend_name",
     "class_report",
     "confusion_matrix",
+    "cut_digits",
     "get_num_threads",
     "load",
     "load_folder",
     "load_mnist",
     "load_pretrained",
+    "prepare",
     "read_idx",
     "recipes",
     "set_num_threads",

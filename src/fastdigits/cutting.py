@@ -14,6 +14,7 @@ FAINT, SURE = 0.35, 0.6  # a stroke is what has this much ink, and somewhere tha
 SPECK = 0.15  # of the largest piece's size: what is smaller both ways is dirt, a dot or a comma
 FLAT = 4.0  # times as wide as high: a ruled line, a minus, a shadow's edge
 LINE = 1.3  # times as long as what is left is high: no digit has a stroke of that length
+LEVEL_LINE, UPRIGHT_LINE = 0.25, 0.9  # of the picture's side: a thin 1 is an upright line too, but ends within
 RIM = 0.3  # of a side of the picture: what touches so much of it comes from outside
 SAME_ROW = 0.4  # of its height that a piece must share with the tallest one
 OTHER_ROW = 0.6  # of the tallest height: beside the row, as high as that is another row
@@ -80,15 +81,12 @@ def _piece(mask: Array, left: int = 0, top: int = 0) -> Piece:
 
 def _without_lines(mask: Array) -> Array:
     """Return the mask without ruled lines, level or upright; a stroke that crosses one stays whole."""
-    for turned in (False, True):
-        whole = mask.T if turned else mask
-        kept = whole & ~_line_pixels(whole)
-        mask = kept.T if turned else kept
-    return mask
+    mask = mask & ~_line_pixels(mask, LEVEL_LINE)
+    return mask & ~_line_pixels(mask.T, UPRIGHT_LINE).T
 
 
-def _line_pixels(mask: Array) -> Array:
-    """Return which pixels lie on long thin lines that are about level.
+def _line_pixels(mask: Array, share: float) -> Array:
+    """Return which pixels lie on thin lines that are about level and longer than a share of the picture's width.
 
     Where strokes cross a line, it is as thick as they are long; a straight line is laid through the parts in between.
     """
@@ -97,11 +95,13 @@ def _line_pixels(mask: Array) -> Array:
     thin = mask & (thick <= max(2, 0.02 * max(mask.shape))) & (long >= 3 * thick)
     parts = connected_components(thin)
     length, height = _sizes(parts.box)
-    candidates = np.flatnonzero((length > 0.25 * mask.shape[1]) & (length > 8 * height))
+    candidates = np.flatnonzero((length > share * mask.shape[1]) & (length > 8 * height))
     if candidates.size == 0:
         return lines
     rest = connected_components(mask & ~parts.mask(candidates))
     tallest = _sizes(rest.box)[1].max() if len(rest) else 0
+    if tallest < SPECK * length.max():  # what would be left is no digit: so the line is one
+        return lines
     rows, columns = np.nonzero(thin)
     for part in candidates[length[candidates] > LINE * tallest]:
         y, x = np.nonzero(parts.mask([part]))

@@ -145,7 +145,7 @@ def _boxed(strokes: Float32) -> Float32:
             strokes = np.pad(strokes, radius)
             strokes = np.asarray(Image.fromarray(strokes).filter(ImageFilter.MaxFilter(2 * radius + 1)))
             scale = BOX / max(strokes.shape)
-    if abs(scale - 1) > 0.06:
+    if abs(scale - 1) > 0.11:
         h, w = strokes.shape
         size_ = max(1, round(w * scale)), max(1, round(h * scale))
         strokes = np.asarray(Image.fromarray(strokes).resize(size_, FILTER if scale < 1 else Image.Resampling.BICUBIC))
@@ -156,7 +156,7 @@ def _boxed(strokes: Float32) -> Float32:
 
 
 def _bounded(strokes: Float32) -> Float32:
-    rows, columns = np.flatnonzero((strokes > 0.1).any(axis=1)), np.flatnonzero((strokes > 0.1).any(axis=0))
+    rows, columns = np.flatnonzero((strokes > 0.05).any(axis=1)), np.flatnonzero((strokes > 0.05).any(axis=0))
     return strokes[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
@@ -166,8 +166,8 @@ def _centred(strokes: Float32) -> UInt8:
     mass = strokes.sum()
     y = (strokes.sum(axis=1) @ np.arange(height)) / mass
     x = (strokes.sum(axis=0) @ np.arange(width)) / mass
-    top = int(np.clip(round(SIDE / 2 - 0.5 - y), 0, SIDE - height))
-    left = int(np.clip(round(SIDE / 2 - 0.5 - x), 0, SIDE - width))
+    top = int(np.clip(round(SIDE / 2 - y), 0, SIDE - height))
+    left = int(np.clip(round(SIDE / 2 - x), 0, SIDE - width))
     image = np.zeros((SIDE, SIDE), dtype=np.uint8)
     image[top : top + height, left : left + width] = np.rint(255 * strokes)
     return image
