@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,9 @@ FLAT = 4.0  # times as wide as high: a ruled line, a minus, a shadow's edge
 LINE = 1.3  # times as long as what is left is high: no digit has a stroke of that length
 LEVEL_LINE, UPRIGHT_LINE = 0.25, 0.9  # of the picture's side: a thin 1 is an upright line too, but ends within
 RIM = 0.3  # of a side of the picture: what touches so much of it comes from outside
+TIGHT = 0.6  # of the picture's height: a digit as high may touch the rim
+SMALLEST = 0.02  # of the picture's longer side: how large a digit must be for all that touches the rim to go
+TALL = 0.6  # of the height of digits that touch: each of them is that high
 SAME_ROW = 0.4  # of its height that a piece must share with the tallest one
 OTHER_ROW = 0.6  # of the tallest height: beside the row, as high as that is another row
 OVERLAP = 0.5  # of the narrower one's width: pieces above each other are one digit
@@ -66,7 +69,7 @@ def cut(amount: Float32, single: bool) -> list[Piece]:
     pieces = []
     for group in groups:
         piece = _piece(found.mask(group))
-        pieces += [piece] if single else _parted(piece, amount, found.box[written])
+        pieces += [piece] if single else _parted(piece, amount)
     return pieces
 
 
@@ -136,13 +139,17 @@ def _written(found: Components, amount: Float32) -> Int64:
     if not good.any():
         return np.flatnonzero(good)
     inside = good & ~_from_outside(found) & ~_frames(found, good)
-    if inside.any() and size[inside].max() > 0.2 * size[good].max():
+    if inside.any() and size[inside].max() > SMALLEST * max(found.shape):
         good = inside
     return np.flatnonzero(good & (size > SPECK * size[good].max()))
 
 
 def _from_outside(found: Components) -> Array:
-    """Return which components touch so much of the picture's rim that they come from outside it."""
+    """Return which components come from outside the picture: they touch its rim, and not as a digit cut out tightly.
+
+    Such a digit is nearly as high as the picture and touches little of its sides. What else touches the rim is the
+    table, a finger, a piece of the next digit, or the tip of a shadow.
+    """
     height, width = found.shape
     touch = np.zeros((4, len(found)), dtype=np.int64)
     for side, at_rim, lengths in [
@@ -153,8 +160,8 @@ def _from_outside(found: Components) -> Array:
     ]:
         np.add.at(touch[side], found.label[at_rim], lengths[at_rim])
     along = np.array([width, width, height, height])[:, np.newaxis]
-    corner = (touch[:2].max(axis=0) > 0) & (touch[2:].max(axis=0) > 0)
-    outside: Array = (touch > RIM * along).any(axis=0) | corner
+    much = (touch > RIM * along).any(axis=0)
+    outside: Array = (touch > 0).any(axis=0) & (much | (_sizes(found.box)[1] < TIGHT * height))
     return outside
 
 
@@ -218,20 +225,23 @@ def _around(boxes: Int64) -> Int64:
 # -- digits that touch -------------------------------------------------------------------------------------
 
 
-def _parted(piece: Piece, amount: Float32, row: Int64) -> Iterator[Piece]:
-    """Yield the digits of a piece: one, unless it is too wide to be a single digit."""
+def _parted(piece: Piece, amount: Float32) -> list[Piece]:
+    """Return the digits of a piece: itself, unless it is wide and falls into parts of a digit's height."""
     left, top, right, bottom = piece.box
     width, height = right - left, bottom - top
-    count = max(1, round(width / (USUAL * height))) if width > WIDE * height else 1
+    most = round(width / (USUAL * height)) if width > WIDE * height else 1
     ink = np.where(piece.mask, amount[top:bottom, left:right], 0)
-    begins = np.zeros(height, dtype=np.int64)
-    columns = np.arange(width)
-    for number in range(1, count + 1):
-        ends = _seam(ink, number * width // count, width // count) if number < count else np.full(height, width)
-        part = piece.mask & (columns >= begins[:, np.newaxis]) & (columns < ends[:, np.newaxis])
-        if part.any():
-            yield _piece(part, left, top)
-        begins = ends
+    for count in range(most, 1, -1):
+        seams = [_seam(ink, number * width // count, width // count) for number in range(1, count)]
+        sides = [np.zeros(height, np.int64), *seams, np.full(height, width)]
+        columns = np.arange(width)
+        masks = [
+            piece.mask & (columns >= begin[:, np.newaxis]) & (columns < end[:, np.newaxis])
+            for begin, end in itertools.pairwise(sides)
+        ]
+        if all(mask.any(axis=1).sum() > TALL * height for mask in masks):
+            return [_piece(mask, left, top) for mask in masks]
+    return [piece]
 
 
 def _seam(ink: Float32, middle: int, pitch: int) -> Int64:
