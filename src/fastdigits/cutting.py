@@ -18,9 +18,11 @@ LEVEL_LINE, UPRIGHT_LINE = 0.25, 0.9  # of the picture's side: a thin 1 is an up
 RIM = 0.3  # of a side of the picture: what touches so much of it comes from outside
 TIGHT = 0.6  # of the picture's height: a digit as high may touch the rim
 SMALLEST = 0.02  # of the picture's longer side: how large a digit must be for all that touches the rim to go
+CROSSED = 1.7  # widths of a stroke that a cut may go through: through a 0 it would be two
 TALL = 0.6  # of the height of digits that touch: each of them is that high
 SAME_ROW = 0.4  # of its height that a piece must share with the tallest one
 OTHER_ROW = 0.6  # of the tallest height: beside the row, as high as that is another row
+PIECE, NEAR = 0.4, 0.25  # of the tallest height: what is lower is a piece of a digit that is as near as that
 OVERLAP = 0.5  # of the narrower one's width: pieces above each other are one digit
 WIDE, USUAL = 1.3, 0.75  # widths over heights: above the first digits touch; the second is that of one digit
 
@@ -206,8 +208,22 @@ def _digits(found: Components, row: Int64) -> list[Int64]:
             groups[-1] = np.append(groups[-1], label)
         else:
             groups.append(np.array([label]))
-    # A piece that belongs to no digit is one only if it is high enough.
-    return [group for group in groups if _sizes(_around(found.box[group]))[1][0] > 0.4 * tall]
+    return _without_pieces(found, groups, tall)
+
+
+def _without_pieces(found: Components, groups: list[Int64], tall: int) -> list[Int64]:
+    """Return the groups that are as high as digits; the others go to the nearest of these, or away if none is near."""
+    boxes = np.concatenate([_around(found.box[group]) for group in groups])
+    is_digit = _sizes(boxes)[1] > PIECE * tall
+    digits = [group for group, whole in zip(groups, is_digit, strict=True) if whole]
+    places = boxes[is_digit]
+    for group, box in zip(groups, boxes, strict=True):
+        if not _sizes(box[np.newaxis])[1][0] > PIECE * tall:
+            gaps = np.maximum(places[:, 0] - box[2], box[0] - places[:, 2])
+            nearest = gaps.argmin()
+            if gaps[nearest] < NEAR * tall:
+                digits[nearest] = np.append(digits[nearest], group)
+    return digits
 
 
 def _belongs(digit: Int64, box: Int64, tall: int) -> bool:
@@ -230,7 +246,7 @@ def _parted(piece: Piece, amount: Float32) -> list[Piece]:
     left, top, right, bottom = piece.box
     width, height = right - left, bottom - top
     most = round(width / (USUAL * height)) if width > WIDE * height else 1
-    ink = np.where(piece.mask, amount[top:bottom, left:right], 0)
+    ink = np.where(piece.mask, np.clip(amount[top:bottom, left:right], 0, 1), 0)
     for count in range(most, 1, -1):
         seams = [_seam(ink, number * width // count, width // count) for number in range(1, count)]
         sides = [np.zeros(height, np.int64), *seams, np.full(height, width)]
@@ -239,7 +255,9 @@ def _parted(piece: Piece, amount: Float32) -> list[Piece]:
             piece.mask & (columns >= begin[:, np.newaxis]) & (columns < end[:, np.newaxis])
             for begin, end in itertools.pairwise(sides)
         ]
-        if all(mask.any(axis=1).sum() > TALL * height for mask in masks):
+        crossed = [ink[np.arange(height), seam].sum() for seam in seams]
+        high = all(mask.any(axis=1).sum() > TALL * height for mask in masks)
+        if high and max(crossed) < CROSSED * stroke_width(ink):
             return [_piece(mask, left, top) for mask in masks]
     return [piece]
 
@@ -260,7 +278,7 @@ def _seam(ink: Float32, middle: int, pitch: int) -> Int64:
     band = ink[:, low : middle + reach + 1]
     height, width = band.shape
     away = np.abs(np.arange(width) + low - middle) / reach
-    cost = np.clip(band, 0, 1) + 0.02 * away**2  # leaning aside over the whole height costs little ink
+    cost = band + 0.02 * away**2  # leaning aside over the whole height costs little ink
     back = np.zeros((height, width), dtype=np.int64)
     total = cost[0]
     for row in range(1, height):
@@ -274,3 +292,20 @@ def _seam(ink: Float32, middle: int, pitch: int) -> Int64:
     for row in range(height - 1, 0, -1):
         path[row - 1] = back[row, path[row]]
     return path + low
+
+
+def stroke_width(ink: Float32) -> float:
+    """Return the mean width of strokes in pixels: twice their area over the length of their edges.
+
+    Parameters
+    ----------
+    ink : ndarray, (height, width)
+        0 … 1.
+
+    Notes
+    -----
+    An edge that runs at any angle crosses 4/π times as many sides of pixels as it is long (Crofton's formula).
+    """
+    inside = np.pad(ink > 0.5, 1)
+    sides = np.count_nonzero(inside[1:] != inside[:-1]) + np.count_nonzero(inside[:, 1:] != inside[:, :-1])
+    return float(2 * ink.sum() / max(1.0, np.pi / 4 * sides))

@@ -14,7 +14,10 @@ from PIL import Image
 from .inputs import Array, Float32
 
 WORK_SIDE = 1200  # pixels; a larger picture is looked at reduced. A page's digits are still 30 pixels high
-COARSE_SIDE = 64  # for the question which side is ink
+# Pixels along a picture, and neighbourhoods along it, for the question which side is ink: large digits show at the first
+# scale, small ones at the second
+SCALES = ((64, 2), (200, 8))
+SAMPLES = 13, 7  # along each side of a neighbourhood, of which the median is taken
 PAPER_SIDE = 240  # for the background
 WIDEST_STROKE = 0.3  # of the shorter side: what is wider is paper, or the table that it lies on
 LEAST_CONTRAST = 0.06  # of the full range: less is a flaw of the paper or of JPEG
@@ -55,7 +58,7 @@ def find_ink(image: Image.Image) -> Ink | None:
     """
     factor = max(1, -(-max(image.size) // WORK_SIDE))
     values = _pixels(_reduced(image, factor))
-    axis = _direction(_pixels(_shrunk(image, COARSE_SIDE)))
+    axis = _direction(image)
     signal = (values @ axis).astype(np.float32)
     paper = _paper(signal)
     amount = signal - paper
@@ -89,32 +92,44 @@ def _pixels(image: Image.Image) -> Float32:
 # -- which way is ink --------------------------------------------------------------------------------------
 
 
-def _direction(values: Float32) -> Float32:
+def _direction(image: Image.Image) -> Float32:
     """Return the unit vector along which ink differs from paper, (channels,)."""
-    stray = values - _local_median(values)
+    found = []
+    for (side, parts), samples in zip(SCALES, SAMPLES, strict=True):
+        values = _pixels(_shrunk(image, side))
+        if found and max(values.shape) <= SCALES[0][0]:
+            break  # a small picture: it has one scale only
+        found.append(_longer_tail(values - _local_median(values, parts, samples)))
+    skew, axis = max(found, key=lambda pair: abs(pair[0]))
+    if abs(skew) < 0.7:  # about as much ink as paper, as in a bold digit cut out tightly: its rim is paper
+        whole = _pixels(_shrunk(image, SCALES[0][0])) @ axis
+        rim = np.concatenate([whole[0], whole[-1], whole[:, 0], whole[:, -1]])
+        skew = (whole.min() + whole.max()) / 2 - np.median(rim)
+    return (axis if skew >= 0 else -axis).astype(np.float32)
+
+
+def _longer_tail(stray: Float32) -> tuple[float, Array]:
+    """Return the direction in which pixels stray most from their neighbourhood, and how skewed they lie along it."""
     flat = stray.reshape(-1, stray.shape[2]).astype(np.float64)
     # Strong pixels decide: weighted by their size once more, noise and faint colour do not count.
     weighted = flat * np.abs(flat).max(axis=1, keepdims=True)
     axis = np.linalg.eigh(weighted.T @ weighted)[1][:, -1]
     along = flat @ axis
     spread = np.sqrt(np.mean(along**2))
-    skew = np.mean(along**3) / spread**3 if spread > 0 else 0.0
-    if abs(skew) < 0.7:  # about as much ink as paper, as in a bold digit cut out tightly: its rim is paper
-        whole = values.astype(np.float64) @ axis
-        rim = np.concatenate([whole[0], whole[-1], whole[:, 0], whole[:, -1]])
-        skew = (whole.min() + whole.max()) / 2 - np.median(rim)
-    return (axis if skew >= 0 else -axis).astype(np.float32)
+    return (float(np.mean(along**3) / spread**3) if spread > 0 else 0.0), axis
 
 
-def _local_median(values: Float32) -> Float32:
+def _local_median(values: Float32, parts: int, samples: int) -> Float32:
     height, width, channels = values.shape
-    reach = max(1, max(height, width) // 4)
-    step = max(1, reach // 7)  # about 15 × 15 samples of each window are enough
+    reach = max(1, max(height, width) // (2 * parts))
+    step = max(1, 2 * reach // samples)
     window = 2 * reach + 1
     padded = np.pad(values, ((reach, reach), (reach, reach), (0, 0)), mode="symmetric")
     views: Any = np.lib.stride_tricks.sliding_window_view(padded, (window, window), axis=(0, 1))
-    samples = views[..., ::step, ::step].reshape(height, width, channels, -1)
-    median: Float32 = np.median(samples, axis=-1)
+    sampled = np.ascontiguousarray(views[..., ::step, ::step]).reshape(height, width, channels, -1)
+    middle = sampled.shape[-1] // 2
+    sampled.partition(middle, axis=-1)
+    median: Float32 = sampled[..., middle]
     return median
 
 
