@@ -50,9 +50,17 @@ ROOMS = [  # a module imports from rooms above it only
     "data",
     "storage",
     "visualize",
+    "components",
+    "pictures",
+    "ink",
+    "cutting",
+    "preparing",
+    "readings",
     "commands",
     "train_options",
     "runs",
+    "sources",
+    "predict",
     "bench",
     "train",
 ]
@@ -173,6 +181,7 @@ def test_an_import_that_points_upward_is_allowed():
 
 # What a module takes from outside, beside the standard library and numpy
 GUESTS = {"callbacks": {"tqdm"}, "storage": {"safetensors"}, "visualize": {"matplotlib"}}
+GUESTS |= {"readings": {"matplotlib"}, "pictures": {"PIL"}, "ink": {"PIL"}, "preparing": {"PIL"}}
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 # A command is a module of this name with a main(argv) that returns the exit code.
 COMMANDS = {
     "train": "train a network on MNIST or on a folder of your own, and see what it learned",
+    "predict": "read the digits on pictures, photographs and scans",
     "bench": "compare the compiled kernels with NumPy on this machine",
 }
 
