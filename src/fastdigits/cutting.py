@@ -15,6 +15,7 @@ SPECK = 0.15  # of the largest piece's size: what is smaller both ways is dirt, 
 FLAT = 4.0  # times as wide as high: a ruled line, a minus, a shadow's edge
 LINE = 1.3  # times as long as what is left is high: no digit has a stroke of that length
 LEVEL_LINE, UPRIGHT_LINE = 0.25, 0.9  # of the picture's side: a thin 1 is an upright line too, but ends within
+FRAMED = 0.25  # of a frame's height: what is so high within it makes it a frame; a 0 has no more than a dot in it
 RIM = 0.3  # of a side of the picture: what touches so much of it comes from outside
 TIGHT = 0.6  # of the picture's height: a digit as high may touch the rim
 SMALLEST = 0.02  # of the picture's longer side: how large a digit must be for all that touches the rim to go
@@ -62,8 +63,7 @@ def cut(amount: Float32, single: bool) -> list[Piece]:
     SeveralRowsError
         If there is more than one row of digits and not ``single``.
     """
-    mask = _without_lines(amount > FAINT)
-    found = connected_components(mask)
+    found = connected_components(_without_lines(_without_frames(amount > FAINT)))
     written = _written(found, amount)
     if written.size == 0:
         return []
@@ -84,10 +84,34 @@ def _piece(mask: Array, left: int = 0, top: int = 0) -> Piece:
 # -- what is not a digit -----------------------------------------------------------------------------------
 
 
+def _without_frames(mask: Array) -> Array:
+    """Return the mask without what goes around something that is not small beside it."""
+    found = connected_components(mask)
+    left, top, right, bottom = found.box.T
+    height = bottom - top
+    frames = []
+    large = np.flatnonzero(height > SPECK * height.max(initial=0))
+    for one in large:
+        within = (left[large] > left[one]) & (right[large] < right[one])
+        within &= (top[large] > top[one]) & (bottom[large] < bottom[one])
+        if (within & (height[large] > FRAMED * height[one])).any():
+            frames.append(one)
+    return mask & ~found.mask(frames) if frames else mask
+
+
 def _without_lines(mask: Array) -> Array:
     """Return the mask without ruled lines, level or upright; a stroke that crosses one stays whole."""
     mask = mask & ~_line_pixels(mask, LEVEL_LINE)
     return mask & ~_line_pixels(mask.T, UPRIGHT_LINE).T
+
+
+def _crossed(lines: Array, mask: Array, reach: int) -> Array:
+    """Return which pixels of level lines have strokes near above and near below: there a stroke goes through."""
+    above, below = mask & ~lines, mask & ~lines
+    for _ in range(reach):
+        above[1:] |= above[:-1]
+        below[:-1] |= below[1:]
+    return lines & above & below
 
 
 def _line_pixels(mask: Array, share: float) -> Array:
@@ -97,7 +121,7 @@ def _line_pixels(mask: Array, share: float) -> Array:
     """
     lines = np.zeros_like(mask)
     thick, long = _run_lengths(mask.T).T, _run_lengths(mask)
-    thin = mask & (thick <= max(2, 0.02 * max(mask.shape))) & (long >= 3 * thick)
+    thin = mask & (thick <= max(2, 0.02 * max(mask.shape))) & (long >= 8 * thick)
     parts = connected_components(thin)
     length, height = _sizes(parts.box)
     candidates = np.flatnonzero((length > share * mask.shape[1]) & (length > 8 * height))
@@ -108,13 +132,15 @@ def _line_pixels(mask: Array, share: float) -> Array:
     if tallest < SPECK * length.max():  # what would be left is no digit: so the line is one
         return lines
     rows, columns = np.nonzero(thin)
+    widest = 0.0
     for part in candidates[length[candidates] > LINE * tallest]:
         y, x = np.nonzero(parts.mask([part]))
         slope, start = np.polyfit(x, y, 1)
         reach = thick[y, x].mean() / 2 + 1.5
         near = np.abs(rows - (slope * columns + start)) <= reach
         lines[rows[near], columns[near]] = True
-    return lines
+        widest = max(widest, 2 * reach)
+    return lines & ~_crossed(lines, mask, round(widest))
 
 
 def _run_lengths(mask: Array) -> Int64:
@@ -140,9 +166,11 @@ def _written(found: Components, amount: Float32) -> Int64:
     good = (has_ink > 0) & (width < FLAT * height)
     if not good.any():
         return np.flatnonzero(good)
-    inside = good & ~_from_outside(found) & ~_frames(found, good)
+    inside = good & ~_from_outside(found)
     if inside.any() and size[inside].max() > SMALLEST * max(found.shape):
         good = inside
+    elif not _fills(found, good):
+        return np.flatnonzero(inside)
     return np.flatnonzero(good & (size > SPECK * size[good].max()))
 
 
@@ -167,17 +195,11 @@ def _from_outside(found: Components) -> Array:
     return outside
 
 
-def _frames(found: Components, good: Array) -> Array:
-    """Return which components go around another one that is not small beside them."""
-    left, top, right, bottom = found.box.T
-    height = bottom - top
-    frames = np.zeros(len(found), dtype=bool)
-    large = np.flatnonzero(good & (height > SPECK * height[good].max()))
-    for one in large:
-        within = (left[large] > left[one]) & (right[large] < right[one])
-        within &= (top[large] > top[one]) & (bottom[large] < bottom[one])
-        frames[one] = (within & (height[large] > 0.25 * height[one])).any()
-    return frames
+def _fills(found: Components, good: Array) -> bool:
+    """Return whether the components, all of which touch the rim, are digits that were cut out tightly."""
+    left, top, right, bottom = _around(found.box[good])[0]
+    height, width = found.shape
+    return bool(right - left > TIGHT * width and bottom - top > TIGHT * height)
 
 
 # -- a row of digits ---------------------------------------------------------------------------------------

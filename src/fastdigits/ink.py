@@ -14,10 +14,10 @@ from PIL import Image
 from .inputs import Array, Float32
 
 WORK_SIDE = 1200  # pixels; a larger picture is looked at reduced. A page's digits are still 30 pixels high
-# Pixels along a picture, and neighbourhoods along it, for the question which side is ink: large digits show at the first
-# scale, small ones at the second
-SCALES = ((64, 2), (200, 8))
-SAMPLES = 13, 7  # along each side of a neighbourhood, of which the median is taken
+# The question which side is ink is asked at several scales: pixels along the picture, width of a neighbourhood as a share
+# of it, and samples along each side of that, of which the median is taken. The first is for a bold digit that fills the
+# picture, the last for small ones among shadows.
+SCALES = ((64, 1.5, 19), (64, 0.5, 13), (200, 0.125, 7))
 PAPER_SIDE = 240  # for the background
 WIDEST_STROKE = 0.3  # of the shorter side: what is wider is paper, or the table that it lies on
 LEAST_CONTRAST = 0.06  # of the full range: less is a flaw of the paper or of JPEG
@@ -57,8 +57,8 @@ def find_ink(image: Image.Image) -> Ink | None:
     4. What full ink is: Otsu's threshold on the pixels that stand out from the noise, and the median above it.
     """
     factor = max(1, -(-max(image.size) // WORK_SIDE))
-    values = _pixels(_reduced(image, factor))
-    axis = _direction(image)
+    seen = _reduced(image, factor)
+    values, axis = _pixels(seen), _direction(seen)
     signal = (values @ axis).astype(np.float32)
     paper = _paper(signal)
     amount = signal - paper
@@ -95,16 +95,12 @@ def _pixels(image: Image.Image) -> Float32:
 def _direction(image: Image.Image) -> Float32:
     """Return the unit vector along which ink differs from paper, (channels,)."""
     found = []
-    for (side, parts), samples in zip(SCALES, SAMPLES, strict=True):
+    for side, share, samples in SCALES:
         values = _pixels(_shrunk(image, side))
-        if found and max(values.shape) <= SCALES[0][0]:
-            break  # a small picture: it has one scale only
-        found.append(_longer_tail(values - _local_median(values, parts, samples)))
+        if side > SCALES[0][0] and max(values.shape) <= SCALES[0][0]:
+            break  # a small picture has no small digits
+        found.append(_longer_tail(values - _local_median(values, share, samples)))
     skew, axis = max(found, key=lambda pair: abs(pair[0]))
-    if abs(skew) < 0.7:  # about as much ink as paper, as in a bold digit cut out tightly: its rim is paper
-        whole = _pixels(_shrunk(image, SCALES[0][0])) @ axis
-        rim = np.concatenate([whole[0], whole[-1], whole[:, 0], whole[:, -1]])
-        skew = (whole.min() + whole.max()) / 2 - np.median(rim)
     return (axis if skew >= 0 else -axis).astype(np.float32)
 
 
@@ -119,18 +115,35 @@ def _longer_tail(stray: Float32) -> tuple[float, Array]:
     return (float(np.mean(along**3) / spread**3) if spread > 0 else 0.0), axis
 
 
-def _local_median(values: Float32, parts: int, samples: int) -> Float32:
+def _local_median(values: Float32, share: float, samples: int) -> Float32:
     height, width, channels = values.shape
-    reach = max(1, max(height, width) // (2 * parts))
+    reach = max(1, round(share * max(height, width) / 2))
     step = max(1, 2 * reach // samples)
     window = 2 * reach + 1
-    padded = np.pad(values, ((reach, reach), (reach, reach), (0, 0)), mode="symmetric")
+    padded = _framed(values, reach)
     views: Any = np.lib.stride_tricks.sliding_window_view(padded, (window, window), axis=(0, 1))
     sampled = np.ascontiguousarray(views[..., ::step, ::step]).reshape(height, width, channels, -1)
     middle = sampled.shape[-1] // 2
     sampled.partition(middle, axis=-1)
     median: Float32 = sampled[..., middle]
     return median
+
+
+def _framed(values: Float32, reach: int) -> Float32:
+    """Return the values with so many pixels around them as the paper goes on: ink that touches the rim does not.
+
+    A side goes on as the median of it from end to end; towards a corner, as that of its half there.
+    """
+    for axis in (0, 1):
+        ends = []
+        for rim in (values.take(0, axis), values.take(-1, axis)):
+            half = len(rim) // 2
+            mirrored = np.pad(rim, ((half, half), *[(0, 0)] * (rim.ndim - 1)), mode="symmetric")
+            windows: Any = np.lib.stride_tricks.sliding_window_view(mirrored, 2 * half + 1, axis=0)
+            ends.append(np.median(windows[..., :: max(1, half // 16)], axis=-1).astype(np.float32))
+        first, last = (np.repeat(np.expand_dims(end, axis), reach, axis) for end in ends)
+        values = np.concatenate([first, values, last], axis)
+    return values
 
 
 # -- the paper ---------------------------------------------------------------------------------------------
@@ -143,7 +156,9 @@ def _paper(signal: Float32) -> Float32:
     small = np.asarray(_reduced(Image.fromarray(signal), factor))
     small = _smoothed(small) if min(small.shape) > 60 else small  # noise would pull the minimum down
     window = max(3, round(WIDEST_STROKE * min(small.shape))) | 1
-    opened = _sliding(np.maximum, _sliding(np.minimum, small, window), window)
+    reach = 2 * (window // 2)
+    wide = _framed(small, reach)
+    opened = _sliding(np.maximum, _sliding(np.minimum, wide, window), window)[reach:-reach, reach:-reach]
     if factor == 1:
         return opened
     whole = Image.fromarray(opened).resize(
