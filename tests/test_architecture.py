@@ -73,11 +73,19 @@ ROOMS = [  # a module imports from rooms above it only
     "visualize.weights",
     "visualize.writing",
     "visualize",
+    "components",
+    "pictures",
+    "ink",
+    "cutting",
+    "preparing",
+    "readings",
     "commands",
     "runs",
     "train_options",
     "markup",
     "report",
+    "sources",
+    "predict",
     "bench",
     "train",
     "evaluate",
@@ -208,6 +216,7 @@ GUESTS = {
 }
 GUESTS |= {name: {"matplotlib"} for name in MODULES if name.startswith("visualize.")}
 GUESTS |= {"data.downloads": {"filelock", "pooch", "requests", "tqdm", "urllib3"}, "data.pictures": {"PIL"}}
+GUESTS |= {"readings": {"matplotlib"}, "pictures": {"PIL"}, "ink": {"PIL"}, "preparing": {"PIL"}}
 
 
 @pytest.mark.parametrize("module", MODULES)

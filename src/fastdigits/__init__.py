@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .finding import LearningRates
     from .metrics import ClassScore, accuracy, class_report, confusion_matrix, wilson_interval
     from .optimizers import SGD, Adam, AdamW, Momentum, Optimizer, RMSprop
+    from .preparing import cut_digits, prepare
     from .schedules import Constant, Cosine, OneCycle, Schedule, Step, WarmUp
     from .storage import load, load_pretrained
 
@@ -48,6 +49,7 @@ _LATER: dict[str, tuple[str, ...]] = {
     "finding": ("LearningRates",),
     "metrics": ("ClassScore", "accuracy", "class_report", "confusion_matrix", "wilson_interval"),
     "optimizers": ("SGD", "Adam", "AdamW", "Momentum", "Optimizer", "RMSprop"),
+    "preparing": ("cut_digits", "prepare"),
     "recipes": (),
     "schedules": ("Constant", "Cosine", "OneCycle", "Schedule", "Step", "WarmUp"),
     "storage": ("load", "load_pretrained"),
@@ -122,12 +124,14 @@ __all__ = [
     "confusion_matrix",
     "expected_calibration_error",
     "export_html",
+    "cut_digits",
     "get_num_threads",
     "load",
     "load_data",
     "load_folder",
     "load_mnist",
     "load_pretrained",
+    "prepare",
     "read_idx",
     "recipes",
     "reliability_bins",

@@ -11,6 +11,7 @@ COMMANDS = {
     "train": "train a network on MNIST or on a folder of your own, and see what it learned",
     "evaluate": "say how good a model is, on which digits it fails, and how sure it may be",
     "draw": "write a page to draw digits on, with a network inside it, and open it",
+    "predict": "read the digits on pictures, photographs and scans",
     "bench": "compare the compiled kernels with NumPy on this machine",
 }
 

@@ -1,7 +1,7 @@
 """What the commands share: how they read options, tell of errors and print results.
 
 A command's ``main(argv)`` returns its exit code: 0; 2 for what the user can put right; 130 if interrupted.
-Messages go to standard error; standard output belongs to ``--json``.
+Messages go to standard error; standard output belongs to ``--json``, and to what a command was asked for.
 """
 
 from __future__ import annotations
@@ -46,12 +46,15 @@ class Parser(argparse.ArgumentParser):
         The command, such as ``"train"``.
     description, examples : str
         What stands above and below the options.
+    operands : str, default ""
+        What stands behind the options, such as ``"IMAGE..."``.
     """
 
-    def __init__(self, name: str, description: str, examples: str) -> None:
+    def __init__(self, name: str, description: str, examples: str, operands: str = "") -> None:
+        given = f"[options] {operands}".rstrip()
         super().__init__(
             prog=f"fastdigits {name}",
-            usage=f"fastdigits {name} [options]\n       python -m fastdigits.{name} [options]",
+            usage=f"fastdigits {name} {given}\n       python -m fastdigits.{name} {given}",
             description=description,
             epilog=examples,
             formatter_class=_layout,

@@ -1,0 +1,306 @@
+"""The command ``fastdigits predict``: read the digits on pictures, and say how surely."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from . import commands, runs, sources
+from .commands import CommandError
+from .errors import DataError
+from .inputs import Array
+from .network import NeuralNetwork
+from .pictures import open_picture
+from .preparing import SIDE, find_digits
+from .readings import COLUMNS, DRAWN, Reading, readings_figure
+from .storage import load, load_pretrained
+
+COMMAND = "fastdigits predict"
+
+DESCRIPTION = """\
+Read the digits on pictures: PNG, JPEG and what else Pillow opens, photographs
+and scans, dark on light or light on dark. Each picture is cut into its digits,
+each digit made as MNIST's makers made theirs, and a row of digits is printed
+as a number, with how sure the network is of each and what it would say second.
+
+IDX and NPY files hold many images. They are taken as they are, uint8 or floats
+within 0 ... 1, light on dark, unless --prepare is given. Of a folder, all
+pictures and NPY files are read; - is standard input.
+"""
+
+EXAMPLES = """\
+examples:
+  fastdigits predict photo.jpg                 the number on a piece of paper
+  fastdigits predict scans/ --json             a folder, for a script
+  fastdigits predict seven.png --show          what the network sees, in a window
+  fastdigits predict *.png --output seen.png   the same as a picture
+  fastdigits predict t10k-images-idx3-ubyte.gz --model runs/mine/model.safetensors
+  fastdigits predict drawings.npy --prepare    an array (n, height, width)
+
+Standard output has the table, or one JSON object with --json: per image its
+name, what it reads, and per digit the confidence, the runner-up, all
+probabilities, and the box in the picture. A picture that cannot be read is
+told on standard error, and the others are read. Exit codes: 0 done; 2 something
+to put right, one line each says what; 130 interrupted with Ctrl-C.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read the pictures that ``argv`` names, the process's own arguments where it is None.
+
+    Returns
+    -------
+    int
+        0; 2 if a picture could not be read or after another error that the user can put right; 130 after an
+        interrupt. A wrong option exits at once.
+    """
+    options = _parser().read(argv)
+    try:
+        return commands.run(COMMAND, lambda: _predict(options), backend_name=options.backend)
+    except _ClosedError:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115: what is left in it goes nowhere at exit
+        return commands.DONE
+
+
+def _parser() -> commands.Parser:
+    parser = commands.Parser("predict", DESCRIPTION, EXAMPLES, operands="IMAGE...")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="a picture, an array, a folder, or -")
+    group = parser.add_argument_group("reading")
+    group.add_argument(
+        "--model",
+        type=commands.path,
+        metavar="FILE",
+        help="a network that this package saved (default: the one that comes with it, trained on MNIST)",
+    )
+    group.add_argument(
+        "--prepare",
+        action=argparse.BooleanOptionalAction,
+        help="make images as MNIST's are, or take them as they are (default: pictures yes, arrays no)",
+    )
+    group.add_argument(
+        "--single", action="store_true", help="each picture shows one digit, in however many pieces"
+    )
+    commands.add_backend_option(group)
+    group = parser.add_argument_group("output")
+    group.add_argument(
+        "--show",
+        action="store_true",
+        help="draw each picture, what the network sees of it, and all probabilities, and open the drawing",
+    )
+    group.add_argument(
+        "-o", "--output", type=commands.path, metavar="FILE", help="write that drawing: PNG, PDF or SVG"
+    )
+    commands.add_report_options(group)
+    return parser
+
+
+def _predict(options: argparse.Namespace) -> int:
+    network = load_pretrained() if options.model is None else load(options.model)
+    model = "pretrained" if options.model is None else str(options.model)
+    _check_model(network, model)
+    names = sources.expanded(options.images)
+    _check_output(options.output, names)
+    table = None if options.json else _Table(names)
+    readings: list[Reading] = []
+    errors: list[dict[str, str]] = []
+    for name in names:
+        shown = "standard input" if name == sources.STANDARD_INPUT else name
+        try:
+            with sources.as_file(name) as path:
+                found = list(_read(path, shown, network, options))
+        except (ValueError, OSError, MemoryError) as error:
+            message = str(error) or "must fit into memory"
+            message = message if message.startswith(shown) else f"{shown}: {message}"
+            commands.tell_error(COMMAND, message)
+            errors.append({"image": shown, "error": message})
+            continue
+        readings += found
+        if table is not None:
+            table.add(found)
+    if options.json:
+        result = {"images": [reading.as_json() for reading in readings], "errors": errors, "model": model}
+        commands.print_json(result)
+    if readings and (options.show or options.output is not None):
+        _draw(readings, options)
+    return commands.WRONG if errors else commands.DONE
+
+
+class _ClosedError(Exception):
+    """Nobody reads standard output any more, as behind ``| head``."""
+
+
+def _check_model(network: NeuralNetwork, model: str) -> None:
+    width = network.input_width
+    classes = None if width is None else network.widths(width)[-1]
+    if width is None or classes is None or classes < 2:
+        got = "layers that do not say" if width is None else f"{classes} class"
+        raise CommandError(
+            f"--model: {model} must take images of a known size and tell at least two classes apart; got {got}: "
+            "take another model"
+        )
+
+
+def _check_output(output: Path | None, names: list[str]) -> None:
+    """Refuse what could not be drawn, before anything is read."""
+    if output is None:
+        return
+    if output.suffix.lower() not in (".png", ".pdf", ".svg"):
+        raise CommandError(f"--output: must end in .png, .pdf or .svg; got {str(output)!r}")
+    if not output.parent.is_dir():
+        raise CommandError(
+            f"--output: must be in a folder that exists; got {str(output)!r}: make the folder first"
+        )
+    for name in names:
+        with contextlib.suppress(OSError):
+            if output.samefile(name):
+                raise CommandError(
+                    f"--output: must not be a picture that is read; got {name!r}: choose another"
+                )
+
+
+# -- reading -----------------------------------------------------------------------------------------------
+
+
+def _read(path: Path, name: str, network: NeuralNetwork, options: argparse.Namespace) -> Iterator[Reading]:
+    """Yield what is on a picture, or on each image of an array."""
+    array = sources.read_array(path)
+    if array is None:
+        if options.prepare is False:
+            grey = np.asarray(open_picture(path, name).convert("L"))
+            yield from _as_they_are(grey[np.newaxis], name, network, several=False)
+        else:
+            yield _prepared(path, name, network, options.single)
+    elif options.prepare:
+        images, several = _separate(array, name)
+        for number, image in enumerate(images):
+            yield _prepared(image, f"{name}[{number}]" if several else name, network, options.single)
+    else:
+        images, several = _fitting(array, name, network)
+        yield from _as_they_are(images, name, network, several=several)
+
+
+def _prepared(image: object, name: str, network: NeuralNetwork, single: bool) -> Reading:
+    if network.input_width != SIDE * SIDE:
+        raise DataError(
+            f"{name}: a picture becomes {SIDE} × {SIDE} pixels, {SIDE * SIDE} numbers; got a model that takes "
+            f"{network.input_width}: make an NPY file of images as it was trained on"
+        )
+    digits = find_digits(image, single=single, subject=name)
+    images = np.stack([digit.image for digit in digits])
+    picture = open_picture(image, name)
+    boxes = [digit.box for digit in digits]
+    return Reading(name, picture, images, boxes, network.predict_proba(images))
+
+
+def _as_they_are(images: Array, name: str, network: NeuralNetwork, *, several: bool) -> Iterator[Reading]:
+    width = network.input_width
+    size = images[0].size
+    if size != width:
+        shape = " × ".join(map(str, images.shape[1:]))
+        raise DataError(
+            f"{name}: its images must have {width} pixels, as the model takes; got {shape}: --prepare makes of "
+            "any digit what MNIST has"
+        )
+    rows = images.reshape(len(images), size)
+    side = round(size**0.5)
+    shape = images.shape[1:] if images.ndim == 3 else (side, side) if side * side == size else (1, size)
+    for number, probabilities in enumerate(network.predict_proba(rows)):
+        image = images[number].reshape(shape)
+        own = f"{name}[{number}]" if several else name
+        yield Reading(own, image, image[np.newaxis], None, probabilities[np.newaxis])
+
+
+def _fitting(array: Array, name: str, network: NeuralNetwork) -> tuple[Array, bool]:
+    """Return an array as images, one along the first axis, as a network takes them; and whether they are several."""
+    _check_shape(array, name, "(n, height, width), (n, pixels) or one image, (height, width)", (2, 3))
+    if array.dtype != np.uint8 and not (array.dtype.kind == "f" and array.min() >= 0 and array.max() <= 1):
+        what = (
+            f"{array.dtype} from {array.min()} to {array.max()}"
+            if array.dtype.kind in "biuf"
+            else array.dtype
+        )
+        raise DataError(f"{name}: must hold uint8, or floats within 0 … 1; got {what}: convert it first")
+    if array.ndim == 2 and array.shape[1] != network.input_width:
+        return array[np.newaxis], False
+    return array, True
+
+
+def _separate(array: Array, name: str) -> tuple[Array, bool]:
+    """Return an array as pictures, one along the first axis, and whether they are several."""
+    _check_shape(
+        array, name, "(n, height, width), (n, height, width, channels) or (height, width)", (2, 3, 4)
+    )
+    return (array[np.newaxis], False) if array.ndim == 2 else (array, True)
+
+
+def _check_shape(array: Array, name: str, wanted: str, dimensions: tuple[int, ...]) -> None:
+    if array.ndim not in dimensions or array.size == 0:
+        hint = ": is it a file of labels?" if array.ndim == 1 else ""
+        raise DataError(f"{name}: must hold images, {wanted}; got {array.shape}{hint}")
+
+
+# -- telling -----------------------------------------------------------------------------------------------
+
+
+class _Table:
+    """A table that grows by lines, as wide as the names that are known from the beginning."""
+
+    def __init__(self, names: list[str]) -> None:
+        self._width = max(map(len, [*names, "image"]))
+        self._begun = False
+
+    def add(self, readings: list[Reading]) -> None:
+        """Print a line each."""
+        try:
+            self._add(readings)
+        except BrokenPipeError:
+            raise _ClosedError from None
+
+    def _add(self, readings: list[Reading]) -> None:
+        if not self._begun:
+            self._width = max(self._width, *(len(reading.name) for reading in readings))
+            self._print("image", COLUMNS)
+            self._begun = True
+        for reading in readings:
+            self._print(reading.name, reading.cells())
+        sys.stdout.flush()
+
+    def _print(self, name: str, cells: tuple[str, ...]) -> None:
+        reads, confidence, runner_up = cells
+        print(f"{name:<{self._width}}  {reads:<7} {confidence:<20} {runner_up}")
+
+
+def _draw(readings: list[Reading], options: argparse.Namespace) -> None:
+    """Write the drawing where it belongs, and open it if that is asked for."""
+    total = sum(len(reading.images) for reading in readings)
+    if total > DRAWN and not options.quiet:
+        print(f"{COMMAND}: the drawing has the first {DRAWN} of {total:,} digits", file=sys.stderr)
+    figure = readings_figure(readings)
+    if options.output is not None:
+        figure.savefig(options.output, dpi=120, facecolor="white")
+        if options.show and not runs.show([options.output]):
+            _say(f"no display to show the drawing on: open {options.output}", options)
+        return
+    # The viewer reads the file after this command has ended: it stays with what else is temporary.
+    handle, name = tempfile.mkstemp(prefix="fastdigits-", suffix=".png")
+    os.close(handle)
+    figure.savefig(name, dpi=120, facecolor="white")
+    if not runs.show([Path(name)]):
+        os.unlink(name)
+        _say("no display to show the drawing on: write it to a file with --output FILE", options)
+
+
+def _say(text: str, options: argparse.Namespace) -> None:
+    if not options.quiet:
+        print(f"{COMMAND}: {text}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""What a network read on a picture, as data, as lines of a table, and drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .inputs import Array, Float32
+from .visualize import BLUE, ORANGE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLUMNS = ("reads", "confidence", "runner-up")
+DRAWN = 24  # digits in one figure: above that it is longer than anybody scrolls
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One picture, and the digits on it from left to right.
+
+    Attributes
+    ----------
+    name : str
+        Of the file, with the number of the image where the file has several.
+    picture : array_like, (height, width) or (height, width, 3)
+        What was given.
+    images : ndarray, (n, h, w)
+        The digits as the network saw them.
+    boxes : sequence of (left, top, right, bottom), or None
+        Where they are in the picture; None where it was taken whole.
+    probabilities : ndarray, (n, classes)
+    """
+
+    name: str
+    picture: object
+    images: Array
+    boxes: Sequence[tuple[int, int, int, int]] | None
+    probabilities: Float32
+
+    @property
+    def ranked(self) -> Array:
+        """The classes of each digit, the most probable first, (n, classes)."""
+        ranked: Array = np.argsort(-self.probabilities, axis=1, kind="stable")
+        return ranked
+
+    @property
+    def reads(self) -> str:
+        """The digits as one number; with spaces between where there are classes of two figures."""
+        return ("" if self.probabilities.shape[1] <= 10 else " ").join(str(row[0]) for row in self.ranked)
+
+    def cells(self) -> tuple[str, str, str]:
+        """Return what was read, how surely, and what else it could be: the columns of a table."""
+        first, second = self.ranked[:, 0], self.ranked[:, 1]
+        rows = np.arange(len(first))
+        sure, less = 100 * self.probabilities[rows, first], 100 * self.probabilities[rows, second]
+        confidence = " ".join(f"{value:.1f}" for value in sure) + " %"
+        if len(first) == 1:
+            return self.reads, confidence, f"{second[0]} ({less[0]:.1f} %)"
+        return self.reads, confidence, " ".join(map(str, second))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it as numbers and words; probabilities are fractions."""
+        digits = []
+        for number, (row, ranked) in enumerate(zip(self.probabilities, self.ranked, strict=True)):
+            digits.append(
+                {
+                    "digit": int(ranked[0]),
+                    "confidence": float(row[ranked[0]]),
+                    "runner_up": int(ranked[1]),
+                    "runner_up_confidence": float(row[ranked[1]]),
+                    "probabilities": [float(value) for value in row],
+                    "box": None if self.boxes is None else [int(side) for side in self.boxes[number]],
+                }
+            )
+        return {"image": self.name, "reads": self.reads, "digits": digits}
+
+
+def readings_figure(readings: Sequence[Reading], most: int = DRAWN) -> Figure:
+    """Draw a row for each digit: the picture it is on, what the network sees, and how probable each class is.
+
+    Parameters
+    ----------
+    readings : sequence of Reading
+        At least one.
+    most : int, default 24
+        How many digits at most.
+    """
+    from matplotlib.figure import Figure
+
+    rows = [(reading, number) for reading in readings for number in range(len(reading.images))][:most]
+    figure = Figure(figsize=(8, 1.75 * len(rows) + 0.3), layout="constrained")
+    grid = figure.subplots(len(rows), 3, squeeze=False, width_ratios=[1.5, 1, 2])
+    for (given, seen, bars), (reading, number) in zip(grid, rows, strict=True):
+        _draw_given(given, reading, number)
+        seen.imshow(reading.images[number], cmap="gray", interpolation="nearest")
+        seen.set_xticks([])
+        seen.set_yticks([])
+        _draw_bars(bars, reading.probabilities[number])
+    grid[0, 1].set_title("what the network sees", fontsize=9)
+    grid[0, 2].set_title("probability of each digit, %", fontsize=9)
+    return figure
+
+
+def _draw_given(axes: Axes, reading: Reading, number: int) -> None:
+    picture = np.asarray(reading.picture)
+    axes.imshow(picture, cmap="gray")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    name = reading.name if len(reading.name) <= 34 else "…" + reading.name[-33:]
+    axes.set_title(name, fontsize=9)
+    if reading.boxes is not None:
+        left, top, right, bottom = reading.boxes[number]
+        room = 0.02 * max(picture.shape[:2])
+        axes.plot(
+            [left - room, right + room, right + room, left - room, left - room],
+            [top - room, top - room, bottom + room, bottom + room, top - room],
+            color=ORANGE,
+            linewidth=1.5,
+        )
+
+
+def _draw_bars(axes: Axes, probabilities: Float32) -> None:
+    classes = np.arange(len(probabilities))
+    best = int(probabilities.argmax())
+    axes.bar(classes, 100 * probabilities, color=[ORANGE if label == best else BLUE for label in classes])
+    axes.set_ylim(0, 118)  # room for the figure above the highest
+    axes.set_yticks([])
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    if len(classes) <= 30:
+        axes.set_xticks(classes)
+    for label, value in zip(classes, 100 * probabilities, strict=True):
+        if value >= 0.95:
+            axes.text(label, value + 3, f"{value:.0f}", ha="center", fontsize=8)

@@ -1,0 +1,99 @@
+"""What a command is given to read: pictures, arrays of images, folders of them, standard input."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from .data import read_idx
+from .data.idx import TYPES
+from .errors import DataError
+from .inputs import Array
+
+STANDARD_INPUT = "-"
+_NAMES = frozenset(
+    ".png .jpg .jpeg .bmp .gif .tif .tiff .webp .pgm .ppm .npy".split()
+)  # what is read in a folder
+
+
+def expanded(names: list[str]) -> list[str]:
+    """Return the names with each folder replaced by the pictures and NPY files in it, sorted by name.
+
+    Raises
+    ------
+    DataError
+        If a folder has none, or cannot be read.
+    """
+    found: list[str] = []
+    for name in names:
+        if name == STANDARD_INPUT or not Path(name).is_dir():
+            found.append(name)
+            continue
+        try:
+            within = sorted(Path(name).iterdir())
+        except OSError as error:
+            raise DataError(f"{name}: must be a folder that can be read; got: {error.strerror}") from error
+        files = [
+            str(path) for path in within if path.suffix.lower() in _NAMES and not path.name.startswith(".")
+        ]
+        if not files:
+            raise DataError(f"{name}: must be a folder with pictures or NPY files; got none: name the files")
+        found += files
+    return found
+
+
+@contextlib.contextmanager
+def as_file(name: str) -> Iterator[Path]:
+    """Give a file for a name, which for standard input is a temporary one; errors tell of the name."""
+    if name != STANDARD_INPUT:
+        yield Path(name)
+        return
+    if sys.stdin.isatty():
+        raise DataError("standard input: must be a picture; got a terminal: pipe a file into the command")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "standard input")
+        path.write_bytes(sys.stdin.buffer.read())
+        try:
+            yield path
+        except DataError as error:
+            raise DataError(str(error).replace(str(path), path.name)) from error
+
+
+def read_array(path: Path) -> Array | None:
+    """Return what an IDX or NPY file holds; None where the file is neither, as its first bytes tell.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read or is damaged.
+    """
+    if not path.is_file():
+        what = "a folder" if path.is_dir() else "something else" if path.exists() else "nothing of this name"
+        raise DataError(f"{path}: must be a file; got {what}: check the name")
+    try:
+        with open(path, "rb") as file:
+            start = file.read(6)
+    except OSError as error:
+        raise DataError(f"{path}: must be a file that can be read; got: {error.strerror}") from error
+    if start == b"\x93NUMPY":
+        return _read_npy(path)
+    is_idx = len(start) > 3 and start[:2] == b"\0\0" and start[2] in TYPES and 1 <= start[3] <= 4
+    return read_idx(path) if is_idx or start[:2] == b"\x1f\x8b" else None
+
+
+def _read_npy(path: Path) -> Array:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # such as of a header that Python 2 wrote
+            array: Array = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError, MemoryError, OverflowError, SyntaxError) as error:
+        raise DataError(
+            f"{path}: must be a whole NPY file of numbers; got: {error}: write it again with numpy.save"
+        ) from error
+    return array
