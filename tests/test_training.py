@@ -5,7 +5,6 @@ import copy
 import csv
 import math
 import os
-import re
 
 import numpy as np
 import pytest
