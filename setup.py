@@ -1,5 +1,6 @@
 """Build the compiled kernels; everything else about the package stands in pyproject.toml."""
 
+import os
 import platform
 import sys
 
@@ -17,6 +18,9 @@ else:
     avx512 = [*avx2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512"]
     twins = {"_avx2": avx2, "_avx512": avx512} if X86 else {}
     link = ["-Wl,-s"] if sys.platform == "linux" else []  # names of functions are a tenth of the file
+    if sanitizers := os.environ.get("FASTDIGITS_SANITIZE"):  # such as address,undefined; scripts/sanitize.py
+        base = [*base, "-g", "-O1", f"-fsanitize={sanitizers}", "-fno-sanitize-recover=undefined"]
+        link = [f"-fsanitize={sanitizers}"]
 
 
 def kernels(twin: str = "", flags: tuple[str, ...] | list[str] = ()) -> Extension:

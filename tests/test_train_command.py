@@ -422,8 +422,38 @@ def test_a_loss_that_diverges_is_one_line_and_leaves_nothing_behind(digits, here
     argv = ["--optimizer", "sgd", "--schedule", "constant", "--learning-rate", "1e35", "--batchnorm", "none"]
     assert main("--data", digits, "--quiet", "-o", "run", *argv) == 2
     text = capsys.readouterr().err
-    assert re.fullmatch("fastdigits train: error: fit: the loss must stay finite.*take a smaller one\n", text)
+    assert re.fullmatch(
+        "fastdigits train: error: fit: loss and weights must stay finite.*take a smaller one\n", text
+    )
     assert not (here / "run").exists()
+
+
+def test_a_training_that_diverges_later_keeps_its_best_epoch(digits, here, monkeypatch, capsys):
+    fit = fd.NeuralNetwork.fit
+
+    class Poison(fd.Callback):
+        def on_epoch_end(self, epoch, network, history):
+            if epoch == 3:
+                network.values[:] = 1e38
+
+    monkeypatch.setattr(
+        fd.NeuralNetwork,
+        "fit",
+        lambda *args, callbacks, **rest: fit(*args, callbacks=[*callbacks, Poison()], **rest),
+    )
+    assert main("--data", digits, "-o", "run", "--batchnorm", "none", "--quiet") == 2
+    text = capsys.readouterr().err
+    assert re.fullmatch(
+        r"fastdigits train: error: fit: loss and weights must stay finite; they were not in epoch 4, step 1 of 2, at "
+        r"learning rate .*: take a smaller one; the model of epoch 3 goes to run\n",
+        text,
+    )
+    with open(here / "run" / runs.HISTORY, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    _, test = fd.load_folder(digits)
+    score = fd.load(here / "run" / runs.MODEL).evaluate(*test)
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert score["accuracy"] == float(rows[-1]["val_accuracy"])
 
 
 # -- interrupts --------------------------------------------------------------------------------------------

@@ -1,7 +1,10 @@
 """Training checks first, then changes; epochs add up; callbacks watch and stop."""
 
+import contextlib
+import copy
 import csv
 import math
+import os
 
 import numpy as np
 import pytest
@@ -530,6 +533,88 @@ def test_the_bar_counts_the_images_of_the_epoch_on_a_terminal(monkeypatch, capsy
 def test_progress_is_silent_unless_asked_for(capsys):
     network().fit(*examples(), epochs=1)
     assert capsys.readouterr() == ("", "")
+
+
+# -- one call at a time ------------------------------------------------------------------------------------
+
+
+class During(fd.Callback):
+    """Do something while a network is trained, and keep what it raises."""
+
+    def __init__(self, work):
+        self.work, self.error = work, None
+
+    def on_epoch_end(self, epoch, network, history):
+        try:
+            self.work(network)
+        except RuntimeError as error:
+            self.error = error
+
+
+def test_a_second_fit_on_a_network_that_is_trained_is_refused_and_harms_nothing():
+    alone, both = network(), network()
+    alone.fit(*examples(), epochs=3)
+    second = During(lambda net: net.fit(*examples(), epochs=1))
+    both.fit(*examples(), epochs=3, callbacks=[second])
+    assert "must be trained by one call at a time" in str(second.error)
+    np.testing.assert_array_equal(both.values, alone.values)
+    both.fit(*examples(), epochs=1)
+
+
+def test_threads_that_train_one_network_get_the_error_but_for_one():
+    from concurrent.futures import ThreadPoolExecutor
+    from threading import Barrier
+
+    net, barrier = network(), Barrier(4)
+
+    def work(_):
+        barrier.wait()
+        try:
+            net.fit(*examples(), epochs=300)
+        except RuntimeError as error:
+            return str(error)
+        return ""
+
+    with ThreadPoolExecutor(4) as pool:
+        said = list(pool.map(work, range(4)))
+    assert said.count("") >= 1
+    assert net.epochs_trained == 300 * said.count("")
+
+
+def test_a_copy_that_is_taken_during_a_training_can_be_trained():
+    copies = []
+    net = network()
+    net.fit(*examples(), epochs=1, callbacks=[During(lambda net: copies.append(copy.deepcopy(net)))])
+    copies[0].fit(*examples(), epochs=1)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_child_forked_during_a_training_can_train_the_network_itself():
+    codes = []
+
+    def fork(net):
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                net.fit(*examples(), epochs=1)
+                code = 0
+            finally:
+                os._exit(code)
+        codes.append(os.waitpid(child, 0)[1])
+
+    network().fit(*examples(), epochs=2, callbacks=[During(fork)])
+    assert codes == [0, 0]
+
+
+@pytest.mark.parametrize("lr", [1e3, 1e9, 1e30])
+@pytest.mark.parametrize("optimizer", [fd.SGD, fd.Momentum, fd.Adam, fd.RMSprop, fd.AdamW])
+def test_whatever_the_rate_training_ends_finite_or_says_that_it_diverged(optimizer, lr):
+    net = fd.NeuralNetwork([fd.Dense(16, 8), fd.ReLU(), fd.Dense(8, 3)], seed=0)
+    with contextlib.suppress(fd.DivergedError):
+        net.fit(*examples(), epochs=5, optimizer=optimizer(lr))
+        assert np.isfinite(net.values).all()
 
 
 # -- augmentation ------------------------------------------------------------------------------------------

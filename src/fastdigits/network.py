@@ -391,7 +391,8 @@ class NeuralNetwork:
         ModelFileError
             If there are checkpoints to resume from, but none can be used; nothing is changed then.
         DivergedError
-            If the loss is no longer finite. The parameters are those before that step.
+            If the loss is no longer finite: the parameters are those before that step. Or if the last step of an epoch
+            leaves parameters that are not.
 
         Notes
         -----

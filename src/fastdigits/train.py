@@ -141,7 +141,7 @@ def _train(options: argparse.Namespace, started: float) -> int:
         try:
             history, outcome = _fit(options, images, network, folder)
         except (CommandError, DivergedError):  # nothing came of it: a new run leaves nothing behind
-            if options.resume is None:
+            if options.resume is None and not (folder / runs.MODEL).exists():
                 clear(folder)
                 (folder / runs.SETTINGS).unlink(missing_ok=True)
             raise
@@ -245,6 +245,13 @@ def _fit(
         )
     except (TypeError, ValueError) as error:  # the images do not suit: each message of fit says what to do
         raise CommandError(str(error)) from error
+    except DivergedError as error:
+        if keeper.epoch is None:
+            raise
+        keeper.restore(network)
+        network.save(folder / runs.MODEL)
+        keeper.whole_epochs().write_csv(folder / runs.HISTORY)
+        raise CommandError(f"{error}; {keeper.kept(folder)}") from error
     except KeyboardInterrupt:
         keeper.restore(network)
         history = keeper.whole_epochs()

@@ -5,15 +5,18 @@ Everything a caller hands in is checked by `fit` before the first step; the loop
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import math
 import os
+import threading
 import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 import numpy as np
 
@@ -85,7 +88,66 @@ def fit(
     _check_batchnorm(network, parts)
 
     found = None if resume is None else newest(resume)
+    with _alone(network):
+        return _fit(
+            network, train, held_out, parts, epochs, optimizer, schedule, loss, augmenter, clipping, average,
+            bool(shuffle), watching, threads, found,
+        )  # fmt: skip
 
+
+# Networks that a call of fit works on now; a child process inherits none: the threads that did are its parent's.
+_busy: WeakSet[NeuralNetwork] = WeakSet()
+_busy_lock = threading.Lock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: _forget_parent())
+
+
+def _forget_parent() -> None:
+    global _busy, _busy_lock
+    _busy, _busy_lock = WeakSet(), threading.Lock()
+
+
+@contextlib.contextmanager
+def _alone(network: NeuralNetwork) -> Iterator[None]:
+    """Hold a network for one call of `fit`; two at once would mix their steps.
+
+    Raises
+    ------
+    RuntimeError
+        If another call holds it.
+    """
+    with _busy_lock:
+        if network in _busy:
+            raise RuntimeError(
+                "fit: a network must be trained by one call at a time; got a second while the first still runs: "
+                "wait for it, or train a copy.deepcopy of the network"
+            )
+        _busy.add(network)
+    try:
+        yield
+    finally:
+        with _busy_lock:
+            _busy.discard(network)
+
+
+def _fit(
+    network: NeuralNetwork,
+    train: _Examples,
+    held_out: _Examples | None,
+    parts: list[slice],
+    epochs: int,
+    optimizer: Optimizer,
+    schedule: Schedule,
+    loss: SoftmaxCrossEntropy,
+    augmenter: Augmenter | None,
+    clipping: ClipNorm | None,
+    average: WeightAverage | None,
+    shuffle: bool,
+    watching: tuple[Callback, ...],
+    threads: int | None,
+    found: Found | None,
+) -> History:
+    """Train with arguments that are checked."""
     network.threads = threads
     if average is not None:
         average.begin(network.parameters(), epochs * len(parts))
@@ -101,7 +163,7 @@ def fit(
         augmenter,
         clipping,
         average,
-        bool(shuffle),
+        shuffle,
         watching,
         get_num_threads() if threads is None else threads,
         _only_checkpoint(watching),
@@ -264,6 +326,8 @@ def _run_epoch(job: _Job, way: _Lowered | _Eager, training: Training) -> None:
     history, at = training.history, training.position
     with np.errstate(over="ignore", invalid="ignore"):  # a loss that is not finite tells of these
         loss, accuracy, lr = _train_epoch(job, way, training)
+    if not np.isfinite(job.network.values).all():  # a loss tells of the weights before its step, not after it
+        raise _diverged(job, len(job.parts) - 1, lr)
     seconds = at.seconds
     job.network.epochs_trained += 1
     at.epoch, at.step, at.seconds, at.tallies = at.epoch + 1, 0, 0.0, None
@@ -349,7 +413,7 @@ def _train_step(
 
 def _diverged(job: _Job, step: int, lr: float) -> DivergedError:
     return DivergedError(
-        f"fit: the loss must stay finite; it was not in epoch {job.network.epochs_trained + 1}, "
+        f"fit: loss and weights must stay finite; they were not in epoch {job.network.epochs_trained + 1}, "
         f"step {step + 1} of {len(job.parts)}, at learning rate {lr:g}: take a smaller one"
     )
 

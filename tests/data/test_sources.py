@@ -89,6 +89,44 @@ def test_a_seed_must_be_a_count():
         fd.load_data("mnist", seed=-1)
 
 
+@pytest.mark.parametrize(
+    ("text", "got"),
+    [
+        (
+            "label,pixel0,pixel1,pixel2\n0,1,2\n1,2,3\n",
+            "4 in the heading, 3 of them pixels, and 3 on each line",
+        ),
+        ("label,id\n0,1\n1,2\n", "2 in the heading, 0 of them pixels, and 2 on each line"),
+    ],
+)
+def test_a_csv_whose_heading_does_not_fit_its_lines_is_refused(tmp_path, text, got):
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(fd.DataError, match=f"as many fields as the heading; got {got}"):
+        fd.load_data(tmp_path / "a.csv")
+
+
+def test_a_csv_with_a_field_that_is_too_long_is_refused(tmp_path):
+    (tmp_path / "a.csv").write_text(f"label,{'9' * 200_000}\n0,1\n")
+    with pytest.raises(fd.DataError, match="must be a text file that can be read; got: field larger"):
+        fd.load_data(tmp_path / "a.csv")
+
+
+def test_an_npz_file_with_a_password_is_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", x=X, y=Y)
+    content = bytearray((tmp_path / "a.npz").read_bytes())
+    for start in (
+        b"PK\x03\x04",
+        b"PK\x01\x02",
+    ):  # the flag in the headers of each file, and in the list of them
+        at = content.find(start)
+        while at >= 0:
+            content[at + (6 if start == b"PK\x03\x04" else 8)] |= 1
+            at = content.find(start, at + 1)
+    (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(fd.DataError, match=r"must be an \.npz file of numbers; got: .*password"):
+        fd.load_data(tmp_path / "a.npz")
+
+
 # -- npz -----------------------------------------------------------------------------------------------------
 
 

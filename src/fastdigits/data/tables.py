@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import gzip
+import lzma
 import re
+import struct
 import warnings
 import zipfile
 import zlib
@@ -24,6 +26,23 @@ CSV_ENDINGS = (".csv", ".csv.gz")
 _IMAGES, _LABELS = ("x", "X", "images", "data", "pixels"), ("y", "labels", "label", "targets", "target")
 _LABEL_COLUMNS = {"label", "labels", "class", "target", "y", "digit"}
 _INDEX_COLUMNS = {"", "id", "index", "unnamed: 0"}  # what pandas and exports put before the pixels
+
+
+# What zipfile, its decompressors and NumPy raise on what is no archive of arrays; RuntimeError: one with a password
+_UNREADABLE = (
+    *(
+        OSError,
+        ValueError,
+        EOFError,
+        RuntimeError,
+        MemoryError,
+        OverflowError,
+        TypeError,
+        KeyError,
+        SyntaxError,
+    ),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+)
 
 
 def read_npz(path: Path) -> tuple[Pair, Pair | None]:
@@ -50,7 +69,7 @@ def read_npz(path: Path) -> tuple[Pair, Pair | None]:
                 names = ", ".join(content.files) or "nothing"
     except DataError:
         raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+    except _UNREADABLE as error:
         raise DataError(f"{path}: must be an .npz file of numbers; got: {error}") from error
     found = train or whole
     if found is None:
@@ -114,6 +133,11 @@ def read_csv(path: Path) -> Pair:
     converters[label] = lambda text: words.setdefault(text.strip(), len(words))
     values = _numbers(path, delimiter, heading, converters)
     pixels = [place for place, name in enumerate(columns) if place != label and name not in _INDEX_COLUMNS]
+    if not pixels or values.shape[1] != len(columns):
+        raise DataError(
+            f"{path}: must have a label and pixels on each line, as many fields as the heading; got "
+            f"{len(columns):,} in the heading, {len(pixels):,} of them pixels, and {values.shape[1]:,} on each line"
+        )
     return _columns_of(values, pixels), np.array(list(words))[values[:, label].astype(np.int64)]
 
 
@@ -160,10 +184,10 @@ def _columns(path: Path) -> tuple[list[str], str, bool]:
     try:
         with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig") as file:
             line = file.readline()
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        delimiter = max(",;\t", key=line.count)
+        fields = [field.strip() for field in next(csv.reader([line], delimiter=delimiter), [])]
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: must be a text file that can be read; got: {error}") from error
-    delimiter = max(",;\t", key=line.count)
-    fields = [field.strip() for field in next(csv.reader([line], delimiter=delimiter), [])]
     if len(fields) < 2:
         raise DataError(
             f"{path}: must have a label and pixels on each line, with commas between them; "

@@ -1,0 +1,63 @@
+"""Build with AddressSanitizer and UndefinedBehaviorSanitizer in a copy of the checkout, and run tests there.
+
+    python scripts/sanitize.py                          # the tests of kernels, programs and files: some minutes
+    python scripts/sanitize.py tests                    # all of them
+    python scripts/sanitize.py --sanitizers thread tests/test_program.py tests/test_pool.py
+
+Needs GCC, Cython and setuptools 77 in this environment, and the extra `test`. What a sanitizer finds fails the run.
+Leaks are not looked for: the interpreter keeps memory to its end; scripts/leaks.py sees what grows.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+TESTS = (
+    "kernels reference program augment averaging clipping training network storage checkpoint arrays threads"
+)
+LIBRARIES = {"address": "libasan.so", "undefined": "libubsan.so", "thread": "libtsan.so"}
+
+
+def library(name: str) -> str:
+    found = subprocess.run(
+        ["gcc", f"-print-file-name={LIBRARIES[name]}"], check=True, capture_output=True, text=True
+    )
+    return found.stdout.strip()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "tests", nargs="*", metavar="TEST", help="what pytest runs (default: those with compiled code)"
+    )
+    parser.add_argument("--sanitizers", default="address,undefined", help="default: address,undefined")
+    options = parser.parse_args()
+    tests = options.tests or [f"tests/test_{name}.py" for name in TESTS.split()]
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, "fastdigits")
+        ignored = shutil.ignore_patterns(".git", "build", "*.so", "_*.c", "runs", "site")
+        shutil.copytree(ROOT, copy, ignore=ignored)
+        environment = os.environ | {"FASTDIGITS_SANITIZE": options.sanitizers}
+        build = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
+        subprocess.run(build, cwd=copy, env=environment, check=True)
+        environment |= {
+            "LD_PRELOAD": " ".join(map(library, options.sanitizers.split(","))),
+            "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1",
+            "UBSAN_OPTIONS": "print_stacktrace=1",
+            "TSAN_OPTIONS": "die_after_fork=0",
+            "PYTHONMALLOC": "malloc",  # else the interpreter's own pools hide what is wrong in them
+            "PYTHONPATH": str(copy / "src"),
+        }
+        run = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", *tests]
+        raise SystemExit(subprocess.run(run, cwd=copy, env=environment).returncode)
+
+
+if __name__ == "__main__":
+    main()
