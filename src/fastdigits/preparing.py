@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-from .cutting import Piece, SeveralRowsError, cut
+from .cutting import Piece, SeveralRowsError, cut, stroke_width
 from .errors import DataError
 from .ink import Ink, find_ink
 from .inputs import Float32
@@ -20,6 +20,8 @@ from .pictures import open_picture
 
 SIDE, BOX = 28, 20  # of the image, and of the digit's box in it (LeCun, Cortes, Burges: The MNIST database)
 THINNEST = 2.0  # pixels of a stroke in the box: thinner ones than MNIST's are made that thick
+FAINT, FULL = 0.3, 0.7  # of a large digit's ink: what is fainter is paper, what is stronger is ink through and through
+ROOM = 2  # pixels around a stroke that its edge may take
 
 UInt8 = npt.NDArray[np.uint8]
 
@@ -41,10 +43,55 @@ class Digit:
 
 
 def prepare(image: object) -> UInt8:
+    """Return a picture of one digit as MNIST's makers made theirs.
+
+    Parameters
+    ----------
+    image : path, PIL.Image.Image, or array_like, (h, w) or (h, w, 1 … 4)
+        PNG, JPEG and what else Pillow opens, at any size, turned as a camera says; grey, colour, transparency on
+        white; numbers from 0 to 255, 0 … 1 or of 16 bits. Dark on light and light on dark are told apart, uneven light
+        and coloured paper taken away. All that is written counts as one digit.
+
+    Returns
+    -------
+    ndarray, (28, 28) uint8
+        Light on dark: the digit's box fitted into 20 × 20 pixels with its proportions kept, antialiased, its centre
+        of mass in the middle.
+
+    Raises
+    ------
+    DataError
+        If ``image`` is a path to something that is no picture, or shows nothing.
+    TypeError, ValueError
+        If it is something else that is none, or shows nothing.
+
+    References
+    ----------
+    LeCun, Cortes, Burges, The MNIST database of handwritten digits. Otsu (1979), A Threshold Selection Method from
+    Gray-Level Histograms.
+    """
     return find_digits(image, single=True, subject="prepare: image")[0].image
 
 
 def cut_digits(image: object) -> UInt8:
+    """Return the digits in a row on a picture, each as `prepare` makes one.
+
+    Parameters
+    ----------
+    image : path, PIL.Image.Image, or array_like
+        As for `prepare`. Digits that touch are parted where little ink joins them; specks, ruled lines, frames and what
+        reaches in from outside are left out.
+
+    Returns
+    -------
+    ndarray, (n, 28, 28) uint8
+        From left to right, at least one.
+
+    Raises
+    ------
+    DataError, TypeError, ValueError
+        As `prepare`, and if there is more than one row of digits.
+    """
     return np.stack([digit.image for digit in find_digits(image, subject="cut_digits: image")])
 
 
@@ -101,74 +148,51 @@ def _digit(ink: Ink, piece: Piece, offset: tuple[int, int]) -> Digit:
 
 
 def _strokes(ink: Ink, piece: Piece) -> Float32:
-    """Return the digit's ink, 0 … 1, all else taken away, with room around."""
+    """Return the digit's ink, 0 … 1, all else taken away, with room around.
+
+    A large digit has edges that blur and noise made wide: what is fainter than `FAINT` is paper, stronger than `FULL` is
+    ink. In one as small as MNIST's the grey of an edge is all there is of it, and stays.
+    """
     left, top, right, bottom = piece.box
-    room = 2
-    mask = np.asarray(
-        Image.fromarray(np.pad(piece.mask, 2 * room).astype(np.uint8)).filter(ImageFilter.MaxFilter(5))
-    )
-    height, width = ink.amount.shape
-    amount = np.zeros(mask.shape, np.float32)
-    t, l = max(0, top - 2 * room), max(0, left - 2 * room)
-    b, r = min(height, bottom + 2 * room), min(width, right + 2 * room)
-    amount[t - top + 2 * room : b - top + 2 * room, l - left + 2 * room : r - left + 2 * room] = ink.amount[
-        t:b, l:r
-    ]
-    size = max(bottom - top, right - left)
-    steep = np.clip((size - BOX) / (2 * BOX), 0, 1)
-    low = min(0.3, 3 * ink.noise) * (1 - steep) + LOW * steep
-    high = 1 - (1 - HIGH) * steep
-    return np.clip((amount - low) / (high - low), 0, 1) * (mask > 0)
-
-
-LOW, HIGH = 0.3, 0.7
-FILTER = Image.Resampling.BOX
-BRIGHT = True
-
-
-def thickness(strokes):
-    inside = strokes > 0.5
-    p = np.pad(inside, 1)
-    edges = (p[1:, :] != p[:-1, :]).sum() + (p[:, 1:] != p[:, :-1]).sum()
-    # crofton: perimeter ~ pi/4 * edge count
-    return 2 * strokes.sum() / max(1.0, np.pi / 4 * edges)
+    reach = 2 * ROOM
+    mask = Image.fromarray(np.pad(piece.mask, reach).astype(np.uint8)).filter(ImageFilter.MaxFilter(2 * ROOM + 1))
+    amount = np.pad(ink.amount, reach)[top : bottom + 2 * reach, left : right + 2 * reach]
+    large = np.clip((max(right - left, bottom - top) - BOX) / (2 * BOX), 0, 1)
+    low = min(FAINT, 3 * ink.noise) * (1 - large) + FAINT * large
+    high = 1 - (1 - FULL) * large
+    strokes: Float32 = np.clip((amount - low) / (high - low), 0, 1) * (np.asarray(mask) > 0)
+    return strokes
 
 
 def _boxed(strokes: Float32) -> Float32:
-    """Return the digit with its longer side 20 pixels long."""
+    """Return the digit with its longer side 20 pixels long, its strokes no thinner than MNIST's."""
     strokes = _bounded(strokes)
     size = max(strokes.shape)
-    scale = BOX / size
-    thick = thickness(strokes) * scale
-    if THINNEST and thick < THINNEST and size > 1.5 * BOX:
-        radius = int(round((THINNEST - thick) / 2 / scale))
-        if radius:
-            strokes = np.pad(strokes, radius)
-            strokes = np.asarray(Image.fromarray(strokes).filter(ImageFilter.MaxFilter(2 * radius + 1)))
-            scale = BOX / max(strokes.shape)
-    if abs(scale - 1) > 0.11:
-        h, w = strokes.shape
-        size_ = max(1, round(w * scale)), max(1, round(h * scale))
-        strokes = np.asarray(
-            Image.fromarray(strokes).resize(size_, FILTER if scale < 1 else Image.Resampling.BICUBIC)
-        )
-        strokes = np.clip(strokes, 0, 1)
-        if BRIGHT:
-            strokes = (
-                np.minimum(strokes / np.percentile(strokes[strokes > 0.1], 90), 1)
-                if (strokes > 0.1).any()
-                else strokes
-            )
+    lacking = (THINNEST * size / BOX - stroke_width(strokes)) / 2
+    if size > 1.5 * BOX and round(lacking) > 0:
+        reach = round(lacking)
+        wide = Image.fromarray(np.pad(strokes, reach)).filter(ImageFilter.MaxFilter(2 * reach + 1))
+        strokes = np.asarray(wide)
+    scale = BOX / max(strokes.shape)
+    if abs(scale - 1) > 0.11:  # one that is as large as MNIST's, or almost, stays as it is
+        height, width = strokes.shape
+        sides = max(1, round(width * scale)), max(1, round(height * scale))
+        kind = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
+        strokes = np.clip(np.asarray(Image.fromarray(strokes).resize(sides, kind)), 0, 1)
+        if (strokes > 0.1).any():  # the middle of a stroke is white, however thin it is
+            strokes = np.minimum(strokes / np.percentile(strokes[strokes > 0.1], 90), 1).astype(np.float32)
     return strokes
 
 
 def _bounded(strokes: Float32) -> Float32:
-    rows, columns = np.flatnonzero((strokes > 0.05).any(axis=1)), np.flatnonzero((strokes > 0.05).any(axis=0))
+    """Return what is within the box around the ink."""
+    inked = strokes > 0.05
+    rows, columns = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
     return strokes[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
 def _centred(strokes: Float32) -> UInt8:
-    """Return the digit in 28 × 28 pixels, its centre of mass in the middle."""
+    """Return the digit in 28 × 28 pixels, its centre of mass in the middle, as near as whole pixels allow."""
     height, width = strokes.shape
     mass = strokes.sum()
     y = (strokes.sum(axis=1) @ np.arange(height)) / mass
