@@ -51,6 +51,7 @@ ROOMS = [  # a module imports from rooms above it only
     "metrics",
     "calibration",
     "assessment",
+    "pictures",
     "data.idx",
     "data.cache",
     "data.datasets",
@@ -74,7 +75,6 @@ ROOMS = [  # a module imports from rooms above it only
     "visualize.writing",
     "visualize",
     "components",
-    "pictures",
     "ink",
     "cutting",
     "preparing",
@@ -215,7 +215,7 @@ GUESTS = {
     "torch_state": {"torch"},
 }
 GUESTS |= {name: {"matplotlib"} for name in MODULES if name.startswith("visualize.")}
-GUESTS |= {"data.downloads": {"filelock", "pooch", "requests", "tqdm", "urllib3"}, "data.pictures": {"PIL"}}
+GUESTS |= {"data.downloads": {"filelock", "pooch", "requests", "tqdm", "urllib3"}}
 GUESTS |= {"readings": {"matplotlib"}, "pictures": {"PIL"}, "ink": {"PIL"}, "preparing": {"PIL"}}
 
 

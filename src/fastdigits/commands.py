@@ -267,6 +267,11 @@ def run(
     try:
         _use(backend_name, threads)
         return work()
+    except BrokenPipeError:  # nobody reads standard output any more, as behind ``| head``
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # where the interpreter's last flush goes
+        return DONE
     except (CommandError, DataError, ModelFileError, DivergedError, OSError) as error:
         tell_error(command, str(error))
         return WRONG

@@ -38,7 +38,7 @@ class Components:
     def __len__(self) -> int:
         return len(self.area)
 
-    def mask(self, labels: object) -> Array:
+    def mask(self, labels: Int64 | list[int]) -> Array:
         """Return the mask of some components, (height, width) bool."""
         runs = np.isin(self.label, labels)
         height, width = self.shape

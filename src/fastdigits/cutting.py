@@ -100,7 +100,7 @@ def _without_frames(mask: Array) -> Array:
         within = (left[large] > left[one]) & (right[large] < right[one])
         within &= (top[large] > top[one]) & (bottom[large] < bottom[one])
         if (within & (height[large] > FRAMED * height[one])).any():
-            frames.append(one)
+            frames.append(int(one))
     return mask & ~found.mask(frames) if frames else mask
 
 
@@ -222,7 +222,8 @@ def _row(found: Components, written: Int64) -> Int64:
     inside = shared >= SAME_ROW * height
     if (height[~inside] > OTHER_ROW * height[tallest]).any():
         raise SeveralRowsError
-    return written[inside]
+    same: Int64 = written[inside]
+    return same
 
 
 def _digits(found: Components, row: Int64) -> list[Int64]:

@@ -13,7 +13,6 @@ from . import commands, runs
 from .commands import CommandError
 from .export import export_html
 from .export.html import is_exported
-from .storage import load, load_pretrained
 
 COMMAND = "fastdigits draw"
 
@@ -34,8 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     group.add_argument(
         "--model",
         type=commands.path,
-        metavar="FILE",
-        help="a model that fastdigits train saved (default: one that comes with the package)",
+        metavar="FILE|FOLDER",
+        help=f"a model file, or the folder of a run (default: {runs.PRETRAINED})",
     )
     group.add_argument(
         "--output",
@@ -60,7 +59,7 @@ def _draw(options: argparse.Namespace) -> int:
             f"--output: must not be a file of something else; got {str(output)!r}: choose another name, "
             "or replace it with --overwrite"
         )
-    network = load_pretrained() if options.model is None else load(options.model)
+    network, _ = runs.read_model(options.model)
     try:
         export_html(network, output)
     except ValueError as error:  # no page for this network: the message says why

@@ -17,10 +17,8 @@ from .commands import CommandError
 from .data import Dataset, load_data
 from .inputs import Array, Float32
 from .network import NeuralNetwork
-from .storage import load, load_pretrained
 
 COMMAND = "fastdigits evaluate"
-PRETRAINED = "the one that comes with the package"
 WIDEST = 20  # classes whose confusion matrix fits a terminal
 
 DESCRIPTION = """\
@@ -69,7 +67,7 @@ def _read(argv: Sequence[str] | None) -> argparse.Namespace:
         "--model",
         type=commands.path,
         metavar="FILE|FOLDER",
-        help=f"a model file, or the folder of a run (default: {PRETRAINED})",
+        help=f"a model file, or the folder of a run (default: {runs.PRETRAINED})",
     )
     commands.add_data_option(group, "their images must have as many pixels as the model takes")
     commands.add_choice(group, "--part", ("test", "train"), "test", "which of the images")
@@ -100,7 +98,7 @@ def _read(argv: Sequence[str] | None) -> argparse.Namespace:
 def _evaluate(options: argparse.Namespace, started: float) -> int:
     say = commands.silent if options.quiet else commands.say
     _check_output(options.output)
-    network, name = _model(options.model)
+    network, name = runs.read_model(options.model)
     data = load_data(options.data, progress=not options.quiet)
     images, labels = data.test if options.part == "test" else data.train
     _check_fit(network, name, images, labels, options)
@@ -140,20 +138,6 @@ def _check_output(output: Path | None) -> None:
             f"--output: must not be the folder of a run, whose report and pictures have the same names; got "
             f"{str(output)!r}: choose another, such as {str(output / 'evaluation')!r}"
         )
-
-
-def _model(path: Path | None) -> tuple[NeuralNetwork, str]:
-    """Return the network, and what to call it."""
-    if path is None:
-        return load_pretrained(), PRETRAINED
-    if not path.is_dir():
-        return load(path), str(path)
-    file = path / runs.MODEL
-    if not file.is_file():
-        raise CommandError(
-            f"--model: must be a model file or the folder of a run, with {runs.MODEL}; got {str(path)!r} without it"
-        )
-    return load(file), str(file)
 
 
 def _check_fit(

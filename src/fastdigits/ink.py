@@ -14,9 +14,9 @@ from PIL import Image
 from .inputs import Array, Float32
 
 WORK_SIDE = 1200  # pixels; a larger picture is looked at reduced. A page's digits are still 30 pixels high
-# The question which side is ink is asked at several scales: pixels along the picture, width of a neighbourhood as a share
-# of it, and samples along each side of that, of which the median is taken. The first is for a bold digit that fills the
-# picture, the last for small ones among shadows.
+# At each of these scales it is asked which side is ink: pixels along the picture, width of a neighbourhood as a share
+# of that, and samples along each side of the neighbourhood, of which the median is taken. The first is for a bold digit
+# that fills the picture, the last for small ones among shadows.
 SCALES = ((64, 1.5, 19), (64, 0.5, 13), (200, 0.125, 7))
 PAPER_SIDE = 240  # for the background
 WIDEST_STROKE = 0.3  # of the shorter side: what is wider is paper, or the table that it lies on
@@ -136,8 +136,8 @@ def _framed(values: Float32, reach: int) -> Float32:
     """
     for axis in (0, 1):
         ends = []
-        for rim in (values.take(0, axis), values.take(-1, axis)):
-            half = len(rim) // 2
+        for rim in np.moveaxis(values, axis, 0)[[0, -1]]:
+            half = rim.shape[0] // 2
             mirrored = np.pad(rim, ((half, half), *[(0, 0)] * (rim.ndim - 1)), mode="symmetric")
             windows: Any = np.lib.stride_tricks.sliding_window_view(mirrored, 2 * half + 1, axis=0)
             ends.append(np.median(windows[..., :: max(1, half // 16)], axis=-1).astype(np.float32))

@@ -82,9 +82,8 @@ def _read(file: str | bytes | IO[bytes]) -> Image.Image:
 
 
 def _damaged(name: str, error: Exception) -> str:
-    return f"{name!r}: must be a whole picture; got a damaged one ({error}): copy or export it again".replace(
-        repr(name), name if "\0" not in name else repr(name), 1
-    )
+    shown = repr(name) if "\0" in name else name
+    return f"{shown}: must be a whole picture; got a damaged one ({error}): copy or export it again"
 
 
 def _too_large(name: str, size: str) -> str:

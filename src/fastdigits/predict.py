@@ -20,9 +20,9 @@ from .network import NeuralNetwork
 from .pictures import open_picture
 from .preparing import SIDE, find_digits
 from .readings import COLUMNS, DRAWN, Reading, readings_figure
-from .storage import load, load_pretrained
 
 COMMAND = "fastdigits predict"
+DPI = 120  # of the drawing
 
 DESCRIPTION = """\
 Read the digits on pictures: PNG, JPEG and what else Pillow opens, photographs
@@ -62,11 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         interrupt. A wrong option exits at once.
     """
     options = _parser().read(argv)
-    try:
-        return commands.run(COMMAND, lambda: _predict(options), backend_name=options.backend)
-    except _ClosedError:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115: what is left in it goes nowhere at exit
-        return commands.DONE
+    return commands.run(COMMAND, lambda: _predict(options), backend_name=options.backend)
 
 
 def _parser() -> commands.Parser:
@@ -76,8 +72,8 @@ def _parser() -> commands.Parser:
     group.add_argument(
         "--model",
         type=commands.path,
-        metavar="FILE",
-        help="a network that this package saved (default: the one that comes with it, trained on MNIST)",
+        metavar="FILE|FOLDER",
+        help=f"a model file, or the folder of a run (default: {runs.PRETRAINED})",
     )
     group.add_argument(
         "--prepare",
@@ -102,8 +98,7 @@ def _parser() -> commands.Parser:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    network = load_pretrained() if options.model is None else load(options.model)
-    model = "pretrained" if options.model is None else str(options.model)
+    network, model = runs.read_model(options.model)
     _check_model(network, model)
     names = sources.expanded(options.images)
     _check_output(options.output, names)
@@ -130,10 +125,6 @@ def _predict(options: argparse.Namespace) -> int:
     if readings and (options.show or options.output is not None):
         _draw(readings, options)
     return commands.WRONG if errors else commands.DONE
-
-
-class _ClosedError(Exception):
-    """Nobody reads standard output any more, as behind ``| head``."""
 
 
 def _check_model(network: NeuralNetwork, model: str) -> None:
@@ -210,9 +201,9 @@ def _as_they_are(images: Array, name: str, network: NeuralNetwork, *, several: b
         )
     rows = images.reshape(len(images), size)
     side = round(size**0.5)
-    shape = images.shape[1:] if images.ndim == 3 else (side, side) if side * side == size else (1, size)
+    flat = (side, side) if side * side == size else (1, size)
     for number, probabilities in enumerate(network.predict_proba(rows)):
-        image = images[number].reshape(shape)
+        image = images[number] if images.ndim == 3 else images[number].reshape(flat)
         own = f"{name}[{number}]" if several else name
         yield Reading(own, image, image[np.newaxis], None, probabilities[np.newaxis])
 
@@ -258,12 +249,6 @@ class _Table:
 
     def add(self, readings: list[Reading]) -> None:
         """Print a line each."""
-        try:
-            self._add(readings)
-        except BrokenPipeError:
-            raise _ClosedError from None
-
-    def _add(self, readings: list[Reading]) -> None:
         if not self._begun:
             self._width = max(self._width, *(len(reading.name) for reading in readings))
             self._print("image", COLUMNS)
@@ -284,15 +269,15 @@ def _draw(readings: list[Reading], options: argparse.Namespace) -> None:
         print(f"{COMMAND}: the drawing has the first {DRAWN} of {total:,} digits", file=sys.stderr)
     figure = readings_figure(readings)
     if options.output is not None:
-        figure.savefig(options.output, dpi=120, facecolor="white")
-        if options.show and not runs.show([options.output]):
+        figure.savefig(options.output, dpi=DPI)
+        if options.show and not runs.show(options.output):
             _say(f"no display to show the drawing on: open {options.output}", options)
         return
     # The viewer reads the file after this command has ended: it stays with what else is temporary.
     handle, name = tempfile.mkstemp(prefix="fastdigits-", suffix=".png")
     os.close(handle)
-    figure.savefig(name, dpi=120, facecolor="white")
-    if not runs.show([Path(name)]):
+    figure.savefig(name, dpi=DPI)
+    if not runs.show(Path(name)):
         os.unlink(name)
         _say("no display to show the drawing on: write it to a file with --output FILE", options)
 

@@ -20,7 +20,10 @@ from .pictures import open_picture
 
 SIDE, BOX = 28, 20  # of the image, and of the digit's box in it (LeCun, Cortes, Burges: The MNIST database)
 THINNEST = 2.0  # pixels of a stroke in the box: thinner ones than MNIST's are made that thick
-FAINT, FULL = 0.3, 0.7  # of a large digit's ink: what is fainter is paper, what is stronger is ink through and through
+FAINT, FULL = (
+    0.3,
+    0.7,
+)  # of a large digit's ink: what is fainter is paper, what is stronger is ink through and through
 ROOM = 2  # pixels around a stroke that its edge may take
 
 UInt8 = npt.NDArray[np.uint8]
@@ -150,12 +153,14 @@ def _digit(ink: Ink, piece: Piece, offset: tuple[int, int]) -> Digit:
 def _strokes(ink: Ink, piece: Piece) -> Float32:
     """Return the digit's ink, 0 … 1, all else taken away, with room around.
 
-    A large digit has edges that blur and noise made wide: what is fainter than `FAINT` is paper, stronger than `FULL` is
-    ink. In one as small as MNIST's the grey of an edge is all there is of it, and stays.
+    A large digit has edges that blur and noise made wide: what is fainter than `FAINT` is paper, what is stronger
+    than `FULL` is ink. In one as small as MNIST's the grey of an edge is all there is of it, and stays.
     """
     left, top, right, bottom = piece.box
     reach = 2 * ROOM
-    mask = Image.fromarray(np.pad(piece.mask, reach).astype(np.uint8)).filter(ImageFilter.MaxFilter(2 * ROOM + 1))
+    mask = Image.fromarray(np.pad(piece.mask, reach).astype(np.uint8)).filter(
+        ImageFilter.MaxFilter(2 * ROOM + 1)
+    )
     amount = np.pad(ink.amount, reach)[top : bottom + 2 * reach, left : right + 2 * reach]
     large = np.clip((max(right - left, bottom - top) - BOX) / (2 * BOX), 0, 1)
     low = min(FAINT, 3 * ink.noise) * (1 - large) + FAINT * large

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .inputs import Array, Float32
-from .visualize import BLUE, ORANGE
+from .visualize.canvas import BLUE, ORANGE, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,10 +90,8 @@ def readings_figure(readings: Sequence[Reading], most: int = DRAWN) -> Figure:
     most : int, default 24
         How many digits at most.
     """
-    from matplotlib.figure import Figure
-
     rows = [(reading, number) for reading in readings for number in range(len(reading.images))][:most]
-    figure = Figure(figsize=(8, 1.75 * len(rows) + 0.3), layout="constrained")
+    figure = new_figure(8, 1.75 * len(rows) + 0.3)
     grid = figure.subplots(len(rows), 3, squeeze=False, width_ratios=[1.5, 1, 2])
     for (given, seen, bars), (reading, number) in zip(grid, rows, strict=True):
         _draw_given(given, reading, number)
@@ -125,7 +123,7 @@ def _draw_given(axes: Axes, reading: Reading, number: int) -> None:
 
 
 def _draw_bars(axes: Axes, probabilities: Float32) -> None:
-    classes = np.arange(len(probabilities))
+    classes = range(len(probabilities))
     best = int(probabilities.argmax())
     axes.bar(classes, 100 * probabilities, color=[ORANGE if label == best else BLUE for label in classes])
     axes.set_ylim(0, 118)  # room for the figure above the highest

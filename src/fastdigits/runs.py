@@ -20,11 +20,14 @@ from typing import Any
 
 from . import __version__, backend, files
 from .commands import CommandError, say, to_json
+from .network import NeuralNetwork
+from .storage import load, load_pretrained
 from .threads import get_num_threads
 
 MODEL, HISTORY, RESULT, REPORT = "model.safetensors", "history.csv", "result.json", "report.html"
 SETTINGS = "settings.json"
 EVALUATION = "evaluation.json"
+PRETRAINED = "the one that comes with the package"
 
 
 @contextlib.contextmanager
@@ -166,6 +169,26 @@ def show_report(path: Path, command: str) -> None:
     """Open the report in the folder ``path``, or say where it is."""
     if not show(path / REPORT):
         say(f"{command}: no display to show the report on: open {path / REPORT}")
+
+
+def read_model(path: Path | None) -> tuple[NeuralNetwork, str]:
+    """Return the network that ``--model`` names, a model file or the folder of a run, and what to call it.
+
+    Raises
+    ------
+    CommandError, ModelFileError, OSError
+        If there is none.
+    """
+    if path is None:
+        return load_pretrained(), PRETRAINED
+    if not path.is_dir():
+        return load(path), str(path)
+    file = path / MODEL
+    if not file.is_file():
+        raise CommandError(
+            f"--model: must be a model file or the folder of a run, with {MODEL}; got {str(path)!r} without it"
+        )
+    return load(file), str(file)
 
 
 def show(file: Path) -> bool:

@@ -18,7 +18,7 @@ from .inputs import Array
 
 STANDARD_INPUT = "-"
 _NAMES = frozenset(
-    ".png .jpg .jpeg .bmp .gif .tif .tiff .webp .pgm .ppm .npy".split()
+    [".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".npy"]
 )  # what is read in a folder
 
 

@@ -468,14 +468,15 @@ def test_colours_transparency_and_orientation(tmp_path):
     (tmp_path / "b").mkdir()
     for name, image in images.items():
         image.save(tmp_path / name)
+    Image.fromarray(np.full((5, 4), 90 * 257, np.uint16)).save(tmp_path / "b" / "deep.png")
     turned = Image.new("L", (5, 4), 7)
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by a quarter
     turned.save(tmp_path / "b" / "turned.png", exif=exif)
     (x, y), (x_test, y_test) = fd.load_data(tmp_path)
     shades = {int(image[0, 0]) for image in np.concatenate([x, x_test])}
-    assert shades == {76, 255, 40, 10, 7}  # 76: 0.299 of 255, ITU-R 601
-    assert sorted(np.concatenate([y, y_test]).tolist()) == [0, 0, 0, 1, 1, 1]
+    assert shades == {76, 255, 40, 10, 7, 90}  # 76: 0.299 of 255, ITU-R 601
+    assert sorted(np.concatenate([y, y_test]).tolist()) == [0, 0, 0, 1, 1, 1, 1]
 
 
 def test_an_image_of_another_size_is_told(tmp_path):
@@ -505,11 +506,10 @@ def test_a_class_that_only_the_test_has_is_told(tmp_path):
 @pytest.mark.parametrize(
     ("content", "match"),
     [
-        (b"no image", "must be an image that Pillow reads; got something else"),
-        (b"", "must be an image that Pillow reads"),
-        ("cut", "must be a whole image; got: "),
-        ("deep", "must have 8 bits a pixel; got mode I;16: save it as 8-bit grey"),
-        ("huge", "must be a whole image; got: Image size .* could be decompression bomb"),
+        (b"no image", "must be a picture that Pillow reads, such as PNG or JPEG; got something else"),
+        (b"", "must be a picture that Pillow reads"),
+        ("cut", "must be a whole picture; got a damaged one"),
+        ("huge", "must have at most 100,000,000 pixels; got even more: scale or crop the picture"),
     ],
 )
 def test_what_is_no_image_is_told(tmp_path, monkeypatch, content, match):
@@ -518,12 +518,9 @@ def test_what_is_no_image_is_told(tmp_path, monkeypatch, content, match):
     if content == "cut":
         Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 90)).astype(np.uint8)).save(file)
         content = file.read_bytes()[:900]
-    elif content == "deep":
-        Image.fromarray(np.zeros((5, 4), np.uint16)).save(file)
-        content = file.read_bytes()
     elif content == "huge":
         content = (tmp_path / "0" / "00.png").read_bytes()
-        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 15)
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5)
     file.write_bytes(content)
     with pytest.raises(fd.DataError, match=rf"png: {match}"):
         fd.load_data(tmp_path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +12,6 @@ from ..errors import DataError
 from ..inputs import Array
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from .datasets import Pair
 
 TRAIN, TEST = ("train", "training"), ("test", "testing")
@@ -93,30 +90,7 @@ def _read(folder: Path, shape: tuple[int, ...] | None) -> Pair:
 
 
 def _grey(file: Path) -> Array:
-    """Return an image as (height, width) uint8; what is transparent shows white paper."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    """Return an image as (height, width) uint8."""
+    from ..pictures import open_picture  # here, because Pillow takes longer to import than all else
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(file) as image:
-                return np.asarray(_flat(ImageOps.exif_transpose(image), file), np.uint8)
-    except UnidentifiedImageError as error:
-        raise DataError(
-            f"{file}: must be an image that Pillow reads; got something else: remove it"
-        ) from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Warning) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{file}: must be a whole image; got: {error}") from error
-
-
-def _flat(image: Image.Image, file: Path) -> Image.Image:
-    from PIL import Image
-
-    if image.mode[0] in "IF":
-        raise DataError(f"{file}: must have 8 bits a pixel; got mode {image.mode}: save it as 8-bit grey")
-    if image.has_transparency_data:
-        coloured = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", coloured.size, "white"), coloured)
-    return image.convert("L")
+    return np.asarray(open_picture(file, str(file)).convert("L"))
