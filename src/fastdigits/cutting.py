@@ -27,6 +27,7 @@ SMALLEST = 0.02  # of the picture's longer side: how large a digit must be for a
 CROSSED = 1.7  # widths of a stroke that a cut may go through: through a 0 it would be two
 TALL = 0.6  # of the height of digits that touch: each of them is that high
 SAME_ROW = 0.4  # of its height that a piece must share with the tallest one
+HIGH = 0.7  # of the tallest height: pieces above each other that are both as high as that are two digits
 OTHER_ROW = 0.6  # of the tallest height: beside the row, as high as that is another row
 PIECE, NEAR = 0.4, 0.25  # of the tallest height: what is lower is a piece of a digit that is as near as that
 OVERLAP = 0.5  # of the narrower one's width: pieces above each other are one digit
@@ -106,8 +107,10 @@ def _without_frames(mask: Array) -> Array:
 
 def _without_lines(mask: Array) -> Array:
     """Return the mask without ruled lines, level or upright; a stroke that crosses one stays whole."""
-    mask = mask & ~_line_pixels(mask, LEVEL_LINE)
-    return mask & ~_line_pixels(mask.T, UPRIGHT_LINE).T
+    level, upright = _Lines(mask, LEVEL_LINE), _Lines(mask.T, UPRIGHT_LINE)
+    rest = connected_components(mask & ~level.pixels & ~upright.pixels.T)
+    tallest = int(_sizes(rest.box)[1].max(initial=0))
+    return mask & ~level.longer_than(tallest) & ~upright.longer_than(tallest).T
 
 
 def _crossed(lines: Array, mask: Array, reach: int) -> Array:
@@ -119,33 +122,44 @@ def _crossed(lines: Array, mask: Array, reach: int) -> Array:
     return lines & above & below
 
 
-def _line_pixels(mask: Array, share: float) -> Array:
-    """Return which pixels lie on thin lines that are about level and longer than a share of the picture's width.
+class _Lines:
+    """Thin lines that are about level and longer than a share of the picture's width.
 
     Where strokes cross a line, it is as thick as they are long; a straight line is laid through the parts in between.
     """
-    lines = np.zeros_like(mask)
-    thick, long = _run_lengths(mask.T).T, _run_lengths(mask)
-    thin = mask & (thick <= max(2, 0.02 * max(mask.shape))) & (long >= 8 * thick)
-    parts = connected_components(thin)
-    length, height = _sizes(parts.box)
-    candidates = np.flatnonzero((length > share * mask.shape[1]) & (length > 8 * height))
-    if candidates.size == 0:
-        return lines
-    rest = connected_components(mask & ~parts.mask(candidates))
-    tallest = _sizes(rest.box)[1].max() if len(rest) else 0
-    if tallest < SPECK * length.max():  # what would be left is no digit: so the line is one
-        return lines
-    rows, columns = np.nonzero(thin)
-    widest = 0.0
-    for part in candidates[length[candidates] > LINE * tallest]:
-        y, x = np.nonzero(parts.mask([part]))
-        slope, start = np.polyfit(x, y, 1)
-        reach = thick[y, x].mean() / 2 + 1.5
-        near = np.abs(rows - (slope * columns + start)) <= reach
-        lines[rows[near], columns[near]] = True
-        widest = max(widest, 2 * reach)
-    return lines & ~_crossed(lines, mask, round(widest))
+
+    def __init__(self, mask: Array, share: float) -> None:
+        self._mask = mask
+        self._thick = _run_lengths(mask.T).T
+        self._thin = (
+            mask & (self._thick <= max(2, 0.02 * max(mask.shape))) & (_run_lengths(mask) >= 8 * self._thick)
+        )
+        self._parts = connected_components(self._thin)
+        self._length, height = _sizes(self._parts.box)
+        self._found = np.flatnonzero((self._length > share * mask.shape[1]) & (self._length > 8 * height))
+
+    @property
+    def pixels(self) -> Array:
+        """The parts of the lines that no stroke crosses, as a mask."""
+        return self._parts.mask(self._found)
+
+    def longer_than(self, tallest: int) -> Array:
+        """Return the mask of the lines that are longer than strokes of digits, of which the tallest is so high."""
+        lines = np.zeros_like(self._mask)
+        if tallest < SPECK * self._length.max(
+            initial=0
+        ):  # what would be left is no digit: so the line is one
+            return lines
+        rows, columns = np.nonzero(self._thin)
+        widest = 0.0
+        for part in self._found[self._length[self._found] > LINE * tallest]:
+            y, x = np.nonzero(self._parts.mask([int(part)]))
+            slope, start = np.polyfit(x, y, 1)
+            reach = self._thick[y, x].mean() / 2 + 1.5
+            near = np.abs(rows - (slope * columns + start)) <= reach
+            lines[rows[near], columns[near]] = True
+            widest = max(widest, 2 * reach)
+        return lines & ~_crossed(lines, self._mask, round(widest))
 
 
 def _run_lengths(mask: Array) -> Int64:
@@ -171,19 +185,19 @@ def _written(found: Components, amount: Float32) -> Int64:
     good = (has_ink > 0) & (width < FLAT * height)
     if not good.any():
         return np.flatnonzero(good)
-    inside = good & ~_from_outside(found)
-    if inside.any() and size[inside].max() > SMALLEST * max(found.shape):
-        good = inside
-    elif not _fills(found, good):
-        return np.flatnonzero(inside)
-    return np.flatnonzero(good & (size > SPECK * size[good].max()))
+    outside, far_out = _from_outside(found)
+    inside = good & ~outside
+    if size[inside].max(initial=0) <= SMALLEST * max(found.shape):
+        inside = good if _fills(found, good) else good & ~far_out
+    return np.flatnonzero(inside & (size > SPECK * size[inside].max(initial=0)))
 
 
-def _from_outside(found: Components) -> Array:
-    """Return which components come from outside the picture: they touch its rim, and not as a digit cut out tightly.
+def _from_outside(found: Components) -> tuple[Array, Array]:
+    """Return which components come from outside the picture, and which of them surely do.
 
-    Such a digit is nearly as high as the picture and touches little of its sides. What else touches the rim is the
-    table, a finger, a piece of the next digit, or the tip of a shadow.
+    What touches the rim is the table, a finger, a piece of the next digit, the tip of a shadow; or a digit cut out
+    tightly, which is nearly as high as the picture and touches little of its sides. Surely from outside is what touches
+    much of a side.
     """
     height, width = found.shape
     touch = np.zeros((4, len(found)), dtype=np.int64)
@@ -195,9 +209,8 @@ def _from_outside(found: Components) -> Array:
     ]:
         np.add.at(touch[side], found.label[at_rim], lengths[at_rim])
     along = np.array([width, width, height, height])[:, np.newaxis]
-    much = (touch > RIM * along).any(axis=0)
-    outside: Array = (touch > 0).any(axis=0) & (much | (_sizes(found.box)[1] < TIGHT * height))
-    return outside
+    some, much = np.any(touch > 0, axis=0), np.any(touch > RIM * along, axis=0)
+    return some & (much | (_sizes(found.box)[1] < TIGHT * height)), much
 
 
 def _fills(found: Components, good: Array) -> bool:
@@ -216,10 +229,10 @@ def _row(found: Components, written: Int64) -> Int64:
     height = bottom - top
     tallest = height.argmax()
     first, last = top[tallest], bottom[tallest]
-    # A digit that is broken in two lies close above itself: as near as that is the same row.
-    near = 0.15 * height[tallest]
-    shared = np.minimum(bottom, last + near) - np.maximum(top, first - near)
-    inside = shared >= SAME_ROW * height
+    shared = np.minimum(bottom, last) - np.maximum(top, first)
+    # A piece of a digit that is broken in two lies close above or below the row, and is lower than a digit.
+    piece = (-shared < 0.15 * height[tallest]) & (height < HIGH * height[tallest])
+    inside = piece | (shared >= SAME_ROW * height)
     if (height[~inside] > OTHER_ROW * height[tallest]).any():
         raise SeveralRowsError
     same: Int64 = written[inside]
@@ -258,7 +271,7 @@ def _belongs(digit: Int64, box: Int64, tall: int) -> bool:
     """Return whether a piece lies above or below a digit, or within it, and the two are not digits each."""
     left, top, right, bottom = _around(digit)[0]
     shared = min(right, box[2]) - max(left, box[0])
-    both_tall = min(bottom - top, box[3] - box[1]) > 0.7 * tall
+    both_tall = min(bottom - top, box[3] - box[1]) > HIGH * tall
     return bool(not both_tall and shared > OVERLAP * min(right - left, box[2] - box[0]))
 
 

@@ -12,18 +12,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-from .cutting import Piece, SeveralRowsError, cut, stroke_width
+from .cutting import Piece, SeveralRowsError, cut
 from .errors import DataError
 from .ink import Ink, find_ink
 from .inputs import Float32
 from .pictures import open_picture
 
 SIDE, BOX = 28, 20  # of the image, and of the digit's box in it (LeCun, Cortes, Burges: The MNIST database)
-THINNEST = 2.0  # pixels of a stroke in the box: thinner ones than MNIST's are made that thick
-FAINT, FULL = (
-    0.3,
-    0.7,
-)  # of a large digit's ink: what is fainter is paper, what is stronger is ink through and through
+FAINT = 0.3  # of full ink: what is fainter may be the paper's noise
 ROOM = 2  # pixels around a stroke that its edge may take
 
 UInt8 = npt.NDArray[np.uint8]
@@ -151,40 +147,28 @@ def _digit(ink: Ink, piece: Piece, offset: tuple[int, int]) -> Digit:
 
 
 def _strokes(ink: Ink, piece: Piece) -> Float32:
-    """Return the digit's ink, 0 … 1, all else taken away, with room around.
-
-    A large digit has edges that blur and noise made wide: what is fainter than `FAINT` is paper, what is stronger
-    than `FULL` is ink. In one as small as MNIST's the grey of an edge is all there is of it, and stays.
-    """
+    """Return the digit's ink, 0 … 1, all else taken away, with room around."""
     left, top, right, bottom = piece.box
     reach = 2 * ROOM
     mask = Image.fromarray(np.pad(piece.mask, reach).astype(np.uint8)).filter(
         ImageFilter.MaxFilter(2 * ROOM + 1)
     )
     amount = np.pad(ink.amount, reach)[top : bottom + 2 * reach, left : right + 2 * reach]
-    large = np.clip((max(right - left, bottom - top) - BOX) / (2 * BOX), 0, 1)
-    low = min(FAINT, 3 * ink.noise) * (1 - large) + FAINT * large
-    high = 1 - (1 - FULL) * large
-    strokes: Float32 = np.clip((amount - low) / (high - low), 0, 1) * (np.asarray(mask) > 0)
+    faint = min(FAINT, 3 * ink.noise)
+    strokes: Float32 = np.clip((amount - faint) / (1 - faint), 0, 1) * (np.asarray(mask) > 0)
     return strokes
 
 
 def _boxed(strokes: Float32) -> Float32:
-    """Return the digit with its longer side 20 pixels long, its strokes no thinner than MNIST's."""
+    """Return the digit with its longer side 20 pixels long, the middle of its strokes white."""
     strokes = _bounded(strokes)
-    size = max(strokes.shape)
-    lacking = (THINNEST * size / BOX - stroke_width(strokes)) / 2
-    if size > 1.5 * BOX and round(lacking) > 0:
-        reach = round(lacking)
-        wide = Image.fromarray(np.pad(strokes, reach)).filter(ImageFilter.MaxFilter(2 * reach + 1))
-        strokes = np.asarray(wide)
     scale = BOX / max(strokes.shape)
     if abs(scale - 1) > 0.11:  # one that is as large as MNIST's, or almost, stays as it is
         height, width = strokes.shape
         sides = max(1, round(width * scale)), max(1, round(height * scale))
         kind = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
         strokes = np.clip(np.asarray(Image.fromarray(strokes).resize(sides, kind)), 0, 1)
-        if (strokes > 0.1).any():  # the middle of a stroke is white, however thin it is
+        if (strokes > 0.1).any():  # however thin they are
             strokes = np.minimum(strokes / np.percentile(strokes[strokes > 0.1], 90), 1).astype(np.float32)
     return strokes
 

@@ -1,0 +1,326 @@
+"""`fd.prepare` and `fd.cut_digits`: pictures of digits become what MNIST's makers made of theirs."""
+
+import contextlib
+
+import numpy as np
+import pytest
+from drawn_digits import BOLD, PLAIN, inked, photographed, printed, strokes
+from PIL import Image
+
+import fastdigits as fd
+from fastdigits.components import connected_components
+from fastdigits.cutting import stroke_width
+from fastdigits.preparing import find_digits
+
+
+@pytest.fixture(scope="module")
+def network() -> fd.NeuralNetwork:
+    return fd.load_pretrained()
+
+
+@pytest.fixture(scope="module")
+def mnist() -> tuple[np.ndarray, np.ndarray]:
+    return fd.load_mnist()[1]
+
+
+def read(network, picture) -> str:
+    return "".join(map(str, network.predict(fd.cut_digits(picture))))
+
+
+def share_read(network, pictures) -> float:
+    return float(np.mean([read(network, picture) == truth for picture, truth in pictures]))
+
+
+def centre_of_mass(image: np.ndarray) -> tuple[float, float]:
+    weights = image.astype(float)
+    y, x = np.mgrid[: image.shape[0], : image.shape[1]] + 0.5
+    return float((y * weights).sum() / weights.sum()), float((x * weights).sum() / weights.sum())
+
+
+# -- the form of the result --------------------------------------------------------------------------------
+
+
+def test_the_result_is_as_mnists_makers_made_theirs():
+    image = fd.prepare(inked(strokes("2")))
+    rows, columns = np.flatnonzero(image.max(axis=1) > 25), np.flatnonzero(image.max(axis=0) > 25)
+    assert image.shape == (28, 28)
+    assert image.dtype == np.uint8
+    assert image.max() == 255
+    assert image[0].max() == image[:, 0].max() == 0
+    assert max(np.ptp(rows), np.ptp(columns)) + 1 in (19, 20)
+    assert np.abs(np.array(centre_of_mass(image)) - 14).max() <= 0.75  # whole pixels, and rounding of the ink
+
+
+def test_proportions_are_kept():
+    tall = fd.prepare(inked(strokes("1")))
+    columns = np.flatnonzero(tall.max(axis=0) > 25)
+    rows = np.flatnonzero(tall.max(axis=1) > 25)
+    assert np.ptp(rows) + 1 >= 19
+    assert np.ptp(columns) + 1 <= 6
+
+
+def test_edges_are_antialiased():
+    image = fd.prepare(inked(strokes("0")))
+    assert ((image > 30) & (image < 225)).sum() > 20
+
+
+def test_mnists_own_images_stay_what_they_are(network, mnist):
+    x, y = mnist[0][:500], mnist[1][:500]
+    made = np.stack([fd.prepare(image) for image in x])
+    assert (
+        abs(network.evaluate(made, y)["accuracy"] - network.evaluate(x, y)["accuracy"]) <= 0.006
+    )  # 3 of 500
+    assert np.abs(made.astype(int) - x).mean() < 4
+
+
+def test_nothing_that_is_given_is_changed():
+    picture = np.asarray(inked(strokes("3"))).copy()
+    before = picture.copy()
+    fd.prepare(picture)
+    fd.cut_digits(picture)
+    np.testing.assert_array_equal(picture, before)
+
+
+def test_the_same_picture_gives_the_same_image_in_any_form(tmp_path):
+    picture = inked(strokes("5"))
+    picture.save(tmp_path / "five.png")
+    grey = np.asarray(picture.convert("L"))
+    wanted = fd.prepare(grey)
+    for form in (
+        picture,
+        tmp_path / "five.png",
+        str(tmp_path / "five.png"),
+        np.asarray(picture),
+        grey[:, :, np.newaxis],
+        grey / 255,
+        grey.astype(np.uint16) * 257,
+        np.asfortranarray(grey),
+        picture.convert("RGBA"),
+        picture.quantize(256),
+        grey.tolist(),
+    ):
+        # a step of 1 from rounding colours to grey
+        assert np.abs(fd.prepare(form).astype(int) - wanted).max() <= 3, type(form)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I", "F", "I;16"])
+def test_every_mode_of_pillow_is_read(network, mode):
+    grey = inked(strokes("3")).convert("L")
+    picture = grey.convert("RGB").convert("RGBA").convert(mode) if mode in ("RGBA", "LA") else grey
+    picture = grey.convert("RGB").convert(mode) if mode in ("CMYK", "YCbCr") else picture
+    picture = grey.convert(mode) if mode in ("1", "P", "RGB", "I", "F") else picture
+    if mode == "I;16":
+        picture = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
+    assert read(network, picture) == "3"
+
+
+# -- ink and paper -----------------------------------------------------------------------------------------
+
+COLOURS = [
+    ((255, 255, 255), (0, 0, 0)),
+    ((0, 0, 0), (255, 255, 255)),
+    ((255, 240, 120), (30, 40, 160)),
+    ((250, 190, 200), (60, 60, 60)),
+    ((140, 200, 255), (200, 20, 30)),
+    ((20, 30, 90), (255, 230, 90)),
+    ((120, 180, 90), (190, 60, 60)),  # of almost one brightness
+]
+
+
+@pytest.mark.parametrize(("paper", "ink"), COLOURS)
+def test_any_ink_on_any_paper_gives_the_same_image(paper, ink):
+    wanted = fd.prepare(inked(strokes("8")))
+    made = fd.prepare(inked(strokes("8"), paper, ink))
+    assert np.abs(made.astype(int) - wanted).mean() < 3
+
+
+def test_a_transparent_picture_has_paper_under_it(network):
+    mask = strokes("6")
+    for shade in (0, 255):
+        picture = Image.merge("LA", [Image.new("L", mask.size, shade), mask])
+        assert read(network, picture) == "6"
+
+
+def test_a_shadow_and_its_edge_are_not_ink(network):
+    picture = np.asarray(inked(strokes("4"))).astype(float)
+    picture[:, picture.shape[1] // 2 :] *= 0.55
+    picture *= np.linspace(1, 0.7, len(picture))[:, np.newaxis, np.newaxis]
+    assert read(network, picture) == "4"
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_a_picture_is_turned_as_the_camera_says(tmp_path, network, orientation):
+    upright = inked(strokes("7"))
+    back = {1: 0, 3: 180, 6: 90, 8: 270}[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    upright.rotate(back, expand=True).save(tmp_path / "turned.jpg", exif=exif)
+    assert read(network, tmp_path / "turned.jpg") == "7"
+
+
+def test_specks_lines_and_what_reaches_in_are_left_out(network):
+    picture = inked(strokes("5", room=200), (255, 255, 255), (20, 20, 90))
+    pixels = np.asarray(picture).copy()
+    height, width, _ = pixels.shape
+    pixels[height - 120 : height - 118] = 120, 150, 220  # a ruled line under it
+    pixels[:, :40] = 90, 60, 40  # the table
+    pixels[60:66, width - 90 : width - 84] = 0  # a speck
+    assert read(network, pixels) == "5"
+
+
+# -- accuracy on digits from elsewhere ---------------------------------------------------------------------
+
+
+def test_mnists_digits_enlarged_are_read(network, mnist):
+    x, y = mnist[0][:60], mnist[1][:60]
+    pictures = [
+        (inked(Image.fromarray(image).resize((220, 220), Image.Resampling.BICUBIC)), str(label))
+        for image, label in zip(x, y, strict=True)
+    ]
+    assert share_read(network, pictures) >= 0.96
+
+
+def test_photographed_digits_are_read(network, mnist):
+    rng = np.random.default_rng(0)
+    x, y = mnist[0][200:230], mnist[1][200:230]
+    pictures = [
+        (photographed(Image.fromarray(image).resize((150, 150), Image.Resampling.BICUBIC), rng), str(label))
+        for image, label in zip(x, y, strict=True)
+    ]
+    assert share_read(network, pictures) >= 0.93
+
+
+@pytest.mark.parametrize(("pen", "least"), [(6, 0.9), (20, 1), (30, 0.9)])
+def test_digits_by_a_thin_and_a_thick_pen_are_read(network, pen, least):
+    pictures = [(inked(strokes(digit, pen=pen)), digit) for digit in "0123456789"]
+    assert share_read(network, pictures) >= least
+
+
+@pytest.mark.parametrize("face", [PLAIN, BOLD])
+def test_printed_digits_are_read(network, face):
+    pictures = [(inked(printed(digit, face)), digit) for digit in "0123456789"]
+    assert share_read(network, pictures) >= 0.8
+
+
+@pytest.mark.parametrize("place", [(0, 0), (900, 0), (0, 900), (900, 700)])
+def test_a_small_digit_anywhere_on_a_large_sheet_is_found(place):
+    digit = strokes("3")
+    digit.thumbnail((120, 120))
+    sheet = Image.new("L", (1200, 1200), 0)
+    sheet.paste(digit, (place[0] + 40, place[1] + 40))
+    found = find_digits(inked(sheet))
+    assert len(found) == 1
+    left, top, right, bottom = found[0].box
+    assert place[0] + 40 <= left < right <= place[0] + 160
+    assert place[1] + 40 <= top < bottom <= place[1] + 160
+
+
+# -- several digits ----------------------------------------------------------------------------------------
+
+
+def test_a_number_is_cut_into_its_digits_from_left_to_right(network):
+    assert read(network, inked(strokes("5203946718"))) == "5203946718"
+
+
+def test_digits_that_touch_are_parted(network):
+    row = strokes("28", gap=4)
+    row.paste(255, (160, 204, 209, 212))  # the foot of the 2 goes on into that of the 8
+    assert len(connected_components(np.asarray(row) > 128)) == 1
+    wide = row.resize((13 * row.width // 10, row.height))
+    assert read(network, inked(wide)) == "28"
+
+
+def test_a_digit_in_two_pieces_stays_one(network):
+    picture = np.asarray(inked(strokes("5"))).copy()
+    picture[150:156] = 255  # the pen left the paper
+    assert len(fd.cut_digits(picture)) == 1
+
+
+def test_prepare_takes_all_that_is_written_as_one_digit():
+    picture = inked(strokes("11"))
+    assert len(fd.cut_digits(picture)) == 2
+    assert fd.prepare(picture).shape == (28, 28)
+
+
+def test_several_rows_are_told(tmp_path):
+    row = np.asarray(inked(strokes("12")))
+    picture = np.vstack([row, row])
+    with pytest.raises(
+        ValueError, match=r"cut_digits: image: must show one row of digits; got several: crop"
+    ):
+        fd.cut_digits(picture)
+    Image.fromarray(picture).save(tmp_path / "rows.png")
+    with pytest.raises(fd.DataError, match=r"rows\.png: must show one row of digits"):
+        fd.cut_digits(tmp_path / "rows.png")
+    assert fd.prepare(picture).shape == (28, 28)
+
+
+# -- nothing to read ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shade", [0, 128, 255])
+def test_an_empty_picture_is_told(tmp_path, shade):
+    picture = np.full((80, 100), shade, np.uint8)
+    with pytest.raises(
+        ValueError, match=r"prepare: image: must show a digit; got nothing written on it: take"
+    ):
+        fd.prepare(picture)
+    Image.fromarray(picture).save(tmp_path / "empty.png")
+    with pytest.raises(fd.DataError, match=r"empty\.png: must show a digit; got nothing written"):
+        fd.prepare(tmp_path / "empty.png")
+
+
+def test_noise_is_nothing_written():
+    noise = np.random.default_rng(0).normal(200, 6, (300, 400)).clip(0, 255).astype(np.uint8)
+    with pytest.raises(ValueError, match="nothing written"):
+        fd.prepare(noise)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (2, 2), (3, 5)])
+@pytest.mark.parametrize("seed", range(3))
+def test_tiny_pictures_are_read_or_told(shape, seed):
+    picture = np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)
+    with contextlib.suppress(ValueError):
+        assert fd.prepare(picture).shape == (28, 28)
+    with pytest.raises(ValueError, match="must show a digit"):
+        fd.prepare(np.full(shape, 7, np.uint8))
+
+
+# -- parts -------------------------------------------------------------------------------------------------
+
+
+def flooded(mask: np.ndarray) -> list[set]:
+    """The components by filling, one pixel at a time."""
+    left, found = set(map(tuple, np.argwhere(mask))), []
+    while left:
+        filled, edge = set(), [min(left)]
+        while edge:
+            y, x = edge.pop()
+            if (y, x) in left:
+                left.remove((y, x))
+                filled.add((y, x))
+                edge += [(y + dy, x + dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
+        found.append(filled)
+    return found
+
+
+@pytest.mark.parametrize("share", [0, 0.1, 0.4, 0.6, 1])
+def test_components_are_what_filling_finds(share):
+    for seed in range(5):
+        mask = np.random.default_rng(seed).random((13, 17)) < share
+        wanted = flooded(mask)
+        found = connected_components(mask)
+        assert len(found) == len(wanted)
+        assert found.area.tolist() == [len(part) for part in wanted]
+        for number, part in enumerate(wanted):
+            assert set(map(tuple, np.argwhere(found.mask([number])))) == part
+            y, x = np.array(sorted(part)).T
+            assert found.box[number].tolist() == [x.min(), y.min(), x.max() + 1, y.max() + 1]
+
+
+@pytest.mark.parametrize("degrees", [10, 20, 45])
+def test_the_width_of_a_stroke_is_measured_at_any_angle(degrees):
+    bar = Image.new("L", (300, 300), 0)
+    bar.paste(255, (50, 140, 250, 160))
+    turned = np.asarray(bar.rotate(degrees, Image.Resampling.BICUBIC), np.float32) / 255
+    assert stroke_width(turned) == pytest.approx(2 * 200 * 20 / (2 * 220), rel=0.12)  # twice area over edge
