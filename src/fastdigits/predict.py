@@ -120,7 +120,8 @@ def _predict(options: argparse.Namespace) -> int:
         if table is not None:
             table.add(found)
     if options.json:
-        result = {"images": [reading.as_json() for reading in readings], "errors": errors, "model": model}
+        named = None if options.model is None else model
+        result = {"images": [reading.as_json() for reading in readings], "errors": errors, "model": named}
         commands.print_json(result)
     if readings and (options.show or options.output is not None):
         _draw(readings, options)

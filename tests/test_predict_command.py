@@ -1,0 +1,362 @@
+"""`python -m fastdigits.predict`, run as a user runs it."""
+
+import io
+import json
+import os
+import re
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drawn_digits import inked, strokes
+from PIL import Image
+
+import fastdigits as fd
+from fastdigits import backend, predict, readings, runs, sources
+
+SOURCE = Path(fd.__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    """A folder with two pictures, a text, an array of images and a small model."""
+    folder = tmp_path_factory.mktemp("made")
+    inked(strokes("7")).save(folder / "seven.png")
+    inked(strokes("2025"), (250, 240, 200), (40, 40, 120)).save(folder / "year.jpg", quality=90)
+    (folder / "notes.txt").write_text("no picture")
+    np.save(folder / "test.npy", fd.load_mnist()[1][0][:3])
+    fd.NeuralNetwork([fd.Dense(30, 3)], seed=0).save(folder / "small.safetensors")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch, made, tmp_path):
+    """Run beside the pictures; give back what the command sets for the whole process."""
+    monkeypatch.chdir(made)
+    monkeypatch.setattr(runs, "has_display", lambda: False)
+    before = backend.backend_name()
+    yield
+    backend.use_backend(before)
+    fd.set_num_threads(None)
+
+
+def main(*argv: object) -> int:
+    return predict.main([str(word) for word in argv])
+
+
+def tell(capsys, *argv: object) -> dict:
+    assert main("--json", *argv) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def refuse(capsys, *argv: object) -> str:
+    assert main(*argv) == 2
+    captured = capsys.readouterr()
+    assert len(captured.err.splitlines()) == 1
+    return captured.err
+
+
+# -- what is printed ---------------------------------------------------------------------------------------
+
+
+def test_a_table_has_a_line_for_each_picture(capsys):
+    assert main("seven.png", "year.jpg") == 0
+    head, first, second = capsys.readouterr().out.splitlines()
+    assert head.split() == ["image", "reads", "confidence", "runner-up"]
+    assert re.fullmatch(r"seven\.png +7 +\d+\.\d % +\d \(\d+\.\d %\)", first)
+    assert re.fullmatch(r"year\.jpg +2025 +(\d+\.\d ){4}% +\d \d \d \d", second)
+
+
+def test_json_has_all_of_it(capsys):
+    result = tell(capsys, "year.jpg")
+    image = result["images"][0]
+    assert result["errors"] == []
+    assert result["model"] is None
+    assert (image["image"], image["reads"]) == ("year.jpg", "2025")
+    assert [digit["digit"] for digit in image["digits"]] == [2, 0, 2, 5]
+    for digit in image["digits"]:
+        assert sum(digit["probabilities"]) == pytest.approx(1, abs=1e-5)
+        assert digit["confidence"] == max(digit["probabilities"]) == digit["probabilities"][digit["digit"]]
+        assert digit["runner_up_confidence"] == sorted(digit["probabilities"])[-2]
+    lefts = [digit["box"][0] for digit in image["digits"]]
+    assert lefts == sorted(lefts)
+
+
+def test_json_is_the_last_line_and_nothing_else_of_the_process():
+    done = subprocess.run(
+        [sys.executable, "-m", "fastdigits.predict", "seven.png", "--json"],
+        capture_output=True,
+        encoding="utf-8",
+        env=os.environ | {"PYTHONPATH": str(SOURCE)},
+        check=True,
+    )
+    assert json.loads(done.stdout.splitlines()[-1])["images"][0]["reads"] == "7"
+    assert done.stderr == ""
+
+
+def test_a_reader_that_leaves_early_is_no_error(made):
+    words = [sys.executable, "-m", "fastdigits.predict", *["seven.png"] * 3]
+    process = subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(SOURCE)}
+    )
+    process.stdout.close()  # as `head` does
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait() == 0
+
+
+# -- what it reads -----------------------------------------------------------------------------------------
+
+
+def test_a_folder_means_the_pictures_and_arrays_in_it(capsys):
+    names = [image["image"] for image in tell(capsys, ".")["images"]]
+    assert names == ["seven.png", "test.npy[0]", "test.npy[1]", "test.npy[2]", "year.jpg"]
+
+
+def test_a_folder_without_pictures_is_told(tmp_path, capsys):
+    assert "must be a folder with pictures or NPY files; got none" in refuse(capsys, tmp_path)
+
+
+def test_a_folder_that_cannot_be_read_is_told(capsys, monkeypatch):
+    def forbidden(_path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", forbidden)
+    assert "must be a folder that can be read; got: Permission denied" in refuse(capsys, ".")
+
+
+def test_images_of_an_array_are_taken_as_they_are(capsys):
+    result = tell(capsys, "test.npy")
+    probabilities = [image["digits"][0]["probabilities"] for image in result["images"]]
+    wanted = fd.load_pretrained().predict_proba(np.load("test.npy"))
+    np.testing.assert_array_equal(np.float32(probabilities), wanted)
+    assert result["images"][0]["digits"][0]["box"] is None
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_an_idx_file_is_read(tmp_path, capsys, compressed):
+    import gzip
+
+    content = struct.pack(">BBBBIII", 0, 0, 8, 3, 3, 28, 28) + np.load("test.npy").tobytes()
+    path = tmp_path / "images-idx3-ubyte"
+    path.write_bytes(gzip.compress(content) if compressed else content)
+    assert [image["reads"] for image in tell(capsys, path)["images"]] == ["7", "2", "1"]
+
+
+def test_an_array_is_prepared_when_that_is_asked_for(tmp_path, capsys):
+    np.save(tmp_path / "a.npy", np.stack([np.asarray(inked(strokes(digit)).convert("L")) for digit in "35"]))
+    images = tell(capsys, tmp_path / "a.npy", "--prepare")["images"]
+    assert [image["reads"] for image in images] == ["3", "5"]
+    assert images[0]["digits"][0]["box"] is not None
+    np.save(tmp_path / "one.npy", np.asarray(inked(strokes("35")).convert("L")))
+    assert tell(capsys, tmp_path / "one.npy", "--prepare")["images"][0]["reads"] == "35"
+
+
+def test_a_picture_is_taken_as_it_is_when_that_is_asked_for(tmp_path, capsys):
+    Image.fromarray(np.load("test.npy")[0]).save(tmp_path / "seven.png")
+    digit = tell(capsys, tmp_path / "seven.png", "--no-prepare")["images"][0]["digits"][0]
+    wanted = fd.load_pretrained().predict_proba(np.load("test.npy")[:1])[0]
+    np.testing.assert_array_equal(np.float32(digit["probabilities"]), wanted)
+
+
+def test_floats_and_flat_rows_and_one_image_are_taken(tmp_path, capsys):
+    images = np.load("test.npy")
+    for array, count in ((images / 255, 3), (images.reshape(3, 784), 3), (images[0], 1)):
+        np.save(tmp_path / "a.npy", array)
+        found = tell(capsys, tmp_path / "a.npy")["images"]
+        assert [image["reads"] for image in found] == ["7", "2", "1"][:count]
+
+
+def test_standard_input_is_read(capsys, monkeypatch):
+    stream = io.TextIOWrapper(io.BytesIO(Path("seven.png").read_bytes()))
+    monkeypatch.setattr(sys, "stdin", stream)
+    image = tell(capsys, "-")["images"][0]
+    assert (image["image"], image["reads"]) == ("standard input", "7")
+
+
+def test_standard_input_that_is_none_or_wrong_is_told(capsys, monkeypatch):
+    stream = io.TextIOWrapper(io.BytesIO(b"no picture"))
+    monkeypatch.setattr(sys, "stdin", stream)
+    assert "error: standard input: must be a picture that Pillow reads" in refuse(capsys, "-")
+    monkeypatch.setattr(stream, "isatty", lambda: True)
+    assert "standard input: must be a picture; got a terminal: pipe a file into the command" in refuse(
+        capsys, "-"
+    )
+
+
+def test_one_digit_in_pieces_is_read_as_one_when_that_is_asked_for(capsys):
+    assert len(tell(capsys, "year.jpg")["images"][0]["digits"]) == 4
+    assert len(tell(capsys, "year.jpg", "--single")["images"][0]["digits"]) == 1
+
+
+# -- what cannot be read -----------------------------------------------------------------------------------
+
+
+def test_a_picture_that_cannot_be_read_does_not_stop_the_others(capsys):
+    assert main("notes.txt", "seven.png", "none.png", "--json") == 2
+    captured = capsys.readouterr()
+    result = json.loads(captured.out)
+    assert [image["reads"] for image in result["images"]] == ["7"]
+    assert [error["image"] for error in result["errors"]] == ["notes.txt", "none.png"]
+    first, second = captured.err.splitlines()
+    assert "error: notes.txt: must be a picture that Pillow reads" in first
+    assert "error: none.png: must be a file; got nothing of this name: check the name" in second
+
+
+def test_what_has_no_memory_is_told(capsys, monkeypatch):
+    def full(*_arguments, **_options):
+        raise MemoryError
+
+    monkeypatch.setattr(predict, "find_digits", full)
+    assert "error: seven.png: must fit into memory" in refuse(capsys, "seven.png")
+
+
+@pytest.mark.parametrize(
+    ("array", "match"),
+    [
+        (np.zeros(10, np.uint8), r"must hold images, .*; got \(10,\): is it a file of labels\?"),
+        (np.zeros((0, 28, 28), np.uint8), r"must hold images, .*; got \(0, 28, 28\)"),
+        (np.zeros((2, 28, 28), np.int64), "must hold uint8, or floats within 0 … 1; got int64 from 0 to 0"),
+        (np.full((2, 28, 28), 2.0), r"floats within 0 … 1; got float64 from 2\.0 to 2\.0: convert it first"),
+        (np.full((2, 28, 28), np.nan), "floats within 0 … 1; got float64 from nan to nan"),
+        (np.full((2, 784), "a"), "must hold uint8, or floats within 0 … 1; got <U1"),
+        (
+            np.zeros((2, 20, 20), np.uint8),
+            "images must have 784 pixels, as the model takes; got 20 × 20: --prepare",
+        ),
+    ],
+)
+def test_an_array_that_does_not_fit_is_told(tmp_path, capsys, array, match):
+    np.save(tmp_path / "a.npy", array)
+    assert re.search(match, refuse(capsys, tmp_path / "a.npy"))
+
+
+def test_an_array_that_cannot_be_prepared_is_told(tmp_path, capsys):
+    np.save(tmp_path / "a.npy", np.zeros((1, 2, 3, 4, 5), np.uint8))
+    assert "must hold images, (n, height, width), (n, h" in refuse(capsys, tmp_path / "a.npy", "--prepare")
+
+
+@pytest.mark.parametrize("content", [b"\x93NUMPY\x01\x00", b"\x93NUMPY\x01\x00\x76\x00{'descr': 'O'}"])
+def test_a_damaged_npy_file_is_told(tmp_path, capsys, content):
+    (tmp_path / "a.npy").write_bytes(content)
+    assert "a.npy: must be a whole NPY file of numbers; got: " in refuse(capsys, tmp_path / "a.npy")
+
+
+def test_a_pickle_in_an_npy_file_is_not_opened(tmp_path, capsys):
+    np.save(tmp_path / "a.npy", np.array([{"code": 1}], dtype=object), allow_pickle=True)
+    assert "Object arrays cannot be loaded" in refuse(capsys, tmp_path / "a.npy")
+
+
+def test_a_file_that_may_not_be_read_is_told(monkeypatch):
+    def forbidden(*_arguments):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("builtins.open", forbidden)
+    with pytest.raises(
+        fd.DataError, match=r"seven\.png: must be a file that can be read; got: Permission denied"
+    ):
+        sources.read_array(Path("seven.png"))
+
+
+# -- models ------------------------------------------------------------------------------------------------
+
+
+def test_a_model_or_the_folder_of_a_run_is_used(tmp_path, capsys):
+    network = fd.NeuralNetwork([fd.Dense(784, 12)], seed=3)
+    network.save(tmp_path / runs.MODEL)
+    for name in (tmp_path, tmp_path / runs.MODEL):
+        result = tell(capsys, "test.npy", "--model", name)
+        assert result["model"] == str(tmp_path / runs.MODEL)
+        assert len(result["images"][0]["digits"][0]["probabilities"]) == 12
+
+
+def test_a_model_for_other_images_takes_arrays_of_these(tmp_path, capsys):
+    np.save(tmp_path / "a.npy", np.zeros((2, 6, 5), np.uint8))
+    assert len(tell(capsys, tmp_path / "a.npy", "--model", "small.safetensors")["images"]) == 2
+    error = refuse(capsys, "seven.png", "--model", "small.safetensors")
+    assert "a picture becomes 28 × 28 pixels, 784 numbers; got a model that takes 30" in error
+
+
+@pytest.mark.parametrize(
+    ("layers", "got"), [([fd.ReLU()], "layers that do not say"), ([fd.Dense(784, 1)], "1 class")]
+)
+def test_a_model_that_tells_nothing_apart_is_refused(tmp_path, capsys, layers, got):
+    fd.NeuralNetwork(layers).save(tmp_path / "m.safetensors")
+    error = refuse(capsys, "seven.png", "--model", tmp_path / "m.safetensors")
+    assert f"must take images of a known size and tell at least two classes apart; got {got}: take" in error
+
+
+def test_a_model_that_is_none_is_told(tmp_path, capsys):
+    assert "notes.txt" in refuse(capsys, "seven.png", "--model", "notes.txt")
+    assert f"the folder of a run, with {runs.MODEL}" in refuse(capsys, "seven.png", "--model", tmp_path)
+
+
+# -- the drawing -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", [".png", ".pdf", ".svg"])
+def test_the_drawing_is_written_where_it_is_asked_for(tmp_path, capsys, ending):
+    output = tmp_path / f"seen{ending}"
+    assert main("seven.png", "year.jpg", "--output", output) == 0
+    assert output.stat().st_size > 5000
+    assert capsys.readouterr().err == ""
+
+
+def test_the_drawing_shows_picture_image_and_probabilities():
+    digits = np.load("test.npy")
+    given = readings.Reading(
+        "a" * 50, digits[0], digits[:2], [(0, 0, 9, 9)] * 2, np.full((2, 10), 0.1, np.float32)
+    )
+    figure = readings.readings_figure([given])
+    assert len(figure.axes) == 6
+    np.testing.assert_array_equal(figure.axes[1].images[0].get_array(), digits[0])
+    assert [bar.get_height() for bar in figure.axes[2].patches] == pytest.approx([10] * 10)
+    assert figure.axes[0].get_title() == "…" + "a" * 33
+
+
+def test_a_long_drawing_is_cut_and_that_is_said(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(predict, "DRAWN", 2)
+    assert main("test.npy", "--output", tmp_path / "a.png") == 0
+    assert "the drawing has the first 2 of 3 digits" in capsys.readouterr().err
+    assert main("test.npy", "--output", tmp_path / "a.png", "--quiet") == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_the_drawing_is_opened_when_that_is_asked_for(tmp_path, capsys, monkeypatch):
+    shown = []
+    monkeypatch.setattr(runs, "show", lambda file: shown.append(file) or True)
+    assert main("seven.png", "--show") == 0
+    assert main("seven.png", "--show", "--output", tmp_path / "a.png") == 0
+    assert shown[0].read_bytes()[:4] == b"\x89PNG"
+    shown[0].unlink()
+    assert shown[1] == tmp_path / "a.png"
+
+
+def test_without_a_display_it_is_said_where_the_drawing_is(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert main("seven.png", "--show") == 0
+    assert (
+        "no display to show the drawing on: write it to a file with --output FILE" in capsys.readouterr().err
+    )
+    assert list(tmp_path.iterdir()) == []
+    assert main("seven.png", "--show", "--output", tmp_path / "a.png") == 0
+    assert f"no display to show the drawing on: open {tmp_path / 'a.png'}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("output", "match"),
+    [
+        ("a.txt", r"--output: must end in \.png, \.pdf or \.svg; got 'a\.txt'"),
+        (
+            "none/a.png",
+            r"--output: must be in a folder that exists; got 'none/a\.png': make the folder first",
+        ),
+        ("seven.png", r"--output: must not be a picture that is read; got 'seven\.png': choose another"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_told_before_anything_is_read(capsys, monkeypatch, output, match):
+    monkeypatch.setattr(predict, "find_digits", lambda *_, **__: pytest.fail("reads"))
+    assert re.search(match, refuse(capsys, "seven.png", "--output", output))
