@@ -6,6 +6,8 @@ import re
 import pytest
 from documents import ROOT, blocks, broken_links, command_lines, read_options, run
 
+import fastdigits
+from fastdigits import visualize
 from fastdigits.__main__ import COMMANDS
 
 DOCS = ROOT / "docs"
@@ -51,6 +53,13 @@ def test_scripts_that_pages_name_exist():
     named = {found for page in PAGES for found in re.findall(r"\bscripts/\w+\.py\b", page.read_text("utf-8"))}
     assert named
     assert sorted(path for path in named if not (ROOT / path).is_file()) == []
+
+
+def test_the_reference_has_every_public_name():
+    shown = "\n".join(page.read_text("utf-8") for page in (DOCS / "reference").glob("*.md"))
+    described = set(re.findall(r"^::: [\w.]+\.(\w+)$", shown, re.MULTILINE))
+    assert {name for name in fastdigits.__all__ if not name.startswith("_")} <= described
+    assert set(visualize.__all__) <= described
 
 
 @pytest.mark.parametrize("page", **named(LEARN))
