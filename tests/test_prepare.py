@@ -8,6 +8,7 @@ from drawn_digits import BOLD, PLAIN, inked, photographed, printed, strokes
 from PIL import Image
 
 import fastdigits as fd
+from fastdigits import ink
 from fastdigits.components import connected_components
 from fastdigits.cutting import stroke_width
 from fastdigits.preparing import find_digits
@@ -139,6 +140,12 @@ def test_a_transparent_picture_has_paper_under_it(network):
     for shade in (0, 255):
         picture = Image.merge("LA", [Image.new("L", mask.size, shade), mask])
         assert read(network, picture) == "6"
+
+
+def test_ink_of_one_shade_is_ink():
+    """A circle around a 7: its two shades lie so near each other that no histogram has room between them."""
+    shades = np.array([0.5, np.nextafter(np.float32(0.5), np.float32(1))] * 10, np.float32)
+    assert ink._full_ink(shades, 0.1) == pytest.approx(0.5)
 
 
 def test_a_shadow_and_its_edge_are_not_ink(network):

@@ -207,8 +207,9 @@ def _full_ink(amount: Float32, least: float) -> float | None:
     strong = amount[amount > least]
     if strong.size < 3:
         return None
-    upper = strong[strong >= _otsu(strong)]
-    return float(np.median(upper))
+    if np.ptp(strong) < LEAST_CONTRAST:  # drawn by a program: all of it is ink
+        return float(np.median(strong))
+    return float(np.median(strong[strong >= _otsu(strong)]))
 
 
 def _otsu(values: Float32) -> float:
