@@ -36,7 +36,7 @@ from .network import AUGMENT, SHUFFLE, SPLIT, NeuralNetwork, stream
 from .optimizers import Adam, Optimizer
 from .program import TrainingStep, advance, why_eager
 from .schedules import Constant, Schedule
-from .threads import get_num_threads
+from .threads import check_threads, get_num_threads
 
 STRETCH_SECONDS = 0.02  # between two looks at callbacks and signals; Ctrl-C is answered within it
 
@@ -70,7 +70,7 @@ def fit(
     epochs = inputs.check_count(epochs, "epochs", "fit")
     batch_size = inputs.check_count(batch_size, "batch_size", "fit")
     if threads is not None:
-        threads = inputs.check_count(threads, "threads", "fit")
+        threads = check_threads(threads, "threads", "fit")
     optimizer = Adam() if optimizer is None else _instance(optimizer, Optimizer, "optimizer")
     schedule = Constant() if schedule is None else _instance(schedule, Schedule, "schedule")
     loss = SoftmaxCrossEntropy() if loss is None else _instance(loss, SoftmaxCrossEntropy, "loss")
