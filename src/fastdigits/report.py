@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from . import files
 from .assessment import MEANS
 from .callbacks import History
 from .commands import percent
@@ -14,9 +15,8 @@ from .markup import Html, contents, element, join, page, pairs, picture, section
 
 def write(path: Path, text: str) -> None:
     """Write a page as a file."""
-    path.write_text(
-        text, encoding="utf-8", errors="backslashreplace"
-    )  # a path may hold bytes that are no text
+    content = text.encode(errors="backslashreplace")  # a path may hold bytes that are no text
+    files.write(path, content, example="report.html")
 
 
 def training(
