@@ -268,6 +268,7 @@ def _run(result: dict[str, Any]) -> Html:
         "folder": result["output"],
         "computed with": f"{result['backend']}, {_count(result['threads'], 'thread')}",
         "time": f"{result['total_seconds']:.1f} s in all",
+        "resumed": _count(result["resumed"], "time") if result.get("resumed") else None,
         "machine": f"{machine['processor']}, {_count(machine['cores'] or 0, 'core')}, {machine['architecture']}",
         "system": machine["system"],
         "versions": ", ".join(f"{name} {version}" for name, version in result["versions"].items()),
