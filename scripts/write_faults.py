@@ -1,6 +1,6 @@
 """Let the writing of files fail at each call of the system, in each way; see that each file is whole, or absent.
 
-    python scripts/write_faults.py         # 548 cases: half a minute, most of it for the disk
+    python scripts/write_faults.py         # 484 cases: some seconds, most of them for the disk
 
 A model, a run's settings, its result and history are replaced by new ones, and a training writes checkpoints, while
 one call fails: opening, writing (before, or after half of it), flushing, forcing to the disk, closing, renaming, the

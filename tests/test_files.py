@@ -32,7 +32,8 @@ def test_files_are_whole_whichever_call_fails_in_whichever_way():
         | folder,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count(" whole (2 open, 1 write, 1 flush, 2 fsync, 2 close, 1 replace)") == 4
+    assert done.stdout.count(": 72 of 72 whole (2 open, 1 write, 1 flush, 2 fsync, 2 close, 1 replace)") == 2
+    assert done.stdout.count(": 40 of 40 whole (1 open, 1 write, 1 flush, 1 close, 1 replace)") == 2
     assert "checkpoints: 160 of 160 whole (" in done.stdout
 
 

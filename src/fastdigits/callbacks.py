@@ -84,7 +84,7 @@ class History:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(names)
         writer.writerows(zip(*(getattr(self, name) for name in names), strict=True))
-        files.write(path, text.getvalue().encode(), example="history.csv")
+        files.write(path, text.getvalue().encode(), example="history.csv", sync=False)
 
 
 class Callback:

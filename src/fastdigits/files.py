@@ -10,7 +10,7 @@ from pathlib import Path
 _writing: set[Path] = set()  # what this process has not renamed yet
 
 
-def write(path: str | os.PathLike[str], content: bytes, *, example: str) -> None:
+def write(path: str | os.PathLike[str], content: bytes, *, example: str, sync: bool = True) -> None:
     """Replace the file by one with this content: written beside it, forced to the disk, then renamed.
 
     What an earlier process that was killed left beside the file is removed.
@@ -23,6 +23,8 @@ def write(path: str | os.PathLike[str], content: bytes, *, example: str) -> None
         All of it.
     example : str
         A name that such a file may have, for the error message.
+    sync : bool, default True
+        Whether to wait until the disk has it, for what a failure of the power must not undo.
 
     Raises
     ------
@@ -42,9 +44,11 @@ def write(path: str | os.PathLike[str], content: bytes, *, example: str) -> None
         with open(beside, "xb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
         os.replace(beside, target)
-        _sync_folder(target.parent)
+        if sync:
+            _sync_folder(target.parent)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise

@@ -16,7 +16,7 @@ from .markup import Html, contents, element, join, page, pairs, picture, section
 def write(path: Path, text: str) -> None:
     """Write a page as a file."""
     content = text.encode(errors="backslashreplace")  # a path may hold bytes that are no text
-    files.write(path, content, example="report.html")
+    files.write(path, content, example="report.html", sync=False)
 
 
 def training(

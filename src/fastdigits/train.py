@@ -152,10 +152,10 @@ def _train(options: argparse.Namespace, started: float) -> int:
         interrupted = outcome["interrupted"]
         scores = _known_scores(images, history, outcome) if interrupted else _scores(images, network)
         result = scores | _amounts(images, network, history) | outcome | circumstances
+        runs.remove_pictures(folder)
         if not interrupted:
             say(_scored(result))
-        runs.remove_pictures(folder)
-        runs.write_result(folder, result)
+            runs.write_result(folder, result)
         result |= {"pictures": [], "report": None}
         if not interrupted:
             result |= _present(options, folder, images, network, history, result, started)
