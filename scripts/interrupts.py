@@ -4,10 +4,12 @@
     python scripts/interrupts.py --runs 10 --preset best
 
 What this script does not know goes to the training command as it is. Each run must end with 130, say where it left its
-model, and leave one that loads. The time goes from the signal to the end of the process.
+model, and leave one that loads. The time goes from the signal to the end of the process. On Linux it is also told how
+long the process computed meanwhile, on all its threads: the rest, it waited for a processor or for the disk.
 """
 
 import argparse
+import math
 import os
 import random
 import signal
@@ -16,13 +18,25 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import fastdigits as fd
 
 
-def interrupted(folder: Path, rest: list[str], wait: float) -> float:
-    """Return the seconds that a training takes to end when it is interrupted ``wait`` seconds after its start."""
+def computed(process: int) -> float:
+    """Return the seconds that all threads of a process have computed; NaN where the system does not tell."""
+    tasks = Path("/proc", str(process), "task")
+    if not tasks.is_dir():
+        return math.nan
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir()) / 1e9
+
+
+def interrupted(folder: Path, rest: list[str], wait: float) -> tuple[float, float]:
+    """Return the seconds that a training takes to end when it is interrupted ``wait`` seconds after its start.
+
+    And how many of them it computed.
+    """
     command = [sys.executable, "-m", "fastdigits.train", "--epochs", "100000", "--output", str(folder)]
     process = subprocess.Popen(
         [*command, *rest],
@@ -34,15 +48,26 @@ def interrupted(folder: Path, rest: list[str], wait: float) -> float:
     while not told.startswith("machine"):  # the last line before the training
         told = process.stderr.readline()
     time.sleep(wait)
+    before = computed(process.pid)
     started = time.perf_counter()
     process.send_signal(signal.SIGINT)
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
     errors = process.stderr.read()
-    if process.wait() != 130 or "interrupted after" not in errors or "Traceback" in errors:
+    if process.returncode != 130 or "interrupted after" not in errors or "Traceback" in errors:
         raise SystemExit(f"interrupts: ended with {process.returncode}: {errors[-2000:]}")
     fd.load(folder / "model.safetensors")
-    return seconds
+    return seconds, usage.ru_utime + usage.ru_stime - before
+
+
+def told(seconds: Iterable[float]) -> str:
+    """Return median, 99th percentile and longest, in milliseconds."""
+    taken = sorted(1000 * one for one in seconds)
+    last = taken[min(len(taken) - 1, math.ceil(0.99 * len(taken)) - 1)]
+    return (
+        f"median {statistics.median(taken):.0f} ms, 99th percentile {last:.0f} ms, longest {taken[-1]:.0f} ms"
+    )
 
 
 def main() -> None:
@@ -55,13 +80,10 @@ def main() -> None:
     taken = []
     with tempfile.TemporaryDirectory() as folder:
         for run in range(options.runs):
-            taken.append(1000 * interrupted(Path(folder, str(run)), rest, moments.uniform(0.05, 2)))
-    taken.sort()
-    last = taken[min(len(taken) - 1, round(0.99 * len(taken)))]
-    print(
-        f"{len(taken)} interrupts, all ended with 130 and left a model: median {statistics.median(taken):.0f} ms, "
-        f"99th percentile {last:.0f} ms, longest {taken[-1]:.0f} ms"
-    )
+            taken.append(interrupted(Path(folder, str(run)), rest, moments.uniform(0.05, 2)))
+    both = list(zip(*taken, strict=True))
+    print(f"{len(taken)} interrupts, all ended with 130 and left a model: {told(both[0])}")
+    print(f"of which the process computed: {told(both[1])}")
 
 
 if __name__ == "__main__":

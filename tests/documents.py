@@ -1,11 +1,12 @@
 """What the tests of README and docs share: they take examples, commands and links out of a page and try them."""
 
-import importlib
+import importlib.util
 import io
 import re
 import shlex
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -16,6 +17,14 @@ ROOT = Path(__file__).parent.parent
 
 class OptionsRead(Exception):  # noqa: N818
     """The options of a command were read, and nothing has been done yet."""
+
+
+def script(name: str) -> ModuleType:
+    """Return a module of the folder scripts/."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def blocks(page: Path, language: str) -> list[str]:

@@ -3,6 +3,8 @@
 import argparse
 import json
 import math
+import subprocess
+import sys
 
 import pytest
 
@@ -237,3 +239,13 @@ def test_json_is_one_line_of_what_the_standard_allows(capsys):
     assert text.count("\n") == 1
     assert text.isascii()
     assert json.loads(text) == {"a": None, "b": [None, 1.5], "c": {"d": [None, "ü\n"]}}
+
+
+def test_a_command_ends_without_a_last_look_at_all_objects():
+    """Handlers run in reverse: this one sees what the command's has done."""
+    program = (
+        "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 1000)); "
+        "from fastdigits import commands; commands.run('test', lambda: print(gc.get_freeze_count()) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "0\nTrue\n"

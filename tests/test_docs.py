@@ -1,10 +1,9 @@
 """What the pages of docs/ show works as it stands there, and what they are made of exists."""
 
-import importlib.util
 import re
 
 import pytest
-from documents import ROOT, blocks, broken_links, command_lines, read_options, run
+from documents import ROOT, blocks, broken_links, command_lines, read_options, run, script
 
 import fastdigits
 from fastdigits import visualize
@@ -14,13 +13,6 @@ DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 ELSEWHERE = ("exchange.md",)  # needs packages that may be absent: tests/test_exchange_page.py
 LEARN = [page for page in PAGES if page.parent.name == "learn" and page.stem != "index"]
-
-
-def script(name):
-    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 HOOKS = script("docs_hooks")

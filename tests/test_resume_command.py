@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -145,6 +146,40 @@ def begun(digits, here, monkeypatch):
             main("--data", digits, "--epochs", 2, "--no-plots", "-o", "run", "--quiet")
     assert [path.name for path in (here / "run").iterdir()] == [runs.SETTINGS]
     return here / "run"
+
+
+def test_the_result_names_the_line_that_makes_the_run_and_how_often_it_went_on(begun, digits, monkeypatch):
+    line = f"python -m fastdigits.train --data {digits} --epochs 2 --no-plots"
+    record = json.loads((begun / runs.SETTINGS).read_text())
+    assert (record["command"], record["resumed"]) == (line, 0)
+
+    def die(*args, **rest):
+        raise SystemExit(9)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fd.NeuralNetwork, "fit", die)
+        with pytest.raises(SystemExit):
+            main("--resume", begun, "--quiet", "--json")
+    assert main("--resume", begun, "--quiet", "--threads", 1) == 0
+    result = json.loads((begun / runs.RESULT).read_text())
+    assert (result["command"], result["resumed"]) == (line, 2)
+    assert "resumed" not in result["settings"]
+    page = (begun / runs.REPORT).read_text("utf-8")
+    assert "2 times" in page
+    assert "--resume" not in page
+    assert main(*shlex.split(result["command"])[3:], "-o", "again", "--quiet") == 0
+    again = json.loads(Path("again", runs.RESULT).read_text())
+    assert again["resumed"] == 0
+    assert Path("again", runs.MODEL).read_bytes() == (begun / runs.MODEL).read_bytes()
+
+
+@pytest.mark.parametrize("change", [{"resumed": -1}, {"resumed": "1"}, {"resumed": True}, {"command": 3}])
+def test_a_record_that_is_none_is_refused(begun, capsys, change):
+    record = json.loads((begun / runs.SETTINGS).read_text()) | change
+    (begun / runs.SETTINGS).write_text(json.dumps(record))
+    with pytest.raises(SystemExit):
+        main("--resume", begun)
+    assert "command must be a line and resumed a number; got" in capsys.readouterr().err
 
 
 def test_the_settings_are_written_first(begun, digits):

@@ -1,13 +1,16 @@
 """The number of threads is what the caller says, else the environment, else what the process may really use."""
 
+import contextlib
 import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from documents import ROOT, script
 
 import fastdigits as fd
-from fastdigits import threads
+from fastdigits import backend, threads
 
 
 @pytest.fixture(autouse=True)
@@ -21,55 +24,27 @@ def four(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _process: {0, 1, 2, 3}, raising=False)
 
 
-def files(root, **contents):
-    for name, text in contents.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+CONTAINERS = script("containers")
 
 
-@pytest.mark.parametrize(
-    ("limit", "count"),
-    [
-        ("max 100000", 4),
-        ("200000 100000", 2),
-        ("150000 100000", 1),
-        ("50000 100000", 1),
-        ("800000 100000", 4),
-        ("", 4),
-        ("nonsense", 4),
-        ("100000 0", 4),
-    ],
-)
-def test_a_quota_of_version_2_counts(tmp_path, four, limit, count):
-    files(tmp_path, **{"proc/self/cgroup": "0::/app\n", "sys/fs/cgroup/app/cpu.max": limit + "\n"})
-    assert threads.available_processors(tmp_path) == count
+@pytest.mark.parametrize("case", CONTAINERS.CASES, ids=[case.name[:60] for case in CONTAINERS.CASES])
+def test_a_container_of_any_form_gets_the_threads_that_suit_it(tmp_path, case):
+    assert CONTAINERS.chosen(case, tmp_path) == case.chosen
 
 
-def test_the_smallest_quota_on_the_way_up_counts(tmp_path, four):
-    files(
-        tmp_path,
-        **{
-            "proc/self/cgroup": "0::/a/b/c\n",
-            "sys/fs/cgroup/a/b/c/cpu.max": "400000 100000",
-            "sys/fs/cgroup/a/cpu.max": "200000 100000",
-        },
-    )
-    assert threads.available_processors(tmp_path) == 2
+def test_the_page_shows_what_is_chosen():
+    page = (ROOT / "docs" / "reliability.md").read_text("utf-8")
+    assert [case.name for case in CONTAINERS.CASES if f"| {case.name} | {case.chosen} |\n" not in page] == []
 
 
-@pytest.mark.parametrize(("quota", "count"), [("-1", 4), ("200000", 2), ("99999", 1), ("x", 4)])
-@pytest.mark.parametrize("folder", ["docker/7", ""])
-def test_a_quota_of_version_1_counts(tmp_path, four, quota, count, folder):
-    files(
-        tmp_path,
-        **{
-            "proc/self/cgroup": "9:memory:/x\n3:cpu,cpuacct:/docker/7\n",
-            f"sys/fs/cgroup/cpu/{folder}/cpu.cfs_quota_us": quota,
-            f"sys/fs/cgroup/cpu/{folder}/cpu.cfs_period_us": "100000",
-        },
-    )
-    assert threads.available_processors(tmp_path) == count
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has control groups")
+def test_a_real_control_group_counts():
+    with contextlib.ExitStack() as stack:
+        try:
+            enter = stack.enter_context(CONTAINERS.control_group(100000))
+        except OSError as error:
+            pytest.skip(f"no control group can be made here: {error}")
+        assert CONTAINERS.real(enter) == 1
 
 
 def test_without_control_groups_the_affinity_counts(tmp_path, four, monkeypatch):
@@ -113,6 +88,43 @@ def test_the_variable_of_openmp_lowers_the_default(monkeypatch, four, text, coun
     assert fd.get_num_threads() == count
     monkeypatch.setenv("FASTDIGITS_NUM_THREADS", "5")
     assert fd.get_num_threads() == 5
+
+
+def test_far_too_many_threads_are_as_good_as_many(monkeypatch):
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 256, (600, 400), dtype=np.uint8), rng.integers(0, 10, 600)
+    made = []
+    for count in (1, 2**70):
+        fd.set_num_threads(count)
+        net = fd.NeuralNetwork([fd.Dense(400, 300), fd.ReLU(), fd.Dense(300, 10)], seed=0)
+        net.fit(x, y, epochs=2, batch_size=300)
+        net.fit(x, y, epochs=1, batch_size=300, threads=count)
+        made.append(net.predict_proba(x).tobytes())
+    assert made[0] == made[1]
+    assert fd.get_num_threads() == 1024
+    fd.set_num_threads(None)
+    monkeypatch.setenv("FASTDIGITS_NUM_THREADS", "9" * 5000)
+    assert fd.get_num_threads() == 1024
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="without pthreads there is no pool")
+def test_the_pool_takes_no_more_threads_than_it_can_hold():
+    kernels = backend.kernels
+    if not hasattr(kernels, "set_threads"):
+        pytest.skip("NumPy has no pool")
+    rng = np.random.default_rng(0)
+    x, weight = (rng.standard_normal((700, 700)).astype(np.float32) for _ in range(2))
+    bias, made = np.zeros(700, np.float32), []
+    try:
+        for count in (1, threads.MOST):
+            kernels.set_threads(count)
+            kernels.forget_habits()
+            y = np.empty((700, 700), np.float32)
+            kernels.dense_forward(y, x, weight, bias)
+            made.append(y.tobytes())
+    finally:
+        kernels.set_threads(1)
+    assert made[0] == made[1]
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "two", "1.5", " 2", "²"])

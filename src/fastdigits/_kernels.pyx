@@ -594,12 +594,15 @@ cdef class Program:
     cdef bint step(self, double lr, Py_ssize_t tick, const int64_t* ahead, int threads) noexcept nogil:
         # whether the losses are finite; the choice of a way learns from each step that may be shared
         cdef int64_t begin
+        cdef uint64_t mode = float_mode_enter()
         cdef bint finite
         if threads == 1:
-            return self.do_step(lr, tick, ahead, 1)
-        begin = pool_now()
-        finite = self.do_step(lr, tick, ahead, 1 if pool_alone(&self.choice) else threads)
-        pool_learn(&self.choice, pool_now() - begin, 1)
+            finite = self.do_step(lr, tick, ahead, 1)
+        else:
+            begin = pool_now()
+            finite = self.do_step(lr, tick, ahead, 1 if pool_alone(&self.choice) else threads)
+            pool_learn(&self.choice, pool_now() - begin, 1)
+        float_mode_leave(mode)
         return finite
 
     cdef bint do_step(self, double lr, Py_ssize_t tick, const int64_t* ahead, int threads) noexcept nogil:
@@ -639,7 +642,6 @@ cdef class Program:
         global home
         cdef Py_ssize_t i
         cdef bint finite = True
-        cdef uint64_t mode = float_mode_enter()
         home = 0
         for i in range(self.count):
             if self.losses != NULL and i > 0 and self.ops[i - 1].stage == self.loss_stage < self.ops[i].stage:
@@ -647,7 +649,6 @@ cdef class Program:
                 if not finite:
                     break
             self.ops[i].loop(&self.ops[i], 0, self.ops[i].items)
-        float_mode_leave(mode)
         return finite
 
     cdef void share_out(self, Job* job) noexcept nogil:
@@ -2719,6 +2720,7 @@ def multiply_add(Py_ssize_t count):
     cdef vec a = splat(<float>0.999), b = splat(<float>0.001)
     cdef Py_ssize_t i
     cdef float lanes[16]
+    cdef uint64_t mode = float_mode_enter()
     c0, c1, c2, c3 = splat(0), splat(1), splat(2), splat(3)  # all different, or the compiler would make them one
     c4, c5, c6, c7 = splat(4), splat(5), splat(6), splat(7)
     c8, c9, c10, c11 = splat(8), splat(9), splat(10), splat(11)
@@ -2737,4 +2739,5 @@ def multiply_add(Py_ssize_t count):
             c10 = b + a * c10
             c11 = b + a * c11
     store(lanes, c0 + c1 + c2 + c3 + c4 + c5 + c6 + c7 + c8 + c9 + c10 + c11)
+    float_mode_leave(mode)
     return lanes[0]

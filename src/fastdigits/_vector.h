@@ -167,22 +167,24 @@ static inline int32_t bits_of(float x) { int32_t i; memcpy(&i, &x, 4); return i;
 static inline float float_of(int32_t i) { float x; memcpy(&x, &i, 4); return x; }
 
 /* Denormal numbers cost a hundred cycles each; Adam's moments decay into them. `float_mode_enter` makes the calling
- * thread treat them as zero and returns the old state, `float_mode_leave` puts that back. */
+ * thread treat them as zero and returns the old state, `float_mode_leave` puts that back. All else is as a program finds
+ * it at its start: the caller's way of rounding would not be that of the pool's threads, and an exception that the caller
+ * wants to trap may be raised by a lane that nobody reads. */
 #if defined(FD_X86)
 static inline uint64_t float_mode_enter(void) {
     unsigned int old = _mm_getcsr();
-    _mm_setcsr(old | 0x8040u); /* flush to zero (bit 15), denormals are zero (bit 6) */
+    _mm_setcsr(0x9FC0u); /* no traps (bits 7 to 12), flush to zero (bit 15), denormals are zero (bit 6) */
     return old;
 }
 static inline void float_mode_leave(uint64_t old) { _mm_setcsr((unsigned int)old); }
 #elif defined(__aarch64__) && defined(__GNUC__)
 static inline uint64_t float_mode_enter(void) {
     uint64_t old;
-    __asm__ volatile("mrs %0, fpcr" : "=r"(old));
-    __asm__ volatile("msr fpcr, %0" : : "r"(old | (1ull << 24)));
+    __asm__ volatile("mrs %0, fpcr" : "=r"(old) : : "memory");
+    __asm__ volatile("msr fpcr, %0" : : "r"(1ull << 24) : "memory");
     return old;
 }
-static inline void float_mode_leave(uint64_t old) { __asm__ volatile("msr fpcr, %0" : : "r"(old)); }
+static inline void float_mode_leave(uint64_t old) { __asm__ volatile("msr fpcr, %0" : : "r"(old) : "memory"); }
 #else
 static inline uint64_t float_mode_enter(void) { return 0; }
 static inline void float_mode_leave(uint64_t old) { (void)old; }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import os
 import sys
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import inputs
+from . import files, inputs
 from .hyperparameters import check_number
 from .inputs import Float32
 from .optimizers import Optimizer
@@ -70,7 +71,7 @@ class History:
         Parameters
         ----------
         path : str or path-like
-            The file; one that exists is replaced.
+            The file; one that exists is replaced in one go, or stays as it is.
 
         Raises
         ------
@@ -79,10 +80,11 @@ class History:
         """
         absent = () if self.validates else ("val_loss", "val_accuracy")
         names = [name for name in _COLUMNS if name not in absent]
-        with open(path, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(names)
-            writer.writerows(zip(*(getattr(self, name) for name in names), strict=True))
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows(zip(*(getattr(self, name) for name in names), strict=True))
+        files.write(path, text.getvalue().encode(), example="history.csv", sync=False)
 
 
 class Callback:

@@ -10,4 +10,4 @@ class ModelFileError(ValueError):
 
 
 class DivergedError(ArithmeticError):
-    """The loss is no longer finite and training stopped; the message names epoch, step and learning rate."""
+    """Loss or weights are no longer finite; training stopped. The message names epoch, step and learning rate."""

@@ -391,8 +391,9 @@ class NeuralNetwork:
         ModelFileError
             If there are checkpoints to resume from, but none can be used; nothing is changed then.
         DivergedError
-            If the loss is no longer finite: the parameters are those before that step. Or if the last step of an epoch
-            leaves parameters that are not.
+            If loss or parameters are no longer finite, the loss on images that are held out included. The network
+            is then that of the last whole epoch, or as it came where there is none, and the optimizer has no
+            state for it: both can be used again, with a smaller learning rate.
 
         Notes
         -----

@@ -112,6 +112,11 @@ class Optimizer(Configured):
             self._state(parameter).step += steps
         self.step_count += steps
 
+    def forget(self, parameters: Iterable[Parameter]) -> None:
+        """Begin anew with these parameters: what they have as state is dropped."""
+        for parameter in parameters:
+            self._states.pop(parameter, None)
+
     def state_dict(self, parameters: Iterable[Parameter]) -> dict[str, Any]:
         """Return all that is needed to go on later with these parameters.
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from . import files
 from .assessment import MEANS
 from .callbacks import History
 from .commands import percent
@@ -14,9 +15,8 @@ from .markup import Html, contents, element, join, page, pairs, picture, section
 
 def write(path: Path, text: str) -> None:
     """Write a page as a file."""
-    path.write_text(
-        text, encoding="utf-8", errors="backslashreplace"
-    )  # a path may hold bytes that are no text
+    content = text.encode(errors="backslashreplace")  # a path may hold bytes that are no text
+    files.write(path, content, example="report.html", sync=False)
 
 
 def training(
@@ -268,6 +268,7 @@ def _run(result: dict[str, Any]) -> Html:
         "folder": result["output"],
         "computed with": f"{result['backend']}, {_count(result['threads'], 'thread')}",
         "time": f"{result['total_seconds']:.1f} s in all",
+        "resumed": _count(result["resumed"], "time") if result.get("resumed") else None,
         "machine": f"{machine['processor']}, {_count(machine['cores'] or 0, 'core')}, {machine['architecture']}",
         "system": machine["system"],
         "versions": ", ".join(f"{name} {version}" for name, version in result["versions"].items()),

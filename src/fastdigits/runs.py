@@ -143,8 +143,8 @@ def finished(path: Path) -> dict[str, Any] | None:
 
 
 def write_result(path: Path, result: dict[str, Any], name: str = RESULT) -> None:
-    """Write a result as JSON into the folder ``path``."""
-    (path / name).write_text(to_json(result, indent=2) + "\n", encoding="utf-8")
+    """Write a result as JSON into the folder ``path``, whole."""
+    files.write(path / name, (to_json(result, indent=2) + "\n").encode(), example=name, sync=False)
 
 
 def remove_pictures(path: Path, result: str = RESULT) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 
 from .inputs import check_count
@@ -11,6 +10,7 @@ VARIABLE = "FASTDIGITS_NUM_THREADS"
 OPENMP = (
     "OMP_NUM_THREADS"  # what joblib, Dask and batch systems set in the processes that they start side by side
 )
+MOST = 1024  # more count as so many; the pool makes 64 at most
 _chosen: int | None = None
 
 
@@ -20,8 +20,9 @@ def set_num_threads(n: int | None) -> None:
     Parameters
     ----------
     n : int or None
-        At least 1. None goes back to the default: ``FASTDIGITS_NUM_THREADS``, else the processors that this
-        process may run on, by affinity and by the quota of its container, and no more than ``OMP_NUM_THREADS``.
+        At least 1; more than 1024 count as 1024. None goes back to the default: ``FASTDIGITS_NUM_THREADS``,
+        else the processors that this process may run on, by affinity and by the quota of its container, and no
+        more than ``OMP_NUM_THREADS``.
 
     Raises
     ------
@@ -35,7 +36,12 @@ def set_num_threads(n: int | None) -> None:
     Results do not depend on it, to the last bit. Work too small to gain from threads is done by one.
     """
     global _chosen
-    _chosen = None if n is None else check_count(n, "n", "set_num_threads")
+    _chosen = None if n is None else check_threads(n, "n", "set_num_threads")
+
+
+def check_threads(n: object, name: str, subject: str) -> int:
+    """Return a number of threads as the kernels take it; TypeError or ValueError if it is none."""
+    return min(check_count(n, name, subject), MOST)
 
 
 def get_num_threads() -> int:
@@ -53,12 +59,21 @@ def get_num_threads() -> int:
         return _chosen
     text = os.environ.get(VARIABLE, "")
     if not text:
-        return int(min(available_processors(), _openmp_limit()))
-    if not (text.isascii() and text.isdigit() and int(text) >= 1):
+        outermost = os.environ.get(OPENMP, "").partition(",")[0]  # such as 4 in "4,2"
+        return min(available_processors(), _whole(outermost.strip()) or MOST)
+    count = _whole(text)
+    if count is None:
         raise ValueError(
             f"{VARIABLE}: must be a whole number, at least 1; got {text!r}: unset it or correct it"
         )
-    return int(text)
+    return count
+
+
+def _whole(text: str) -> int | None:
+    """Return the number of threads that a variable says, None where it is no whole number of at least 1."""
+    if not (text.isascii() and text.isdigit() and float(text) >= 1):
+        return None
+    return int(min(float(text), MOST))  # int(text) refuses very many digits
 
 
 def available_processors(root: str | os.PathLike[str] = "/") -> int:
@@ -81,60 +96,63 @@ def available_processors(root: str | os.PathLike[str] = "/") -> int:
     return max(1, min([count, *(int(quota) for quota in quotas)]))
 
 
-def _openmp_limit() -> float:
-    """Return the threads of the outermost level in ``OMP_NUM_THREADS``, such as 4 in "4,2"; infinity for none."""
-    text = os.environ.get(OPENMP, "").partition(",")[0].strip()
-    return int(text) if text.isascii() and text.isdigit() and int(text) >= 1 else math.inf
-
-
 def _quota_v2(root: str) -> float | None:
     """Return the smallest quota of this process's control group (version 2) and of those above it."""
-    group = _group(root, "")
-    if group is None:
-        return None
-    parts = group.strip("/").split("/")
+    _, group = _group(root, "")
     quotas = []
-    for depth in range(len(parts) + 1):
-        words = _read(root, "sys/fs/cgroup", *parts[:depth], "cpu.max").split()
-        if len(words) == 2:
-            quotas.append(_ratio(*words))
+    for mount in ("", "unified"):  # the second where version 1 has the first
+        for folder in _up_from(group):
+            words = _read(root, "sys/fs/cgroup", mount, folder, "cpu.max").split()
+            if len(words) == 2:
+                quotas.append(_ratio(*words))
     return min((quota for quota in quotas if quota is not None), default=None)
 
 
 def _quota_v1(root: str) -> float | None:
-    """Return the quota of this process's control group (version 1), or of the one mounted as its root."""
-    group = _group(root, "cpu") or ""
-    for folder in (group.strip("/"), ""):
-        quota, period = (
-            _read(root, "sys/fs/cgroup/cpu", folder, f"cpu.cfs_{name}_us") for name in ("quota", "period")
-        )
-        ratio = _ratio(quota, period)
-        if ratio is not None:
-            return ratio
-    return None
+    """Return the smallest quota of this process's control group (version 1) and of those above it."""
+    controllers, group = _group(root, "cpu")
+    quotas = []
+    for mount in {"cpu", controllers}:  # such as "cpu,cpuacct", to which "cpu" need not be a link
+        for folder in _up_from(group):
+            quota, period = (
+                _read(root, "sys/fs/cgroup", mount, folder, f"cpu.cfs_{name}_us")
+                for name in ("quota", "period")
+            )
+            quotas.append(_ratio(quota, period))
+    return min((quota for quota in quotas if quota is not None), default=None)
 
 
-def _group(root: str, controller: str) -> str | None:
-    """Return the path of this process's control group: the line for a controller, or that of version 2."""
+def _up_from(group: str) -> list[str]:
+    """Return the folders of a control group and of all those above it; the last, "", is the root.
+
+    The root counts always: a container may see its own group there, and be told of one that it cannot see.
+    """
+    parts = [part for part in group.split("/") if part not in ("", "..")]
+    return ["/".join(parts[:depth]) for depth in range(len(parts), -1, -1)]
+
+
+def _group(root: str, controller: str) -> tuple[str, str]:
+    """Return controllers and path of this process's control group: the line for one of them, "" for version 2."""
     for line in _read(root, "proc/self/cgroup").splitlines():
         parts = line.split(":", 2)
         if len(parts) == 3 and controller in parts[1].split(","):
-            return parts[2]
-    return None
+            return parts[1], parts[2]
+    return controller, ""
 
 
 def _ratio(quota: str, period: str) -> float | None:
     """Return quota / period; None where there is no quota (``max``, -1) or no sense in it."""
     try:
         share = int(quota) / int(period)
-    except (ValueError, ZeroDivisionError):
+    except (ValueError, ArithmeticError):
         return None
     return share if share > 0 else None
 
 
 def _read(*parts: str) -> str:
+    """Return what a file says, "" where it cannot be read; bytes that are no text are kept, for names of groups."""
     try:
-        with open(os.path.join(*parts), encoding="ascii", errors="replace") as file:
+        with open(os.path.join(*parts), encoding="utf-8", errors="surrogateescape") as file:
             return file.read().strip()
-    except OSError:
+    except (OSError, ValueError):  # a name with a null byte is a ValueError
         return ""

@@ -27,7 +27,7 @@ from .metrics import wilson_interval
 from .network import SPLIT, NeuralNetwork, stream
 
 COMMAND = "fastdigits train"
-UNSAID = ("command", "json", "quiet", "show", "resume")  # what changes nothing about the run
+UNSAID = ("command", "json", "quiet", "show", "resume", "resumed")  # what changes nothing about the run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     started = time.perf_counter()
     options = train_options.read(argv)
-    options.command = commands.command_line("train", argv)
+    if options.resume is None:  # else its folder says both
+        options.command, options.resumed = commands.command_line("train", argv), 0
     return commands.run(
         COMMAND, lambda: _train(options, started), backend_name=options.backend, threads=options.threads
     )
@@ -135,7 +136,7 @@ def _train(options: argparse.Namespace, started: float) -> int:
     with runs.folder(options.output, overwrite=options.overwrite or options.resume is not None) as folder:
         if options.resume is None:
             clear(folder)
-            runs.write_settings(folder, train_options.to_settings(options))
+        runs.write_settings(folder, train_options.to_record(options))
         circumstances = _circumstances(options, folder)
         say(_opening(options, images, network))
         try:
@@ -151,10 +152,10 @@ def _train(options: argparse.Namespace, started: float) -> int:
         interrupted = outcome["interrupted"]
         scores = _known_scores(images, history, outcome) if interrupted else _scores(images, network)
         result = scores | _amounts(images, network, history) | outcome | circumstances
+        runs.remove_pictures(folder)
         if not interrupted:
             say(_scored(result))
-        runs.remove_pictures(folder)
-        runs.write_result(folder, result)
+            runs.write_result(folder, result)
         result |= {"pictures": [], "report": None}
         if not interrupted:
             result |= _present(options, folder, images, network, history, result, started)
@@ -312,6 +313,7 @@ def _circumstances(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "seed": options.seed,
         "output": str(folder),
         "settings": settings,
+        "resumed": options.resumed,
         **runs.circumstances(options.command),
     }
 

@@ -17,7 +17,7 @@ from .recipes import ACTIVATIONS, BATCHNORMS, OPTIMIZERS, SCHEDULES, Recipe
 from .schedules import Schedule
 
 # Options that decide nothing of what is trained
-NO_SETTINGS = ("json", "quiet", "show", "output", "overwrite", "resume", "threads", "command")
+NO_SETTINGS = ("json", "quiet", "show", "output", "overwrite", "resume", "threads", "command", "resumed")
 AUTO = "auto"  # a learning rate that is still to be found
 SETTINGS = [field.name for field in fields(Recipe) if field.name not in ("name", "about")]
 
@@ -78,7 +78,7 @@ def read(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def to_settings(options: argparse.Namespace) -> dict[str, Any]:
-    """Return what decides a run, as JSON can hold it; `_resumed` reads it."""
+    """Return what decides a run, as JSON can hold it."""
     settings = {name: value for name, value in vars(options).items() if name not in NO_SETTINGS}
     settings["hidden"] = list(options.hidden)
     settings["augment"] = None if options.augment is None else asdict(options.augment)
@@ -87,10 +87,18 @@ def to_settings(options: argparse.Namespace) -> dict[str, Any]:
     return settings
 
 
+def to_record(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what `_resumed` reads: the settings, the line that makes the run, and how often it went on."""
+    return to_settings(options) | {"command": options.command, "resumed": options.resumed}
+
+
 def _resumed(parser: commands.Parser, argv: Sequence[str] | None, run: Path) -> argparse.Namespace:
     """Return the options of a run that is to go on; exit with 2 if others are given."""
     try:
         saved = runs.read_settings(run)
+        command, resumed = saved.pop("command"), saved.pop("resumed")
+        if not isinstance(command, str) or type(resumed) is not int or resumed < 0:
+            raise ValueError(f"command must be a line and resumed a number; got {command!r}, {resumed!r}")
         settings = saved | {"hidden": tuple(saved["hidden"])}
         if saved["augment"] is not None:
             settings["augment"] = Augmentation(**saved["augment"])
@@ -111,6 +119,7 @@ def _resumed(parser: commands.Parser, argv: Sequence[str] | None, run: Path) -> 
             )
     if options.output != run:
         parser.error(f"--resume: the run stays in its folder; got --output {options.output}: leave it away")
+    options.command, options.resumed = command, resumed + 1
     return options
 
 

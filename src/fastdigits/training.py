@@ -24,7 +24,7 @@ from . import backend, inputs, memory
 from .assembly import BUILT_IN
 from .augment import Augmentation, Augmenter, image_sides
 from .averaging import WeightAverage
-from .callbacks import Callback, History, Progress
+from .callbacks import Callback, History, Progress, Snapshot
 from .checkpoint import Checkpoint, Found, Position, Training, newest
 from .clipping import ClipNorm
 from .errors import DivergedError
@@ -36,9 +36,12 @@ from .network import AUGMENT, SHUFFLE, SPLIT, NeuralNetwork, stream
 from .optimizers import Adam, Optimizer
 from .program import TrainingStep, advance, why_eager
 from .schedules import Constant, Schedule
-from .threads import get_num_threads
+from .threads import check_threads, get_num_threads
 
 STRETCH_SECONDS = 0.02  # between two looks at callbacks and signals; Ctrl-C is answered within it
+LARGE = 100.0  # numbers in images that are far from 0 … 1
+LARGE_WEIGHT = 1e4  # below it, five layers of a thousand inputs stay below 1e35
+LARGE_STATISTIC = 1e12  # of an image's numbers or of their squares, where they are not scaled
 
 _T = TypeVar("_T")
 
@@ -70,7 +73,7 @@ def fit(
     epochs = inputs.check_count(epochs, "epochs", "fit")
     batch_size = inputs.check_count(batch_size, "batch_size", "fit")
     if threads is not None:
-        threads = inputs.check_count(threads, "threads", "fit")
+        threads = check_threads(threads, "threads", "fit")
     optimizer = Adam() if optimizer is None else _instance(optimizer, Optimizer, "optimizer")
     schedule = Constant() if schedule is None else _instance(schedule, Schedule, "schedule")
     loss = SoftmaxCrossEntropy() if loss is None else _instance(loss, SoftmaxCrossEntropy, "loss")
@@ -294,7 +297,15 @@ def _train(job: _Job, way: _Lowered | _Eager, training: Training, found: Found |
         if found is not None:
             training.restore_callbacks(found)
         while at.epoch < job.epochs:
-            _run_epoch(job, way, training)
+            before = Snapshot(network)
+            try:
+                _run_epoch(job, way, training)
+            except (
+                DivergedError
+            ):  # neither steps that led nowhere nor moments that are infinite are left behind
+                before.restore(network)
+                job.optimizer.forget(network.parameters())
+                raise
             epoch = history.epoch[-1]
             # All of them first: one callback that stops must not hide the epoch from the next.
             stops = [callback.on_epoch_end(epoch, network, history) for callback in job.callbacks]
@@ -326,16 +337,15 @@ def _run_epoch(job: _Job, way: _Lowered | _Eager, training: Training) -> None:
     history, at = training.history, training.position
     with np.errstate(over="ignore", invalid="ignore"):  # a loss that is not finite tells of these
         loss, accuracy, lr = _train_epoch(job, way, training)
-    if not np.isfinite(job.network.values).all():  # a loss tells of the weights before its step, not after it
+        if at.epoch + 1 == job.epochs:
+            _take_average(job)
+        score = _score(job)
+    if not math.isfinite(score["loss"]):
         raise _diverged(job, len(job.parts) - 1, lr)
     seconds = at.seconds
     job.network.epochs_trained += 1
     at.epoch, at.step, at.seconds, at.tallies = at.epoch + 1, 0, 0.0, None
-    if at.epoch == job.epochs:
-        _take_average(job)
     if job.held_out is not None:
-        held_out = job.held_out
-        score = job.network.score(held_out.rows, held_out.labels, held_out.weights, job.loss)
         history.val_loss.append(score["loss"])
         history.val_accuracy.append(score["accuracy"])
     history.epoch.append(job.network.epochs_trained)
@@ -344,6 +354,27 @@ def _run_epoch(job: _Job, way: _Lowered | _Eager, training: Training) -> None:
     history.lr.append(lr)
     history.seconds.append(seconds)
     history.images_per_second.append(job.train.pool.size / max(seconds, 1e-9))
+
+
+def _score(job: _Job) -> dict[str, float]:
+    """Return how good the network is on images that are held out, where some are.
+
+    The loss of a step tells of the weights before it. So weights and statistics that are as large as those of no
+    useful network have to show that they give the training images a finite loss.
+    """
+    network, train, held_out = job.network, job.train, job.held_out
+    score = {"loss": 0.0}
+    largest = [
+        float(np.abs(network.values).max(initial=0.0)) / LARGE_WEIGHT,
+        *(float(np.abs(array).max(initial=0.0)) / LARGE_STATISTIC for array in network.buffers().values()),
+    ]
+    if not all(map(math.isfinite, largest)):
+        return {"loss": math.nan}
+    if max(largest) > 1:
+        score = network.score(train.rows[train.pool], train.labels[train.pool], None, job.loss)
+    if held_out is not None and math.isfinite(score["loss"]):
+        score = network.score(held_out.rows, held_out.labels, held_out.weights, job.loss)
+    return score
 
 
 def _take_average(job: _Job) -> None:
@@ -412,9 +443,12 @@ def _train_step(
 
 
 def _diverged(job: _Job, step: int, lr: float) -> DivergedError:
+    rows = job.train.rows
+    most = 0.0 if rows.dtype == np.uint8 else float(max(rows.max(), -rows.min()))
+    scale = f", or scale the images, whose largest number is {most:g}" if most > LARGE else ""
     return DivergedError(
         f"fit: loss and weights must stay finite; they were not in epoch {job.network.epochs_trained + 1}, "
-        f"step {step + 1} of {len(job.parts)}, at learning rate {lr:g}: take a smaller one"
+        f"step {step + 1} of {len(job.parts)}, at learning rate {lr:g}: take a smaller one{scale}"
     )
 
 
