@@ -17,6 +17,7 @@ ROOMS = [  # a module imports from rooms above it only
     "errors",
     "files",
     "inputs",
+    "undo",
     "hyperparameters",
     "threads",
     "memory",

@@ -94,6 +94,7 @@ class NeuralNetwork:
         self.seed = inputs.check_count(seed, "seed", "NeuralNetwork", least=0)
         self.epochs_trained = 0
         self.threads: int | None = None
+        self.trained_by: int | None = None  # process that is in a call of fit
         self.input_width = assembly.input_width(self.layers)
         if self.input_width is not None:
             self.widths(self.input_width)
@@ -719,6 +720,7 @@ class NeuralNetwork:
         state = self.__dict__.copy()
         del state["values"], state["gradients"]  # the parameters hold the same numbers
         del state["_predictor"]
+        state["trained_by"] = None
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

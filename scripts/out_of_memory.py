@@ -1,0 +1,301 @@
+"""Let memory run out at each allocation of training, prediction, saving and loading; see what holds afterwards.
+
+    python scripts/out_of_memory.py                      # each allocation: about half an hour
+    python scripts/out_of_memory.py --every 50 predict   # one in 50, of some jobs
+
+A first pass refuses one allocation of Python's, and then all others are granted; a second pass refuses 30 in a row, so
+that what is done about the first failure fails too. Each time the job must end with MemoryError or an error of this
+package, or with the right result; the network must be that of a whole step, bit for bit, and go on to predict and to
+train. A job runs in a process of its own: a crash or a hang is counted and told.
+
+Needs CPython with its test module ``_testcapi``. Never refused more than 30 in a row: without 32 bytes to note where it
+was, CPython 3.11 tries to enter an exception handler for ever.
+"""
+
+import argparse
+import ctypes
+import gc
+import hashlib
+import importlib.util
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import fastdigits as fd
+from fastdigits.layers import Dropout
+
+BURSTS = (1, 30)
+SILENCE = 60  # seconds without a word after which a process hangs
+ERRORS = (MemoryError, fd.ModelFileError)
+BATCH = 64
+
+
+@dataclass
+class Job:
+    """What is called, and a function of its result that says what is wrong: "" for nothing."""
+
+    call: Callable[[], Any]
+    wrong: Callable[[Any, bool], str]  # takes result and whether it was an error
+
+
+def network(seed: int = 1) -> fd.NeuralNetwork:
+    layers = [fd.Dense(784, 16), fd.BatchNorm(16), fd.ReLU(), fd.Dropout(0.1), fd.Dense(16, 10)]
+    return fd.NeuralNetwork(layers, seed=seed)
+
+
+def state(net: fd.NeuralNetwork, optimizer: fd.Adam | None = None) -> str:
+    """Return a digest of all that training changes."""
+    total = hashlib.sha256(net.values)
+    for array in net.buffers().values():
+        total.update(array)
+    total.update(str([layer.step for layer in net.layers if isinstance(layer, Dropout)]).encode())
+    if optimizer is not None:
+        content = optimizer.state_dict(net.parameters())
+        total.update(f"{content.pop('step')} {optimizer.step_count}".encode())
+        for array in content.values():
+            total.update(array)
+    return total.hexdigest()
+
+
+class Jobs:
+    """The jobs by name; each call of one makes it anew, without an allocation refused."""
+
+    def __init__(self, folder: Path) -> None:
+        (x, y), _ = fd.load_mnist()
+        self.x, self.y = x[: 4 * BATCH].copy(), y[: 4 * BATCH].copy()
+        self.folder = folder
+        self.net = network()
+        self.net.fit(self.x, self.y, epochs=2, threads=2)
+        self.net.save(folder / "model.safetensors")
+        self.probs, self.before = self.net.predict_proba(self.x), state(self.net)
+        self.content = (folder / "model.safetensors").read_bytes()
+        self.final = ""
+        self.steps = self._whole_steps()
+        self._fit(network(), fd.Adam(0.01), [fd.Checkpoint(folder / "resume", every=5)])()
+
+    def _fit(
+        self, net: fd.NeuralNetwork, optimizer: fd.Adam, callbacks: Any = (), **more: Any
+    ) -> Callable[[], Any]:
+        return lambda: net.fit(
+            self.x, self.y, epochs=2, batch_size=BATCH, optimizer=optimizer, schedule=fd.OneCycle(),
+            augment=fd.Augmentation(rotation=5, alpha=10), average=fd.EMA(0.9), callbacks=callbacks, threads=2,
+            **more,
+        )  # fmt: skip
+
+    def _whole_steps(self) -> set[str]:
+        """Return the states at the beginning, after each step, and at the end."""
+        net, optimizer, seen = network(), fd.Adam(0.01), set()
+
+        class Watch(fd.Callback):
+            def on_progress(self, done: int, total: int) -> None:
+                seen.add(state(net, optimizer))
+
+        seen.add(state(net, optimizer))
+        with tempfile.TemporaryDirectory() as folder:
+            self._fit(net, optimizer, [Watch(), fd.Checkpoint(folder, every=1)])()
+        self.final = state(net, optimizer)
+        return seen | {self.final}
+
+    def fit(self) -> Job:
+        net, optimizer = network(), fd.Adam(0.01)
+        return self._training(net, optimizer, self._fit(net, optimizer))
+
+    def resume(self) -> Job:
+        net, optimizer = network(), fd.Adam(0.01)
+        save = fd.Checkpoint(self.folder / "resume", every=5)
+        return self._training(
+            net, optimizer, self._fit(net, optimizer, [save], resume=self.folder / "resume")
+        )
+
+    def _training(self, net: fd.NeuralNetwork, optimizer: fd.Adam, call: Callable[[], Any]) -> Job:
+        def wrong(result: Any, failed: bool) -> str:
+            now = state(net, optimizer)
+            if now not in self.steps:
+                return "not the network of a whole step"
+            if not failed and now != self.final:
+                return "another result without an error"
+            net.fit(self.x[:BATCH], self.y[:BATCH], epochs=1, batch_size=BATCH, optimizer=optimizer)
+            if not np.isfinite(net.predict_proba(self.x)).all():
+                return "no prediction afterwards"
+            return ""
+
+        return Job(call, wrong)
+
+    def _steady(self, call: Callable[[], Any], same: Callable[[Any], bool]) -> Job:
+        def wrong(result: Any, failed: bool) -> str:
+            if not failed and not same(result):
+                return "another result without an error"
+            if state(self.net) != self.before or not np.array_equal(
+                self.net.predict_proba(self.x), self.probs
+            ):
+                return "another network"
+            if (self.folder / "model.safetensors").read_bytes() != self.content:
+                return "another file"
+            return f"left {left[0].name}" if (left := list(self.folder.glob(".*"))) else ""
+
+        return Job(call, wrong)
+
+    def predict(self) -> Job:
+        labels = self.probs.argmax(axis=1)
+        fresh = fd.load(self.folder / "model.safetensors")  # its programs are still to be made
+        return self._steady(lambda: fresh.predict(self.x), lambda got: np.array_equal(got, labels))
+
+    def predict_proba(self) -> Job:
+        return self._steady(
+            lambda: self.net.predict_proba(self.x), lambda got: np.array_equal(got, self.probs)
+        )
+
+    def load(self) -> Job:
+        return self._steady(
+            lambda: fd.load(self.folder / "model.safetensors"), lambda got: state(got) == self.before
+        )
+
+    def save(self) -> Job:
+        return self._steady(lambda: self.net.save(self.folder / "model.safetensors"), lambda got: True)
+
+
+NAMES = ("fit", "resume", "predict", "predict_proba", "load", "save")
+
+
+def attempt(job: Job, first: int, burst: int) -> BaseException | None:
+    """Call the job with ``burst`` allocations refused, from number ``first`` on; return its error."""
+    import _testcapi
+
+    result = error = None
+    _testcapi.set_nomemory(first, first + burst)
+    try:
+        result = job.call()
+    except BaseException as raised:  # whatever it is, even what Rust calls a panic
+        error = raised
+    finally:
+        _testcapi.remove_mem_hooks()
+    if problem := job.wrong(result, error is not None):
+        return AssertionError(problem)
+    return error
+
+
+def place(error: BaseException) -> str:
+    """Return where an error was raised: the file, the line and the function."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f" ({'/'.join(Path(frames[-1].filename).parts[-2:])}, {frames[-1].line!r})" if frames else ""
+
+
+def allocations(make: Callable[[], Job]) -> int:
+    """Return how many allocations the job has: where as many and more are refused, nothing happens."""
+    low, high = 0, 1
+
+    def fails(first: int) -> bool:
+        return attempt(make(), first, 300) is not None
+
+    while fails(high):
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fails(middle) else (low, middle)
+    return high
+
+
+class _Statistics(ctypes.Structure):
+    _fields_ = [
+        (name, ctypes.c_size_t) for name in (*"abcdefg", "used", *"ij")
+    ]  # of size_t each, mallinfo2(3)
+
+
+def used() -> tuple[int, int]:
+    """Return Python's blocks of memory and the C library's bytes in use (0 where it does not tell)."""
+    gc.collect()
+    try:
+        tell = ctypes.CDLL(None).mallinfo2
+    except AttributeError:
+        return sys.getallocatedblocks(), 0
+    tell.restype = _Statistics
+    return sys.getallocatedblocks(), tell().used
+
+
+def child(name: str, every: int, folder: Path) -> None:
+    """Print a line of JSON for each point of failure, and one at the end."""
+    warnings.simplefilter("error")
+    make = getattr(Jobs(folder), name)
+    for _ in range(3):
+        job = make()
+        job.wrong(job.call(), False)
+    total = allocations(make)
+    print(json.dumps({"allocations": total}), flush=True)
+    for burst in BURSTS:
+        for first in range(0, total, every):
+            error = attempt(make(), first, burst)
+            kind = "the right result" if error is None else type(error).__name__
+            if error is not None and not isinstance(error, ERRORS):
+                kind = f"{kind}: {error}{place(error)}"
+            print(json.dumps({"burst": burst, "first": first, "kind": kind}), flush=True)
+    some, again = range(0, total, max(1, total // 50)), []
+    for _ in range(4):  # caches fill in the first round
+        for first in some:
+            attempt(make(), first, 1)
+        again.append(used())
+    growth = [(b - a) / (2 * len(some)) for a, b in zip(again[1], again[3], strict=True)]
+    print(json.dumps({"blocks": growth[0], "bytes": growth[1]}), flush=True)
+
+
+def told(name: str, every: int) -> tuple[dict[str, Any], list[str]]:
+    """Run the child; return the figures, and what was wrong."""
+    with tempfile.TemporaryDirectory() as folder:
+        words = [sys.executable, __file__, "--child", folder, "--every", str(every), name]
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        figures: dict[str, Any] = {}
+        kinds: Counter[str] = Counter()
+        firsts: dict[str, str] = {}
+        for line in process.stdout:
+            said = json.loads(line)
+            if "kind" in said:
+                kinds[said["kind"]] += 1
+                firsts.setdefault(said["kind"], f"{said['first']} + {said['burst']}")
+            else:
+                figures |= said
+        code = process.wait()
+    good = {"the right result", *(kind.__name__ for kind in ERRORS)}
+    wrong = [f"{kinds[kind]} × {kind}, first at {firsts[kind]}" for kind in kinds if kind not in good]
+    if code:
+        wrong.append(f"process ended with {code} after {sum(kinds.values())} failures")
+    return figures | {"outcomes": dict(kinds)}, wrong
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--every", type=int, default=1, help="refuse one in so many (default: 1)")
+    parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("jobs", nargs="*", metavar="JOB", help=f"of {', '.join(NAMES)} (default: all)")
+    options = parser.parse_args()
+    if unknown := set(options.jobs) - {*NAMES}:
+        parser.error(f"a job must be one of {', '.join(NAMES)}; got {', '.join(sorted(unknown))}")
+    if importlib.util.find_spec("_testcapi") is None:
+        parser.error("this Python must have its test module _testcapi; it has none: take another build of it")
+    if options.child:
+        child(options.jobs[0], options.every, options.child)
+        return
+    failed = False
+    for name in options.jobs or NAMES:
+        started = time.perf_counter()
+        figures, wrong = told(name, options.every)
+        print(name, figures, f"{time.perf_counter() - started:.0f} s", *wrong, sep="\n    ", flush=True)
+        failed |= bool(wrong)
+    if failed:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
