@@ -18,6 +18,7 @@ ROOMS = [  # a module imports from rooms above it only
     "files",
     "inputs",
     "undo",
+    "tensorfile",
     "hyperparameters",
     "threads",
     "memory",
@@ -204,7 +205,6 @@ GUESTS = {
     "callbacks": {"tqdm"},
     "export.onnx": {"onnx"},
     "sklearn": {"sklearn"},
-    "storage": {"safetensors"},
     "torch_state": {"torch"},
 }
 GUESTS |= {name: {"matplotlib"} for name in MODULES if name.startswith("visualize.")}

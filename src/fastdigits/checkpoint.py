@@ -26,7 +26,7 @@ from .inputs import Float32
 from .layers import Dropout
 from .network import NeuralNetwork
 from .optimizers import Optimizer
-from .storage import encode, read
+from .tensorfile import encode, read
 from .undo import Before
 
 FORMAT = "fastdigits-checkpoint"

@@ -29,6 +29,7 @@ def write(path: str | os.PathLike[str], content: bytes, *, example: str) -> None
     if not target.parent.is_dir():
         raise FileNotFoundError(f"{path}: its folder must exist; got {target.parent}: make it first")
     beside = target.with_name(f".{target.name[:100]}.{os.urandom(4).hex()}.tmp")
+    leftover = os.fsencode(beside)  # where memory has run out, the name cannot be made into this any more
     try:
         with open(beside, "xb") as file:
             file.write(content)
@@ -37,7 +38,10 @@ def write(path: str | os.PathLike[str], content: bytes, *, example: str) -> None
         os.replace(beside, target)
         _sync_folder(target.parent)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        try:  # noqa: SIM105 (contextlib.suppress would take memory)
+            os.unlink(leftover)
+        except FileNotFoundError:
+            pass
         raise
 
 
