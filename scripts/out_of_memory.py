@@ -14,13 +14,16 @@ was, CPython 3.11 tries to enter an exception handler for ever.
 
 import argparse
 import ctypes
+import faulthandler
 import gc
 import hashlib
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 import warnings
@@ -36,8 +39,16 @@ import fastdigits as fd
 from fastdigits.layers import Dropout
 
 BURSTS = (1, 30)
-SILENCE = 60  # seconds without a word after which a process hangs
+LONGEST = 3000  # seconds after which a process is taken to hang
 ERRORS = (MemoryError, fd.ModelFileError)
+FOREIGN = "of CPython or NumPy:"
+# What CPython makes of a MemoryError on its way; and any SystemError: C code that forgot to say what failed.
+SWALLOWED = (
+    "can't allocate",
+    "expected str, bytes or os.PathLike",
+    "stat: path should be",
+    "argument 'filename'",
+)
 BATCH = 64
 
 
@@ -185,10 +196,15 @@ def attempt(job: Job, first: int, burst: int) -> BaseException | None:
     return error
 
 
-def place(error: BaseException) -> str:
-    """Return where an error was raised: the file, the line and the function."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return f" ({'/'.join(Path(frames[-1].filename).parts[-2:])}, {frames[-1].line!r})" if frames else ""
+def kind_of(error: BaseException | None) -> str:
+    """Return what came of a failure; where it is none of the errors that are promised, also in which line."""
+    if error is None:
+        return "the right result"
+    if isinstance(error, ERRORS):
+        return type(error).__name__
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    kind = f"{type(error).__name__}: {error} ({Path(frame.filename).name}: {frame.line})"
+    return f"{FOREIGN} {kind}" if isinstance(error, SystemError) or str(error).startswith(SWALLOWED) else kind
 
 
 def allocations(make: Callable[[], Job]) -> int:
@@ -223,8 +239,9 @@ def used() -> tuple[int, int]:
     return sys.getallocatedblocks(), tell().used
 
 
-def child(name: str, every: int, folder: Path) -> None:
-    """Print a line of JSON for each point of failure, and one at the end."""
+def child(name: str, every: int, folder: Path, start: tuple[int, int]) -> None:
+    """Print a line of JSON for each point of failure from ``start`` on, and one at the end."""
+    faulthandler.enable()
     warnings.simplefilter("error")
     make = getattr(Jobs(folder), name)
     for _ in range(3):
@@ -234,11 +251,11 @@ def child(name: str, every: int, folder: Path) -> None:
     print(json.dumps({"allocations": total}), flush=True)
     for burst in BURSTS:
         for first in range(0, total, every):
+            if (burst, first) < start:
+                continue
+            print(json.dumps({"burst": burst, "first": first}), flush=True)
             error = attempt(make(), first, burst)
-            kind = "the right result" if error is None else type(error).__name__
-            if error is not None and not isinstance(error, ERRORS):
-                kind = f"{kind}: {error}{place(error)}"
-            print(json.dumps({"burst": burst, "first": first, "kind": kind}), flush=True)
+            print(json.dumps({"kind": kind_of(error)}), flush=True)
     some, again = range(0, total, max(1, total // 50)), []
     for _ in range(4):  # caches fill in the first round
         for first in some:
@@ -249,27 +266,50 @@ def child(name: str, every: int, folder: Path) -> None:
 
 
 def told(name: str, every: int) -> tuple[dict[str, Any], list[str]]:
-    """Run the child; return the figures, and what was wrong."""
-    with tempfile.TemporaryDirectory() as folder:
-        words = [sys.executable, __file__, "--child", folder, "--every", str(every), name]
-        process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-        assert process.stdout is not None
-        figures: dict[str, Any] = {}
-        kinds: Counter[str] = Counter()
-        firsts: dict[str, str] = {}
-        for line in process.stdout:
-            said = json.loads(line)
-            if "kind" in said:
-                kinds[said["kind"]] += 1
-                firsts.setdefault(said["kind"], f"{said['first']} + {said['burst']}")
-            else:
-                figures |= said
-        code = process.wait()
-    good = {"the right result", *(kind.__name__ for kind in ERRORS)}
-    wrong = [f"{kinds[kind]} × {kind}, first at {firsts[kind]}" for kind in kinds if kind not in good]
-    if code:
-        wrong.append(f"process ended with {code} after {sum(kinds.values())} failures")
-    return figures | {"outcomes": dict(kinds)}, wrong
+    """Run the child, anew after each crash; return the figures, and what was wrong."""
+    figures: dict[str, Any] = {}
+    kinds: Counter[str] = Counter()
+    firsts: dict[str, str] = {}
+    burst, first = 0, 0
+    while "blocks" not in figures:
+        with tempfile.TemporaryDirectory() as folder, open(Path(folder, "errors"), "w+") as errors:
+            words = ["--child", folder, "--start", str(burst), str(first), "--every", str(every), name]
+            process = subprocess.Popen(
+                [sys.executable, __file__, *words], stdout=subprocess.PIPE, stderr=errors, text=True
+            )
+            alarm = threading.Timer(LONGEST, process.kill)
+            alarm.start()
+            begun = False
+            for line in process.stdout or ():
+                said = json.loads(line)
+                if "first" in said:
+                    burst, first, begun = said["burst"], said["first"], True
+                elif "kind" in said:
+                    kinds[said["kind"]] += 1
+                    firsts.setdefault(said["kind"], f"{first} + {burst}")
+                else:
+                    figures |= said
+            alarm.cancel()
+            if process.wait() == 0:
+                continue
+            errors.seek(0)
+            text = errors.read()
+            if not begun:
+                raise SystemExit(f"{name} ended with {process.returncode}: {text[-3000:]}")
+            line = next((line for line in text.splitlines()[::-1] if line.startswith("  File")), "")
+            innermost = re.search(r"most recent call first\):\n(.*)", text)
+            where = innermost[1].strip() if innermost else line.strip()
+            kind = f"ended with {process.returncode} in {where}"
+            if "site-packages" in where:
+                kind = f"{FOREIGN} {kind}"
+            kinds[kind] += 1
+            firsts.setdefault(kind, f"{first} + {burst}")
+            first += 1
+    good = ("the right result", *(kind.__name__ for kind in ERRORS))
+    others = [f"{kinds[kind]} × {kind}, first at {firsts[kind]}" for kind in kinds if kind not in good]
+    figures["outcomes"] = {kind: kinds[kind] for kind in good} | {"others": sum(kinds.values())}
+    figures["outcomes"]["others"] -= sum(kinds[kind] for kind in good)
+    return figures, others
 
 
 def main() -> None:
@@ -278,6 +318,7 @@ def main() -> None:
     )
     parser.add_argument("--every", type=int, default=1, help="refuse one in so many (default: 1)")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--start", type=int, nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("jobs", nargs="*", metavar="JOB", help=f"of {', '.join(NAMES)} (default: all)")
     options = parser.parse_args()
     if unknown := set(options.jobs) - {*NAMES}:
@@ -285,14 +326,14 @@ def main() -> None:
     if importlib.util.find_spec("_testcapi") is None:
         parser.error("this Python must have its test module _testcapi; it has none: take another build of it")
     if options.child:
-        child(options.jobs[0], options.every, options.child)
+        child(options.jobs[0], options.every, options.child, tuple(options.start))
         return
     failed = False
     for name in options.jobs or NAMES:
         started = time.perf_counter()
-        figures, wrong = told(name, options.every)
-        print(name, figures, f"{time.perf_counter() - started:.0f} s", *wrong, sep="\n    ", flush=True)
-        failed |= bool(wrong)
+        figures, others = told(name, options.every)
+        print(name, figures, f"{time.perf_counter() - started:.0f} s", *others, sep="\n    ", flush=True)
+        failed |= any(FOREIGN not in other for other in others)
     if failed:
         raise SystemExit(1)
 
