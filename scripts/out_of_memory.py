@@ -1,15 +1,21 @@
 """Let memory run out at each allocation of training, prediction, saving and loading; see what holds afterwards.
 
-    python scripts/out_of_memory.py                      # each allocation: about half an hour
+    python scripts/out_of_memory.py                      # each allocation: some minutes
     python scripts/out_of_memory.py --every 50 predict   # one in 50, of some jobs
 
-A first pass refuses one allocation of Python's, and then all others are granted; a second pass refuses 30 in a row, so
-that what is done about the first failure fails too. Each time the job must end with MemoryError or an error of this
-package, or with the right result; the network must be that of a whole step, bit for bit, and go on to predict and to
-train. A job runs in a process of its own: a crash or a hang is counted and told.
+Refused are allocations of Python, by its test module ``_testcapi``, and then those of 512 bytes and more from the C
+library, which is where NumPy has the memory of its arrays from, by a small library that is compiled and loaded first.
+One allocation is refused while all others are granted; then 30 in a row, so that what is done about the first failure
+fails too.
 
-Needs CPython with its test module ``_testcapi``. Never refused more than 30 in a row: without 32 bytes to note where it
-was, CPython 3.11 tries to enter an exception handler for ever.
+Each time the job must end with MemoryError, or with the right result; the network must be that of a whole step, bit for
+bit, and go on to predict and to train. A job runs in a process of its own; one that crashes is told and started again.
+
+Told apart is what CPython or NumPy make of it, where no code of this package has a say: a SystemError, where C code
+forgot to say that memory is short, or another error in a MemoryError's place, such as "can't allocate lock"; a crash of
+``numpy.errstate``, in CPython's context variables. CPython 3.11 also loses the arguments of a call for which it finds
+no room, so that a network may be kept for ever; the lines with a call at which one was are listed. And never more than
+30 are refused in a row, as it would else try for ever to enter an exception handler.
 """
 
 import argparse
@@ -18,8 +24,11 @@ import faulthandler
 import gc
 import hashlib
 import importlib.util
+import itertools
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -50,6 +59,80 @@ SWALLOWED = (
     "argument 'filename'",
 )
 BATCH = 64
+VALUES = 784 * 16 * 4  # bytes of a network's weights, which lie in memory twice with their gradients
+
+
+SHIM = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t);
+extern void *__libc_memalign(size_t, size_t);
+static long seen, first, stop;
+static int armed;
+int shim_no_threads;
+
+static int refused(size_t size) {
+    if (!armed || size < 512) return 0;
+    long number = __atomic_fetch_add(&seen, 1, __ATOMIC_SEQ_CST);
+    return number >= first && number < stop;
+}
+void shim_refuse(long from, long burst) { seen = 0, first = from, stop = from + burst, armed = 1; }
+long shim_allow(void) { return armed = 0, seen; }
+
+#define ANSWER(size, call) do { if (refused(size)) return errno = ENOMEM, NULL; return call; } while (0)
+void *malloc(size_t n) { ANSWER(n, __libc_malloc(n)); }
+void *calloc(size_t n, size_t size) { ANSWER(n * size, __libc_calloc(n, size)); }
+void *realloc(void *old, size_t n) { ANSWER(n, __libc_realloc(old, n)); }
+void *aligned_alloc(size_t line, size_t n) { ANSWER(n, __libc_memalign(line, n)); }
+int posix_memalign(void **p, size_t line, size_t n) {
+    if (refused(n)) return ENOMEM;
+    return (*p = __libc_memalign(line, n)) ? 0 : ENOMEM;
+}
+int pthread_create(pthread_t *thread, const pthread_attr_t *how, void *(*work)(void *), void *with) {
+    int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *) = dlsym(RTLD_NEXT, "pthread_create");
+    return shim_no_threads ? EAGAIN : real(thread, how, work, with);
+}
+"""
+
+
+def compile_shim(target: Path) -> Path:
+    """Compile what stands between the process and its C library."""
+    words = ["cc", "-O1", "-shared", "-fPIC", "-x", "c", "-", "-o", str(target), "-ldl", "-pthread"]
+    subprocess.run(words, input=SHIM, text=True, check=True)
+    return target
+
+
+class Python:
+    """Refuses allocations of Python."""
+
+    def refuse(self, first: int, burst: int) -> None:
+        import _testcapi
+
+        _testcapi.set_nomemory(first, first + burst)
+
+    def allow(self) -> None:
+        import _testcapi
+
+        _testcapi.remove_mem_hooks()
+
+
+class C:
+    """Refuses allocations of the C library, whoever asks for them."""
+
+    def __init__(self) -> None:
+        library = ctypes.CDLL(None)
+        self._refuse, self.allow = library.shim_refuse, library.shim_allow
+        self._refuse.argtypes = [ctypes.c_long, ctypes.c_long]
+
+    def refuse(self, first: int, burst: int) -> None:
+        self._refuse(first, burst)
+
+
+REFUSERS = {"Python": Python, "C": C}
 
 
 @dataclass
@@ -179,18 +262,16 @@ class Jobs:
 NAMES = ("fit", "resume", "predict", "predict_proba", "load", "save")
 
 
-def attempt(job: Job, first: int, burst: int) -> BaseException | None:
+def attempt(job: Job, refuser: Python | C, first: int, burst: int) -> BaseException | None:
     """Call the job with ``burst`` allocations refused, from number ``first`` on; return its error."""
-    import _testcapi
-
     result = error = None
-    _testcapi.set_nomemory(first, first + burst)
+    refuser.refuse(first, burst)
     try:
         result = job.call()
-    except BaseException as raised:  # whatever it is, even what Rust calls a panic
+    except BaseException as raised:  # whatever it is
         error = raised
     finally:
-        _testcapi.remove_mem_hooks()
+        refuser.allow()
     if problem := job.wrong(result, error is not None):
         return AssertionError(problem)
     return error
@@ -207,12 +288,12 @@ def kind_of(error: BaseException | None) -> str:
     return f"{FOREIGN} {kind}" if isinstance(error, SystemError) or str(error).startswith(SWALLOWED) else kind
 
 
-def allocations(make: Callable[[], Job]) -> int:
-    """Return how many allocations the job has: where as many and more are refused, nothing happens."""
+def allocations(make: Callable[[], Job], refuser: Python | C) -> int:
+    """Return how many allocations the job has: where the next ones are refused, nothing happens."""
     low, high = 0, 1
 
     def fails(first: int) -> bool:
-        return attempt(make(), first, 300) is not None
+        return attempt(make(), refuser, first, BURSTS[-1]) is not None
 
     while fails(high):
         low, high = high, 2 * high
@@ -224,59 +305,82 @@ def allocations(make: Callable[[], Job]) -> int:
 
 class _Statistics(ctypes.Structure):
     _fields_ = [
-        (name, ctypes.c_size_t) for name in (*"abcdefg", "used", *"ij")
+        (name, ctypes.c_size_t) for name in (*"abcdhfg", "used", *"ij")
     ]  # of size_t each, mallinfo2(3)
 
 
-def used() -> tuple[int, int]:
-    """Return Python's blocks of memory and the C library's bytes in use (0 where it does not tell)."""
+def used() -> int:
+    """Return the C library's bytes in use (0 where it does not tell)."""
     gc.collect()
     try:
         tell = ctypes.CDLL(None).mallinfo2
     except AttributeError:
-        return sys.getallocatedblocks(), 0
+        return 0
     tell.restype = _Statistics
-    return sys.getallocatedblocks(), tell().used
+    return int(tell().used + tell().h)
 
 
-def child(name: str, every: int, folder: Path, start: tuple[int, int]) -> None:
+def child(name: str, by: str, every: int, folder: Path, start: tuple[int, int]) -> None:
     """Print a line of JSON for each point of failure from ``start`` on, and one at the end."""
     faulthandler.enable()
     warnings.simplefilter("error")
-    make = getattr(Jobs(folder), name)
+    make, refuser = getattr(Jobs(folder), name), REFUSERS[by]()
     for _ in range(3):
         job = make()
         job.wrong(job.call(), False)
-    total = allocations(make)
+    total = allocations(make, refuser)
     print(json.dumps({"allocations": total}), flush=True)
     for burst in BURSTS:
         for first in range(0, total, every):
             if (burst, first) < start:
                 continue
             print(json.dumps({"burst": burst, "first": first}), flush=True)
-            error = attempt(make(), first, burst)
+            error = attempt(make(), refuser, first, burst)
             print(json.dumps({"kind": kind_of(error)}), flush=True)
-    some, again = range(0, total, max(1, total // 50)), []
-    for _ in range(4):  # caches fill in the first round
-        for first in some:
-            attempt(make(), first, 1)
-        again.append(used())
-    growth = [(b - a) / (2 * len(some)) for a, b in zip(again[1], again[3], strict=True)]
-    print(json.dumps({"blocks": growth[0], "bytes": growth[1]}), flush=True)
+    print(json.dumps(keeps(make, refuser, total, every)), flush=True)
 
 
-def told(name: str, every: int) -> tuple[dict[str, Any], list[str]]:
+def keeps(make: Callable[[], Job], refuser: Python | C, total: int, every: int) -> dict[str, Any]:
+    """Fail at some points again; return at how many memory as large as a network was kept, and in which lines."""
+    points = range(0, total, max(every, total // 100))
+    lines = []
+    for first in points:
+        attempt(make(), refuser, first, 1)  # caches fill
+        before, error = used(), None
+        for _ in range(3):
+            error = attempt(make(), refuser, first, 1)
+        frame = traceback.extract_tb(error.__traceback__)[-1] if error and error.__traceback__ else None
+        del error
+        if used() - before > 2 * VALUES:
+            lines.append(f"{Path(frame.filename).name}: {frame.line}" if frame else "no error")
+    return {"points": len(points), "kept": len(lines), "lines": sorted(set(lines))}
+
+
+def told(name: str, by: str, every: int, shim: Path | None) -> tuple[dict[str, Any], list[str]]:
     """Run the child, anew after each crash; return the figures, and what was wrong."""
     figures: dict[str, Any] = {}
     kinds: Counter[str] = Counter()
     firsts: dict[str, str] = {}
     burst, first = 0, 0
-    while "blocks" not in figures:
+    preload = {} if shim is None else {"LD_PRELOAD": str(shim)}
+    while "points" not in figures:
         with tempfile.TemporaryDirectory() as folder, open(Path(folder, "errors"), "w+") as errors:
-            words = ["--child", folder, "--start", str(burst), str(first), "--every", str(every), name]
+            words = [
+                "--child",
+                folder,
+                "--start",
+                str(burst),
+                str(first),
+                "--every",
+                str(every),
+                "--by",
+                by,
+                name,
+            ]
             process = subprocess.Popen(
-                [sys.executable, __file__, *words], stdout=subprocess.PIPE, stderr=errors, text=True
-            )
+                [sys.executable, __file__, *words],
+                stdout=subprocess.PIPE, stderr=errors, text=True, env=os.environ | preload,
+            )  # fmt: skip
             alarm = threading.Timer(LONGEST, process.kill)
             alarm.start()
             begun = False
@@ -319,21 +423,36 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="refuse one in so many (default: 1)")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--start", type=int, nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--shim", type=Path, help="only compile what refuses memory of C, into this file")
+    parser.add_argument(
+        "--by", choices=REFUSERS, help="whose allocations are refused (default: both by turns)"
+    )
     parser.add_argument("jobs", nargs="*", metavar="JOB", help=f"of {', '.join(NAMES)} (default: all)")
     options = parser.parse_args()
+    if options.shim:
+        compile_shim(options.shim)
+        return
     if unknown := set(options.jobs) - {*NAMES}:
         parser.error(f"a job must be one of {', '.join(NAMES)}; got {', '.join(sorted(unknown))}")
     if importlib.util.find_spec("_testcapi") is None:
         parser.error("this Python must have its test module _testcapi; it has none: take another build of it")
     if options.child:
-        child(options.jobs[0], options.every, options.child, tuple(options.start))
+        child(options.jobs[0], options.by, options.every, options.child, tuple(options.start))
         return
     failed = False
-    for name in options.jobs or NAMES:
-        started = time.perf_counter()
-        figures, others = told(name, options.every)
-        print(name, figures, f"{time.perf_counter() - started:.0f} s", *others, sep="\n    ", flush=True)
-        failed |= any(FOREIGN not in other for other in others)
+    with tempfile.TemporaryDirectory() as folder:
+        shim = (
+            compile_shim(Path(folder, "shim.so")) if sys.platform == "linux" and shutil.which("cc") else None
+        )
+        for by, name in itertools.product([options.by] if options.by else REFUSERS, options.jobs or NAMES):
+            if by == "C" and shim is None:
+                print(f"{name}, {by}: left out, it needs Linux and a C compiler")
+                continue
+            started = time.perf_counter()
+            figures, others = told(name, by, options.every, shim if by == "C" else None)
+            title = f"{name}, allocations of {by}, {time.perf_counter() - started:.0f} s"
+            print(title, figures, *others, sep="\n    ", flush=True)
+            failed |= any(FOREIGN not in other for other in others)
     if failed:
         raise SystemExit(1)
 

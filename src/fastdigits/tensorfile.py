@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -93,10 +92,12 @@ def parse(text: str | bytes) -> Any:
     """Return what JSON says, if it names nothing twice and all its numbers are some."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        for name, times in Counter(name for name, _ in pairs).items():
-            if times > 1:
-                raise ValueError(f"{name!r} must stand there once; got it {times} times")
-        return dict(pairs)
+        found = dict(pairs)
+        if len(found) < len(pairs):  # no Counter: CPython 3.11's crashes where memory runs out
+            names = [name for name, _ in pairs]
+            name = next(name for name in names if names.count(name) > 1)
+            raise ValueError(f"{name!r} must stand there once; got it {names.count(name)} times")
+        return found
 
     def no_number(name: str) -> None:
         raise ValueError(f"numbers must be finite; got {name}")
