@@ -52,12 +52,7 @@ LONGEST = 3000  # seconds after which a process is taken to hang
 ERRORS = (MemoryError, fd.ModelFileError)
 FOREIGN = "of CPython or NumPy:"
 # What CPython makes of a MemoryError on its way; and any SystemError: C code that forgot to say what failed.
-SWALLOWED = (
-    "can't allocate",
-    "expected str, bytes or os.PathLike",
-    "stat: path should be",
-    "argument 'filename'",
-)
+SWALLOWED = ("can't allocate", "expected str, bytes or os.PathLike", "should be string, bytes")
 BATCH = 64
 VALUES = 784 * 16 * 4  # bytes of a network's weights, which lie in memory twice with their gradients
 
@@ -285,7 +280,11 @@ def kind_of(error: BaseException | None) -> str:
         return type(error).__name__
     frame = traceback.extract_tb(error.__traceback__)[-1]
     kind = f"{type(error).__name__}: {error} ({Path(frame.filename).name}: {frame.line})"
-    return f"{FOREIGN} {kind}" if isinstance(error, SystemError) or str(error).startswith(SWALLOWED) else kind
+    return (
+        f"{FOREIGN} {kind}"
+        if isinstance(error, SystemError) or any(words in str(error) for words in SWALLOWED)
+        else kind
+    )
 
 
 def allocations(make: Callable[[], Job], refuser: Python | C) -> int:

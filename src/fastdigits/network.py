@@ -394,10 +394,16 @@ class NeuralNetwork:
         DivergedError
             If the loss is no longer finite: the parameters are those before that step. Or if the last step of an epoch
             leaves parameters that are not.
+        MemoryError
+            If memory runs out. Network and optimizer are then those of a whole step: weights, running statistics,
+            moments and counts belong together, and training may go on from there.
 
         Notes
         -----
         After an interrupt (KeyboardInterrupt) the network is usable; ``epochs_trained`` counts whole epochs.
+
+        On the NumPy backend, or with a part that is written in Python, memory that runs out amid a step may leave that
+        step done in part. NumPy says SystemError at times, and Python RuntimeError or TypeError, where memory is short.
         """
         from . import training
 
