@@ -52,7 +52,12 @@ LONGEST = 3000  # seconds after which a process is taken to hang
 ERRORS = (MemoryError, fd.ModelFileError)
 FOREIGN = "of CPython or NumPy:"
 # What CPython makes of a MemoryError on its way; and any SystemError: C code that forgot to say what failed.
-SWALLOWED = ("can't allocate", "expected str, bytes or os.PathLike", "should be string, bytes")
+SWALLOWED = (
+    "can't allocate",
+    "expected str, bytes or os.PathLike",
+    "should be string, bytes",
+    "Cannot allocate memory",
+)
 BATCH = 64
 VALUES = 784 * 16 * 4  # bytes of a network's weights, which lie in memory twice with their gradients
 
