@@ -3,13 +3,18 @@
     python scripts/leaks.py                # 1,000 rounds: about a minute
     python scripts/leaks.py --rounds 5000
 
-Prints resident memory, threads and open files after a tenth of the rounds, when pools and caches are there, and after
-the last. Linux only: it reads /proc.
+Prints, after a tenth of the rounds, when pools and caches are there, and after the last: the bytes that are in use, as
+the C library and Python count them; resident memory; threads and open files. Memory in use is what a leak adds to.
+Resident memory holds as well what has been freed and not been given back to the system: holes between blocks in use,
+which the C library keeps for later. It differs from round to round as blocks of other sizes come and go, and comes back
+where the library is asked for it, as is done here before memory is measured. Linux with glibc only.
 """
 
 import argparse
+import ctypes
 import gc
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -18,11 +23,26 @@ import numpy as np
 import fastdigits as fd
 
 
+class _Statistics(ctypes.Structure):  # mallinfo2(3)
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()  # noqa: SIM905
+    ]
+
+
+LIBRARY = ctypes.CDLL(None)
+LIBRARY.mallinfo2.restype = _Statistics
+
+
 def state() -> dict[str, int]:
     gc.collect()
+    LIBRARY.malloc_trim(0)
+    memory = LIBRARY.mallinfo2()
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     status = dict(line.split(":", 1) for line in lines)
     return {
+        "bytes in use": memory.uordblks + memory.hblkhd,
+        "Python's blocks": sys.getallocatedblocks(),
         "resident kB": int(status["VmRSS"].split()[0]),
         "threads": int(status["Threads"]),
         "open files": len(os.listdir("/proc/self/fd")),

@@ -17,6 +17,8 @@ ROOMS = [  # a module imports from rooms above it only
     "errors",
     "files",
     "inputs",
+    "undo",
+    "tensorfile",
     "hyperparameters",
     "threads",
     "memory",
@@ -211,7 +213,6 @@ GUESTS = {
     "callbacks": {"tqdm"},
     "export.onnx": {"onnx"},
     "sklearn": {"sklearn"},
-    "storage": {"safetensors"},
     "torch_state": {"torch"},
 }
 GUESTS |= {name: {"matplotlib"} for name in MODULES if name.startswith("visualize.")}

@@ -160,7 +160,7 @@ def test_a_result_is_json(tmp_path):
 
 
 def test_versions_and_machine_are_told():
-    assert {"fastdigits", "python", "numpy", "matplotlib", "safetensors"} <= runs.versions().keys()
+    assert {"fastdigits", "python", "numpy", "matplotlib"} <= runs.versions().keys()
     assert all(runs.versions().values())
     assert all(runs.machine().values())
 

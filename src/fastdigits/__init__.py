@@ -5,7 +5,7 @@
 >>> net = fd.NeuralNetwork([fd.Dense(784, 64), fd.BatchNorm(64), fd.ReLU(), fd.Dense(64, 10)], seed=0)
 >>> history = net.fit(x_train, y_train, epochs=3, validation_data=(x_test, y_test))  # doctest: +SKIP
 
-Importing it is cheap: what a program may never need (files, callbacks, optimizers, matplotlib, safetensors, tqdm) is
+Importing it is cheap: what a program may never need (files, callbacks, optimizers, matplotlib, tqdm) is
 imported where it is first used.
 """
 

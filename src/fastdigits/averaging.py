@@ -61,10 +61,6 @@ class WeightAverage(Configured):
             )
         self.step += 1
 
-    def advance(self, steps: int) -> None:
-        """Count ``steps`` updates that a lowered program has made."""
-        self.step += steps
-
     def apply(self) -> bool:
         """Give the parameters their averages; return False, and leave them, if there is nothing to average yet.
 

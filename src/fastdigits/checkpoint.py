@@ -22,11 +22,12 @@ from .averaging import WeightAverage
 from .callbacks import Callback, History
 from .errors import ModelFileError
 from .hyperparameters import check_number
-from .inputs import Array, Float32
+from .inputs import Float32
 from .layers import Dropout
 from .network import NeuralNetwork
 from .optimizers import Optimizer
-from .storage import encode, read
+from .tensorfile import encode, read
+from .undo import Before
 
 FORMAT = "fastdigits-checkpoint"
 KEPT = 2  # the newest ones; if a disk loses one, there is another
@@ -178,7 +179,7 @@ class Training:
         network, parameters = self.network, self.network.parameters()
         tensors = {f"network/{one.name}": one.value for one in parameters}
         tensors |= {f"network/{name}": array for name, array in network.buffers().items()}
-        counts = {layer.name: layer.step for layer in network.layers if isinstance(layer, Dropout)}
+        counts = {layer.name: layer.step for layer in self._dropouts()}
         states = {"optimizer": self.optimizer.state_dict(parameters)}
         if self.average is not None:
             states["average"] = self.average.state_dict()
@@ -216,23 +217,46 @@ class Training:
                 raise ValueError(f"it must have {len(self.callbacks)} callbacks")
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise found.error(f"its state must be whole; got {type(error).__name__}: {error}") from error
-        network = self.network
-        for name, array in found.part("network/").items():
-            _target(network, name)[...] = array
-        self.optimizer.load_state_dict(
-            network.parameters(), {"step": steps["optimizer"], **found.part("optimizer/")}
+        network, optimizer = self.network, self.optimizer
+        states = optimizer.states(network.parameters())
+        before = Before(
+            [
+                *((owner, "step") for owner in (*states, *self._dropouts())),
+                *((state, "arrays") for state in states),
+                *((optimizer, "step_count"), (optimizer, "lr"), (network, "epochs_trained")),
+            ],
+            [network.values, *network.buffers().values()],
         )
-        if self.average is not None:
-            self.average.load_state_dict({"step": steps["average"], **found.part("average/")})
-        for layer in network.layers:
-            if isinstance(layer, Dropout):
-                layer.step = steps[layer.name]
-        network.epochs_trained, self.optimizer.lr = epochs, lr
+        try:
+            self._take(found, steps)
+            network.epochs_trained, optimizer.lr = epochs, lr
+        except BaseException:
+            for owner, attribute, value in before.attributes:
+                setattr(owner, attribute, value)
+            for array, copy in before.arrays:
+                array[...] = copy
+            raise
         for name, values in history.items():
             getattr(self.history, name)[:] = values
         self.history.last_epoch = epochs - position.epoch + self.epochs
         for field in fields(Position):
             setattr(self.position, field.name, getattr(position, field.name))
+
+    def _take(self, found: Found, steps: dict[str, int]) -> None:
+        """Take over the arrays of a checkpoint, which fit, and the counts."""
+        targets = {one.name: one.value for one in self.network.parameters()} | self.network.buffers()
+        for name, array in found.part("network/").items():
+            targets[name][...] = array
+        self.optimizer.load_state_dict(
+            self.network.parameters(), {"step": steps["optimizer"], **found.part("optimizer/")}
+        )
+        if self.average is not None:
+            self.average.load_state_dict({"step": steps["average"], **found.part("average/")})
+        for layer in self._dropouts():
+            layer.step = steps[layer.name]
+
+    def _dropouts(self) -> list[Dropout]:
+        return [layer for layer in self.network.layers if isinstance(layer, Dropout)]
 
     def restore_callbacks(self, found: Found) -> None:
         """Give each callback what it kept; comes after ``on_train_begin``."""
@@ -332,8 +356,3 @@ def _all(folder: Path) -> list[Path]:
 
 def _lists() -> list[str]:
     return [field.name for field in fields(History) if field.name not in ("last_epoch", "validates")]
-
-
-def _target(network: NeuralNetwork, name: str) -> Array:
-    values = {one.name: one.value for one in network.parameters()} | network.buffers()
-    return values[name]

@@ -40,6 +40,7 @@ def write(path: str | os.PathLike[str], content: bytes, *, example: str, sync: b
     _remove_leftovers(target.parent, start)
     beside = target.with_name(f"{start}{os.getpid()}-{os.urandom(4).hex()}.tmp")
     _writing.add(beside)
+    leftover = os.fsencode(beside)  # where memory has run out, the name cannot be made into this any more
     try:
         with open(beside, "xb") as file:
             file.write(content)
@@ -50,7 +51,10 @@ def write(path: str | os.PathLike[str], content: bytes, *, example: str, sync: b
         if sync:
             _sync_folder(target.parent)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        try:  # noqa: SIM105 (contextlib.suppress would take memory)
+            os.unlink(leftover)
+        except FileNotFoundError:
+            pass
         raise
     finally:
         _writing.discard(beside)

@@ -94,6 +94,7 @@ class NeuralNetwork:
         self.seed = inputs.check_count(seed, "seed", "NeuralNetwork", least=0)
         self.epochs_trained = 0
         self.threads: int | None = None
+        self.trained_by: int | None = None  # process that is in a call of fit
         self.input_width = assembly.input_width(self.layers)
         if self.input_width is not None:
             self.widths(self.input_width)
@@ -394,10 +395,16 @@ class NeuralNetwork:
             If loss or parameters are no longer finite, the loss on images that are held out included. The network
             is then that of the last whole epoch, or as it came where there is none, and the optimizer has no
             state for it: both can be used again, with a smaller learning rate.
+        MemoryError
+            If memory runs out. Network and optimizer are then those of a whole step: weights, running statistics,
+            moments and counts belong together, and training may go on from there.
 
         Notes
         -----
         After an interrupt (KeyboardInterrupt) the network is usable; ``epochs_trained`` counts whole epochs.
+
+        On the NumPy backend, or with a part that is written in Python, memory that runs out amid a step may leave that
+        step done in part. NumPy says SystemError at times, and Python RuntimeError or TypeError, where memory is short.
         """
         from . import training
 
@@ -720,6 +727,7 @@ class NeuralNetwork:
         state = self.__dict__.copy()
         del state["values"], state["gradients"]  # the parameters hold the same numbers
         del state["_predictor"]
+        state["trained_by"] = None
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

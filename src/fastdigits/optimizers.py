@@ -106,11 +106,9 @@ class Optimizer(Configured):
             self._update(parameter, state, rate)
         self.step_count += 1
 
-    def advance(self, parameters: Iterable[Parameter], steps: int) -> None:
-        """Count ``steps`` updates that a lowered program has made of these parameters and their states."""
-        for parameter in parameters:
-            self._state(parameter).step += steps
-        self.step_count += steps
+    def states(self, parameters: Iterable[Parameter]) -> list[State]:
+        """Return what is remembered of each of the parameters, the objects themselves."""
+        return [self._state(parameter) for parameter in parameters]
 
     def forget(self, parameters: Iterable[Parameter]) -> None:
         """Begin anew with these parameters: what they have as state is dropped."""
@@ -137,7 +135,7 @@ class Optimizer(Configured):
             If two names are the same, or if the parameters were not always updated together.
         """
         met = self._checked_parameters(parameters)
-        states = [self._state(parameter) for parameter in met]
+        states = self.states(met)
         steps = {state.step for state in states}
         if len(steps) > 1:
             raise ValueError(
@@ -180,11 +178,11 @@ class Optimizer(Configured):
                 f"{unknown or 'none'} unknown: was it taken from another optimizer or network?"
             )
         step = check_count(content["step"], "step", self._subject, least=0)
-        states = [
-            State(step, [self._loaded(content, name, parameter) for name in self.state_names])
-            for parameter in met
-        ]
-        self._states.update(zip(met, states, strict=True))
+        arrays = [[self._loaded(content, name, parameter) for name in self.state_names] for parameter in met]
+        for state, loaded in iter(
+            list(zip(self.states(met), arrays, strict=True))
+        ):  # takes no memory any more
+            state.step, state.arrays = step, loaded
         self.step_count = step
 
     def _update(self, parameter: Parameter, state: State, lr: float) -> None:

@@ -46,9 +46,9 @@ class Predictor:
 
     def _outputs(self, rows: Array, softmax: bool) -> Float32:
         if self._kernels is not backend.kernels:
-            self._kernels, self._free = backend.kernels, {}
             built_in = all(type(layer) in assembly.BUILT_IN.values() for layer in self._network.layers)
-            self._lowers = built_in and hasattr(backend.kernels, "Program")
+            self._lowers, self._free = built_in and hasattr(backend.kernels, "Program"), {}
+            self._kernels = backend.kernels  # last: where memory ran out before, it is all done again
         n, width = rows.shape
         outputs: Float32 = np.empty((n, self._classes or self._network.widths(width)[-1]), np.float32)
         if n == 1:

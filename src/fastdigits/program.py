@@ -19,6 +19,7 @@ from .layers import Dropout
 from .losses import SoftmaxCrossEntropy
 from .network import NeuralNetwork
 from .optimizers import SGD, Adam, AdamW, Momentum, Optimizer, RMSprop
+from .undo import Before
 
 _OPTIMIZERS = (SGD, Momentum, RMSprop, Adam, AdamW)
 
@@ -83,32 +84,36 @@ class TrainingStep:
         kernels = backend.kernels
         self.totals = np.zeros(3)
         self._program = kernels.Program(index)
+        before = Before(counters_of(network, optimizer, average))
         if lit is not None and pixels and augmenter is None:
             self._program.remember(rows, lit)
-        with self._program:
-            if augmenter is not None:
-                distorted = batch if pixels else memory.empty(*batch.shape, dtype=np.uint8)
-                augmenter.run(distorted, rows, index)
-                if not pixels:
-                    kernels.gather_pixels(batch, distorted, np.arange(size))
-            elif pixels:
-                kernels.gather_uint8(batch, rows, index)
-            elif rows.dtype == np.uint8:
-                kernels.gather_pixels(batch, rows, index)
-            else:
-                kernels.gather(batch, rows, index)
-            kernels.gather_labels(batch_labels, labels, index)
-            if weights is not None:
-                kernels.gather_weights(shares, mass, weights, index)
-            losses, probs = loss.run(network.run(batch, training=True), batch_labels, shares)
-            kernels.tally(self.totals, losses, probs, batch_labels, shares, mass)
-            network.backward(loss.backward())
-            if clipping is not None:
-                clipping.apply(network.parameters())
-            optimizer.step(network.parameters())
-            if average is not None:
-                average.update()
-        advance(network, optimizer, -1, average)  # noted, not taken
+        try:
+            with self._program:
+                if augmenter is not None:
+                    distorted = batch if pixels else memory.empty(*batch.shape, dtype=np.uint8)
+                    augmenter.run(distorted, rows, index)
+                    if not pixels:
+                        kernels.gather_pixels(batch, distorted, np.arange(size))
+                elif pixels:
+                    kernels.gather_uint8(batch, rows, index)
+                elif rows.dtype == np.uint8:
+                    kernels.gather_pixels(batch, rows, index)
+                else:
+                    kernels.gather(batch, rows, index)
+                kernels.gather_labels(batch_labels, labels, index)
+                if weights is not None:
+                    kernels.gather_weights(shares, mass, weights, index)
+                losses, probs = loss.run(network.run(batch, training=True), batch_labels, shares)
+                kernels.tally(self.totals, losses, probs, batch_labels, shares, mass)
+                network.backward(loss.backward())
+                if clipping is not None:
+                    clipping.apply(network.parameters())
+                optimizer.step(network.parameters())
+                if average is not None:
+                    average.update()
+        finally:  # the step was noted, not taken; an error, such as want of memory, may have come amid it
+            for owner, name, count in before.attributes:
+                setattr(owner, name, count)
 
     def rely(self) -> None:
         """From now on, look pixels up in ``lit``: each row that will come has come before."""
@@ -120,13 +125,28 @@ class TrainingStep:
         return done
 
 
-def advance(
-    network: NeuralNetwork, optimizer: Optimizer, steps: int, average: WeightAverage | None = None
-) -> None:
-    """Count steps that a program has taken, where the eager way would have counted them."""
-    optimizer.advance(network.parameters(), steps)
+Counter = tuple[Any, str]  # who counts steps, and the name of the attribute
+
+
+def counters_of(
+    network: NeuralNetwork, optimizer: Optimizer, average: WeightAverage | None = None
+) -> list[Counter]:
+    """Return all that the eager way counts up in a step: a lowered program leaves it to its caller."""
+    counters: list[Counter] = [(state, "step") for state in optimizer.states(network.parameters())]
+    counters.append((optimizer, "step_count"))
     if average is not None:
-        average.advance(steps)
-    for layer in network.layers:
-        if isinstance(layer, Dropout):
-            layer.step += steps
+        counters.append((average, "step"))
+    return counters + [(layer, "step") for layer in network.layers if isinstance(layer, Dropout)]
+
+
+def moved(counters: list[Counter], steps: int) -> list[tuple[Any, str, int]]:
+    """Return the counters with what they will say so many steps from now.
+
+    To set them then takes no memory, so that a step and its count cannot come apart when memory runs out::
+
+        after = iter(moved(counters, steps))
+        ...
+        for owner, name, count in after:
+            setattr(owner, name, count)
+    """
+    return [(owner, name, getattr(owner, name) + steps) for owner, name in counters]

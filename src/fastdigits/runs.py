@@ -229,7 +229,7 @@ def has_display() -> bool:
 
 def versions() -> dict[str, str]:
     """Return the versions of this package, of Python and of the packages it stands on."""
-    others = {name: importlib.metadata.version(name) for name in ("numpy", "matplotlib", "safetensors")}
+    others = {name: importlib.metadata.version(name) for name in ("numpy", "matplotlib")}
     return {"fastdigits": __version__, "python": platform.python_version(), **others}
 
 

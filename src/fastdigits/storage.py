@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import importlib.resources
 import inspect
-import json
 import math
 import os
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -26,9 +24,9 @@ from .errors import ModelFileError
 from .inputs import Float32
 from .layers import Dropout, Layer
 from .network import NeuralNetwork
+from .tensorfile import differing_names, encode, parse, read
 
 FORMAT = "fastdigits"
-VERSION = "1"
 PRETRAINED = "digits.safetensors"
 
 
@@ -113,12 +111,6 @@ def finite_tensors(network: NeuralNetwork, subject: str) -> dict[str, Float32]:
     return tensors
 
 
-def differing_names(found: Iterable[str], wanted: Iterable[str]) -> str:
-    """Return what an error message says of names that are not the wanted ones; nothing if they are."""
-    missing, unknown = sorted({*wanted} - {*found}), sorted({*found} - {*wanted})
-    return f"got {missing or 'none'} missing and {unknown or 'none'} unknown" if missing or unknown else ""
-
-
 def bad_values(name: str, tensor: Float32) -> str:
     """Return what an error message says of values that no tensor of this name may have; nothing if all are good."""
     if not np.isfinite(tensor).all():
@@ -143,94 +135,13 @@ def _architecture(network: NeuralNetwork) -> dict[str, Any]:
     return {"layers": layers, "seed": network.seed, "epochs_trained": network.epochs_trained}
 
 
-def encode(tensors: dict[str, Float32], kind: str, **facts: object) -> bytes:
-    """Return the content of a safetensors file whose metadata hold the kind and each fact as JSON."""
-    from safetensors.numpy import save as to_bytes  # here, so that importing fastdigits stays cheap
-
-    metadata = {"format": kind, "version": VERSION} | {name: json.dumps(fact) for name, fact in facts.items()}
-    return _sorted(to_bytes(tensors, metadata))
-
-
-def _sorted(content: bytes) -> bytes:
-    """Return a safetensors file with the keys of its header in order: the same network gives the same bytes.
-
-    The library writes metadata in an order that changes from process to process. A file is 8 bytes of length,
-    little-endian, that much JSON, then the tensors, whose places are counted from there.
-    """
-    stop = 8 + int.from_bytes(content[:8], "little")
-    header = json.dumps(json.loads(content[8:stop]), sort_keys=True, separators=(",", ":")).encode()
-    header += b" " * (-len(header) % 8)
-    return len(header).to_bytes(8, "little") + header + content[stop:]
-
-
-def read(file: Path, kind: str) -> tuple[dict[str, str], dict[str, Float32]]:
-    """Return metadata and tensors of a file of this kind; only those of float32 get so far."""
-    from safetensors import SafetensorError, safe_open
-
-    if not file.is_file():
-        what = "a folder" if file.is_dir() else "nothing of this name"
-        raise ModelFileError(f"{file}: must be a model file; got {what}")
-    try:
-        with safe_open(file, framework="np") as content:
-            metadata = content.metadata() or {}
-            _check_format(file, metadata, kind)
-            _check_header(file)
-            dtypes = {name: content.get_slice(name).get_dtype() for name in content.keys()}  # noqa: SIM118
-            for name, dtype in dtypes.items():
-                if dtype != "F32":
-                    raise ModelFileError(f"{file}: {name} must be float32; got {dtype}")
-            return metadata, {name: content.get_tensor(name) for name in dtypes}
-    except (SafetensorError, OSError) as error:
-        raise ModelFileError(f"{file}: must be a readable safetensors file; got {error}") from error
-
-
-def _check_format(file: Path, metadata: dict[str, str], kind: str) -> None:
-    if metadata.get("format") != kind:
-        raise ModelFileError(
-            f"{file}: its format must be {kind!r}; got {metadata.get('format')!r}: only files that fastdigits "
-            "wrote as such can be read"
-        )
-    if metadata.get("version") != VERSION:
-        raise ModelFileError(
-            f"{file}: its version must be {VERSION!r}; got {metadata.get('version')!r}: update fastdigits"
-        )
-
-
-def _check_header(file: Path) -> None:
-    """Refuse what the library lets pass: a name that comes twice, and more than it knows about a tensor."""
-    with open(file, "rb") as opened:
-        header = opened.read(int.from_bytes(opened.read(8), "little"))
-    try:
-        for name, entry in _parse(header).items():
-            difference = differing_names(entry, ["dtype", "shape", "data_offsets"])
-            if name != "__metadata__" and difference:
-                raise ValueError(f"{name} must have dtype, shape and data_offsets; {difference}")
-    except (ValueError, RecursionError) as error:
-        raise ModelFileError(f"{file}: must have a header without surprises; got: {error}") from error
-
-
-def _parse(text: str | bytes) -> Any:
-    """Return what JSON says, if it names nothing twice and all its numbers are some."""
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        for name, times in Counter(name for name, _ in pairs).items():
-            if times > 1:
-                raise ValueError(f"{name!r} must stand there once; got it {times} times")
-        return dict(pairs)
-
-    def no_number(name: str) -> None:
-        raise ValueError(f"numbers must be finite; got {name}")
-
-    return json.loads(text, object_pairs_hook=once, parse_constant=no_number)
-
-
 def _rebuild(file: Path, metadata: dict[str, str], max_values: int) -> NeuralNetwork:
     """Return the network that the metadata describes, with initial values."""
     if difference := differing_names(metadata, ["format", "version", "architecture"]):
         raise ModelFileError(f"{file}: its metadata must be format, version and architecture; {difference}")
     try:
         architecture = _object(
-            "architecture", _parse(metadata["architecture"]), ["layers", "seed", "epochs_trained"]
+            "architecture", parse(metadata["architecture"]), ["layers", "seed", "epochs_trained"]
         )
         entries, epochs = architecture["layers"], architecture["epochs_trained"]
         if not isinstance(entries, list):

@@ -15,7 +15,8 @@ from .assembly import need_built_in
 from .inputs import Float32, as_array
 from .layers import BatchNorm, Dense
 from .network import NeuralNetwork
-from .storage import bad_values, differing_names
+from .storage import bad_values
+from .tensorfile import differing_names
 
 COUNTER = "num_batches_tracked"  # PyTorch uses it where momentum is None, which no layer here has
 

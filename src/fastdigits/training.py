@@ -5,7 +5,6 @@ Everything a caller hands in is checked by `fit` before the first step; the loop
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import math
@@ -13,10 +12,9 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
-from weakref import WeakSet
 
 import numpy as np
 
@@ -34,11 +32,15 @@ from .layers import BatchNorm, Dropout
 from .losses import SoftmaxCrossEntropy
 from .network import AUGMENT, SHUFFLE, SPLIT, NeuralNetwork, stream
 from .optimizers import Adam, Optimizer
-from .program import TrainingStep, advance, why_eager
+from .program import TrainingStep, counters_of, moved, why_eager
 from .schedules import Constant, Schedule
 from .threads import check_threads, get_num_threads
+from .undo import Before
 
 STRETCH_SECONDS = 0.02  # between two looks at callbacks and signals; Ctrl-C is answered within it
+LONGEST_STRETCH = (
+    256  # steps: Python keeps whole numbers up to this, so that to tell how many takes no memory
+)
 LARGE = 100.0  # numbers in images that are far from 0 … 1
 LARGE_WEIGHT = 1e4  # below it, five layers of a thousand inputs stay below 1e35
 LARGE_STATISTIC = 1e12  # of an image's numbers or of their squares, where they are not scaled
@@ -91,46 +93,45 @@ def fit(
     _check_batchnorm(network, parts)
 
     found = None if resume is None else newest(resume)
-    with _alone(network):
+    _take(network)
+    try:
         return _fit(
             network, train, held_out, parts, epochs, optimizer, schedule, loss, augmenter, clipping, average,
             bool(shuffle), watching, threads, found,
         )  # fmt: skip
+    finally:
+        network.trained_by = None
 
 
-# Networks that a call of fit works on now; a child process inherits none: the threads that did are its parent's.
-_busy: WeakSet[NeuralNetwork] = WeakSet()
-_busy_lock = threading.Lock()
+# Held while a network is taken for a call of `fit`; a child process makes its own: its parent's may be held for ever.
+_taking = threading.Lock()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: _forget_parent())
+    os.register_at_fork(after_in_child=lambda: _renew_lock())
 
 
-def _forget_parent() -> None:
-    global _busy, _busy_lock
-    _busy, _busy_lock = WeakSet(), threading.Lock()
+def _renew_lock() -> None:
+    global _taking
+    _taking = threading.Lock()
 
 
-@contextlib.contextmanager
-def _alone(network: NeuralNetwork) -> Iterator[None]:
-    """Hold a network for one call of `fit`; two at once would mix their steps.
+def _take(network: NeuralNetwork) -> None:
+    """Note that this process trains the network; two calls of `fit` at once would mix their steps.
+
+    Giving it back is setting ``trained_by`` to None, which takes no memory.
 
     Raises
     ------
     RuntimeError
-        If another call holds it.
+        If another call has it.
     """
-    with _busy_lock:
-        if network in _busy:
+    process = os.getpid()
+    with _taking:
+        if network.trained_by == process:  # a child's networks are not those that its parent's threads train
             raise RuntimeError(
                 "fit: a network must be trained by one call at a time; got a second while the first still runs: "
                 "wait for it, or train a copy.deepcopy of the network"
             )
-        _busy.add(network)
-    try:
-        yield
-    finally:
-        with _busy_lock:
-            _busy.discard(network)
+        network.trained_by = process
 
 
 def _fit(
@@ -207,17 +208,15 @@ def _renew(network: NeuralNetwork, rows: Array, pool: Int64, batch_size: int) ->
     drops = [layer for layer in network.layers if isinstance(layer, Dropout)]
     if not norms:
         return
-    usual, taken = [layer.momentum for layer in norms], [layer.step for layer in drops]
+    before = Before([*((norm, "momentum") for norm in norms), *((drop, "step") for drop in drops)])
     try:
         for number, part in enumerate(batches(pool.size, batch_size)):
             for norm in norms:
                 norm.momentum = 1 / (number + 1)
             network.run(np.ascontiguousarray(rows[pool[part]]), training=True)
     finally:
-        for norm, momentum in zip(norms, usual, strict=True):
-            norm.momentum = momentum
-        for drop, step in zip(drops, taken, strict=True):
-            drop.step = step
+        for owner, name, value in before.attributes:
+            setattr(owner, name, value)
 
 
 # -- the loop ----------------------------------------------------------------------------------------------
@@ -379,8 +378,16 @@ def _score(job: _Job) -> dict[str, float]:
 
 def _take_average(job: _Job) -> None:
     """Give the network its averaged weights, and statistics that belong to them."""
-    if job.average is not None and job.average.apply():
-        _renew(job.network, job.train.rows, job.train.pool, 1000)
+    if job.average is None:
+        return
+    before = Before((), [job.network.values, *job.network.buffers().values()])
+    try:
+        if job.average.apply():
+            _renew(job.network, job.train.rows, job.train.pool, 1000)
+    except BaseException:
+        for array, copy in before.arrays:
+            array[...] = copy
+        raise
 
 
 def _train_epoch(job: _Job, way: _Lowered | _Eager, training: Training) -> tuple[float, float, float]:
@@ -487,6 +494,7 @@ class _Lowered:
         n, width = job.train.rows.shape
         lit = memory.empty(n, -(-width // 64), dtype=np.uint64) if job.epochs > 1 else None
         self.steps = {size: self._step(job, size, lit) for size in sorted(sizes)}
+        self.counters = counters_of(job.network, job.optimizer, job.average)
         self.tick = 0  # steps since the programs were recorded
         self.stretch = 8
 
@@ -515,14 +523,20 @@ class _Lowered:
         ):
             until += 1
         piece = order[job.parts[step].start : job.parts[until - 1].stop]
+        counters = [*self.counters, (self, "tick")]
+        after = iter(moved(counters, until - step))  # from here to the last of them, nothing may want memory
         started = time.perf_counter()
         done = self.steps[size].run(piece, lrs[step:until], self.tick, job.threads)
+        if done < until - step:
+            after = iter(moved(counters, done))
+        for owner, name, count in after:
+            setattr(owner, name, count)
         seconds = time.perf_counter() - started
-        self.tick += done
-        advance(job.network, job.optimizer, done, job.average)
         if step + done < until:
             raise _diverged(job, step + done, lrs[step + done])
-        self.stretch = max(1, min(2 * self.stretch, int(STRETCH_SECONDS * done / max(seconds, 1e-9))))
+        self.stretch = max(
+            1, min(2 * self.stretch, LONGEST_STRETCH, int(STRETCH_SECONDS * done / max(seconds, 1e-9)))
+        )
         return until
 
 
