@@ -47,6 +47,10 @@ ROOMS = [  # a module imports from rooms above it only
     "training",
     "finding",
     "recipes",
+    "sklearn.settings",
+    "sklearn.examples",
+    "sklearn.watch",
+    "sklearn.classifier",
     "sklearn",
     "metrics",
     "calibration",
@@ -206,6 +210,7 @@ GUESTS = {
     "storage": {"safetensors"},
     "torch_state": {"torch"},
 }
+GUESTS |= {name: {"sklearn"} for name in MODULES if name.startswith("sklearn.")}
 GUESTS |= {name: {"matplotlib"} for name in MODULES if name.startswith("visualize.")}
 GUESTS |= {"data.downloads": {"filelock", "pooch", "requests", "tqdm", "urllib3"}, "data.pictures": {"PIL"}}
 
