@@ -218,6 +218,35 @@ def test_other_numbers_are_taken_as_they_are(digits, dtype):
     assert same(model(max_iter=2).fit(numbers, y), expected)
 
 
+class Tensor:
+    """What shows its memory by DLPack and in no other way."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __dlpack__(self, **options):
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
+
+
+def test_tensors_are_taken_as_everywhere_in_the_package(digits):
+    x, y = digits
+    expected = model(max_iter=1).fit(x, y)
+    assert same(model(max_iter=1).fit(Tensor(x.reshape(-1, 8, 8)), Tensor(y)), expected)
+    np.testing.assert_array_equal(expected.predict(Tensor(x)), expected.predict(x))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_tensors_of_torch_are_taken_with_a_gradient_too(digits, dtype):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    x, y = torch.tensor(digits[0] / 255, dtype=getattr(torch, dtype)), torch.tensor(digits[1])
+    fitted = model(max_iter=1).fit(x.requires_grad_(), y)
+    assert same(fitted, model(max_iter=1).fit(x.detach().float().numpy(), digits[1]))
+    assert 0 <= fitted.score(x, y) <= 1
+
+
 @pytest.mark.parametrize("form", [sparse.csr_matrix, sparse.csr_array, sparse.csc_matrix, sparse.coo_array])
 @pytest.mark.parametrize("dtype", [np.float64, np.uint8])
 def test_sparse_rows_train_like_dense_ones(digits, form, dtype):

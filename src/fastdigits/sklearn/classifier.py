@@ -22,7 +22,7 @@ from ..network import ROWS_AT_ONCE, NeuralNetwork, pieces
 from ..optimizers import Optimizer
 from ..schedules import Constant, Schedule
 from . import settings
-from .examples import Examples, dense, flat, hold_out, merged, weighted, with_class_weight
+from .examples import Examples, dense, flat, hold_out, merged, plain, weighted, with_class_weight
 from .settings import AUTO_BATCH, NAME
 from .watch import Watch
 
@@ -385,7 +385,9 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     def _checked(self, X: Any, y: Any, anew: bool) -> tuple[Any, Array]:
         """Return rows, dense or sparse, and labels as they are."""
         with np.errstate(over="ignore", invalid="ignore"):  # what is beyond float32 is found and named
-            X, y = validate_data(self, flat(X), y, reset=anew, accept_sparse="csr", dtype=_DTYPES, order="C")
+            X, y = validate_data(
+                self, flat(X), plain(y, "y"), reset=anew, accept_sparse="csr", dtype=_DTYPES, order="C"
+            )
         check_classification_targets(y)
         return X, y
 

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils import compute_class_weight
 
 from ..hyperparameters import check_number
-from ..inputs import Array, Int64, check_weights
+from ..inputs import Array, Int64, as_array, check_weights
 from ..network import SPLIT, stream
 from .settings import NAME
 
@@ -26,8 +26,15 @@ class Examples(NamedTuple):
         return Examples(self.x[chosen], self.labels[chosen], weight)
 
 
+def plain(values: Any, name: str) -> Any:
+    """Return tensors as arrays of NumPy, also those that scikit-learn cannot read, and anything else as it is."""
+    tensor = hasattr(values, "__dlpack__") and not isinstance(values, np.ndarray)
+    return as_array(values, f"{NAME}: {name}") if tensor else values
+
+
 def flat(X: Any) -> Any:
     """Return images (n, height, width) as rows, and anything else as it is."""
+    X = plain(X, "X")
     if getattr(X, "ndim", None) != 3:
         return X
     images = np.asarray(X)
