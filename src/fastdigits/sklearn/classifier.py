@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -26,6 +26,7 @@ from .examples import Examples, dense, flat, hold_out, merged, plain, weighted, 
 from .settings import AUTO_BATCH, NAME
 from .watch import Watch
 
+_Method = TypeVar("_Method", bound=Callable[..., Any])
 _DTYPES = [np.float32, np.uint8]  # any other dtype becomes the first of them
 
 
@@ -39,6 +40,11 @@ def _learns_in_parts(model: FastDigitsClassifier) -> bool:
             f"tell how frequent classes are; got {model.class_weight!r}"
         )
     return True
+
+
+def _where_parts_make_sense(method: _Method) -> _Method:
+    shown: _Method = available_if(_learns_in_parts)(method)
+    return shown
 
 
 class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -296,7 +302,7 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             )
         return self
 
-    @available_if(_learns_in_parts)  # type: ignore[untyped-decorator]
+    @_where_parts_make_sense
     def partial_fit(
         self, X: Any, y: Any, classes: Any = None, sample_weight: object = None
     ) -> FastDigitsClassifier:
