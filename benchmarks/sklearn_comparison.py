@@ -3,6 +3,7 @@
     python benchmarks/sklearn_comparison.py                                  # digits, breast_cancer, wine, MNIST
     python benchmarks/sklearn_comparison.py --fashion-mnist FOLDER           # and the four IDX files of a folder
     python benchmarks/sklearn_comparison.py --only wine digits --seeds 5
+    python benchmarks/sklearn_comparison.py --initial-weights --seeds 10     # which of them, by training rows alone
 
 Each contender runs with one thread and with all; the table shows the better of the two. It is Markdown, for
 docs/sklearn.md.
@@ -28,7 +29,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 import fastdigits as fd
-from fastdigits.sklearn import FastDigitsClassifier
+from fastdigits.sklearn import FastDigitsClassifier, settings
 
 sys.path.insert(0, str(Path(__file__).parent / "peers"))
 from machine import describe
@@ -147,6 +148,31 @@ def lines(job: Job, results: list[Result]) -> Iterator[str]:
         )
 
 
+INITIALIZERS = ("he_normal", "glorot_uniform")  # that of `fastdigits.Dense`, that of MLPClassifier
+INNER = 3  # splits of the training rows of each seed
+
+
+def initial_weights(job: Job, seeds: int) -> str:
+    """Return a row of the table that chooses the initial weights: each split is judged within its training rows."""
+    accuracies = np.empty((seeds, INNER, len(INITIALIZERS)))
+    usual = settings.INITIALIZER
+    for seed in range(seeds):
+        x, _, y, _ = job.load(seed)
+        for inner in range(INNER):
+            rows = split(x, y, inner)
+            for column, name in enumerate(INITIALIZERS):
+                settings.INITIALIZER = name
+                model = contenders(job, seed)["FastDigitsClassifier"].fit(rows[0], rows[2])
+                accuracies[seed, inner, column] = model.score(rows[1], rows[3])
+    settings.INITIALIZER = usual
+    means = accuracies.mean(axis=1)
+    gain = means[:, 1] - means[:, 0]
+    error = gain.std(ddof=1) / np.sqrt(seeds) if seeds > 1 else np.nan
+    scores = " | ".join(f"{100 * mean:.2f} %" for mean in means.mean(axis=0))
+    counts = " | ".join(str(np.sum(np.sign(gain) == sign)) for sign in (1, 0, -1))
+    return f"| {job.name} | {scores} | {100 * gain.mean():+.2f} ± {100 * error:.2f} | {counts} |"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -154,6 +180,7 @@ def main() -> None:
     parser.add_argument("--fashion-mnist", metavar="FOLDER", help="four IDX files named like MNIST's")
     parser.add_argument("--seeds", type=int, default=3, help="how many, from 0 on (default: 3)")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="data sets, of those above (default: all)")
+    parser.add_argument("--initial-weights", action="store_true", help="compare ours instead")
     options = parser.parse_args()
     jobs = [
         Job("digits", digits, (64, 32), 64, 50),
@@ -169,6 +196,14 @@ def main() -> None:
     if unknown := set(options.only or []) - set(names):
         parser.error(f"--only takes {', '.join(names)}; got {', '.join(sorted(unknown))}")
     warnings.simplefilter("ignore", ConvergenceWarning)
+
+    if options.initial_weights:
+        head = ("data", *INITIALIZERS, "gain, points", "splits with more", "as much", "less")
+        print(f"| {' | '.join(head)} |\n| --- |{' ---: |' * (len(head) - 1)}")
+        for job in jobs:
+            if job.name in (options.only or names):
+                print(initial_weights(job, options.seeds), flush=True)
+        return
 
     machine = describe()
     everyone = fd.get_num_threads()

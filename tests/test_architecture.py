@@ -49,6 +49,10 @@ ROOMS = [  # a module imports from rooms above it only
     "training",
     "finding",
     "recipes",
+    "sklearn.settings",
+    "sklearn.examples",
+    "sklearn.watch",
+    "sklearn.classifier",
     "sklearn",
     "metrics",
     "calibration",
@@ -215,6 +219,7 @@ GUESTS = {
     "sklearn": {"sklearn"},
     "torch_state": {"torch"},
 }
+GUESTS |= {name: {"sklearn"} for name in MODULES if name.startswith("sklearn.")}
 GUESTS |= {name: {"matplotlib"} for name in MODULES if name.startswith("visualize.")}
 GUESTS |= {"data.downloads": {"filelock", "pooch", "requests", "tqdm", "urllib3"}}
 GUESTS |= {"readings": {"matplotlib"}, "pictures": {"PIL"}, "ink": {"PIL"}, "preparing": {"PIL"}}

@@ -396,6 +396,48 @@ def test_classes_go_by_the_names_that_the_data_give_them(made, here, capsys):
     assert re.search(r">bumble bee</t[dh]>", page)
 
 
+@pytest.fixture
+def named(made, here):
+    """A model that knows its classes by name, and its images, some of them without one class."""
+    network = fd.load(made / "run" / runs.MODEL)
+    network.class_names = ["ant", "bumble bee", "cat"]
+    network.save("insects.safetensors")
+    _, (x, y) = fd.load_folder(made / "digits")
+    return x, y, np.array(network.class_names)[y]
+
+
+def test_classes_go_by_the_names_that_the_model_has(named, made, capsys):
+    assert main("--model", "insects.safetensors", "--data", made / "digits", "--json", "-o", "out") == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["class_names"] == ["ant", "bumble bee", "cat"]
+    assert re.search(r"^1 bumble bee +[\d.]+ ", captured.err, re.MULTILINE)
+
+
+def test_names_decide_where_model_and_images_have_some(named, made, capsys):
+    """Without ants, bees would be class 0 of the images, and be counted as the model's ants."""
+    x, y, words = named
+    some = y > 0
+    np.savez("some.npz", x_train=x[some], y_train=words[some], x_test=x[some], y_test=words[some])
+    assert (
+        main("--model", "insects.safetensors", "--data", "some.npz", "--json", "--no-plots", "-o", "a") == 0
+    )
+    result = json.loads(capsys.readouterr().out)
+    hits = fd.load("insects.safetensors").predict(x[some]) == y[some]
+    assert result["accuracy"] == hits.mean()
+    assert result["class_names"] == ["ant", "bumble bee", "cat"]
+    assert [one["support"] for one in result["classes"]] == np.bincount(y[some]).tolist()
+
+
+def test_a_class_that_the_model_does_not_know_is_one_line(named, capsys):
+    x, y, words = named
+    words[y == 1] = "wasp"
+    np.savez("wasps.npz", x_train=x, y_train=words, x_test=x, y_test=words)
+    assert main("--model", "insects.safetensors", "--data", "wasps.npz", "-o", "out") == 2
+    text = capsys.readouterr().err
+    assert "--data: classes must be among those of the model, ant, bumble bee, cat" in text
+    assert "got 'wasp' from wasps.npz" in text
+
+
 def test_images_that_were_set_apart_are_said(made, here, capsys):
     _, (x, y) = fd.load_folder(made / "digits")
     np.savez("mine.npz", x=x, y=y)

@@ -22,10 +22,12 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import estimator_checks as checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastdigits as fd
 from fastdigits.sklearn import FastDigitsClassifier
+from fastdigits.sklearn.examples import Examples, hold_out
 
 
 def model(**settings):
@@ -56,10 +58,46 @@ def same(one, other):
 # -- scikit-learn's own checks -------------------------------------------------------------------------------
 
 
+SETTINGS = [
+    {"activation": "leaky-relu", "hidden_layer_sizes": (64, 32)},
+    {"batchnorm": "all"},
+    {"batchnorm": "first", "learning_rate": "one-cycle", "learning_rate_init": 0.01, "max_iter": 50},
+    {"dropout": 0.2},
+    {"early_stopping": True},
+    {"early_stopping": True, "monitor": "val_loss", "batchnorm": "all", "dropout": 0.1},
+    {"class_weight": "balanced"},
+    {"solver": "sgd", "learning_rate": "adaptive"},
+    {"solver": "rmsprop"},
+    {"weight_decay": 0.01, "learning_rate": "cosine"},
+    {"learning_rate": "step"},
+    {"learning_rate": "warm-up", "shuffle": False},
+    {"hidden_layer_sizes": (), "learning_rate_init": 0.05},
+]
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @parametrize_with_checks([FastDigitsClassifier()])
 def test_every_check_of_scikit_learn_passes(estimator, check):
     check(estimator)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@parametrize_with_checks([FastDigitsClassifier(**settings) for settings in SETTINGS])
+def test_every_check_passes_with_other_parameters(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(
+    "settings", [{"batchnorm": "all"}, {"early_stopping": True}, {"class_weight": "balanced"}]
+)
+def test_the_hardest_checks_pass_with_other_parameters(settings):
+    """Those that need weights as repetitions, and rows that are few."""
+    classifier = FastDigitsClassifier(**settings)
+    checks.check_sample_weight_equivalence_on_dense_data("FastDigitsClassifier", classifier)
+    checks.check_methods_subset_invariance("FastDigitsClassifier", classifier)
+    checks.check_class_weight_classifiers("FastDigitsClassifier", classifier)
 
 
 # -- its tools around it -------------------------------------------------------------------------------------
@@ -180,6 +218,35 @@ def test_other_numbers_are_taken_as_they_are(digits, dtype):
     assert same(model(max_iter=2).fit(numbers, y), expected)
 
 
+class Tensor:
+    """What shows its memory by DLPack and in no other way."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __dlpack__(self, **options):
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
+
+
+def test_tensors_are_taken_as_everywhere_in_the_package(digits):
+    x, y = digits
+    expected = model(max_iter=1).fit(x, y)
+    assert same(model(max_iter=1).fit(Tensor(x.reshape(-1, 8, 8)), Tensor(y)), expected)
+    np.testing.assert_array_equal(expected.predict(Tensor(x)), expected.predict(x))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_tensors_of_torch_are_taken_with_a_gradient_too(digits, dtype):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    x, y = torch.tensor(digits[0] / 255, dtype=getattr(torch, dtype)), torch.tensor(digits[1])
+    fitted = model(max_iter=1).fit(x.requires_grad_(), y)
+    assert same(fitted, model(max_iter=1).fit(x.detach().float().numpy(), digits[1]))
+    assert 0 <= fitted.score(x, y) <= 1
+
+
 @pytest.mark.parametrize("form", [sparse.csr_matrix, sparse.csr_array, sparse.csc_matrix, sparse.coo_array])
 @pytest.mark.parametrize("dtype", [np.float64, np.uint8])
 def test_sparse_rows_train_like_dense_ones(digits, form, dtype):
@@ -197,11 +264,11 @@ def test_predictions_of_many_sparse_rows_come_in_pieces(digits):
 
 def test_there_may_be_thousands_of_classes():
     rng = np.random.default_rng(0)
-    centres = rng.normal(size=(1500, 32))
-    x = np.repeat(centres, 2, axis=0) + 0.05 * rng.normal(size=(3000, 32))
-    y = np.repeat([f"class {number:04}" for number in range(1500)], 2)
+    centres = rng.normal(size=(2000, 32))
+    x = np.repeat(centres, 2, axis=0) + 0.05 * rng.normal(size=(4000, 32))
+    y = np.repeat([f"class {number:04}" for number in range(2000)], 2)
     fitted = model(hidden_layer_sizes=(64,), max_iter=20, learning_rate_init=0.02).fit(x, y)
-    assert fitted.predict_proba(x[:5]).shape == (5, 1500)
+    assert fitted.predict_proba(x[:5]).shape == (5, 2000)
     assert fitted.score(x, y) > 0.95
 
 
@@ -235,6 +302,34 @@ def test_weights_of_few_rows_are_repetitions_to_the_last_bit(iris):
     repeated = model(max_iter=20).fit(x.repeat(weight, axis=0)[order], y.repeat(weight)[order])
     assert same(weighted, repeated)
     assert not same(weighted, model(max_iter=20).fit(x, y))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"batchnorm": "all"},
+        {"dropout": 0.2},
+        {"class_weight": "balanced"},
+        {"class_weight": {0: 3.0, 1: 0.5}},
+        {"early_stopping": True, "validation_fraction": 0.3},
+    ],
+    ids=str,
+)
+def test_weights_are_repetitions_with_other_parameters_too(iris, settings):
+    x, y = iris[0][:120:2], iris[1][:120:2]
+    weight = np.arange(len(y)) % 4
+    weighted = model(max_iter=5, **settings).fit(x, y, sample_weight=weight)
+    repeated = model(max_iter=5, **settings).fit(x.repeat(weight, axis=0), y.repeat(weight))
+    assert same(weighted, repeated)
+    assert weighted.validation_scores_ == repeated.validation_scores_
+
+
+def test_rows_of_weight_0_are_left_out(digits):
+    x, y = digits
+    weight = (np.arange(len(y)) % 5 != 0).astype(float)
+    settings = {"batchnorm": "all", "max_iter": 2, "early_stopping": True}
+    fitted = model(**settings).fit(x, y, sample_weight=weight)
+    assert same(fitted, model(**settings).fit(x[weight > 0], y[weight > 0], sample_weight=weight[weight > 0]))
 
 
 def test_class_weights_multiply_sample_weights(digits):
@@ -336,7 +431,7 @@ def test_training_stops_when_the_loss_no_longer_improves(iris):
     curve = fitted.loss_curve_
     assert fitted.n_iter_ == len(curve) < 500
     assert fitted.best_loss_ == min(curve)
-    assert fitted.t_ == 150 * len(curve)
+    assert fitted.t_ == 149 * len(curve)  # two of the rows are the same
     assert fitted.validation_scores_ is fitted.best_validation_score_ is fitted.validation_loss_curve_ is None
     assert all(curve[i] > min(curve[:i]) - 0.01 for i in range(len(curve) - 4, len(curve)))
 
@@ -362,7 +457,8 @@ def test_early_stopping_keeps_the_best_epoch_on_held_out_rows(digits, monitor):
         tol=1e-4,
     ).fit(x, y)
     losses, scores = fitted.validation_loss_curve_, fitted.validation_scores_
-    best = int(np.argmax(scores) if monitor == "val_accuracy" else np.argmin(losses))
+    order = np.lexsort([losses, -np.array(scores)]) if monitor == "val_accuracy" else np.argsort(losses)
+    best = int(order[0])
     assert len(losses) == len(scores) == fitted.n_iter_ < 60
     assert best < fitted.n_iter_ - 1
     assert (fitted.best_validation_loss_, fitted.best_validation_score_) == (losses[best], scores[best])
@@ -394,8 +490,30 @@ def test_the_held_out_part_has_every_class_and_its_weights(iris):
     weight = np.where(y == 2, 3.0, 1.0)
     fitted = model(max_iter=1, early_stopping=True, validation_fraction=0.2).fit(x, y, sample_weight=weight)
     # 10 of each class are held out, so that the accuracy is a multiple of 1 / (10 + 10 + 30).
-    assert fitted.t_ == 120
+    assert fitted.t_ == 149 - 30  # two of the rows are the same
     assert (50 * fitted.validation_scores_[0]) == pytest.approx(round(50 * fitted.validation_scores_[0]))
+
+
+@pytest.mark.parametrize(
+    ("fraction", "held_out"), [(0.1, [5, 1, 1, 0]), (0.5, [26, 1, 2, 0]), (0.99, [51, 1, 2, 0])]
+)
+def test_each_class_gives_its_share_and_keeps_one(fraction, held_out):
+    labels = np.repeat([0, 1, 2, 3], [52, 2, 3, 1])
+    rows = np.arange(58, dtype=np.float32)[:, np.newaxis]
+    train, apart = hold_out(Examples(rows, labels, None), fraction, seed=0)
+    assert np.bincount(apart.labels, minlength=4).tolist() == held_out
+    np.testing.assert_array_equal(np.sort(np.r_[train.x, apart.x], axis=0), rows)
+    assert not np.array_equal(hold_out(Examples(rows, labels, None), fraction, seed=1)[1].x, apart.x)
+
+
+def test_of_equally_accurate_epochs_the_one_with_the_lower_loss_is_kept(iris):
+    x, y = iris
+    easy = y < 2
+    settings = {"learning_rate_init": 0.02, "early_stopping": True}
+    fitted = model(max_iter=40, **settings).fit(x[easy], y[easy])
+    losses = np.where(np.array(fitted.validation_scores_) == 1, fitted.validation_loss_curve_, np.inf)
+    assert np.sum(np.isfinite(losses)) > 1
+    assert fitted.best_validation_loss_ == losses.min()
 
 
 def test_adaptive_takes_a_fifth_of_the_rate_where_training_would_stop(iris):
@@ -430,7 +548,7 @@ CONTINUED = [
     {"weight_decay": 0.1},
     {"learning_rate": "adaptive", "tol": 0.05, "n_iter_no_change": 1},
     # In these two the fifth epoch is not the best, so that there are two states to keep apart.
-    {"early_stopping": True, "learning_rate_init": 0.2, "monitor": "val_loss"},
+    {"early_stopping": True, "learning_rate_init": 0.05, "batch_size": 10, "monitor": "val_loss"},
     {"early_stopping": True, "learning_rate_init": 0.05, "tol": 1e-3, "n_iter_no_change": 2},
 ]
 
@@ -540,7 +658,9 @@ def test_an_interrupt_leaves_a_classifier_that_can_go_on(digits, monkeypatch):
         ({"tol": -1}, ValueError, "FastDigitsClassifier: tol must be"),
         ({"n_iter_no_change": 0}, ValueError, "n_iter_no_change must be at least 1; got 0"),
         ({"monitor": "loss"}, ValueError, "monitor must be one of val_accuracy, val_loss; got 'loss'"),
-        ({"early_stopping": True, "validation_fraction": 0.01}, ValueError, "to hold out .*=0.01 of each class"),
+        ({"early_stopping": True, "validation_fraction": 0}, ValueError, "validation_fraction must be .* 0 <"),
+        ({"early_stopping": True, "validation_fraction": 1.0}, ValueError, "validation_fraction must be .*< 1"),
+        ({"class_weight": "equal"}, ValueError, "class_weight must be a dict, 'balanced' or None; got 'equal'"),
     ],
 )  # fmt: skip
 def test_a_bad_parameter_is_refused_and_leaves_what_was_trained(iris, settings, error, match):
@@ -596,17 +716,31 @@ def test_new_classes_cannot_come_later(iris):
         fitted.fit(x, y)
 
 
+def test_classes_must_be_known_to_the_first_part(iris):
+    with pytest.raises(ValueError, match="classes must be given to the first call of partial_fit; got None"):
+        model().partial_fit(*iris)
+
+
 @pytest.mark.parametrize(
-    ("settings", "classes", "match"),
+    ("settings", "reason"),
     [
-        ({}, None, "classes must be given to the first call of partial_fit; got None"),
-        ({"early_stopping": True}, [0, 1, 2], "partial_fit must have early_stopping=False"),
-        ({"class_weight": "balanced"}, [0, 1, 2], "partial_fit must have a dict or None as class_weight"),
+        ({"early_stopping": True}, "partial_fit must have early_stopping=False"),
+        ({"class_weight": "balanced"}, "partial_fit must have a dict or None as class_weight"),
     ],
 )
-def test_a_bad_call_of_partial_fit_is_refused(iris, settings, classes, match):
-    with pytest.raises(ValueError, match=match):
-        model(**settings).partial_fit(*iris, classes=classes)
+def test_there_is_no_partial_fit_where_it_would_mean_nothing(settings, reason):
+    assert not hasattr(model(**settings), "partial_fit")
+    with pytest.raises(AttributeError, match="no attribute 'partial_fit'") as caught:
+        _ = model(**settings).partial_fit
+    assert reason in str(caught.value.__cause__)
+    assert hasattr(model(), "partial_fit")
+
+
+def test_early_stopping_of_rows_that_are_all_alone_in_their_classes_is_refused(iris):
+    with pytest.raises(
+        ValueError, match=r"a class of at least two different rows.* got 3 rows .* give fit X_val"
+    ):
+        model(early_stopping=True).fit(iris[0][::50], iris[1][::50])
 
 
 def test_other_classes_in_a_later_part_are_refused(iris):

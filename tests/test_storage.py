@@ -1,7 +1,9 @@
 """A model file holds a network exactly, is written whole or not at all, and is checked when read."""
 
+import copy
 import json
 import os
+import pickle
 import stat
 import subprocess
 import sys
@@ -91,6 +93,35 @@ def test_the_file_holds_parameters_and_buffers_by_name(saved):
     assert (metadata["format"], metadata["version"]) == ("fastdigits", "1")
     architecture = json.loads(metadata["architecture"])
     assert [layer["kind"] for layer in architecture["layers"]][:2] == ["Dense", "BatchNorm"]
+
+
+def test_names_of_classes_are_kept(saved):
+    assert fd.load(saved).class_names == ()
+    net = trained()
+    net.class_names = ["ant", "bumble bee", "猫 🐈"]
+    for copied in (net, copy.deepcopy(net), pickle.loads(pickle.dumps(net)), net.folded()):
+        copied.save(saved)
+        assert fd.load(saved).class_names == ("ant", "bumble bee", "猫 🐈")
+    net.class_names = ()
+    net.save(saved)
+    assert set(content(saved)[1]) == {"format", "version", "architecture"}
+
+
+@pytest.mark.parametrize(
+    ("names", "error", "match"),
+    [
+        ("abc", TypeError, "class_names must be strings, one a class; got 'abc'"),
+        (3, TypeError, "class_names must be strings, one a class; got 3"),
+        (["a", "b"], ValueError, "class_names must be 3, one a class, or none; got 2"),
+        (["a", "b", "\n"], ValueError, r"none of them for control; got '\\n'"),
+        (["a", "b", "\udcff"], ValueError, "none of them for control"),
+    ],
+)
+def test_names_that_are_none_are_refused(names, error, match):
+    net = every_layer()
+    with pytest.raises(error, match=match):
+        net.class_names = names
+    assert net.class_names == ()
 
 
 # -- writing -----------------------------------------------------------------------------------------------
@@ -196,6 +227,15 @@ def test_every_truncation_is_refused(saved):
         ("architecture", '{"seed": 0, "seed": 1}', "'seed' must stand there once; got it 2 times"),
         ("architecture", '{"seed": NaN}', "numbers must be finite; got NaN"),
         ("architecture", "[" * 100_000, "must describe a network"),
+        ("class_names", "[", "must describe a network"),
+        ("class_names", "[]", r"class_names must be a list of strings; got \[\]"),
+        ("class_names", '{"a": 1, "b": 2, "c": 3}', "class_names must be a list of strings; got {'a'"),
+        ("class_names", '["a", "b", 3]', r"class_names must be strings, one a class; got \['a', 'b', 3\]"),
+        ("class_names", '["a", "b"]', "class_names must be 3, one a class, or none; got 2"),
+        ("class_names", '["a", "b", "a"]', "class_names must differ; got 'a' 2 times"),
+        ("class_names", '["a", "b", ""]', "class_names must have 1 to 1,000 characters, .*; got ''"),
+        ("class_names", json.dumps(["a", "b", "\x1b[2J"]), r"none of them for control; got '\\x1b\[2J'"),
+        ("class_names", json.dumps(["a", "b", "c" * 1001]), "must have 1 to 1,000 characters"),
     ],
 )
 def test_wrong_metadata_is_refused(saved, key, value, match):

@@ -5,6 +5,7 @@ What a layer from outside this package returns is checked here too.
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -17,6 +18,9 @@ from .parameters import Parameter
 BUILT_IN: dict[str, type[Layer]] = {
     kind.__name__: kind for kind in (Dense, BatchNorm, ReLU, LeakyReLU, Softmax, Dropout)
 }
+
+
+LONGEST_NAME = 1000  # characters of a class's name, so that a table or a page stays one
 
 
 def checked_layers(layers: Sequence[Layer]) -> tuple[Layer, ...]:
@@ -51,6 +55,24 @@ def input_width(layers: tuple[Layer, ...]) -> int | None:
         if type(layer).output_width is not Layer.output_width:
             return None
     return None
+
+
+def checked_class_names(names: Iterable[str], classes: int | None, subject: str) -> tuple[str, ...]:
+    """Return names that differ, of 1 to 1,000 characters that can be printed, one a class; or none at all."""
+    row = tuple(names) if isinstance(names, Iterable) and not isinstance(names, str) else None
+    if row is None or not all(isinstance(name, str) for name in row):
+        raise TypeError(f"{subject} must be strings, one a class; got {names!r}")
+    if row and classes is not None and len(row) != classes:
+        raise ValueError(f"{subject} must be {classes:,}, one a class, or none; got {len(row):,}")
+    for name, times in Counter(row).items():
+        control = any(unicodedata.category(character) in ("Cc", "Cs") for character in name)
+        if control or not 0 < len(name) <= LONGEST_NAME:
+            raise ValueError(
+                f"{subject} must have 1 to {LONGEST_NAME:,} characters, none of them for control; got {name[:40]!r}"
+            )
+        if times > 1:
+            raise ValueError(f"{subject} must differ; got {name[:40]!r} {times:,} times")
+    return row
 
 
 def name_layers(layers: tuple[Layer, ...]) -> None:

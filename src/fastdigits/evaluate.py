@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from . import commands, report, runs
 from .assessment import MEANS, assess
 from .commands import CommandError
@@ -101,12 +103,13 @@ def _evaluate(options: argparse.Namespace, started: float) -> int:
     network, name = runs.read_model(options.model)
     data = load_data(options.data, progress=not options.quiet)
     images, labels = data.test if options.part == "test" else data.train
+    labels, class_names = _by_name(network, name, data, labels)
     _check_fit(network, name, images, labels, options)
     where = runs.folder(
         options.output, overwrite=options.overwrite, files=(runs.EVALUATION,), kind="evaluation"
     )
     with where as folder:
-        probabilities, found = assess(network, images, labels, data.class_names)
+        probabilities, found = assess(network, images, labels, class_names)
         result = _circumstances(options, network, name, data, images) | found | {"output": str(folder)}
         result |= {"pictures": [], "report": None, "total_seconds": time.perf_counter() - started}
         say(_figures(result))
@@ -138,6 +141,28 @@ def _check_output(output: Path | None) -> None:
             f"--output: must not be the folder of a run, whose report and pictures have the same names; got "
             f"{str(output)!r}: choose another, such as {str(output / 'evaluation')!r}"
         )
+
+
+def _by_name(
+    network: NeuralNetwork, name: str, data: Dataset, labels: Array
+) -> tuple[Array, tuple[str, ...]]:
+    """Return labels as the model numbers its classes, and what those are called.
+
+    Where both sides have names, these decide: the folders to test on may be fewer than those trained on.
+    """
+    if not network.class_names or not data.named:
+        return labels, network.class_names or data.class_names
+    number = {known: position for position, known in enumerate(network.class_names)}
+    numbers = np.array([number.get(own, -1) for own in data.class_names])
+    mapped: Array = numbers[labels]
+    if mapped.min() < 0:
+        strange = data.class_names[int(labels[mapped < 0][0])]
+        raise CommandError(
+            f"--data: classes must be among those of the model, {', '.join(network.class_names[:5])}"
+            f"{', …' if len(number) > 5 else ''} ({name}); got {strange!r} from {data.source}: evaluate it on images "
+            "like those it was trained on"
+        )
+    return mapped, network.class_names
 
 
 def _check_fit(

@@ -65,6 +65,9 @@ class NeuralNetwork:
         multiples of 64 bytes; what lies between them is zero.
     input_width : int or None
         Numbers an image; None where the layers do not say.
+    class_names : tuple of str
+        What the classes are called; empty where they go by their numbers. Set it to any strings, one a class:
+        they are saved with the network, and the commands show them.
 
     Raises
     ------
@@ -95,6 +98,7 @@ class NeuralNetwork:
         self.epochs_trained = 0
         self.threads: int | None = None
         self.trained_by: int | None = None  # process that is in a call of fit
+        self._class_names: tuple[str, ...] = ()
         self.input_width = assembly.input_width(self.layers)
         if self.input_width is not None:
             self.widths(self.input_width)
@@ -116,6 +120,16 @@ class NeuralNetwork:
 
     def __repr__(self) -> str:
         return f"NeuralNetwork([{', '.join(map(repr, self.layers))}], seed={self.seed})"
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What the classes are called; empty where they go by their numbers."""
+        return self._class_names
+
+    @class_names.setter
+    def class_names(self, names: Iterable[str]) -> None:
+        classes = None if self.input_width is None else self.widths(self.input_width)[-1]
+        self._class_names = assembly.checked_class_names(names, classes, "class_names")
 
     # -- the way forward and back --------------------------------------------------------------------------
 

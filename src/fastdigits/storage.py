@@ -1,9 +1,10 @@
 """Model files: a network written to safetensors and read back, whole or not at all.
 
 A file holds float32 tensors named like parameters and buffers, such as ``dense1.weight``, and, as metadata,
-``format`` "fastdigits", ``version`` "1" and ``architecture``: a JSON object with the layers, their
-constructor arguments, the seed and the number of epochs. Nothing in a file is ever executed, so that layers from
-outside this package cannot be saved. A file with anything else in it, or with something twice, is refused.
+``format`` "fastdigits", ``version`` "1", ``architecture``, a JSON object with the layers, their constructor
+arguments, the seed and the number of epochs, and, where the classes have names, ``class_names``, a JSON list. Nothing
+in a file is ever executed, so that layers from outside this package cannot be saved. A file with anything else in it,
+or with something twice, is refused.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from .tensorfile import differing_names, encode, parse, read
 
 FORMAT = "fastdigits"
 PRETRAINED = "digits.safetensors"
+_CLASS_NAMES = "class_names"  # in the metadata of networks that have such
 
 
 def save(network: NeuralNetwork, path: str | os.PathLike[str]) -> None:
@@ -49,7 +51,10 @@ def save(network: NeuralNetwork, path: str | os.PathLike[str]) -> None:
     OSError
         If the file cannot be written.
     """
-    content = encode(finite_tensors(network, "save"), FORMAT, architecture=_architecture(network))
+    facts: dict[str, object] = {"architecture": _architecture(network)}
+    if network.class_names:
+        facts[_CLASS_NAMES] = network.class_names
+    content = encode(finite_tensors(network, "save"), FORMAT, **facts)
     files.write(path, content, example="model.safetensors")
 
 
@@ -137,8 +142,10 @@ def _architecture(network: NeuralNetwork) -> dict[str, Any]:
 
 def _rebuild(file: Path, metadata: dict[str, str], max_values: int) -> NeuralNetwork:
     """Return the network that the metadata describes, with initial values."""
-    if difference := differing_names(metadata, ["format", "version", "architecture"]):
-        raise ModelFileError(f"{file}: its metadata must be format, version and architecture; {difference}")
+    if difference := differing_names(metadata.keys() - {_CLASS_NAMES}, ["format", "version", "architecture"]):
+        raise ModelFileError(
+            f"{file}: its metadata must be format, version, architecture and perhaps {_CLASS_NAMES}; {difference}"
+        )
     try:
         architecture = _object(
             "architecture", parse(metadata["architecture"]), ["layers", "seed", "epochs_trained"]
@@ -151,8 +158,13 @@ def _rebuild(file: Path, metadata: dict[str, str], max_values: int) -> NeuralNet
         _check_sizes(entries, max_values)
         network = NeuralNetwork([_layer(entry) for entry in entries], seed=architecture["seed"])
         network.epochs_trained = epochs
+        if _CLASS_NAMES in metadata:
+            names = _parse(metadata[_CLASS_NAMES])
+            if not isinstance(names, list) or not names:
+                raise TypeError(f"{_CLASS_NAMES} must be a list of strings; got {names!r}")
+            network.class_names = names
     except (TypeError, ValueError, RecursionError) as error:
-        raise ModelFileError(f"{file}: its architecture must describe a network; got: {error}") from error
+        raise ModelFileError(f"{file}: its metadata must describe a network; got: {error}") from error
     return network
 
 

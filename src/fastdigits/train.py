@@ -200,13 +200,18 @@ def _hold_out(given: _Set, fraction: float, seed: int) -> tuple[_Set, _Set]:
 def _build(options: argparse.Namespace, images: _Images) -> NeuralNetwork:
     pixels = math.prod(images.train.x.shape[1:])
     try:
-        return NeuralNetwork(train_options.layers(options, pixels, images.classes), seed=options.seed)
+        network = NeuralNetwork(train_options.layers(options, pixels, images.classes), seed=options.seed)
     except (MemoryError, OverflowError, ValueError) as error:
         hidden = ",".join(map(str, options.hidden))
         raise CommandError(
             f"--hidden: the network must fit into memory; got {hidden} for images of {pixels:,} pixels and "
             f"{images.classes:,} classes: take smaller widths"
         ) from error
+    try:
+        network.class_names = images.data.class_names if images.data.named else ()
+    except ValueError as error:
+        raise CommandError(f"--data: {error}: rename the class") from error
+    return network
 
 
 def _found_rate(options: argparse.Namespace, images: _Images, network: NeuralNetwork) -> float:

@@ -567,6 +567,29 @@ def test_a_network_is_trained_on_them_and_knows_their_names(tmp_path, monkeypatc
     )
     assert "no images to test on: 4 of 24 are set apart for it, by seed 0" in captured.err
     assert seen["class_names"] == ("ant", "bee", "cat")
+    assert fd.load(tmp_path / "run" / "model.safetensors").class_names == ("ant", "bee", "cat")
+
+
+def test_numbers_are_no_names_for_a_model_to_keep(tmp_path):
+    from fastdigits import train
+
+    draw(tmp_path / "digits")
+    argv = ["--data", str(tmp_path / "digits"), "-o", str(tmp_path / "run"), "--epochs", "1", "--no-plots"]
+    assert train.main([*argv, "--batch-size", "4", "-q"]) == 0
+    assert fd.load(tmp_path / "run" / "model.safetensors").class_names == ()
+
+
+def test_a_name_that_no_model_can_keep_is_told_before_training(tmp_path, capsys):
+    from fastdigits import train
+
+    words = np.array(["ant", "b\x1bee"])
+    np.savez(tmp_path / "a.npz", x=np.zeros((24, 5, 4), np.uint8), y=words[np.arange(24) % 2])
+    assert train.main(["--data", str(tmp_path / "a.npz"), "-o", str(tmp_path / "run")]) == 2
+    assert (
+        r"--data: class_names must have 1 to 1,000 characters, none of them for control; got 'b\x1bee'"
+        in (capsys.readouterr().err)
+    )
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_unknown_name_is_one_line(tmp_path, monkeypatch, capsys):

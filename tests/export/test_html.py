@@ -146,6 +146,17 @@ def test_labels_and_examples_that_do_not_suit_are_refused(tmp_path):
     assert not path.exists()
 
 
+def test_classes_go_by_the_names_of_the_network(tmp_path):
+    net = fd.NeuralNetwork([fd.Dense(784, 10)])
+    net.class_names = [f"garment {number}" for number in range(10)]
+    fd.export_html(net, tmp_path / "a.html")
+    fd.export_html(net, tmp_path / "b.html", labels=[*"abcdefghij"])
+    own, given = ((tmp_path / name).read_text(encoding="utf-8") for name in ("a.html", "b.html"))
+    assert '"garment 9"' in own
+    assert "MNIST by Yann LeCun" not in own, "no digits as examples of garments"
+    assert '"garment 9"' not in given
+
+
 def test_a_file_that_cannot_be_written_says_so(tmp_path):
     with pytest.raises(IsADirectoryError, match=r"add a name such as draw\.html"):
         fd.export_html(digits_network(), tmp_path)

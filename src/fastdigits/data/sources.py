@@ -58,6 +58,11 @@ class Dataset:
         return len(self.class_names)
 
     @property
+    def named(self) -> bool:
+        """Whether the classes have names that are more than their numbers."""
+        return self.class_names != tuple(map(str, range(self.classes)))
+
+    @property
     def image_shape(self) -> tuple[int, int]:
         """Height and width."""
         height, width = self.train[0].shape[1:]

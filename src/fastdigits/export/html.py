@@ -53,10 +53,10 @@ def export_html(
     path : str or path-like
         The file; one that exists is replaced.
     labels : iterable of str, optional
-        A name for each class; its number where none are given.
+        A name for each class; those of the network where none are given, or else its number.
     examples : array_like of uint8, (n, side, side) or (n, side · side), optional
-        Images that the button "Example" shows one after the other. Where none are given, a network with ten
-        classes of 28 × 28 pixels gets a digit of each class from MNIST's test images, any other gets no button.
+        Images that the button "Example" shows one after the other. Where none are given, a network for digits
+        of 28 × 28 pixels gets one of each from MNIST's test images, any other gets no button.
 
     Raises
     ------
@@ -79,8 +79,8 @@ def export_html(
     """
     _check_layers(network)
     side, classes = _sizes(network)
-    names = _labels(labels, classes)
-    digits = examples is None and (side, classes) == (28, 10)
+    names = _labels(network.class_names or None if labels is None else labels, classes)
+    digits = examples is None and side == 28 and tuple(names) == DIGITS
     pictures = _digits() if digits else _examples(examples, side)
     content = {
         "side": side,

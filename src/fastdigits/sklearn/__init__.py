@@ -1,0 +1,12 @@
+"""A scikit-learn classifier: networks of this package in pipelines, grid searches and cross-validation."""
+
+try:
+    from sklearn.utils.validation import validate_data as _needed  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        "fastdigits.sklearn needs scikit-learn 1.6 or newer: pip install 'fastdigits[sklearn]'"
+    ) from error
+
+from .classifier import FastDigitsClassifier
+
+__all__ = ["FastDigitsClassifier"]

@@ -1,0 +1,78 @@
+"""What the parameters of a `FastDigitsClassifier` become: layers, an optimizer, a schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from ..hyperparameters import check_number
+from ..inputs import check_count
+from ..layers import Dense, Layer
+from ..optimizers import Adam, AdamW, Momentum, Optimizer, RMSprop
+from ..recipes import SCHEDULES, Recipe
+from ..schedules import Constant, Schedule
+
+if TYPE_CHECKING:
+    from .classifier import FastDigitsClassifier
+
+NAME = "FastDigitsClassifier"
+MONITORS = ("val_accuracy", "val_loss")
+SOLVERS = ("adam", "sgd", "rmsprop")
+INITIALIZER = "glorot_uniform"  # MLPClassifier's; docs/sklearn.md has what chose it
+AUTO_BATCH = 200  # MLPClassifier's
+
+
+def layers(model: FastDigitsClassifier, width: int, classes: int) -> list[Layer]:
+    """Return new layers for rows of ``width`` numbers."""
+    sizes = model.hidden_layer_sizes
+    made = Recipe(
+        name=NAME,
+        hidden=tuple(sizes) if isinstance(sizes, Iterable) else (sizes,),
+        activation=model.activation,
+        batchnorm=model.batchnorm,
+        dropout=check_number(model.dropout, "dropout", NAME, least=0, under=1),
+    ).layers(width, classes)
+    for layer in made:
+        if isinstance(layer, Dense):
+            layer.initializer = INITIALIZER
+    return made
+
+
+def optimizer(model: FastDigitsClassifier) -> Optimizer:
+    """Return a new optimizer."""
+    lr = model.learning_rate_init
+    decays = check_number(model.weight_decay, "weight_decay", NAME, least=0) > 0
+    if decays and model.solver != "adam":
+        raise ValueError(
+            f"{NAME}: weight_decay must be 0 unless the solver is 'adam'; got {model.weight_decay!r}"
+        )
+    if model.solver == "adam":
+        adam: dict[str, Any] = {"beta1": model.beta_1, "beta2": model.beta_2, "eps": model.epsilon}
+        return AdamW(lr, weight_decay=model.weight_decay, **adam) if decays else Adam(lr, **adam)
+    if model.solver == "sgd":
+        return Momentum(lr, model.momentum, nesterov=model.nesterovs_momentum)
+    if model.solver == "rmsprop":
+        return RMSprop(lr, eps=model.epsilon)
+    raise ValueError(f"{NAME}: solver must be one of {', '.join(SOLVERS)}; got {model.solver!r}")
+
+
+def schedule(model: FastDigitsClassifier) -> Schedule:
+    """Return the schedule of one `fit`; "adaptive" is no schedule, and constant until training would stop."""
+    if isinstance(model.learning_rate, Schedule):
+        return model.learning_rate
+    kinds: dict[str, type[Schedule]] = {**SCHEDULES, "adaptive": Constant}
+    if not isinstance(model.learning_rate, str) or model.learning_rate not in kinds:
+        raise ValueError(
+            f"{NAME}: learning_rate must be one of {', '.join(kinds)}, or a fastdigits.Schedule; "
+            f"got {model.learning_rate!r}"
+        )
+    return kinds[model.learning_rate]()
+
+
+def batch_size(model: FastDigitsClassifier) -> int | None:
+    """Return the rows a step, or None for "auto"."""
+    if not isinstance(model.batch_size, str):
+        return check_count(model.batch_size, "batch_size", NAME)
+    if model.batch_size != "auto":
+        raise ValueError(f"{NAME}: batch_size must be 'auto' or an integer; got {model.batch_size!r}")
+    return None
