@@ -159,7 +159,7 @@ def _rebuild(file: Path, metadata: dict[str, str], max_values: int) -> NeuralNet
         network = NeuralNetwork([_layer(entry) for entry in entries], seed=architecture["seed"])
         network.epochs_trained = epochs
         if _CLASS_NAMES in metadata:
-            names = _parse(metadata[_CLASS_NAMES])
+            names = parse(metadata[_CLASS_NAMES])
             if not isinstance(names, list) or not names:
                 raise TypeError(f"{_CLASS_NAMES} must be a list of strings; got {names!r}")
             network.class_names = names
