@@ -2162,6 +2162,8 @@ def tally(
 ):
     cdef Op op
     cdef Py_ssize_t n = probs.shape[0], c = probs.shape[1]
+    if c < 1:
+        raise ValueError(f"tally: probs must have at least 1 column, a class; got {c}")
     expect("tally", "totals", totals.shape[0], 3)
     expect("tally", "losses", losses.shape[0], n)
     expect("tally", "labels", labels.shape[0], n)
