@@ -8,6 +8,8 @@ outside this package cannot be saved. A file with anything else in it, or with s
 
 from __future__ import annotations
 
+import errno
+import functools
 import importlib.resources
 import inspect
 import json
@@ -29,6 +31,9 @@ from .network import NeuralNetwork
 
 FORMAT = "fastdigits"
 VERSION = "1"
+MOST_HEADER = (
+    1 << 22
+)  # bytes, which take a second to look through: a network of 50,000 tensors, 25,000 epochs' history
 PRETRAINED = "digits.safetensors"
 
 
@@ -116,6 +121,8 @@ def finite_tensors(network: NeuralNetwork, subject: str) -> dict[str, Float32]:
 def differing_names(found: Iterable[str], wanted: Iterable[str]) -> str:
     """Return what an error message says of names that are not the wanted ones; nothing if they are."""
     missing, unknown = sorted({*wanted} - {*found}), sorted({*found} - {*wanted})
+    for names in (missing, unknown):
+        names[8:] = ["…"] if len(names) > 8 else []
     return f"got {missing or 'none'} missing and {unknown or 'none'} unknown" if missing or unknown else ""
 
 
@@ -160,6 +167,9 @@ def _sorted(content: bytes) -> bytes:
     stop = 8 + int.from_bytes(content[:8], "little")
     header = json.dumps(json.loads(content[8:stop]), sort_keys=True, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
+    if len(header) > MOST_HEADER:
+        what = f"a header must have at most {MOST_HEADER:,} bytes to be read again; got {len(header):,}"
+        raise OSError(errno.EFBIG, what)
     return len(header).to_bytes(8, "little") + header + content[stop:]
 
 
@@ -171,6 +181,12 @@ def read(file: Path, kind: str) -> tuple[dict[str, str], dict[str, Float32]]:
         what = "a folder" if file.is_dir() else "nothing of this name"
         raise ModelFileError(f"{file}: must be a model file; got {what}")
     try:
+        with open(file, "rb") as opened:
+            length = int.from_bytes(opened.read(8), "little")
+        if MOST_HEADER < length < file.stat().st_size:  # what is beyond the file, the library tells
+            raise ModelFileError(
+                f"{file}: must have a header of at most {MOST_HEADER:,} bytes; got {length:,}"
+            )
         with safe_open(file, framework="np") as content:
             metadata = content.metadata() or {}
             _check_format(file, metadata, kind)
@@ -213,10 +229,11 @@ def _parse(text: str | bytes) -> Any:
     """Return what JSON says, if it names nothing twice and all its numbers are some."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        for name, times in Counter(name for name, _ in pairs).items():
-            if times > 1:
-                raise ValueError(f"{name!r} must stand there once; got it {times} times")
-        return dict(pairs)
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            name, times = Counter(name for name, _ in pairs).most_common(1)[0]
+            raise ValueError(f"{name!r} must stand there once; got it {times} times")
+        return found
 
     def no_number(name: str) -> None:
         raise ValueError(f"numbers must be finite; got {name}")
@@ -270,7 +287,7 @@ def _layer(entry: dict[str, Any]) -> Layer:
     if not isinstance(kind, str) or kind not in BUILT_IN:
         raise ValueError(f"layer kind must be one of {', '.join(BUILT_IN)}; got {kind!r}")
     _object(f"layer {kind}", entry, ["kind", "config", *(["step"] if kind == "Dropout" else [])])
-    config = _object(f"config of {kind}", entry["config"], inspect.signature(BUILT_IN[kind]).parameters)
+    config = _object(f"config of {kind}", entry["config"], _argument_names(kind))
     layer = BUILT_IN[kind](**config)
     if isinstance(layer, Dropout):
         step = entry["step"]
@@ -278,3 +295,8 @@ def _layer(entry: dict[str, Any]) -> Layer:
             raise ValueError(f"step of {kind} must be an integer of at least 0; got {step!r}")
         layer.step = step
     return layer
+
+
+@functools.cache
+def _argument_names(kind: str) -> tuple[str, ...]:
+    return tuple(inspect.signature(BUILT_IN[kind]).parameters)
