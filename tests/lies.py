@@ -16,6 +16,7 @@ import tempfile
 import time
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,7 +32,9 @@ NAMES = {  # of the file that a reader is given: what it is shows from that
     "csv.gz": "a.csv.gz",
     "model": "a.safetensors",
     "checkpoint": "checkpoint-000000000001.safetensors",
+    "picture": "a.png",
 }
+READERS = [name for name in NAMES if name != "picture" or hasattr(fd, "prepare")]  # of this version
 REFUSALS = fd.DataError, fd.ModelFileError
 
 
@@ -59,6 +62,9 @@ def read(reader: str, path: Path) -> None:
         fd.read_idx(path)
     elif reader == "model":
         fd.load(path).predict_proba(np.zeros((1, 4), np.uint8))
+    elif reader == "picture":
+        for reads in (fd.prepare, fd.cut_digits):
+            reads(path)
     elif reader == "checkpoint":
         train(callbacks=[Checkpoint()], resume=path.parent)
     else:
@@ -83,11 +89,24 @@ def seeds(reader: str) -> list[bytes]:
             return [npz(x=npy((8, 2, 2), bytes(32)), y=npy((8,), bytes([0, 1] * 4)))]
         if reader.startswith("csv"):
             return [CSV if reader == "csv" else gzip.compress(CSV, mtime=0)]
+        if reader == "picture":
+            return [picture(format) for format in ("PNG", "JPEG", "GIF", "BMP", "TIFF", "PPM")]
         if reader == "model":
             network().save(folder / "a")
             return [(folder / "a").read_bytes()]
         train(callbacks=[fd.Checkpoint(folder / "c", every=3)])
         return [path.read_bytes() for path in sorted((folder / "c").iterdir())]
+
+
+def picture(format: str) -> bytes:
+    """Return a picture of a stroke."""
+    from PIL import Image
+
+    image = np.full((24, 24), 250, np.uint8)
+    image[4:20, 10:13] = 10
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, format)
+    return stream.getvalue()
 
 
 # -- lies ----------------------------------------------------------------------------------------------------
@@ -314,6 +333,29 @@ def checkpoint_lies() -> dict[str, bytes]:
     return header_lies(whole) | fact_lies(whole, "state", values)
 
 
+def picture_lies() -> dict[str, bytes]:
+    def png(width: int, height: int, bits: int = 8, data: bytes = b"") -> bytes:
+        header = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
+        chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(data, 1)), (b"IEND", b"")]
+        parts = (
+            struct.pack(">I", len(text)) + kind + text + struct.pack(">I", zlib.crc32(kind + text))
+            for kind, text in chunks
+        )
+        return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+    whole = picture("PNG")
+    return {
+        "2^31 by 2^31 pixels": png(2**31 - 1, 2**31 - 1),
+        "2,500,000,000 pixels of one bit": png(50_000, 50_000, 1, bytes(50_000 * 6251 // 8)),
+        "less than it says": png(500, 500, 8, bytes(9)),
+        "a bomb behind it": png(8, 8, 8, bytes(2**26)),
+        "nothing written on it": png(64, 64, 8, bytes(65 * 64)),
+        "its end is missing": whole[: len(whole) // 2],
+        "a JPEG that is none": b"\xff\xd8\xff\xe0" + bytes(500),
+        "a text": b"label,pixel0\n",
+    }
+
+
 LIES: dict[str, Callable[[], dict[str, bytes]]] = {
     "idx": idx_lies,
     "gzip": gzip_lies,
@@ -322,6 +364,7 @@ LIES: dict[str, Callable[[], dict[str, bytes]]] = {
     "csv.gz": packed_csv_lies,
     "model": model_lies,
     "checkpoint": checkpoint_lies,
+    "picture": picture_lies,
 }
 
 
