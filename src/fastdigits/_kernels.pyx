@@ -2545,6 +2545,7 @@ cdef void field_row(
         first += 1
     while first < last and taps[(last - 1) * SIDE + i] == 0:
         last -= 1
+    memset(pixels + w, 0, (SIDE - w) * sizeof(float))  # whole vectors are stored, whole strips are read
     j = 0
     while j < w:
         total = splat(0)
