@@ -5,7 +5,7 @@
 
 Parts, each with its own script or tests where one is wanted alone:
 
-arrays       every door: pytest --hypothesis-profile=long tests/test_any_array.py tests/test_kernels.py
+arrays       every door: pytest --hypothesis-profile=long tests -k …
 lies         python tests/lies.py READER FOLDER, for each reader
 fuzz         python scripts/fuzz.py, so many minutes for each reader
 sanitizers   python scripts/sanitize.py tests: the whole suite, with AddressSanitizer and UndefinedBehaviorSanitizer
@@ -29,6 +29,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 ROOT = Path(__file__).parents[1]
+PROPERTIES = "plain_copy or those_of_the_twin or estimator or crashes or any_size or read_back"
 DOORS = ["tests/test_kernels.py", "-k", "reads_and_writes_its_arrays"]
 
 
@@ -55,7 +56,7 @@ def arrays(minutes: float) -> tuple[bool, str]:
             "tests/test_any_array.py",
             "tests/test_kernels.py",
             "-k",
-            "data or array or door or any_size",
+            PROPERTIES,
         )
         cases += sum(map(int, re.findall(r"(\d+) passing", run.stdout)))
         failed += run.returncode != 0

@@ -13,7 +13,7 @@ from fastdigits import backend as backends
 # Every example has its own arrays, so a fixture of the test's may be the same for all of them.
 _ALIKE = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck))
 settings.register_profile("fixed", _ALIKE, derandomize=True, max_examples=25)
-settings.register_profile("long", _ALIKE, derandomize=False, max_examples=2000)
+settings.register_profile("long", _ALIKE, derandomize=False, max_examples=200)
 settings.load_profile("fixed")
 
 

@@ -252,6 +252,9 @@ def header_lies(whole: bytes) -> dict[str, bytes]:
         "a name twice": tensors(whole[8:stop].rstrip().replace(b"{", b'{"__metadata__":{},', 1), data),
         "a number of 10,000 digits": tensors(b'{"a":' + b"9" * 10_000 + b"}"),
         "a name that is no text": tensors(b'{"\\ud800":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}'),
+        "nine thousand tensors": tensors(
+            header | dict.fromkeys((f"t{i}" for i in range(9_000)), nothing), data
+        ),
         "fifty thousand tensors": tensors(
             header | dict.fromkeys((f"t{i}" for i in range(50_000)), nothing), data
         ),

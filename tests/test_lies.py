@@ -76,7 +76,8 @@ def test_no_lie_takes_long_or_much_memory(reader):
             "must be packed at most 100 : 1, .* got more text than that: unpack it",
         ),
         ("model", "a hundred thousand tensors", "must have a header of at most 4,194,304 bytes; got 6,"),
-        ("model", "fifty thousand tensors", r"got none missing and \['t0', .*, '…'\] unknown"),
+        ("model", "fifty thousand tensors", "there must be at most 10,000 tensors; got 50,009"),
+        ("model", "nine thousand tensors", r"got none missing and \['t0', .*, '…'\] unknown"),
         ("checkpoint", "a tensor of NaN", "dense1.weight must be finite; got nan: remove the file"),
         (
             "checkpoint",

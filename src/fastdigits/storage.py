@@ -31,9 +31,8 @@ from .network import NeuralNetwork
 
 FORMAT = "fastdigits"
 VERSION = "1"
-MOST_HEADER = (
-    1 << 22
-)  # bytes, which take a second to look through: a network of 50,000 tensors, 25,000 epochs' history
+MOST_HEADER = 1 << 22  # bytes, which are parsed as a whole: a history of 25,000 epochs
+MOST_TENSORS = 10_000
 PRETRAINED = "digits.safetensors"
 
 
@@ -217,7 +216,10 @@ def _check_header(file: Path) -> None:
     with open(file, "rb") as opened:
         header = opened.read(int.from_bytes(opened.read(8), "little"))
     try:
-        for name, entry in _parse(header).items():
+        entries = _parse(header)
+        if len(entries) > MOST_TENSORS:
+            raise ValueError(f"there must be at most {MOST_TENSORS:,} tensors; got {len(entries):,}")
+        for name, entry in entries.items():
             difference = differing_names(entry, ["dtype", "shape", "data_offsets"])
             if name != "__metadata__" and difference:
                 raise ValueError(f"{name} must have dtype, shape and data_offsets; {difference}")
