@@ -111,8 +111,8 @@ def threads(minutes: float) -> tuple[bool, str]:
 def valgrind(minutes: float) -> tuple[bool, str]:
     """Run the doors under memcheck; count what it reports with one of our modules on the stack.
 
-    The interpreter's and NumPy's own reports are passed over so, without a file of suppressions that would age. So is what is
-    kept to the end, as an interpreter does: scripts/leaks.py sees what grows.
+    The interpreter's and NumPy's own reports are passed over so, without a file of suppressions that would age. So is
+    what is kept to the end, as an interpreter does: scripts/leaks.py sees what grows.
     """
     if shutil.which("valgrind") is None:
         return False, "valgrind is not installed: apt-get install valgrind"
