@@ -2,127 +2,110 @@
 
     python scripts/fuzz.py                         # each reader for a minute
     python scripts/fuzz.py --seconds 600 model     # one of them for longer
+    python scripts/fuzz.py --seconds 60 --keep     # … and keep what it found in tests/corpus/, to begin from
 
-Needs atheris (`pip install atheris`), and Linux. A reader may return or raise the error that it documents; anything
-else, a crash of the interpreter, more than 2 GB of memory or an input that takes ten seconds ends the run, and
-libFuzzer names the input. It begins from small files that are right.
+Needs Linux and atheris (`pip install '.[fuzz]'`); says so and ends well without. A reader may return or raise the
+error that it documents; anything else, a crash of the interpreter, more than 2 GB of memory or an input that takes ten
+seconds ends the run, and libFuzzer names the input. It begins from what `tests/corpus/` has and from small files that
+are right.
 """
 
 import argparse
-import gzip
 import importlib
+import importlib.util
 import inspect
 import json
-import struct
+import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-import numpy as np
-
 import fastdigits as fd
 
-TARGETS = ("idx", "gzip", "npz", "csv", "model", "checkpoint")
+ROOT = Path(__file__).parents[1]
+CORPUS = ROOT / "tests" / "corpus"
+sys.path.insert(0, str(ROOT / "tests"))
+from lies import NAMES, READERS, REFUSALS, read, seeds  # noqa: E402
 
-
-def small_network() -> fd.NeuralNetwork:
-    return fd.NeuralNetwork(
-        [fd.Dense(4, 3), fd.BatchNorm(3), fd.ReLU(), fd.Dropout(0.1), fd.Dense(3, 2)], seed=0
-    )
-
-
-def seeds(target: str, folder: Path) -> list[bytes]:
-    """Return files that the reader takes."""
-    idx = struct.pack(">BBBB3I", 0, 0, 8, 3, 2, 3, 3) + bytes(range(18))
-    if target == "idx":
-        return [idx, struct.pack(">BBBBI", 0, 0, 8, 1, 4) + b"\0\1\2\3"]
-    if target == "gzip":
-        return [gzip.compress(idx)]
-    if target == "npz":
-        np.savez(folder / "a.npz", x_train=np.zeros((4, 2, 2), np.uint8), y_train=np.arange(4) % 2)
-        return [(folder / "a.npz").read_bytes()]
-    if target == "csv":
-        return [b"label,pixel0,pixel1,pixel2,pixel3\n0,1,2,3,4\n1,0,0,0,255\n0,9,9,9,9\n1,1,1,1,1\n"]
-    if target == "model":
-        small_network().save(folder / "a.safetensors")
-        return [(folder / "a.safetensors").read_bytes()]
-    x, y = np.arange(64, dtype=np.uint8).reshape(16, 4), np.arange(16) % 2
-    small_network().fit(x, y, epochs=2, batch_size=4, callbacks=[fd.Checkpoint(folder / "c", every=3)])
-    return [path.read_bytes() for path in (folder / "c").iterdir()]
+MODULES = ("storage", "checkpoint", "inputs", "data.idx", "data.tables", "data.sources", "data.labels")
+MODULES += ("preparing", "pictures", "ink", "cutting")  # of images
+KEPT, LARGEST = 60, 2048  # files for each reader in tests/corpus/, bytes of each
 
 
 def reader(target: str, folder: Path):
     """Return what is called with a file's content."""
-    names = {"gzip": "a-idx3-ubyte.gz", "npz": "b.npz", "csv": "b.csv", "model": "b.safetensors"}
-    path = folder / names.get(target, "b")
-    if target == "checkpoint":
-        path = folder / "checkpoint-000000000001.safetensors"
+    path = folder / NAMES[target]
 
-    def read(content: bytes) -> None:
+    def take(content: bytes) -> None:
         path.write_bytes(content)
         try:
-            if target in ("idx", "gzip"):
-                fd.read_idx(path)
-            elif target in ("npz", "csv"):
-                fd.load_data(path)
-            elif target == "model":
-                fd.load(path).predict_proba(np.zeros((1, 4), np.uint8))
-            else:
-                x, y = np.arange(64, dtype=np.uint8).reshape(16, 4), np.arange(16) % 2
-                small_network().fit(x, y, epochs=2, batch_size=4, callbacks=[Writes()], resume=folder)
-        except (fd.DataError, fd.ModelFileError, fd.DivergedError):
+            read(target, path)
+        except (*REFUSALS, fd.DivergedError):
             pass
         except ValueError as error:
             if not str(error).startswith(("fit: resume", "predict_proba: x")):
                 raise
 
-    return read
+    return take
 
 
-class Writes(fd.Checkpoint):
-    """A checkpoint that writes none: the folder is the fuzzer's."""
-
-    def __init__(self) -> None:
-        super().__init__(".", every=10**9)
-
-
-Writes.__name__ = "Checkpoint"
-
-
-def fuzz(target: str, seconds: int) -> None:
-    """Run libFuzzer in this process, which ends with it."""
+def instrument() -> None:
     import atheris
 
+    for name in MODULES:
+        if importlib.util.find_spec(f"fastdigits.{name}") is None:
+            continue
+        module = importlib.import_module(f"fastdigits.{name}")
+        for function in vars(module).values():
+            if inspect.isfunction(function) and function.__module__ == module.__name__:
+                atheris.instrument_func(function)
+
+
+def fuzz(target: str, seconds: int, folder: Path) -> None:
+    """Run libFuzzer in this process, which ends with it; what it keeps comes into folder / corpus."""
+    import atheris
+
+    instrument()
+    words = [
+        f"-max_total_time={seconds}",
+        "-timeout=10",
+        "-rss_limit_mb=2048",
+        "-max_len=8192",
+        "-print_final_stats=1",
+    ]
+    words += [f"-artifact_prefix={Path.cwd()}/", str(folder / "corpus")]
+    atheris.Setup([sys.argv[0], *words], reader(target, folder))
+    atheris.Fuzz()
+
+
+def keep(target: str, found: Path) -> None:
+    """Put the smallest of what reached something new into tests/corpus/."""
+    place = CORPUS / target
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    files = sorted(found.iterdir(), key=lambda file: (file.stat().st_size, file.name))
+    for file in [file for file in files if 0 < file.stat().st_size <= LARGEST][:KEPT]:
+        shutil.copy(file, place / file.name[:12])
+
+
+def run(target: str, seconds: int, kept: bool) -> dict[str, object]:
+    """Fuzz one reader in a process of its own and return its figures."""
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        corpus = folder / "corpus"
+        corpus = Path(name, "corpus")
         corpus.mkdir()
-        for number, content in enumerate(seeds(target, folder)):
+        saved = [file.read_bytes() for file in sorted((CORPUS / target).glob("*"))]
+        for number, content in enumerate([*seeds(target), *saved]):
             (corpus / str(number)).write_bytes(content)
-        for name in (
-            "storage",
-            "checkpoint",
-            "inputs",
-            "data.idx",
-            "data.tables",
-            "data.sources",
-            "data.labels",
-        ):
-            module = importlib.import_module(f"fastdigits.{name}")
-            for function in vars(module).values():
-                if inspect.isfunction(function) and function.__module__ == module.__name__:
-                    atheris.instrument_func(function)
-        words = [
-            f"-max_total_time={seconds}",
-            "-timeout=10",
-            "-rss_limit_mb=2048",
-            "-max_len=8192",
-            "-print_final_stats=1",
-        ]
-        read = reader(target, folder)
-        atheris.Setup([sys.argv[0], *words, f"-artifact_prefix={Path.cwd()}/", str(corpus)], read)
-        atheris.Fuzz()
+        command = [sys.executable, __file__, target, "--here", name, "--seconds", str(seconds)]
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+        if kept and done.returncode == 0:
+            keep(target, corpus)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("stat::")]
+    found = {line.split(":")[2]: int(line.split()[-1]) for line in lines}
+    if done.returncode:
+        print(done.stderr[-3000:], file=sys.stderr)
+    return {"reader": target, "ended": done.returncode, **found}
 
 
 def main() -> None:
@@ -130,28 +113,24 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "targets", nargs="*", metavar="READER", help=f"of {', '.join(TARGETS)} (default: all)"
+        "targets", nargs="*", metavar="READER", help=f"of {', '.join(READERS)} (default: all)"
     )
     parser.add_argument("--seconds", type=int, default=60, help="for each (default: 60)")
-    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--keep", action="store_true", help="replace tests/corpus/ by what is found")
+    parser.add_argument("--here", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.here:
-        fuzz(options.targets[0], options.seconds)
-        return
-    for target in options.targets or TARGETS:
-        run = subprocess.run(
-            [sys.executable, __file__, target, "--here", "--seconds", str(options.seconds)],
-            capture_output=True,
-            text=True,
+    if importlib.util.find_spec("atheris") is None:
+        print(
+            "fuzz: skipped, atheris is not installed: pip install '.[fuzz]', where it has a wheel for this Python"
         )
-        found = {
-            line.split(":")[2]: line.split()[-1]
-            for line in run.stderr.splitlines()
-            if line.startswith("stat::")
-        }
-        print(json.dumps({"reader": target, "ended": run.returncode, **found}), flush=True)
-        if run.returncode:
-            print(run.stderr[-3000:], file=sys.stderr)
+        return
+    if options.here:
+        fuzz(options.targets[0], options.seconds, Path(options.here))
+        return
+    for target in options.targets or READERS:
+        figures = run(target, options.seconds, options.keep)
+        print(json.dumps(figures), flush=True)
+        if figures["ended"]:
             raise SystemExit(1)
 
 

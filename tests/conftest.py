@@ -4,9 +4,17 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 import fastdigits as fd
 from fastdigits import backend as backends
+
+# The same examples in every run, and no clock that fails one; --hypothesis-profile=long draws many, new ones each time.
+# Every example has its own arrays, so a fixture of the test's may be the same for all of them.
+_ALIKE = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck))
+settings.register_profile("fixed", _ALIKE, derandomize=True, max_examples=25)
+settings.register_profile("long", _ALIKE, derandomize=False, max_examples=200)
+settings.load_profile("fixed")
 
 
 @pytest.fixture(scope="session", autouse=True)

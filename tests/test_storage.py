@@ -14,6 +14,7 @@ import safetensors
 from safetensors.numpy import save_file
 
 import fastdigits as fd
+from fastdigits import tensorfile
 
 
 def every_layer(seed: int = 0) -> fd.NeuralNetwork:
@@ -180,6 +181,13 @@ def test_a_layer_of_the_user_cannot_be_saved(tmp_path):
     for layer in (Same(), Dense(16, 16)):
         with pytest.raises(TypeError, match="save: all layers must be of fastdigits, Dense"):
             fd.NeuralNetwork([fd.Dense(16, 16), layer]).save(tmp_path / "model")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_header_that_could_not_be_read_again_is_not_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(tensorfile, "MOST_HEADER", 500)
+    with pytest.raises(OSError, match="a header must have at most 500 bytes to be read again; got 1,"):
+        every_layer().save(tmp_path / "model")
     assert os.listdir(tmp_path) == []
 
 

@@ -58,9 +58,9 @@ WHOLE = file_of(KIND | {"a": entry([2], [0, 8]), "b": entry([1], [8, 12])}, byte
 @pytest.mark.parametrize(
     ("content", "match"),
     [
-        (b"", "readable safetensors file; got: its header must lie within its 0 bytes; got an end at 8"),
-        (WHOLE[:20], "header must lie within its 20 bytes; got an end at"),
-        (file_of(b" " + json.dumps(KIND).encode()), "header must begin with {; got b' '"),
+        (b"", "readable safetensors file; got a header of 0 bytes in a file of 0$"),
+        (WHOLE[:20], "readable safetensors file; got a header of [0-9]+ bytes in a file of 20$"),
+        (file_of(b" " + json.dumps(KIND).encode()), "safetensors file, whose header begins with {; got b' '"),
         (file_of(b'{"\xff":1}'), "readable safetensors file; got: .*decode byte 0xff"),
         (file_of(b'{"a":' * 100_000), "readable safetensors file; got: "),
         (file_of({"__metadata__": [1]}), r"metadata must be texts by name; got \[1\]"),

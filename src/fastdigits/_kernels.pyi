@@ -1,7 +1,7 @@
 """Typed signatures of the kernels' doors: the readable index of what is compiled.
 
 Every door writes into arrays that the caller allocated. The order of arguments never varies: outputs, inputs,
-scalars. Arrays are C-ordered; outputs differ from inputs unless the line above says "in place".
+scalars. Arrays are C-ordered and aligned; outputs differ from inputs unless the line above says "in place".
 Every door has a twin of the same name and arguments in ``_reference.py``.
 """
 

@@ -2163,6 +2163,8 @@ def tally(
 ):
     cdef Op op
     cdef Py_ssize_t n = probs.shape[0], c = probs.shape[1]
+    if c < 1:
+        raise ValueError(f"tally: probs must have at least 1 column, a class; got {c}")
     expect("tally", "totals", totals.shape[0], 3)
     expect("tally", "losses", losses.shape[0], n)
     expect("tally", "labels", labels.shape[0], n)
@@ -2544,6 +2546,7 @@ cdef void field_row(
         first += 1
     while first < last and taps[(last - 1) * SIDE + i] == 0:
         last -= 1
+    memset(pixels + w, 0, (SIDE - w) * sizeof(float))  # whole vectors are stored, whole strips are read
     j = 0
     while j < w:
         total = splat(0)

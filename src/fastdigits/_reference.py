@@ -282,7 +282,9 @@ def _expect_labels(door: str, labels: Int64, classes: int) -> None:
 
 
 def tally(totals: Array, losses: Array, probs: Array, labels: Int64, weights: Array, mass: Array) -> None:
-    n = len(probs)
+    n, c = probs.shape
+    if c < 1:
+        raise ValueError(f"tally: probs must have at least 1 column, a class; got {c}")
     _expect("tally", "totals", totals, 3)
     _expect("tally", "losses", losses, n)
     _expect("tally", "labels", labels, n)

@@ -30,13 +30,15 @@ def checked_layers(layers: Sequence[Layer]) -> tuple[Layer, ...]:
     row = tuple(layers)
     if not row:
         raise ValueError("NeuralNetwork: layers must hold at least one layer; got none")
+    met: set[int] = set()
     for position, layer in enumerate(row):
         subject = f"NeuralNetwork: layers[{position}]"
         if not isinstance(layer, Layer):
             hint = ": call it to make one" if isinstance(layer, type) else ": subclass fastdigits.Layer"
             raise TypeError(f"{subject} must be a Layer; got {layer!r}{hint}")
-        if any(layer is other for other in row[:position]):
+        if id(layer) in met:
             raise ValueError(f"{subject} must be a layer of its own; got {layer!r} for the second time")
+        met.add(id(layer))
         if layer.name:
             raise ValueError(
                 f"{subject} must not belong to a network yet; got {layer!r}, which is {layer.name} of one: "

@@ -26,6 +26,7 @@ from .inputs import Float32
 from .layers import Dropout
 from .network import NeuralNetwork
 from .optimizers import Optimizer
+from .storage import bad_values
 from .tensorfile import encode, read
 from .undo import Before
 
@@ -205,12 +206,17 @@ class Training:
         if shapes != got:
             wrong = sorted(name for name in shapes.keys() | got.keys() if shapes.get(name) != got.get(name))
             raise found.error(f"its arrays must be those of the training; got others: {', '.join(wrong[:5])}")
+        for name, array in found.part("network/").items():
+            if problem := bad_values(name, array):
+                raise found.error(problem)
         try:
             position, history = self._position(found.state), self._history(found.state)
             steps = {
                 name: inputs.check_count(found.state["counts"][name], name, "counts", least=0)
                 for name in counts
             }
+            if max(steps.values()) >= 2**63:
+                raise ValueError("counts: steps must be below 2**63")
             lr = check_number(found.state["lr"], "lr", "optimizer", over=0)
             epochs = inputs.check_count(found.state["epochs_trained"], "epochs_trained", "network", least=0)
             if len(found.state["callbacks"]) != len(self.callbacks):

@@ -6,6 +6,8 @@ Nothing here changes an argument; everything here is called before a network cha
 from __future__ import annotations
 
 import operator
+import os
+import sys
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,6 +21,7 @@ _REAL_KINDS = "buif"  # bool, unsigned, signed, float
 # DLPack's kinds of memory (dlpack.h, DLDeviceType): the CPU's own, and what CUDA and ROCm pin of it
 _DLPACK_CPU = (1, 3, 11)
 _DLPACK_CUDA = 2
+PLENTY = 1 << 32  # bytes: larger arrays are looked at, whether they only repeat what they have
 _TO_CPU = {"torch": "x.cpu()", "cupy": "x.get()", "jax": "jax.device_get(x)", "jaxlib": "jax.device_get(x)"}
 
 
@@ -44,7 +47,8 @@ def as_array(values: object, subject: str) -> Array:
     TypeError
         If the values are not real numbers (strings, objects, complex numbers, dates), or not in the CPU's memory.
     ValueError
-        If lists are ragged, or if a masked array hides values.
+        If lists are ragged, if a masked array hides values, or if an array that repeats its memory, as
+        ``np.broadcast_to`` gives one, stands for more than this machine has.
 
     Notes
     -----
@@ -53,7 +57,7 @@ def as_array(values: object, subject: str) -> Array:
     are int64. Nested lists, and frames whose columns have different types, are copied once. A tensor that requires a
     gradient is taken as plain numbers. bfloat16 and the float8 kinds become float32, which holds each of their values.
     """
-    if type(values) is np.ndarray and values.dtype.kind in _REAL_KINDS:
+    if type(values) is np.ndarray and values.dtype.kind in _REAL_KINDS and values.nbytes <= PLENTY:
         return values
     if np.ma.is_masked(values):
         raise ValueError(f"{subject} must have no masked values; got a masked array: fill them, x.filled(0)")
@@ -66,7 +70,38 @@ def as_array(values: object, subject: str) -> Array:
             f"{subject} must hold real numbers; got dtype {array.dtype} from {type(values).__name__}"
             f"{_why_no_numbers(values)}"
         )
+    if array.nbytes > PLENTY:
+        _check_repeats(array, subject)
     return array
+
+
+def _check_repeats(array: Array, subject: str) -> None:
+    """Raise a ValueError if an array that repeats its memory would not fit into the machine's, written out."""
+    low, high = np.lib.array_utils.byte_bounds(array)
+    if high - low < array.nbytes > _machine_memory():
+        raise ValueError(
+            f"{subject} must fit into memory, each number by itself; got {array.shape}, {array.nbytes:,} bytes "
+            f"that repeat {high - low:,}: take a part of it"
+        )
+
+
+def _machine_memory() -> int:
+    """Return the machine's memory in bytes; more than any array has where the system does not tell."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows, which promises no memory that it has not
+        return sys.maxsize
+
+
+def in_order(array: Array, dtype: npt.DTypeLike | None = None) -> Array:
+    """Return the array in C order and aligned, as kernels take it, without a copy where that is possible.
+
+    A view that begins between two numbers, as `numpy.frombuffer` with an odd offset gives one, is in C order, but
+    compiled loops may rely on where a number can lie. What is beyond the range of ``dtype`` becomes infinite.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        ordered = np.ascontiguousarray(array, dtype=dtype)
+    return ordered if ordered.flags.aligned else ordered.copy()
 
 
 def _check_place(values: object, subject: str) -> None:
@@ -179,8 +214,7 @@ def to_rows(array: Array, subject: str) -> Array:
     """
     if array.dtype.char == "B":  # uint8
         return array if array.flags.c_contiguous else np.ascontiguousarray(array)
-    with np.errstate(over="ignore", invalid="ignore"):
-        rows = np.ascontiguousarray(array, dtype=np.float32)
+    rows = in_order(array, np.float32)
     # The extremes of an array with a NaN are NaN: two numbers tell for all, without a mask of its size.
     if array.dtype.kind == "f" and not (np.isfinite(rows.min()) and np.isfinite(rows.max())):
         row, column = np.argwhere(~np.isfinite(rows))[0]
@@ -226,7 +260,7 @@ def check_labels(y: object, n: int, n_classes: int, subject: str) -> Int64:
             f"{subject} must lie within 0 … {n_classes - 1}, as the network has {n_classes} outputs; "
             f"got labels from {low} to {high}"
         )
-    return np.ascontiguousarray(array, dtype=np.int64)
+    return in_order(array, np.int64)
 
 
 def check_weights(weights: object, n: int, subject: str) -> Float32:
@@ -234,8 +268,7 @@ def check_weights(weights: object, n: int, subject: str) -> Float32:
     array = as_array(weights, subject)
     if array.shape != (n,):
         raise ValueError(f"{subject} must be ({n},), one weight an image; got {array.shape}")
-    with np.errstate(over="ignore"):
-        checked = np.ascontiguousarray(array, dtype=np.float32)
+    checked = in_order(array, np.float32)
     if not np.isfinite(checked).all() or checked.min() < 0 or checked.max() == 0:
         raise ValueError(
             f"{subject} must be finite, not negative and not all zero; "

@@ -9,7 +9,7 @@ import numpy as np
 
 from . import backend, memory
 from .hyperparameters import Configured, check_number
-from .inputs import Float32, Int64, as_array, check_labels, check_weights
+from .inputs import Float32, Int64, as_array, check_labels, check_weights, in_order
 
 
 class SoftmaxCrossEntropy(Configured):
@@ -131,8 +131,7 @@ def _rows(logits: object) -> Float32:
             f"SoftmaxCrossEntropy: logits must be (n, classes), n ≥ 1; got {array.shape}: for one image, "
             "logits[np.newaxis]"
         )
-    with np.errstate(over="ignore"):
-        return np.ascontiguousarray(array, dtype=np.float32)
+    return in_order(array, np.float32)
 
 
 def _shares(n: int, sample_weight: object) -> Float32:

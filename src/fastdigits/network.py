@@ -191,7 +191,7 @@ class NeuralNetwork:
         TypeError
             If a layer other than the first returns no gradient for its input.
         """
-        dy = np.ascontiguousarray(inputs.as_array(dlogits, "backward: dlogits"), dtype=np.float32)
+        dy = inputs.in_order(inputs.as_array(dlogits, "backward: dlogits"), np.float32)
         for position in range(len(self.layers) - 1, -1, -1):
             layer = self.layers[position]
             dx = layer.backward(dy)

@@ -47,7 +47,8 @@ class Parameter:
         if array.size == 0:
             raise ValueError(f"Parameter {name}: value must hold at least one number; got {array.shape}")
         self.name = name
-        self._value: Float32 = np.array(array, dtype=np.float32, order="C")
+        with np.errstate(over="ignore"):
+            self._value: Float32 = np.array(array, dtype=np.float32, order="C")
         self._grad: Float32 = np.zeros_like(self._value)
 
     @property
@@ -57,7 +58,7 @@ class Parameter:
 
     @value.setter
     def value(self, new: object) -> None:
-        self._value[...] = self._fitting(new, "value")
+        self._write(self._value, new, "value")
 
     @property
     def grad(self) -> Float32:
@@ -66,7 +67,7 @@ class Parameter:
 
     @grad.setter
     def grad(self, new: object) -> None:
-        self._grad[...] = self._fitting(new, "grad")
+        self._write(self._grad, new, "grad")
 
     def flat(self) -> tuple[Float32, Float32]:
         """Return value and gradient as views of shape (size,), for kernels that work number by number."""
@@ -94,13 +95,14 @@ class Parameter:
         value_view[...], grad_view[...] = self._value, self._grad
         self._value, self._grad = value_view, grad_view
 
-    def _fitting(self, new: object, attribute: str) -> Float32:
+    def _write(self, target: Float32, new: object, attribute: str) -> None:
         array = as_array(new, f"Parameter {self.name}: {attribute}")
         if array.shape != self._value.shape:
             raise ValueError(
                 f"Parameter {self.name}: {attribute} must be {self._value.shape}; got {array.shape}"
             )
-        return array
+        with np.errstate(over="ignore"):
+            target[...] = array
 
     def __repr__(self) -> str:
         return f"Parameter({self.name!r}, {self._value.shape})"

@@ -9,6 +9,7 @@ or with something twice, is refused.
 
 from __future__ import annotations
 
+import functools
 import importlib.resources
 import inspect
 import math
@@ -193,7 +194,7 @@ def _layer(entry: dict[str, Any]) -> Layer:
     if not isinstance(kind, str) or kind not in BUILT_IN:
         raise ValueError(f"layer kind must be one of {', '.join(BUILT_IN)}; got {kind!r}")
     _object(f"layer {kind}", entry, ["kind", "config", *(["step"] if kind == "Dropout" else [])])
-    config = _object(f"config of {kind}", entry["config"], inspect.signature(BUILT_IN[kind]).parameters)
+    config = _object(f"config of {kind}", entry["config"], _argument_names(kind))
     layer = BUILT_IN[kind](**config)
     if isinstance(layer, Dropout):
         step = entry["step"]
@@ -201,3 +202,8 @@ def _layer(entry: dict[str, Any]) -> Layer:
             raise ValueError(f"step of {kind} must be an integer of at least 0; got {step!r}")
         layer.step = step
     return layer
+
+
+@functools.cache
+def _argument_names(kind: str) -> tuple[str, ...]:
+    return tuple(inspect.signature(BUILT_IN[kind]).parameters)

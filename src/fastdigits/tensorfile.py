@@ -11,11 +11,13 @@ https://github.com/huggingface/safetensors, section "Format".
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -23,7 +25,8 @@ from .errors import ModelFileError
 from .inputs import Float32
 
 VERSION = "1"
-LONGEST_HEADER = 100_000_000  # bytes, as the library has it
+MOST_HEADER = 1 << 22  # bytes, which are parsed as a whole: a history of 25,000 epochs
+MOST_TENSORS = 10_000
 MOST_DIMENSIONS = 32
 _ENTRY = ("dtype", "shape", "data_offsets")
 
@@ -37,6 +40,8 @@ def encode(tensors: Mapping[str, Float32], kind: str, **facts: object) -> bytes:
     ------
     TypeError
         If an array is not float32.
+    OSError
+        If there is more to say of them than `read` takes.
     """
     header: dict[str, Any] = {"__metadata__": {"format": kind, "version": VERSION}}
     header["__metadata__"] |= {name: json.dumps(fact) for name, fact in facts.items()}
@@ -55,6 +60,9 @@ def encode(tensors: Mapping[str, Float32], kind: str, **facts: object) -> bytes:
         place += len(numbers)
     text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
+    if len(text) > MOST_HEADER:
+        what = f"a header must have at most {MOST_HEADER:,} bytes to be read again; got {len(text):,}"
+        raise OSError(errno.EFBIG, what)
     parts[:2] = len(text).to_bytes(8, "little"), text
     return b"".join(parts)
 
@@ -71,32 +79,52 @@ def read(file: Path, kind: str) -> tuple[dict[str, str], dict[str, Float32]]:
         what = "a folder" if file.is_dir() else "nothing of this name"
         raise ModelFileError(f"{file}: must be a model file; got {what}")
     try:
-        content = file.read_bytes()
-        stop = 8 + int.from_bytes(content[:8], "little")
-        if not 8 < stop <= min(len(content), 8 + LONGEST_HEADER):
-            raise ValueError(f"its header must lie within its {len(content)} bytes; got an end at {stop}")
-        if content[8:9] != b"{":
-            raise ValueError(f"its header must begin with {{; got {content[8:9]!r}")
-        header = parse(content[8:stop].decode())
-    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        with open(file, "rb") as opened:
+            header, size = _header(opened)
+            metadata = _checked_metadata(header.pop("__metadata__", {}))
+            _check_format(metadata, kind)
+            shapes = _checked_shapes(header, size)
+            return metadata, {name: _array(opened, shape) for name, shape in shapes.items()}
+    except OSError as error:
         raise ModelFileError(f"{file}: must be a readable safetensors file; got: {error}") from error
-    try:
-        metadata = _checked_metadata(header.pop("__metadata__", {}))
-        _check_format(metadata, kind)
-        return metadata, _arrays(header, memoryview(content)[stop:])
-    except (OverflowError, ValueError) as error:
+    except (OverflowError, RecursionError, ValueError) as error:
         raise ModelFileError(f"{file}: {error}") from error
+
+
+def _header(file: BinaryIO) -> tuple[dict[str, Any], int]:
+    """Return what the header says, and how many bytes come behind it."""
+    size = os.fstat(file.fileno()).st_size
+    length = int.from_bytes(file.read(8), "little")
+    if not 0 < length <= size - 8:
+        raise ValueError(
+            f"must be a readable safetensors file; got a header of {length:,} bytes in a file of {size:,}"
+        )
+    if length > MOST_HEADER:
+        raise ValueError(f"must have a header of at most {MOST_HEADER:,} bytes; got {length:,}")
+    text = file.read(length)
+    if text[:1] != b"{":
+        raise ValueError(
+            f"must be a readable safetensors file, whose header begins with {{; got {text[:1]!r}"
+        )
+    try:
+        header: dict[str, Any] = parse(text.decode())
+    except (UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise ValueError(f"must be a readable safetensors file; got: {error}") from error
+    if len(header) > MOST_TENSORS:
+        raise ValueError(f"there must be at most {MOST_TENSORS:,} tensors; got {len(header):,}")
+    return header, size - 8 - length
 
 
 def parse(text: str | bytes) -> Any:
     """Return what JSON says, if it names nothing twice and all its numbers are some."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):  # no Counter: CPython 3.11's crashes where memory runs out
-            names = [name for name, _ in pairs]
-            name = next(name for name in names if names.count(name) > 1)
-            raise ValueError(f"{name!r} must stand there once; got it {names.count(name)} times")
+        found: dict[str, Any] = {}
+        for name, value in pairs:
+            if name in found:
+                times = sum(other == name for other, _ in pairs)
+                raise ValueError(f"{name!r} must stand there once; got it {times} times")
+            found[name] = value
         return found
 
     def no_number(name: str) -> None:
@@ -108,6 +136,8 @@ def parse(text: str | bytes) -> Any:
 def differing_names(found: Iterable[str], wanted: Iterable[str]) -> str:
     """Return what an error message says of names that are not the wanted ones; nothing if they are."""
     missing, unknown = sorted({*wanted} - {*found}), sorted({*found} - {*wanted})
+    for names in (missing, unknown):
+        names[8:] = ["…"] if len(names) > 8 else []
     return f"got {missing or 'none'} missing and {unknown or 'none'} unknown" if missing or unknown else ""
 
 
@@ -129,26 +159,32 @@ def _check_format(metadata: dict[str, str], kind: str) -> None:
         )
 
 
-def _arrays(header: dict[str, Any], numbers: memoryview) -> dict[str, Float32]:
-    """Return copies of the arrays, which must lie one after the other and fill the file."""
+def _checked_shapes(header: dict[str, Any], size: int) -> dict[str, list[int]]:
+    """Return the arrays' shapes in the order of their places, one behind the other in ``size`` bytes."""
     shapes = {name: _checked_shape(name, entry) for name, entry in header.items()}
-    place, arrays = 0, {}
+    place, ordered = 0, {}
     for name in sorted(header, key=lambda name: header[name]["data_offsets"]):
-        count = math.prod(shapes[name])
-        wanted = [place, place + 4 * count]
-        if header[name]["data_offsets"] != wanted or wanted[1] > len(numbers):
+        wanted = [place, place + 4 * math.prod(shapes[name])]
+        if header[name]["data_offsets"] != wanted or wanted[1] > size:
             raise ValueError(
                 f"must be a readable safetensors file; got {name} at {header[name]['data_offsets']}: behind the "
-                f"arrays before it and within {len(numbers)} bytes, it would be at {wanted}"
+                f"arrays before it and within {size} bytes, it would be at {wanted}"
             )
-        array = np.frombuffer(numbers, "<f4", count, place) if count else np.zeros(0)
-        arrays[name] = array.astype(np.float32).reshape(shapes[name])
-        place += 4 * count
-    if place != len(numbers):
+        ordered[name] = shapes[name]
+        place = wanted[1]
+    if place != size:
         raise ValueError(
-            f"must be a readable safetensors file; got {len(numbers) - place} bytes behind its last array"
+            f"must be a readable safetensors file; got {size - place} bytes behind its last array"
         )
-    return arrays
+    return ordered
+
+
+def _array(file: BinaryIO, shape: list[int]) -> Float32:
+    """Return the next array of the file."""
+    array = np.empty(shape, dtype="<f4")
+    if file.readinto(array.reshape(-1).view(np.uint8)) != array.nbytes:  # type: ignore[attr-defined]
+        raise OSError("it became shorter while it was read")
+    return array.astype(np.float32, copy=False)
 
 
 def _checked_shape(name: str, entry: object) -> list[int]:

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -31,7 +31,6 @@ def written(tmp_path, content: bytes, name: str = "file-idx") -> str:
     return str(path)
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     array=st.sampled_from(sorted(CODES)).flatmap(
         lambda name: hnp.arrays(name, hnp.array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=5))

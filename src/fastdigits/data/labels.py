@@ -103,7 +103,11 @@ def to_pictures(x: Array, subject: str) -> Array:
 
 
 def _pixels(x: Array, subject: str) -> Array:
-    if x.dtype == np.uint8 or x.dtype.kind == "f":
+    if x.dtype == np.uint8:
+        return x
+    if x.dtype.kind == "f":
+        if not (np.isfinite(x.min()) and np.isfinite(x.max())):  # the extremes of an array with a NaN are NaN
+            raise DataError(f"{subject}: pixels must be finite; got {x[~np.isfinite(x)][0]}")
         return x
     if x.dtype.kind == "b":
         return x * np.uint8(255)

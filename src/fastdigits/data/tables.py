@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import lzma
 import re
 import struct
+import tokenize
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,8 +43,15 @@ _UNREADABLE = (
         KeyError,
         SyntaxError,
     ),
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, tokenize.TokenError),
 )
+MOST_HEADER = (
+    1 << 16
+)  # bytes that say what an array is: NumPy reads what is announced, then parses 10,000 at most
+MOST_LINE = 1 << 20  # characters: images of about 500 × 500
+# Digits as text are packed about 8 : 1. What is packed tighter than 100 : 1 keeps a reader busy for hours with a small
+# file, and is told so once more has come of it than a second's work.
+USUAL_PACKING, A_SECONDS_TEXT = 100, 1 << 22
 
 
 def read_npz(path: Path) -> tuple[Pair, Pair | None]:
@@ -70,7 +79,8 @@ def read_npz(path: Path) -> tuple[Pair, Pair | None]:
     except DataError:
         raise
     except _UNREADABLE as error:
-        raise DataError(f"{path}: must be an .npz file of numbers; got: {error}") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{path}: must be an .npz file of numbers; got: {reason}") from error
     found = train or whole
     if found is None:
         raise DataError(
@@ -88,10 +98,26 @@ def _pair(content: np.lib.npyio.NpzFile, part: str, path: Path) -> Pair | None:
         )
     if images is None or labels is None:
         return None
+    for name in (images, labels):
+        _check_header(path, name)
     x, y = content[images], content[labels]
     if not (isinstance(x, np.ndarray) and isinstance(y, np.ndarray)):  # a ZIP archive of something else
         raise DataError(f"{path}: {images} and {labels} must be arrays; got other files in a ZIP archive")
     return x, y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+
+
+def _check_header(path: Path, name: str) -> None:
+    """Raise a DataError if NumPy would read an endless header; what else is wrong with it, NumPy tells."""
+    with zipfile.ZipFile(path) as archive:
+        member = name if name in archive.namelist() else f"{name}.npy"
+        with archive.open(member) as opened:
+            start = opened.read(12)
+    if start[:6] == b"\x93NUMPY" and start[6:7] > b"\1":
+        length = int.from_bytes(start[8:12], "little")
+        if length > MOST_HEADER:
+            raise DataError(
+                f"{path}: {name} must have a header of at most {MOST_HEADER:,} bytes; got {length:,}"
+            )
 
 
 def _named(content: np.lib.npyio.NpzFile, part: str, names: tuple[str, ...]) -> str | None:
@@ -151,9 +177,11 @@ def _numbers(
             with warnings.catch_warnings():  # a file without lines: NumPy warns, the check below tells
                 warnings.simplefilter("ignore", UserWarning)
                 values: Array = np.loadtxt(
-                    path, dtype, delimiter=delimiter, skiprows=int(heading), ndmin=2,
-                    comments=None, quotechar='"', converters=converters, encoding="utf-8-sig",
+                    _lines(path), dtype, delimiter=delimiter, skiprows=int(heading), ndmin=2,
+                    comments=None, quotechar='"', converters=converters,
                 )  # fmt: skip
+        except DataError:
+            raise
         except (ValueError, OverflowError) as error:
             reason = _on_line(str(error), heading)
         except (OSError, EOFError, zlib.error) as error:
@@ -163,6 +191,24 @@ def _numbers(
                 raise DataError(f"{path}: must have at least one image; got a heading only")
             return values
     raise DataError(f"{path}: must have a label and pixels on each line, as many on each; got: {reason}")
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a text, packed or not; DataError where they are longer or more than a table's."""
+    total = 0
+    with open(path, "rb") as packed:
+        plain = gzip.GzipFile(fileobj=packed) if path.suffix == ".gz" else packed
+        file = io.TextIOWrapper(plain, encoding="utf-8-sig")
+        while line := file.readline(MOST_LINE + 1):
+            total += len(line)
+            if len(line) > MOST_LINE:
+                raise DataError(f"{path}: a line must have at most {MOST_LINE:,} characters; got more")
+            if total > A_SECONDS_TEXT and total > USUAL_PACKING * packed.tell():
+                raise DataError(
+                    f"{path}: must be packed at most {USUAL_PACKING} : 1, as no table of digits is packed tighter; "
+                    "got more text than that: unpack it first"
+                )
+            yield line
 
 
 def _on_line(reason: str, heading: bool) -> str:
@@ -182,10 +228,11 @@ def _columns_of(values: Array, places: list[int]) -> Array:
 def _columns(path: Path) -> tuple[list[str], str, bool]:
     """Return the columns' names, what separates them, and whether the first line is a heading."""
     try:
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig") as file:
-            line = file.readline()
+        line = next(_lines(path), "")
         delimiter = max(",;\t", key=line.count)
         fields = [field.strip() for field in next(csv.reader([line], delimiter=delimiter), [])]
+    except DataError:
+        raise
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: must be a text file that can be read; got: {error}") from error
     if len(fields) < 2:

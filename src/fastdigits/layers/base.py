@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..hyperparameters import Configured
-from ..inputs import Array, Float32
+from ..inputs import PLENTY, Array, Float32, as_array, in_order
 from ..parameters import Parameter
 
 
@@ -136,6 +136,7 @@ class Layer(Configured):
     def _check_x(self, x: object, width: int | None = None, *, pixels: bool = False) -> Array:
         """Return ``x`` in C order, after a look at its type, dtype and shape."""
         kinds = (np.float32, np.uint8) if pixels else (np.float32,)
+        x = self._seen(x, "x")
         if not isinstance(x, np.ndarray) or x.dtype not in kinds:
             raise TypeError(
                 f"{self._subject}: x must be an array of {' or '.join(kind.__name__ for kind in kinds)}; "
@@ -147,17 +148,24 @@ class Layer(Configured):
             if x.size == 0:
                 hint = "at least one image is needed"
             raise ValueError(f"{self._subject}: x must be (n, {wanted}); got {x.shape}: {hint}")
-        return np.ascontiguousarray(x)
+        return in_order(x)
 
     def _check_dy(self, dy: object, shape: tuple[int, int]) -> Float32:
         """Return ``dy`` in C order, after a look at its type, dtype and shape."""
+        dy = self._seen(dy, "dy")
         if not isinstance(dy, np.ndarray) or dy.dtype != np.float32:
             raise TypeError(
                 f"{self._subject}: dy must be an array of float32; got {_kind(dy)}: dy.astype(np.float32)"
             )
         if dy.shape != shape:
             raise ValueError(f"{self._subject}: dy must be {shape}, as the output was; got {dy.shape}")
-        return np.ascontiguousarray(dy)
+        return in_order(dy)
+
+    def _seen(self, value: object, name: str) -> object:
+        """Return what is in an array of a class derived from NumPy's, such as a masked one, or in a huge one."""
+        if isinstance(value, np.ndarray) and (type(value) is not np.ndarray or value.nbytes > PLENTY):
+            return as_array(value, f"{self._subject}: {name}")
+        return value
 
     def _recall(self) -> Any:
         """Return what the last ``forward(x, training=True)`` left for backward."""

@@ -1,0 +1,421 @@
+"""Files for each reader: small ones that are right, for a fuzzer to begin from, and a corpus of lies.
+
+    python tests/lies.py READER FOLDER
+
+reads the lies of one reader in turn, with 1 GB of memory to ask for, and prints for each, as a line of JSON, what it
+was told, how long that took and how much memory it came to at most (Linux).
+"""
+
+import gzip
+import io
+import json
+import re
+import struct
+import sys
+import tempfile
+import time
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+import fastdigits as fd
+
+NAMES = {  # of the file that a reader is given: what it is shows from that
+    "idx": "a-idx3-ubyte",
+    "gzip": "a-idx3-ubyte.gz",
+    "npz": "a.npz",
+    "csv": "a.csv",
+    "csv.gz": "a.csv.gz",
+    "model": "a.safetensors",
+    "checkpoint": "checkpoint-000000000001.safetensors",
+    "picture": "a.png",
+}
+READERS = [name for name in NAMES if name != "picture" or hasattr(fd, "prepare")]  # of this version
+REFUSALS = fd.DataError, fd.ModelFileError
+
+
+def network() -> fd.NeuralNetwork:
+    return fd.NeuralNetwork(
+        [fd.Dense(4, 3), fd.BatchNorm(3), fd.ReLU(), fd.Dropout(0.1), fd.Dense(3, 2)], seed=0
+    )
+
+
+class Checkpoint(fd.Checkpoint):
+    """One that writes none, under the name that the settings of a training hold: the folder is the reader's."""
+
+    def __init__(self) -> None:
+        super().__init__(".", every=10**9)
+
+
+def train(**options) -> None:
+    x, y = np.arange(64, dtype=np.uint8).reshape(16, 4), np.arange(16) % 2
+    network().fit(x, y, epochs=2, batch_size=4, **options)
+
+
+def read(reader: str, path: Path) -> None:
+    """Let a reader have the file and use what it gives."""
+    if reader in ("idx", "gzip"):
+        fd.read_idx(path)
+    elif reader == "model":
+        fd.load(path).predict_proba(np.zeros((1, 4), np.uint8))
+    elif reader == "picture":
+        for reads in (fd.prepare, fd.cut_digits):
+            reads(path)
+    elif reader == "checkpoint":
+        train(callbacks=[Checkpoint()], resume=path.parent)
+    else:
+        fd.load_data(path)
+
+
+# -- what is right -------------------------------------------------------------------------------------------
+
+IDX = struct.pack(">BBBB3I", 0, 0, 8, 3, 2, 3, 3) + bytes(range(18))
+CSV = b"label,pixel0,pixel1,pixel2,pixel3\n" + b"0,1,2,3,4\n1,0,0,0,255\n" * 4
+
+
+def seeds(reader: str) -> list[bytes]:
+    """Return files that the reader takes."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if reader == "idx":
+            return [IDX, struct.pack(">BBBBI", 0, 0, 8, 1, 4) + b"\0\1\2\3"]
+        if reader == "gzip":
+            return [gzip.compress(IDX, mtime=0)]
+        if reader == "npz":
+            return [npz(x=npy((8, 2, 2), bytes(32)), y=npy((8,), bytes([0, 1] * 4)))]
+        if reader.startswith("csv"):
+            return [CSV if reader == "csv" else gzip.compress(CSV, mtime=0)]
+        if reader == "picture":
+            return [picture(format) for format in ("PNG", "JPEG", "GIF", "BMP", "TIFF", "PPM")]
+        if reader == "model":
+            network().save(folder / "a")
+            return [(folder / "a").read_bytes()]
+        train(callbacks=[fd.Checkpoint(folder / "c", every=3)])
+        return [path.read_bytes() for path in sorted((folder / "c").iterdir())]
+
+
+def picture(format: str) -> bytes:
+    """Return a picture of a stroke."""
+    from PIL import Image
+
+    image = np.full((24, 24), 250, np.uint8)
+    image[4:20, 10:13] = 10
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, format)
+    return stream.getvalue()
+
+
+# -- lies ----------------------------------------------------------------------------------------------------
+
+
+def lies(reader: str) -> dict[str, bytes]:
+    """Return files that claim what is not so, by what they claim."""
+    return LIES[reader]()
+
+
+def announced(*shape: int) -> bytes:
+    return struct.pack(f">BBBB{len(shape)}I", 0, 0, 8, len(shape), *shape)
+
+
+def idx_lies() -> dict[str, bytes]:
+    return {
+        "a byte more than there is": announced(2, 3, 4) + bytes(23),
+        "4 GB": announced(2**16, 2**16) + bytes(10),
+        "2^128 elements": announced(*(2**32 - 1,) * 4),
+        "nothing, of 2^96 bytes each": announced(0, *(2**32 - 1,) * 3),
+    }
+
+
+def gzip_lies() -> dict[str, bytes]:
+    return {name: gzip.compress(content, 1) for name, content in idx_lies().items()} | {
+        "64 MB behind ten bytes": gzip.compress(announced(10) + bytes(10 + 2**26), 1),
+        "a bomb in a bomb": gzip.compress(gzip.compress(announced(10) + bytes(2**26), 9), 9),
+        "4 GB where 64 MB are": gzip.compress(announced(2**16, 2**16) + bytes(2**26), 1),
+        "thousands of empty members": gzip.compress(b"", mtime=0) * 50_000,
+    }
+
+
+def npy(shape: object, data: bytes = b"", descr: str = "|u1", header: bytes = b"", version: int = 1) -> bytes:
+    header = header or repr({"descr": descr, "fortran_order": False, "shape": shape}).encode()
+    return (
+        b"\x93NUMPY"
+        + bytes([version, 0])
+        + struct.pack("<H" if version == 1 else "<I", len(header))
+        + header
+        + data
+    )
+
+
+def npz(**members: bytes) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), content, zipfile.ZIP_DEFLATED)
+    return stream.getvalue()
+
+
+def npz_lies() -> dict[str, bytes]:
+    y = npy((12,), bytes(range(3)) * 4)
+    whole = npz(x=npy((12, 4), bytes(48)), y=y)
+    twice = io.BytesIO()
+    with warnings.catch_warnings(), zipfile.ZipFile(twice, "w") as archive:
+        warnings.simplefilter("ignore", UserWarning)
+        for _ in range(2):
+            archive.writestr("x.npy", npy((12, 4), bytes(48)))
+    shapes = {
+        "2^62 rows": (2**62, 4),
+        "2^124 numbers": (2**62, 2**62),
+        "8 GB": (2**33,),
+        "fewer than none": (-1, 4),
+    }
+    shapes |= {"half a row": (1.5, 4), "nothing, of 2^62 bytes each": (0, 2**62)}
+    headers = {
+        "depth": b"(" * 9000,
+        "signs": b"-" * 9000 + b"1",
+        "no dictionary": b"1",
+        "no end": b"{'descr': '",
+    }
+    return {
+        **{name: npz(x=npy(shape, bytes(48)), y=y) for name, shape in shapes.items()},
+        **{f"a header of {name}": npz(x=npy(0, header=header), y=y) for name, header in headers.items()},
+        "a header of 64 MB": npz(x=npy(0, header=b" " * 2**26, version=2), y=y),
+        "a header of 4 GB": npz(x=b"\x93NUMPY\2\0" + b"\xff" * 4 + b" " * 100, y=y),
+        "words of 2 GB": npz(x=npy((12, 4), bytes(48)), y=npy((12,), descr="<U500000000")),
+        "numbers of no bytes": npz(x=npy((2**40, 4), descr="|V0"), y=y),
+        "labels that are NaN": npz(x=npy((2, 4), bytes(8)), y=npy((2,), b"\0\0\xc0\x7f" * 2, "<f4")),
+        "one member twice": twice.getvalue(),
+        "its end is missing": whole[:-30],
+    }
+
+
+def csv_lies() -> dict[str, bytes]:
+    return {
+        "a heading of 16 MB": b"," * 2**24,
+        "a line of 16 MB": CSV + b"1," * 2**23,
+        "a quote that is not closed": CSV + b'1,"' + b"0,\n" * 2**19,
+        "pixels that are words": CSV + b"1,one,two,three,four\n",
+        "zeros between": CSV + b"1,\0,\0,\0,\0\n",
+        "a number of 100,000 digits": CSV + b"1," + b"9" * 100_000 + b",0,0,0\n",
+        "a pixel that is NaN": CSV + b"1,nan,0,0,0\n",
+        "surrogates": CSV + b"\xed\xa0\x80,1,2,3,4\n",
+    }
+
+
+def packed_csv_lies() -> dict[str, bytes]:
+    return {name: gzip.compress(content, 1) for name, content in csv_lies().items()} | {
+        "64 MB in one line": gzip.compress(b"0" * 2**26, 1),
+        "64 MB in the second line": gzip.compress(CSV + b"1," * 2**25, 1),
+        "64 MB of short lines": gzip.compress(CSV[:34] + b"0,0,0,0,0\n" * (2**26 // 10), 1),
+        "a bomb in a bomb": gzip.compress(gzip.compress(bytes(2**26), 9), 9),
+    }
+
+
+def tensors(header: object, data: bytes = b"", length: int | None = None) -> bytes:
+    """Return a safetensors file with this header, whatever it says."""
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text) if length is None else length) + text + data
+
+
+def header_lies(whole: bytes) -> dict[str, bytes]:
+    """Return lies about the tensors of a file."""
+    stop = 8 + int.from_bytes(whole[:8], "little")
+    header, data = json.loads(whole[8:stop]), whole[stop:]
+    name = next(name for name in header if name.endswith("dense1.weight"))
+    begin, end = header[name]["data_offsets"]
+    nothing = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+
+    def entry(**changes: object) -> bytes:
+        return tensors(header | {name: header[name] | changes}, data)
+
+    return {
+        "a header of 2^62 bytes": tensors(header, data, 2**62),
+        "a header of 2^64 - 1 bytes": tensors(header, data, 2**64 - 1),
+        "a header beyond the file": tensors(header, data, len(whole)),
+        "a tensor beyond the file": entry(data_offsets=[begin, end + 2**40]),
+        "a tensor of 2^62 rows": entry(shape=[2**62, 4]),
+        "a tensor of 2^124 numbers": entry(shape=[2**62, 2**62]),
+        "a tensor of fewer than no rows": entry(shape=[-4, 3]),
+        "a tensor that ends before it begins": entry(data_offsets=[end, begin]),
+        "a tensor over another": entry(data_offsets=[begin + 4, end + 4]),
+        "a tensor where another is": tensors(header | {"other": header[name]}, data),
+        "a tensor of half numbers": entry(dtype="F16"),
+        "a tensor of NaN": whole[: stop + begin] + b"\0\0\xc0\x7f" * 12 + whole[stop + end :],
+        "a gap between tensors": tensors(header, bytes(8) + data),
+        "a header of brackets": tensors(b"[" * 10**5),
+        "a header of braces": tensors(b'{"a":' * 10**5),
+        "a header that is a list": tensors([]),
+        "a header that is NaN": tensors(b'{"a":NaN}'),
+        "a name twice": tensors(whole[8:stop].rstrip().replace(b"{", b'{"__metadata__":{},', 1), data),
+        "a number of 10,000 digits": tensors(b'{"a":' + b"9" * 10_000 + b"}"),
+        "a name that is no text": tensors(b'{"\\ud800":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}'),
+        "nine thousand tensors": tensors(
+            header | dict.fromkeys((f"t{i}" for i in range(9_000)), nothing), data
+        ),
+        "fifty thousand tensors": tensors(
+            header | dict.fromkeys((f"t{i}" for i in range(50_000)), nothing), data
+        ),
+        "a hundred thousand tensors": tensors(
+            header | dict.fromkeys((f"t{i}" for i in range(100_000)), nothing), data
+        ),
+    }
+
+
+def fact_lies(whole: bytes, fact: str, values: dict[str, str]) -> dict[str, bytes]:
+    """Return lies in what the metadata say: a word of JSON for each."""
+    stop = 8 + int.from_bytes(whole[:8], "little")
+    header, data = json.loads(whole[8:stop]), whole[stop:]
+    return {
+        name: tensors(header | {"__metadata__": header["__metadata__"] | {fact: value}}, data)
+        for name, value in values.items()
+    }
+
+
+def changed(text: str, pattern: str, value: str) -> str:
+    found, times = re.subn(pattern, lambda _: value, text, count=1)
+    assert times == 1, pattern
+    return found
+
+
+def fact(whole: bytes, name: str) -> str:
+    stop = 8 + int.from_bytes(whole[:8], "little")
+    text = json.loads(whole[8:stop])["__metadata__"][name]
+    assert isinstance(text, str)
+    return text
+
+
+NUMBERS = {
+    "NaN": "NaN",
+    "infinity": "1e999",
+    "2^70": str(2**70),
+    "words": '"1"',
+    "a list": "[]",
+    "nothing": "null",
+}
+NUMBERS |= {"less than nothing": "-1", "10,000 digits": "9" * 10_000, "brackets": "[" * 10**5}
+
+
+def model_lies() -> dict[str, bytes]:
+    (whole,) = seeds("model")
+    text = fact(whole, "architecture")
+    layer = '{"kind": "ReLU", "config": {}}, '
+    values = {
+        f"epochs: {name}": changed(text, r'(?<="epochs_trained": )\d+', value)
+        for name, value in NUMBERS.items()
+    }
+    del values["epochs: 2^70"]  # as good a number of epochs as any
+    for place in ("n_in", "n_out", "rate"):
+        values |= {
+            f"{place}: {name}": changed(text, rf'(?<="{place}": )[\d.]+', value)
+            for name, value in NUMBERS.items()
+        }
+    values |= {
+        "a layer of 2^62 by 2^62": changed(
+            text, r'"n_in": 4, "n_out": 3', f'"n_in": {2**62}, "n_out": {2**62}'
+        ),
+        "ten thousand layers of which one does not fit": changed(
+            text, r'(?<="layers": \[)', layer * 10_000
+        ).replace('"n": 3', '"n": 5'),
+        "a kind from elsewhere": changed(text, '"ReLU"', '"os.system"'),
+    }
+    return header_lies(whole) | fact_lies(whole, "architecture", values)
+
+
+def checkpoint_lies() -> dict[str, bytes]:
+    whole = seeds("checkpoint")[-1]
+    text = fact(whole, "state")
+    values = {"no state": "null", "depth": '{"settings":' * 10**5, "a list": "[]"}
+    for place in ("epoch", "step", "epochs_trained", "lr", "seconds", "dropout1", "optimizer"):
+        pattern = rf'(?<="{place}": )[\d.e-]+'
+        values |= {f"{place}: {name}": changed(text, pattern, value) for name, value in NUMBERS.items()}
+    for name in ("epochs_trained: 2^70", "seconds: 2^70", "lr: 2^70"):  # odd, but numbers as good as others
+        del values[name]
+    return header_lies(whole) | fact_lies(whole, "state", values)
+
+
+def picture_lies() -> dict[str, bytes]:
+    def png(width: int, height: int, bits: int = 8, data: bytes = b"") -> bytes:
+        header = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
+        chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(data, 1)), (b"IEND", b"")]
+        parts = (
+            struct.pack(">I", len(text)) + kind + text + struct.pack(">I", zlib.crc32(kind + text))
+            for kind, text in chunks
+        )
+        return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+    whole = picture("PNG")
+    return {
+        "2^31 by 2^31 pixels": png(2**31 - 1, 2**31 - 1),
+        "2,500,000,000 pixels of one bit": png(50_000, 50_000, 1, bytes(50_000 * 6251 // 8)),
+        "less than it says": png(500, 500, 8, bytes(9)),
+        "a bomb behind it": png(8, 8, 8, bytes(2**26)),
+        "nothing written on it": png(64, 64, 8, bytes(65 * 64)),
+        "its end is missing": whole[: len(whole) // 2],
+        "a JPEG that is none": b"\xff\xd8\xff\xe0" + bytes(500),
+        "a text": b"label,pixel0\n",
+    }
+
+
+LIES: dict[str, Callable[[], dict[str, bytes]]] = {
+    "idx": idx_lies,
+    "gzip": gzip_lies,
+    "npz": npz_lies,
+    "csv": csv_lies,
+    "csv.gz": packed_csv_lies,
+    "model": model_lies,
+    "checkpoint": checkpoint_lies,
+    "picture": picture_lies,
+}
+
+
+# -- telling them --------------------------------------------------------------------------------------------
+
+
+def peak() -> float:
+    """Return the most memory of this process since it was last forgotten, in MB."""
+    found = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
+    assert found
+    return int(found[1]) / 1024
+
+
+def tell(reader: str, path: Path) -> dict[str, object]:
+    """Return what the reader made of the file that is there."""
+    before = 0.0
+    if sys.platform == "linux":
+        Path("/proc/self/clear_refs").write_text("5")  # forget the peak (man 5 proc)
+        before = peak()
+    begin = time.perf_counter()
+    told, text = "nothing", ""
+    try:
+        read(reader, path)
+    except Exception as error:
+        told, text = type(error).__name__, str(error)
+    seconds = time.perf_counter() - begin
+    more = peak() - before if sys.platform == "linux" else 0.0
+    return {"told": told, "text": text[:300], "seconds": round(seconds, 3), "megabytes": round(more, 1)}
+
+
+def main() -> None:
+    reader, folder = sys.argv[1], Path(sys.argv[2])
+    path = folder / NAMES[reader]
+    path.write_bytes(seeds(reader)[0])
+    read(reader, path)  # what is imported on the way is not the lies' doing
+    names = []
+    for number, (name, content) in enumerate(lies(reader).items()):
+        (folder / f"lie {number}").write_bytes(content)
+        names.append(name)
+    if sys.platform == "linux":
+        import resource
+
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + 2**30,) * 2)
+    for number, name in enumerate(names):
+        (folder / f"lie {number}").replace(path)
+        print(json.dumps({"lie": name, **tell(reader, path)}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
