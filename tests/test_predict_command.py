@@ -273,6 +273,17 @@ def test_a_model_or_the_folder_of_a_run_is_used(tmp_path, capsys):
         assert len(result["images"][0]["digits"][0]["probabilities"]) == 12
 
 
+def test_classes_are_called_by_their_names(tmp_path, capsys):
+    network = fd.NeuralNetwork([fd.Dense(784, 3)], seed=0)
+    network.class_names = ["cat", "dog", "owl"]
+    network.save(tmp_path / "m.safetensors")
+    digit = tell(capsys, "test.npy", "--model", tmp_path / "m.safetensors")["images"][0]["digits"][0]
+    assert digit["class"] == network.class_names[digit["digit"]]
+    assert digit["runner_up_class"] == network.class_names[digit["runner_up"]]
+    assert main("year.jpg", "--model", tmp_path / "m.safetensors", "--output", tmp_path / "a.png") == 0
+    assert re.search(r"year\.jpg +(cat|dog|owl)( (cat|dog|owl)){3} ", capsys.readouterr().out)
+
+
 def test_a_model_for_other_images_takes_arrays_of_these(tmp_path, capsys):
     np.save(tmp_path / "a.npy", np.zeros((2, 6, 5), np.uint8))
     assert len(tell(capsys, tmp_path / "a.npy", "--model", "small.safetensors")["images"]) == 2
@@ -308,7 +319,12 @@ def test_the_drawing_is_written_where_it_is_asked_for(tmp_path, capsys, ending):
 def test_the_drawing_shows_picture_image_and_probabilities():
     digits = np.load("test.npy")
     given = readings.Reading(
-        "a" * 50, digits[0], digits[:2], [(0, 0, 9, 9)] * 2, np.full((2, 10), 0.1, np.float32)
+        "a" * 50,
+        digits[0],
+        digits[:2],
+        [(0, 0, 9, 9)] * 2,
+        np.full((2, 10), 0.1, np.float32),
+        list("0123456789"),
     )
     figure = readings.readings_figure([given])
     assert len(figure.axes) == 6

@@ -99,7 +99,7 @@ def _parser() -> commands.Parser:
 
 def _predict(options: argparse.Namespace) -> int:
     network, model = runs.read_model(options.model)
-    _check_model(network, model)
+    _prepare_model(network, model)
     names = sources.expanded(options.images)
     _check_output(options.output, names)
     table = None if options.json else _Table(names)
@@ -128,7 +128,8 @@ def _predict(options: argparse.Namespace) -> int:
     return commands.WRONG if errors else commands.DONE
 
 
-def _check_model(network: NeuralNetwork, model: str) -> None:
+def _prepare_model(network: NeuralNetwork, model: str) -> None:
+    """See that the model has images and classes; where these have no names, they are called by their numbers."""
     width = network.input_width
     classes = None if width is None else network.widths(width)[-1]
     if width is None or classes is None or classes < 2:
@@ -137,6 +138,7 @@ def _check_model(network: NeuralNetwork, model: str) -> None:
             f"--model: {model} must take images of a known size and tell at least two classes apart; got {got}: "
             "take another model"
         )
+    network.class_names = network.class_names or map(str, range(classes))
 
 
 def _check_output(output: Path | None, names: list[str]) -> None:
@@ -188,7 +190,7 @@ def _prepared(image: object, name: str, network: NeuralNetwork, single: bool) ->
     images = np.stack([digit.image for digit in digits])
     picture = open_picture(image, name)
     boxes = [digit.box for digit in digits]
-    return Reading(name, picture, images, boxes, network.predict_proba(images))
+    return Reading(name, picture, images, boxes, network.predict_proba(images), network.class_names)
 
 
 def _as_they_are(images: Array, name: str, network: NeuralNetwork, *, several: bool) -> Iterator[Reading]:
@@ -206,7 +208,7 @@ def _as_they_are(images: Array, name: str, network: NeuralNetwork, *, several: b
     for number, probabilities in enumerate(network.predict_proba(rows)):
         image = images[number] if images.ndim == 3 else images[number].reshape(flat)
         own = f"{name}[{number}]" if several else name
-        yield Reading(own, image, image[np.newaxis], None, probabilities[np.newaxis])
+        yield Reading(own, image, image[np.newaxis], None, probabilities[np.newaxis], network.class_names)
 
 
 def _fitting(array: Array, name: str, network: NeuralNetwork) -> tuple[Array, bool]:

@@ -34,6 +34,8 @@ class Reading:
     boxes : sequence of (left, top, right, bottom), or None
         Where they are in the picture; None where it was taken whole.
     probabilities : ndarray, (n, classes)
+    class_names : sequence of str
+        What the classes are called.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Reading:
     images: Array
     boxes: Sequence[tuple[int, int, int, int]] | None
     probabilities: Float32
+    class_names: Sequence[str]
 
     @property
     def ranked(self) -> Array:
@@ -50,8 +53,9 @@ class Reading:
 
     @property
     def reads(self) -> str:
-        """The digits as one number; with spaces between where there are classes of two figures."""
-        return ("" if self.probabilities.shape[1] <= 10 else " ").join(str(row[0]) for row in self.ranked)
+        """The digits as one number or word; with spaces between where a class has a name of several letters."""
+        between = "" if max(map(len, self.class_names)) == 1 else " "
+        return between.join(self.class_names[row[0]] for row in self.ranked)
 
     def cells(self) -> tuple[str, str, str]:
         """Return what was read, how surely, and what else it could be: the columns of a table."""
@@ -60,8 +64,8 @@ class Reading:
         sure, less = 100 * self.probabilities[rows, first], 100 * self.probabilities[rows, second]
         confidence = " ".join(f"{value:.1f}" for value in sure) + " %"
         if len(first) == 1:
-            return self.reads, confidence, f"{second[0]} ({less[0]:.1f} %)"
-        return self.reads, confidence, " ".join(map(str, second))
+            return self.reads, confidence, f"{self.class_names[second[0]]} ({less[0]:.1f} %)"
+        return self.reads, confidence, " ".join(self.class_names[label] for label in second)
 
     def as_json(self) -> dict[str, Any]:
         """Return all of it as numbers and words; probabilities are fractions."""
@@ -70,8 +74,10 @@ class Reading:
             digits.append(
                 {
                     "digit": int(ranked[0]),
+                    "class": self.class_names[ranked[0]],
                     "confidence": float(row[ranked[0]]),
                     "runner_up": int(ranked[1]),
+                    "runner_up_class": self.class_names[ranked[1]],
                     "runner_up_confidence": float(row[ranked[1]]),
                     "probabilities": [float(value) for value in row],
                     "box": None if self.boxes is None else [int(side) for side in self.boxes[number]],
@@ -98,9 +104,9 @@ def readings_figure(readings: Sequence[Reading], most: int = DRAWN) -> Figure:
         seen.imshow(reading.images[number], cmap="gray", interpolation="nearest")
         seen.set_xticks([])
         seen.set_yticks([])
-        _draw_bars(bars, reading.probabilities[number])
+        _draw_bars(bars, reading.probabilities[number], reading.class_names)
     grid[0, 1].set_title("what the network sees", fontsize=9)
-    grid[0, 2].set_title("probability of each digit, %", fontsize=9)
+    grid[0, 2].set_title("probability of each class, %", fontsize=9)
     return figure
 
 
@@ -122,7 +128,7 @@ def _draw_given(axes: Axes, reading: Reading, number: int) -> None:
         )
 
 
-def _draw_bars(axes: Axes, probabilities: Float32) -> None:
+def _draw_bars(axes: Axes, probabilities: Float32, names: Sequence[str]) -> None:
     classes = range(len(probabilities))
     best = int(probabilities.argmax())
     axes.bar(classes, 100 * probabilities, color=[ORANGE if label == best else BLUE for label in classes])
@@ -130,7 +136,8 @@ def _draw_bars(axes: Axes, probabilities: Float32) -> None:
     axes.set_yticks([])
     axes.spines[["top", "right", "left"]].set_visible(False)
     if len(classes) <= 30:
-        axes.set_xticks(classes)
+        long = max(map(len, names)) > 2
+        axes.set_xticks(classes, names, fontsize=7 if long else None, rotation=90 if long else None)
     for label, value in zip(classes, 100 * probabilities, strict=True):
         if value >= 0.95:
             axes.text(label, value + 3, f"{value:.0f}", ha="center", fontsize=8)
