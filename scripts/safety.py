@@ -59,6 +59,8 @@ def arrays(minutes: float) -> tuple[bool, str]:
             PROPERTIES,
         )
         cases += sum(map(int, re.findall(r"(\d+) passing", run.stdout)))
+        if run.returncode:
+            print(run.stdout, file=sys.stderr)
         failed += run.returncode != 0
         if failed or time.monotonic() - begin > 60 * minutes:
             return failed == 0, f"{cases:,} cases; {summary(run)}"
