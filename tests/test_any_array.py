@@ -286,7 +286,9 @@ def test_an_array_that_repeats_a_few_numbers_without_end_is_refused_at_once(name
     try:
         for giant in GIANTS[role]:
             assert outcome(door, network(), giant)[0] == "refused", giant.shape
-        assert tracemalloc.get_traced_memory()[1] < 2**20
+        assert (
+            tracemalloc.get_traced_memory()[1] < 2**24
+        )  # terabytes would be; modules imported by now take one of 16
     finally:
         tracemalloc.stop()
 
