@@ -38,9 +38,8 @@ from .threads import check_threads, get_num_threads
 from .undo import Before
 
 STRETCH_SECONDS = 0.02  # between two looks at callbacks and signals; Ctrl-C is answered within it
-LONGEST_STRETCH = (
-    256  # steps: Python keeps whole numbers up to this, so that to tell how many takes no memory
-)
+# Steps. Python keeps whole numbers up to this one, so that to tell how many are done takes no memory.
+LONGEST_STRETCH = 256
 LARGE = 100.0  # numbers in images that are far from 0 … 1
 LARGE_WEIGHT = 1e4  # below it, five layers of a thousand inputs stay below 1e35
 LARGE_STATISTIC = 1e12  # of an image's numbers or of their squares, where they are not scaled
