@@ -122,6 +122,23 @@ def off_centre(mask: Image.Image, rng: np.random.Generator) -> Image.Image:
     return sheet
 
 
+def on_a_table(mask: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Return a mask as on a sheet that lies, turned a little, on a table of another brightness."""
+    sheet = inked(
+        mask, (rng.uniform(215, 255),) * 3, (rng.uniform(0, 80), rng.uniform(0, 80), rng.uniform(0, 120))
+    )
+    table = tuple(int(value) for value in rng.uniform(20, 150, 3))
+    around = rng.uniform(0.15, 0.5, 4)
+    width, height = sheet.size
+    picture = Image.new(
+        "RGB", (int(width * (1 + around[0] + around[1])), int(height * (1 + around[2] + around[3]))), table
+    )
+    picture.paste(sheet, (int(width * around[0]), int(height * around[2])))
+    picture = picture.rotate(rng.uniform(-8, 8), Image.Resampling.BICUBIC, fillcolor=table)
+    noisy = np.asarray(picture) + rng.normal(0, 4, (picture.height, picture.width, 3))
+    return Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(1))
+
+
 def photographed(mask: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Return a mask as on a page in a photograph: uneven light, a shadow with an edge, blur, noise, a camera's JPEG."""
     width, height = 900, 700
@@ -243,6 +260,7 @@ def kinds(tune: bool) -> dict[str, Callable[[np.random.Generator], Iterator[Labe
         "numbers of 2 to 5 of MNIST's digits": number((10, 40), lambda mask, rng: inked(mask)),
         "… photographed": number((10, 40), photographed_any),
         "… whose digits touch": number((-8, -2), lambda mask, rng: inked(mask)),
+        "MNIST's, on a sheet on a table": mnist(on_a_table),
     }
 
 

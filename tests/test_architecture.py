@@ -82,6 +82,7 @@ ROOMS = [  # a module imports from rooms above it only
     "visualize",
     "components",
     "ink",
+    "sheet",
     "cutting",
     "preparing",
     "readings",
@@ -222,7 +223,13 @@ GUESTS = {
 GUESTS |= {name: {"sklearn"} for name in MODULES if name.startswith("sklearn.")}
 GUESTS |= {name: {"matplotlib"} for name in MODULES if name.startswith("visualize.")}
 GUESTS |= {"data.downloads": {"filelock", "pooch", "requests", "tqdm", "urllib3"}}
-GUESTS |= {"readings": {"matplotlib"}, "pictures": {"PIL"}, "ink": {"PIL"}, "preparing": {"PIL"}}
+GUESTS |= {
+    "readings": {"matplotlib"},
+    "pictures": {"PIL"},
+    "ink": {"PIL"},
+    "sheet": {"PIL"},
+    "preparing": {"PIL"},
+}
 
 
 @pytest.mark.parametrize("module", MODULES)

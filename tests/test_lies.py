@@ -65,8 +65,16 @@ def test_no_lie_takes_long_or_much_memory(reader):
     ("reader", "lie", "text"),
     [
         ("npz", "a header of 4 GB", "x must have a header of at most 65,536 bytes; got 4,294,967,295"),
-        ("npz", "a header of depth", "must be an .npz file of numbers; got: .*EOF in multi-line statement"),
-        ("npz", "a header of signs", "must be an .npz file of numbers; got: MemoryError"),
+        (
+            "npz",
+            "a header of depth",
+            "must be an .npz file of numbers; got: .*(EOF in multi-line statement|nested)",
+        ),
+        (
+            "npz",
+            "a header of signs",
+            "must be an .npz file of numbers; got: (MemoryError|Parser stack overflowed)",
+        ),
         ("csv", "a heading of 16 MB", "a line must have at most 1,048,576 characters; got more"),
         ("csv", "a pixel that is NaN", "pixels must be finite; got nan"),
         ("csv.gz", "64 MB in the second line", "a line must have at most 1,048,576 characters; got more"),

@@ -12,6 +12,7 @@ from fastdigits import ink
 from fastdigits.components import connected_components
 from fastdigits.cutting import stroke_width
 from fastdigits.preparing import find_digits
+from fastdigits.sheet import find_sheet
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +154,36 @@ def test_a_shadow_and_its_edge_are_not_ink(network):
     picture[:, picture.shape[1] // 2 :] *= 0.55
     picture *= np.linspace(1, 0.7, len(picture))[:, np.newaxis, np.newaxis]
     assert read(network, picture) == "4"
+
+
+@pytest.mark.parametrize("degrees", [0, 4, -8])
+@pytest.mark.parametrize(
+    ("table", "paper", "ink"),
+    [((70, 50, 40), (250, 250, 250), (20, 20, 20)), ((225, 215, 205), (40, 60, 50), (240, 240, 235))],
+)
+def test_a_sheet_that_lies_on_a_table_is_found(network, degrees, table, paper, ink):
+    sheet = inked(strokes("64", room=160), paper, ink)
+    picture = Image.new("RGB", (sheet.width + 360, sheet.height + 300), table)
+    picture.paste(sheet, (170, 140))
+    turned = picture.rotate(degrees, Image.Resampling.BICUBIC, fillcolor=table)
+    digits = find_digits(turned)
+    assert "".join(map(str, network.predict(np.stack([digit.image for digit in digits])))) == "64"
+    left, top, right, bottom = digits[0].box
+    assert 300 < left < right < 480
+    assert 240 < top < bottom < 480
+
+
+@pytest.mark.parametrize("digit", "023456789")
+def test_a_bold_digit_is_no_sheet(digit):
+    for pen in (40, 56):
+        assert find_sheet(inked(strokes(digit, pen=pen, room=40))) is None
+
+
+def test_a_bar_is_no_sheet_as_nothing_is_written_on_it(network):
+    picture = np.full((200, 160), 255, np.uint8)
+    picture[30:170, 60:100] = 0
+    assert find_sheet(Image.fromarray(picture)) is not None
+    assert read(network, picture) == "1"
 
 
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])

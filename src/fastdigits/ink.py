@@ -209,10 +209,10 @@ def _full_ink(amount: Float32, least: float) -> float | None:
         return None
     if np.ptp(strong) < LEAST_CONTRAST:  # drawn by a program: all of it is ink
         return float(np.median(strong))
-    return float(np.median(strong[strong >= _otsu(strong)]))
+    return float(np.median(strong[strong >= otsu(strong)]))
 
 
-def _otsu(values: Float32) -> float:
+def otsu(values: Float32) -> float:
     """Return the threshold that splits the values into two classes farthest apart (Otsu, 1979)."""
     counts, edges = np.histogram(values, bins=128)
     centres = (edges[:-1] + edges[1:]) / 2

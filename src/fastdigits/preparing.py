@@ -17,6 +17,7 @@ from .errors import DataError
 from .ink import Ink, find_ink
 from .inputs import Float32
 from .pictures import open_picture
+from .sheet import find_sheet
 
 SIDE, BOX = 28, 20  # of the image, and of the digit's box in it (LeCun, Cortes, Burges: The MNIST database)
 FAINT = 0.3  # of full ink: what is fainter may be the paper's noise
@@ -115,7 +116,17 @@ def find_digits(image: object, *, single: bool = False, subject: str = "find_dig
 
 
 def _look(picture: Image.Image, single: bool) -> tuple[Ink, list[Piece], tuple[int, int]]:
-    """Return ink and digits of the picture, and where the ink begins; look closer where they are small in it."""
+    """Return ink and digits of the picture, or of the sheet in it, and where the ink begins."""
+    sheet = find_sheet(picture)
+    if sheet is not None:
+        ink, pieces, (x, y) = _look_closer(picture.crop(sheet), single)
+        if pieces:
+            return ink, pieces, (x + sheet[0], y + sheet[1])
+    return _look_closer(picture, single)
+
+
+def _look_closer(picture: Image.Image, single: bool) -> tuple[Ink, list[Piece], tuple[int, int]]:
+    """Return ink and digits of the picture, and where the ink begins; look again where they are small in it."""
     ink = find_ink(picture)
     if ink is None:
         return Ink(np.zeros((1, 1), np.float32), 0.0, 1), [], (0, 0)

@@ -8,6 +8,7 @@ import re
 import struct
 import subprocess
 import sys
+import sysconfig
 import time
 import zipfile
 
@@ -204,6 +205,10 @@ def test_processes_that_start_together_agree(cache):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's count of its own memory")
+@pytest.mark.skipif(
+    bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
+    reason="its allocator keeps what is freed for some time",
+)
 def test_peak_memory_is_near_the_size_of_the_data(cache):
     program = (
         "import re, fastdigits as fd\n"  # not ru_maxrss: a child inherits it from the process that starts it
