@@ -28,6 +28,7 @@ from .hyperparameters import check_number
 from .threads import get_num_threads, set_num_threads
 
 DONE, WRONG, INTERRUPTED = 0, 2, 130
+PRETRAINED = "the one that comes with the package"  # what --model is without being said
 
 _Group = argparse._ArgumentGroup
 
@@ -179,6 +180,16 @@ def add_data_option(group: _Group, what: str) -> None:
         default="mnist",
         metavar="NAME|PATH",
         help=f"{', '.join(NAMES)}; or {FORMS}; {what} (default: mnist)",
+    )
+
+
+def add_model_option(group: _Group) -> None:
+    """Add ``--model``, which a command hands to `runs.read_model`."""
+    group.add_argument(
+        "--model",
+        type=path,
+        metavar="FILE|FOLDER",
+        help=f"a model file, or the folder of a run (default: {PRETRAINED})",
     )
 
 

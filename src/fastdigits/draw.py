@@ -30,12 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "  fastdigits draw --no-open --output public/index.html --overwrite",
     )
     group = parser.add_argument_group("page")
-    group.add_argument(
-        "--model",
-        type=commands.path,
-        metavar="FILE|FOLDER",
-        help=f"a model file, or the folder of a run (default: {runs.PRETRAINED})",
-    )
+    commands.add_model_option(group)
     group.add_argument(
         "--output",
         type=commands.path,

@@ -65,12 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _read(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = commands.Parser("evaluate", DESCRIPTION, EXAMPLES)
     group = parser.add_argument_group("model and images")
-    group.add_argument(
-        "--model",
-        type=commands.path,
-        metavar="FILE|FOLDER",
-        help=f"a model file, or the folder of a run (default: {runs.PRETRAINED})",
-    )
+    commands.add_model_option(group)
     commands.add_data_option(group, "their images must have as many pixels as the model takes")
     commands.add_choice(group, "--part", ("test", "train"), "test", "which of the images")
     commands.add_machine_options(parser)

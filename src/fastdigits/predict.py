@@ -69,12 +69,7 @@ def _parser() -> commands.Parser:
     parser = commands.Parser("predict", DESCRIPTION, EXAMPLES, operands="IMAGE...")
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="a picture, an array, a folder, or -")
     group = parser.add_argument_group("reading")
-    group.add_argument(
-        "--model",
-        type=commands.path,
-        metavar="FILE|FOLDER",
-        help=f"a model file, or the folder of a run (default: {runs.PRETRAINED})",
-    )
+    commands.add_model_option(group)
     group.add_argument(
         "--prepare",
         action=argparse.BooleanOptionalAction,

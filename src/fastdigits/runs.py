@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__, backend, files
-from .commands import CommandError, say, to_json
+from .commands import PRETRAINED, CommandError, say, to_json
 from .network import NeuralNetwork
 from .storage import load, load_pretrained
 from .threads import get_num_threads
@@ -27,7 +27,6 @@ from .threads import get_num_threads
 MODEL, HISTORY, RESULT, REPORT = "model.safetensors", "history.csv", "result.json", "report.html"
 SETTINGS = "settings.json"
 EVALUATION = "evaluation.json"
-PRETRAINED = "the one that comes with the package"
 
 
 @contextlib.contextmanager
