@@ -46,6 +46,8 @@ ROOMS = [  # a module imports from rooms above it only
     "storage",
     "checkpoint",
     "program",
+    "examples",
+    "steps",
     "training",
     "finding",
     "recipes",

@@ -329,8 +329,9 @@ class Shift(fd.Layer):
 
 def test_a_python_layer_trains_eagerly_and_says_so():
     net = fd.NeuralNetwork([fd.Dense(100, 8), Shift(), fd.Dense(8, 10)])
-    with pytest.warns(UserWarning, match="Shift is written in Python"):
+    with pytest.warns(UserWarning, match="Shift is written in Python") as caught:
         net.fit(*digits(30), epochs=1)
+    assert caught[0].filename == __file__
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")

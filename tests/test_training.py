@@ -11,7 +11,7 @@ import pytest
 
 import fastdigits as fd
 from fastdigits.callbacks import epoch_line
-from fastdigits.training import batches
+from fastdigits.examples import batches
 
 
 def network(seed: int = 0, *, dropout: bool = False, batchnorm: bool = True) -> fd.NeuralNetwork:
