@@ -9,7 +9,7 @@ PAGE = Path(__file__).parent.parent / "docs" / "exchange.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
 NAMES = ["model file", "pytorch", "onnx"]
-NEEDS = [[], ["torch"], ["onnx", "onnxruntime"]]
+NEEDS = [["safetensors"], ["torch"], ["onnx", "onnxruntime"]]
 
 
 @pytest.mark.parametrize(("code", "packages"), [*zip(EXAMPLES, NEEDS, strict=True)], ids=NAMES)

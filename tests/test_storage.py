@@ -10,8 +10,6 @@ import sys
 
 import numpy as np
 import pytest
-import safetensors
-from safetensors.numpy import save_file
 
 import fastdigits as fd
 from fastdigits import tensorfile
@@ -49,8 +47,16 @@ def saved(tmp_path):
     return path
 
 
+def library(name: str = "safetensors"):
+    return pytest.importorskip(name, reason="safetensors is not installed")
+
+
+def save_file(*arguments) -> None:
+    library("safetensors.numpy").save_file(*arguments)
+
+
 def content(path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    with safetensors.safe_open(path, framework="np") as file:
+    with library().safe_open(path, framework="np") as file:
         return {name: file.get_tensor(name).copy() for name in file.keys()}, dict(file.metadata())  # noqa: SIM118
 
 
