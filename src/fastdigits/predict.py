@@ -257,7 +257,7 @@ class _Table:
 
     def _print(self, name: str, cells: tuple[str, ...]) -> None:
         reads, confidence, runner_up = cells
-        print(f"{name:<{self._width}}  {reads:<7} {confidence:<20} {runner_up}")
+        print(f"{name:<{self._width}}  {reads:<7} {confidence:<32} {runner_up}")
 
 
 def _draw(readings: list[Reading], options: argparse.Namespace) -> None:
