@@ -328,7 +328,9 @@ def test_kernels_see_aligned_numbers_only():
 
 
 @pytest.mark.filterwarnings("ignore:A column-vector y was passed")
-@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")  # scikit-learn's, of labels such as 1e30
+@pytest.mark.filterwarnings(
+    "ignore:invalid value encountered in cast"
+)  # scikit-learn's, of labels such as 1e30
 @pytest.mark.parametrize("role", ["images", "labels", "weights"])
 @given(data=st.data())
 def test_the_estimator_takes_any_array_or_refuses_it(role, data):

@@ -381,6 +381,16 @@ def test_a_state_that_does_not_fit_is_refused_and_changes_nothing():
             r"got \['v/weight'\] missing and none unknown",
         ),
         ({**good, "m/bias": 1}, ValueError, r"got none missing and \['m/bias'\] unknown"),
+        (
+            {**good, "m/weight": np.full((3, 4), 1e300)},
+            ValueError,
+            "Adam: m/weight must be finite as float32; got NaN or",
+        ),
+        (
+            {**good, "v/weight": np.full((3, 4), np.nan)},
+            ValueError,
+            "Adam: v/weight must be finite as float32",
+        ),
         ({**good, "step": 1.5}, TypeError, "Adam: step must be an integer; got 1.5"),
         ({**good, "step": -1}, ValueError, "Adam: step must be at least 0; got -1"),
     ]

@@ -14,7 +14,7 @@ import numpy as np
 
 from . import backend, memory
 from .hyperparameters import Configured, check_number
-from .inputs import Float32, as_array, check_count
+from .inputs import Float32, as_array, check_count, in_order
 from .parameters import Parameter
 
 
@@ -167,7 +167,7 @@ class Optimizer(Configured):
         TypeError
             If the step is no integer, or if an array holds no real numbers.
         ValueError
-            If an array is missing, unknown or of another shape. Nothing has changed then.
+            If an array is missing, unknown, of another shape or not finite. Nothing has changed then.
         """
         met = self._checked_parameters(parameters)
         wanted = {f"{name}/{parameter.name}" for parameter in met for name in self.state_names} | {"step"}
@@ -219,7 +219,12 @@ class Optimizer(Configured):
         if array.shape != parameter.value.shape:
             raise ValueError(f"{self._subject}: {key} must be {parameter.value.shape}; got {array.shape}")
         loaded: Float32 = memory.floats(array.size)
-        loaded[...] = array.reshape(-1)
+        loaded[...] = in_order(array, np.float32).reshape(-1)
+        if not np.isfinite(loaded).all():
+            raise ValueError(
+                f"{self._subject}: {key} must be finite as float32; got NaN or what is beyond it: no step could go on "
+                "from there"
+            )
         return loaded
 
     def __getstate__(self) -> dict[str, Any]:
