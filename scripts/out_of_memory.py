@@ -51,6 +51,7 @@ BURSTS = (1, 30)
 LONGEST = 3000  # seconds after which a process is taken to hang
 ERRORS = (MemoryError, fd.ModelFileError)
 FOREIGN = "of CPython or NumPy:"
+OWN = (Path(fd.__file__).parent, __file__)  # a crash anywhere else is none of ours
 # What CPython makes of a MemoryError on its way; and any SystemError: C code that forgot to say what failed.
 SWALLOWED = (
     "can't allocate",
@@ -408,7 +409,7 @@ def told(name: str, by: str, every: int, shim: Path | None) -> tuple[dict[str, A
             innermost = re.search(r"most recent call first\):\n(.*)", text)
             where = innermost[1].strip() if innermost else line.strip()
             kind = f"ended with {process.returncode} in {where}"
-            if "site-packages" in where:
+            if not any(f'"{place}' in where for place in OWN):
                 kind = f"{FOREIGN} {kind}"
             kinds[kind] += 1
             firsts.setdefault(kind, f"{first} + {burst}")
