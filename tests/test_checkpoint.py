@@ -290,6 +290,7 @@ LIES = {
     "array of another shape": lambda tensors, state: tensors.update(
         {"network/dense1.bias": np.zeros(3, np.float32)}
     ),
+    "moments of NaN": lambda tensors, state: tensors["optimizer/v/dense1.weight"].fill(np.nan),
     "array missing": lambda tensors, state: tensors.pop("optimizer/m/dense1.weight"),
     "unknown array": lambda tensors, state: tensors.update(other=np.zeros(1, np.float32)),
     "no position": lambda tensors, state: state.pop("position"),

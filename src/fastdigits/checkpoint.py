@@ -206,8 +206,8 @@ class Training:
         if shapes != got:
             wrong = sorted(name for name in shapes.keys() | got.keys() if shapes.get(name) != got.get(name))
             raise found.error(f"its arrays must be those of the training; got others: {', '.join(wrong[:5])}")
-        for name, array in found.part("network/").items():
-            if problem := bad_values(name, array):
+        for name in shapes:
+            if problem := bad_values(name.removeprefix("network/"), found.tensors[name]):
                 raise found.error(problem)
         try:
             position, history = self._position(found.state), self._history(found.state)
