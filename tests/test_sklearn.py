@@ -762,4 +762,4 @@ def test_without_scikit_learn_the_import_says_what_to_install():
     )
     assert run.returncode == 1
     assert "ImportError: fastdigits.sklearn needs scikit-learn" in run.stderr
-    assert "pip install 'fastdigits[sklearn]'" in run.stderr
+    assert "pip install 'scikit-learn>=1.6'" in run.stderr

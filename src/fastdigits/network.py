@@ -619,7 +619,7 @@ class NeuralNetwork:
         ValueError
             If there is no such dtype, if no layer says how wide an image is, or if a parameter is not finite.
         ImportError
-            If the package onnx is not installed: ``pip install 'fastdigits[onnx]'``.
+            If the package onnx is not installed: ``pip install 'onnx>=1.16'``.
         OSError
             If the file cannot be written.
 

@@ -254,7 +254,7 @@ def test_without_a_network_the_message_names_files_and_places(server, tmp_path, 
 def test_without_pooch_the_message_says_what_to_install(server, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pooch", None)
     with pytest.raises(
-        fd.DataError, match=r"pooch is not installed \(pip install 'fastdigits\[datasets\]'\)"
+        fd.DataError, match=r"pooch is not installed \(pip install 'pooch>=1.8' 'filelock>=3.12'\)"
     ):
         fetch(server, tmp_path)
     assert server.ranges == []

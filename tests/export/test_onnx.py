@@ -230,5 +230,5 @@ def test_without_onnx_there_is_a_clear_error(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     monkeypatch.delitem(sys.modules, "fastdigits.export.onnx", raising=False)
     monkeypatch.delattr("fastdigits.export.onnx", raising=False)
-    with pytest.raises(ImportError, match=r"onnx must be installed; .*pip install 'fastdigits\[onnx\]'"):
+    with pytest.raises(ImportError, match=r"onnx must be installed; .*pip install 'onnx>=1.16'"):
         trained([fd.Dense(4, 3)]).export_onnx(tmp_path / "model")

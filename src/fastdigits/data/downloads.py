@@ -28,7 +28,7 @@ TIMEOUT = 10, 30  # seconds to connect, and without a byte, before an attempt is
 ATTEMPTS = 3  # in a row for each address, each going on where the one before broke off
 PAUSE = 0.5  # seconds before the second attempt, twice as much before the third
 PIECE = 1 << 14  # bytes: what a process that is killed loses at most
-INSTALL = "pip install 'fastdigits[datasets]'"
+INSTALL = "pip install 'pooch>=1.8' 'filelock>=3.12'"
 
 
 @dataclass(frozen=True)

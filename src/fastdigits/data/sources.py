@@ -97,8 +97,8 @@ def load_data(source: str | os.PathLike[str], *, seed: int = 0, progress: bool =
 
     Notes
     -----
-    All but MNIST are downloaded once, which needs ``pip install 'fastdigits[datasets]'``; ``docs/data.md`` tells of
-    their sizes and licences.
+    All but MNIST are downloaded once, which needs ``pip install 'pooch>=1.8' 'filelock>=3.12'``; ``docs/data.md``
+    lists their sizes and licences.
     """
     seed = check_count(seed, "seed", "load_data", least=0)
     name = os.fspath(source)

@@ -16,7 +16,7 @@ try:
     from onnx.helper import make_graph, make_model, make_node, make_opsetid, make_tensor_value_info
 except ImportError as error:
     raise ImportError(
-        f"export_onnx: the package onnx must be installed; got: {error}: pip install 'fastdigits[onnx]'"
+        f"export_onnx: the package onnx must be installed; got: {error}: pip install 'onnx>=1.16'"
     ) from error
 
 from .. import __version__, files

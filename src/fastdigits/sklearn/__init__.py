@@ -4,7 +4,7 @@ try:
     from sklearn.utils.validation import validate_data as _needed  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        "fastdigits.sklearn needs scikit-learn 1.6 or newer: pip install 'fastdigits[sklearn]'"
+        "fastdigits.sklearn needs scikit-learn 1.6 or newer: pip install 'scikit-learn>=1.6'"
     ) from error
 
 from .classifier import FastDigitsClassifier

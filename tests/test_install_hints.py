@@ -1,0 +1,66 @@
+"""What messages and pages tell people to install can be installed, and is what pyproject.toml requires."""
+
+import re
+import shlex
+import tomllib
+from itertools import chain
+
+import pytest
+from documents import ROOT
+
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+REQUIREMENTS = set(chain.from_iterable(EXTRAS.values()))
+FILES = [
+    path
+    for pattern in (
+        "*.md",
+        "docs/**/*.md",
+        "docs/*.ipynb",
+        "src/**/*.py",
+        "scripts/*.py",
+        "benchmarks/**/*.py",
+    )
+    for path in sorted(ROOT.glob(pattern))
+]
+
+
+def hints(text: str) -> list[list[str]]:
+    """Return the words after each ``pip install`` of a text: options, quoted words and names."""
+    found = re.findall(r"\bpip install((?: -\w| '[^'\n]*'| [.\w][\w.=\[\]-]*)*)", text)
+    return [shlex.split(words) for words in found]
+
+
+def test_hints_are_found():
+    text = "no pandas: pip install 'a>=1' 'b[c]>=2', or `pip install -e '.[test,dev]'`; pip install . && x"
+    assert hints(text) == [["a>=1", "b[c]>=2"], ["-e", ".[test,dev]"], ["."]]
+    found = {word for path in FILES for words in hints(path.read_text("utf-8")) for word in words}
+    assert {"onnx>=1.16", "scikit-learn>=1.6", "pooch>=1.8", "filelock>=3.12", ".[sklearn]"} <= found
+
+
+def is_possible(word: str) -> bool:
+    """Return whether a word behind ``pip install`` is an option, this clone, or what pyproject.toml requires."""
+    extras = re.fullmatch(r"\.\[(.+)\]", word)
+    if extras:
+        return set(extras[1].split(",")) <= EXTRAS.keys()
+    if re.match(r"fastdigits\b", word):
+        return False  # no wheel is published
+    return ">" not in word or word in REQUIREMENTS
+
+
+def test_what_a_hint_names_can_be_installed():
+    wrong = [
+        f"{path.relative_to(ROOT)}: {word}"
+        for path in FILES
+        for words in hints(path.read_text("utf-8"))
+        for word in words
+        if not is_possible(word)
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("extra", "file"),
+    [("onnx", "export/onnx.py"), ("sklearn", "sklearn/__init__.py"), ("datasets", "data/downloads.py")],
+)
+def test_a_message_names_all_of_an_extra_and_nothing_else(extra, file):
+    assert hints((ROOT / "src/fastdigits" / file).read_text("utf-8")) == [EXTRAS[extra]]
