@@ -88,6 +88,7 @@ ROOMS = [  # a module imports from rooms above it only
     "cutting",
     "preparing",
     "readings",
+    "console",
     "commands",
     "runs",
     "train_options",

@@ -84,12 +84,12 @@ def test_options_are_read(parser):
     ("argv", "line"),
     [
         (["--count", "0"], "--count: must be a whole number of at least 1; got '0'"),
-        (["--coumt", "4"], "'--coumt' is no option of this command: did you mean --count?"),
-        (["--coumt=4"], "'--coumt=4' is no option of this command: did you mean --count?"),
-        (["--coun", "4"], "'--coun' is no option of this command: did you mean --count?"),
-        (["--xyzzy"], "'--xyzzy' is no option of this command: see --help"),
-        (["stray"], "'stray' is no option of this command: see --help"),
-        (["two\nlines"], "'two\\nlines' is no option of this command: see --help"),
+        (["--coumt", "4"], "unknown option '--coumt'; did you mean '--count'?"),
+        (["--coumt=4"], "unknown option '--coumt'; did you mean '--count'?"),
+        (["--coun", "4"], "unknown option '--coun'; did you mean '--count'?"),
+        (["--xyzzy"], "unknown option '--xyzzy'; see --help"),
+        (["stray"], "unexpected argument 'stray'; see --help"),
+        (["two\nlines"], "unexpected argument 'two\\nlines'; see --help"),
         (["--count"], "--count: expected one argument"),
     ],
 )

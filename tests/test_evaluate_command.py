@@ -138,7 +138,8 @@ def test_standard_error_has_the_figures_as_tables(finished, made):
         f"{result['mistakes']} mistakes\n" in done.stderr
     )
     assert f"model           {made / 'run' / runs.MODEL}, 291 parameters\n" in done.stderr
-    assert "60 test images, 6 x 5 pixels\n" in done.stderr
+    assert f" {made / 'digits'}: 60 test images, 6 x 5 pixels accuracy" in " ".join(done.stderr.split())
+    assert [line for line in done.stderr.splitlines() if len(line) > 80 and str(made) not in line] == []
     one = result["classes"][1]
     cells = [f"{100 * one[name]:.2f} %" for name in ("precision", "recall", "f1")]
     assert re.search(rf"^1 +{' +'.join(map(re.escape, cells))} +20$", done.stderr, re.MULTILINE)
@@ -271,8 +272,8 @@ def test_a_folder_without_images_is_refused(made, here, capsys):
     [
         (["--part", "both"], "--part: invalid choice: 'both'"),
         (["--overwrite"], "--overwrite: needs a folder; got none: name it with --output"),
-        (["--modle", "x"], "'--modle' is no option of this command: did you mean --model?"),
-        (["model.safetensors"], "'model.safetensors' is no option of this command: see --help"),
+        (["--modle", "x"], "unknown option '--modle'; did you mean '--model'?"),
+        (["model.safetensors"], "unexpected argument 'model.safetensors'; see --help"),
     ],
 )
 def test_a_wrong_option_is_one_line_and_exit_2(here, capsys, argv, message):
@@ -411,6 +412,19 @@ def test_classes_go_by_the_names_that_the_model_has(named, made, capsys):
     captured = capsys.readouterr()
     assert json.loads(captured.out)["class_names"] == ["ant", "bumble bee", "cat"]
     assert re.search(r"^1 bumble bee +[\d.]+ ", captured.err, re.MULTILINE)
+
+
+def test_tables_of_many_classes_with_long_names_fit_80_columns():
+    labels = [f"a class with a name that is far too long, {number}" for number in range(12)]
+    for count in (9, 10_000):
+        matrix = [[count] * 12 for _ in labels]
+        lines = evaluate._matrix_table(matrix, labels).splitlines()
+        assert max(map(len, lines)) <= 80
+        assert len(lines) == (13 if count == 9 else 1)
+    means = dict.fromkeys(("precision", "recall", "f1"), 1.0)
+    classes = [{"label": label, "support": 10_000, **means} for label in range(12)]
+    text = evaluate._class_table({"class_names": labels, "classes": classes, "images": 120_000, **means})
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_names_decide_where_model_and_images_have_some(named, made, capsys):

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from tiny_digits import write_digits
 
 import fastdigits as fd
+from fastdigits import __main__ as entry
 from fastdigits import backend, runs, train, visualize
 
 SOURCE = Path(fd.__file__).parents[1]
@@ -61,19 +63,19 @@ def main(*argv: object) -> int:
 
 
 def on_a_terminal(*argv: object, cwd: Path, **changes: str) -> str:
-    """Run with standard error on a terminal of 100 columns; return what it showed."""
+    """Run with standard error on a terminal of 80 columns; return what it showed."""
     import pty
     import termios
 
     ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (40, 100))
+    termios.tcsetwinsize(theirs, (40, 80))
     process = subprocess.Popen(
         [sys.executable, "-m", "fastdigits.train", *map(str, argv)],
         stdin=theirs,
         stdout=subprocess.DEVNULL,
         stderr=theirs,
         cwd=cwd,
-        env=environment(**changes),
+        env=environment(**{"TERM": "xterm", "NO_COLOR": ""} | changes),
     )
     os.close(theirs)
     shown = b""
@@ -83,8 +85,16 @@ def on_a_terminal(*argv: object, cwd: Path, **changes: str) -> str:
     except OSError:  # Linux's way to say that the other side is closed
         pass
     os.close(ours)
-    assert process.wait(timeout=60) == 0
+    process.wait(timeout=60)
     return shown.decode()
+
+
+COLOUR = r"\x1b\[[0-9;]*m"
+
+
+def lines_of(shown: str) -> list[str]:
+    """Return the lines of a terminal, each state of one that was written over; without colours and moves."""
+    return re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", shown))
 
 
 # -- what is shown while it trains -------------------------------------------------------------------------
@@ -95,6 +105,7 @@ def test_a_terminal_shows_a_bar_and_a_log_one_line_an_epoch(digits, tmp_path):
     words = ("--data", digits, "--epochs", 3, "--no-plots")
     shown = on_a_terminal(*words, cwd=tmp_path)
     assert re.search(r"\repoch 1/3: +\d+%\|", shown)
+    assert [line for line in lines_of(shown) if len(line) > 80 and str(digits) not in line] == []
     logged = run(*words, cwd=tmp_path).stderr
     assert "\r" not in logged
     assert [line[:9] for line in logged.splitlines() if line.startswith("epoch")] == [
@@ -105,10 +116,25 @@ def test_a_terminal_shows_a_bar_and_a_log_one_line_an_epoch(digits, tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a POSIX terminal")
-@pytest.mark.parametrize("changes", [{}, {"NO_COLOR": "1"}], ids=["as usual", "NO_COLOR"])
-def test_nothing_is_coloured(digits, tmp_path, changes):
+def test_a_terminal_shows_the_test_accuracy_in_bold(digits, tmp_path):
+    shown = on_a_terminal("--data", digits, "--epochs", 2, "--no-plots", cwd=tmp_path)
+    assert re.findall(COLOUR, shown) == ["\x1b[1m", "\x1b[0m"]
+    assert re.search(r"test accuracy   \x1b\[1m\d+\.\d\d %\x1b\[0m, 95 % interval", shown)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a POSIX terminal")
+def test_a_terminal_shows_the_word_error_in_red(tmp_path):
+    shown = on_a_terminal("--data", "none", cwd=tmp_path)
+    assert shown.startswith("fastdigits train: \x1b[1;31merror:\x1b[0m ")
+    assert len(re.findall(COLOUR, shown)) == 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a POSIX terminal")
+@pytest.mark.parametrize("changes", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=["NO_COLOR", "dumb"])
+def test_nothing_is_coloured_where_it_is_not_wanted(digits, tmp_path, changes):
     shown = on_a_terminal("--data", digits, "--epochs", 2, "--no-plots", cwd=tmp_path, **changes)
-    assert not re.search(r"\x1b\[[0-9;]*m", shown)
+    assert "test accuracy" in shown
+    assert not re.search(COLOUR, shown)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a POSIX terminal")
@@ -207,15 +233,56 @@ def test_standard_error_tells_the_run_from_beginning_to_end(finished):
     done, _ = finished
     result = json.loads(done.stdout)
     text = done.stderr
-    assert "240 to train on, 60 to test on, 6 x 5 pixels, 3 classes" in text
+    assert "240 training, 60 test, 6 x 5 pixels, 3 classes" in " ".join(text.split())
     assert "Dense(30, 8)" in text
-    assert len(re.findall(r"^epoch +\d+/12 .*images/s$", text, re.MULTILINE)) == 12
-    assert f"test accuracy   {100 * result['test_accuracy']:.2f} % of 60 images" in text
-    assert f"train accuracy  {100 * result['train_accuracy']:.2f} % of 240 images" in text
+    assert len(re.findall(r"^epoch +\d+/12 .* ms$", text, re.MULTILINE)) == 12
+    assert f"test accuracy   {100 * result['test_accuracy']:.2f} %, 95 % interval" in text
+    assert f"train accuracy  {100 * result['train_accuracy']:.2f} %, 95 % interval" in text
+    assert "\x1b" not in text
+    data = result["settings"]["data"]
+    assert [line for line in text.splitlines() if len(line) > 80 and data not in line] == []
     for name in (result["output"], *(FILES - {runs.SETTINGS}), *result["pictures"]):
         assert name in text
     assert "Warning" not in text
     assert "Traceback" not in text
+
+
+def test_a_path_alone_makes_a_line_longer_than_80_columns(here, capfd):
+    folder = "a folder with a very long name, " * 4
+    write_digits(here / "digits")
+    assert main("--data", "digits", "--epochs", 2, "--no-plots", "-o", folder) == 0
+    long = [line for line in capfd.readouterr().err.splitlines() if len(line) > 80]
+    assert len(long) == 3
+    assert all(folder in line for line in long)
+
+
+# -- what to do next ---------------------------------------------------------------------------------------
+
+
+def next_lines(text: str) -> list[list[str]]:
+    return [
+        shlex.split(line) for line in re.findall(r"^(?:next {11}| {15}) (fastdigits .+)$", text, re.MULTILINE)
+    ]
+
+
+def test_the_end_names_commands_that_work_with_the_run(here, capfd):
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 256, (60, 28, 28), dtype=np.uint8), np.arange(60) % 3
+    np.savez("squares.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    assert main("--data", "squares.npz", "--epochs", 1, "--no-plots", "-o", "runs/it's mine") == 0
+    draw, predict = next_lines(capfd.readouterr().err)
+    assert draw == ["fastdigits", "draw", "--model", "runs/it's mine"]
+    assert predict == ["fastdigits", "predict", "photo.jpg", "--model", "runs/it's mine"]
+    assert entry.main([*draw[1:], "--no-open"]) == 0
+    Image.fromarray(np.pad(np.full((20, 6), 255, np.uint8), 20)).save("photo.jpg")
+    assert entry.main(predict[1:]) == 0
+
+
+def test_images_that_are_not_square_are_evaluated_next(digits, here, capfd):
+    assert main("--data", digits, "--epochs", 1, "--no-plots", "-o", "run") == 0
+    (words,) = next_lines(capfd.readouterr().err)
+    assert words == ["fastdigits", "evaluate", "--model", "run", "--data", str(digits)]
+    assert entry.main([*words[1:], "--no-plots"]) == 0
 
 
 def test_two_epochs_of_real_digits_come_out_above_95_percent(tmp_path):
@@ -554,6 +621,7 @@ def test_an_interrupt_without_held_out_images_keeps_the_last_whole_epoch(digits,
     captured = capsys.readouterr()
     result = json.loads(captured.out)
     assert "interrupted after 3 epochs; the model of epoch 3 goes to run\n" in captured.err
+    assert next_lines(captured.err) == [["fastdigits", "train", "--resume", "run"]]
     _, test = fd.load_folder(digits)
     assert fd.load(here / "run" / runs.MODEL).evaluate(*test)["accuracy"] == result["test_accuracy"]
 

@@ -129,8 +129,8 @@ def test_the_schedule_follows_the_options(name, kind):
         ("--seed -1", "--seed: must be a whole number of at least 0; got '-1'"),
         ("--threads 0", "--threads: must be a whole number of at least 1; got '0'"),
         ("--output=", "--output: must be the name of a file or folder; got ''"),
-        ("--epoch 3", "'--epoch' is no option of this command: did you mean --epochs"),
-        ("digits", "'digits' is no option of this command: see --help"),
+        ("--epoch 3", "unknown option '--epoch'; did you mean '--epochs'?"),
+        ("digits", "unexpected argument 'digits'; see --help"),
     ],
 )
 def test_a_bad_value_is_one_line_and_exit_2(argv, message, capsys):

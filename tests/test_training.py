@@ -506,14 +506,21 @@ def test_progress_prints_a_line_an_epoch_on_standard_error_and_no_bar_without_a_
     assert [line.split("  loss")[0] for line in lines] == ["epoch 10/11", "epoch 11/11"]
     assert lines[-1] == epoch_line(history)
     assert f"validation {100 * history.val_accuracy[-1]:.2f} %" in lines[-1]
-    assert lines[-1].endswith(" images/s")
+    assert lines[-1].endswith(" ms")
 
 
 def test_the_line_of_an_epoch_is_as_the_reader_expects():
     history = fd.History([3], [0.07123], [0.97811], [], [], [0.008124], [0.1], [812345.4], last_epoch=10)
-    assert epoch_line(history) == "epoch  3/10  loss 0.0712  accuracy 97.81 %  lr 0.00812  812,345 images/s"
+    assert epoch_line(history) == "epoch  3/10  loss 0.0712  accuracy 97.81 %  100.0 ms"
     history.validates, history.val_loss, history.val_accuracy = True, [0.1], [0.97]
-    assert "  accuracy 97.81 %  validation 97.00 %  lr" in epoch_line(history)
+    history.seconds = [61.26]
+    assert epoch_line(history) == "epoch  3/10  loss 0.0712  accuracy 97.81 %  validation 97.00 %  61.3 s"
+
+
+@pytest.mark.parametrize("seconds", [0.9999, 9999.9])
+def test_the_line_of_an_epoch_fits_80_columns(seconds):
+    history = fd.History([1000], [99.12345], [1.0], [99.1], [1.0], [1e-06], [seconds], [1e7], 1000, True)
+    assert len(epoch_line(history)) <= 80
 
 
 def test_the_bar_counts_the_images_of_the_epoch_on_a_terminal(monkeypatch, capsys):

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import sys
 from collections.abc import Sequence
 
+from . import __version__, console
+
 # A command is a module of this name with a main(argv) that returns the exit code.
 COMMANDS = {
-    "train": "train a network on MNIST or on a folder of your own, and see what it learned",
-    "evaluate": "say how good a model is, on which digits it fails, and how sure it may be",
-    "draw": "write a page to draw digits on, with a network inside it, and open it",
-    "predict": "read the digits on pictures, photographs and scans",
-    "bench": "compare the compiled kernels with NumPy on this machine",
+    "train": "train a network on MNIST or on your own images",
+    "evaluate": "measure how good a model is and where it fails",
+    "draw": "open a page to draw on, with a network inside",
+    "predict": "read the digits on photographs and scans",
+    "bench": "compare the compiled kernels with NumPy",
 }
+HELP = "\n".join(
+    [
+        "usage: fastdigits COMMAND [options]",
+        "       python -m fastdigits COMMAND [options]",
+        "",
+        "A digit classifier built from scratch, trained in seconds.",
+        "",
+        "commands:",
+        *(f"  {name:<8}  {text}" for name, text in COMMANDS.items()),
+        "",
+        "options:",
+        "  fastdigits COMMAND --help   options and examples of it",
+        "  fastdigits --version        version of the package",
+    ]
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,43 +40,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The command's exit code; 2 where there is no such command.
+        The command's exit code; 2 if there is no such command, or if none is named.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    name = arguments[0] if arguments else ""
+    if arguments[:1] == ["help"]:  # help train: the same as train --help
+        arguments = [*arguments[1:2], "--help"]
+    if not arguments:
+        console.say(HELP)
+        return 2
+    name = arguments[0]
     if name in ("-h", "--help"):
-        print(_help())
+        print(HELP)
         return 0
     if name == "--version":
-        from . import __version__
-
         print(f"fastdigits {__version__}")
         return 0
     if name not in COMMANDS:
-        got = f"got {name!r}" if name else "got none"
-        print(f"fastdigits: error: the command must be one of {', '.join(COMMANDS)}; {got}", file=sys.stderr)
+        console.tell_error("fastdigits", f"unknown command {console.shown(name)}; {_hint(name)}")
         return 2
     module = importlib.import_module(f".{name}", "fastdigits")
     code: int = module.main(arguments[1:])
     return code
 
 
-def _help() -> str:
-    size = max(map(len, COMMANDS))
-    lines = [f"  {name:<{size}}  {text}" for name, text in COMMANDS.items()]
-    return "\n".join(
-        [
-            "usage: fastdigits COMMAND [options]",
-            "       python -m fastdigits COMMAND [options]",
-            "",
-            "A digit classifier built from scratch, trained on a processor in seconds.",
-            "",
-            "commands:",
-            *lines,
-            "",
-            "fastdigits COMMAND --help tells of a command's options; fastdigits --version of this version.",
-        ]
-    )
+def _hint(name: str) -> str:
+    close = difflib.get_close_matches(name, COMMANDS, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"the commands are {', '.join(COMMANDS)}"
 
 
 if __name__ == "__main__":

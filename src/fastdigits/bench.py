@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from . import backend, commands, memory
+from . import backend, commands, console, memory
 from .data import load_mnist
 from .inputs import Array
 from .layers import BatchNorm, Dense, ReLU
@@ -27,6 +27,7 @@ from .threads import get_num_threads
 COMMAND = "fastdigits bench"
 BATCHES = (1, 64, 256, 1024)
 STEPS = 16  # of training in one call: threads are not woken for a single one
+LARGEST = 60_000 // STEPS  # batch: all images of MNIST in one call
 
 Call = Callable[[], object]
 
@@ -85,7 +86,7 @@ def cases(batch: int) -> list[Case]:
         return Case(name, size, multiply_adds, lambda kernels: lambda: getattr(kernels, name)(*arguments))
 
     return [
-        case("dense_forward_uint8", "784 → 64, digits", first, y, pixels, weight, bias),
+        case("dense_forward_uint8", "784 → 64", first, y, pixels, weight, bias),
         case("dense_forward", "784 → 64", first, y, x, weight, bias),
         case("batchnorm_forward", "64", 0, h, h_hat, *v[:3], floats(rows, 64), *v[3:], 0.1, 1e-5),
         case("relu_forward", "64", 0, x2, y),
@@ -96,8 +97,8 @@ def cases(batch: int) -> list[Case]:
         case("dense_backward_weight", "64 → 32", second, floats(64, 32), bias2, y2, x2),
         case("batchnorm_backward", "64", 0, h, v[0], v[1], floats(rows, 64), h_hat, v[2], v[3]),
         case("dense_backward_weight", "784 → 64", first, dweight, dbias, dy, x),
-        case("dense_backward_weight_uint8", "784 → 64, digits", first, dweight, dbias, dy, pixels),
-        case("adam_update", "50,176 parameters", 0, value, m, s, grad, 1e-4, 0.9, 0.999, 1e-8, 0.0, 9),
+        case("dense_backward_weight_uint8", "784 → 64", first, dweight, dbias, dy, pixels),
+        case("adam_update", "50,176", 0, value, m, s, grad, 1e-4, 0.9, 0.999, 1e-8, 0.0, 9),
     ]
 
 
@@ -197,15 +198,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Compare as ``argv`` says; return the exit code."""
     parser = commands.Parser(
         "bench",
-        "Compare the compiled kernels with NumPy on this machine: each kernel of the original network and a\n"
-        "whole training step. Both sides work on the same float32 arrays and take turns; times are medians of\n"
+        "Compare the compiled kernels with NumPy on this machine: each kernel of the original network and a "
+        "whole training step. Both sides work on the same float32 arrays and take turns; times are medians of "
         "ten rounds. Takes about half a minute.",
         "examples:\n"
         "  fastdigits bench\n"
         "  fastdigits bench --batch 64 --backend generic --threads 1\n"
         "  fastdigits bench --json | tail -1",
     )
-    group = parser.add_argument_group("options")
+    group = parser.add_argument_group("comparison")
     group.add_argument(
         "--batch",
         type=commands.widths,
@@ -217,15 +218,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--threads", type=commands.whole_number, metavar="N", help="threads of the compiled training step"
     )
     commands.add_backend_option(group)
-    commands.add_report_options(group)
+    commands.add_report_options(parser.add_argument_group("output"))
     options = parser.read(argv)
+    if max(options.batch) > LARGEST:
+        parser.error(f"--batch: must be at most {LARGEST:,}; got {max(options.batch):,}")
     return commands.run(
         COMMAND, lambda: _bench(options), backend_name=options.backend, threads=options.threads
     )
 
 
 def _bench(options: argparse.Namespace) -> int:
-    say = commands.silent if options.quiet else commands.say
+    say = console.silent if options.quiet else console.say
     name = backend.backend_name()
     if name == "numpy":
         raise commands.CommandError(
@@ -234,14 +237,18 @@ def _bench(options: argparse.Namespace) -> int:
     kernels, twin = backend.kernels, backend.load("numpy")
     peak = measure_peak(kernels)
     say(
-        f"backend {name}, {kernels.COMPILER}, {get_num_threads()} threads for a training step, one for a kernel"
+        console.table(
+            {
+                "backend": f"{name}, {kernels.COMPILER}",
+                "threads": f"{get_num_threads()} per training step, 1 per kernel; NumPy's BLAS chooses its own",
+                "peak": f"{2 * peak / 1e9:.0f} GFLOP/s on one core, in multiply-adds of {kernels.LANE_COUNT} floats",
+            }
+        )
     )
-    say(f"peak of one core: {2 * peak / 1e9:.0f} GFLOP/s in multiply-adds of {kernels.LANE_COUNT} floats")
-    say("NumPy uses its BLAS with as many threads as that takes by itself")
     rows: list[dict[str, Any]] = []
     seconds = 20 / (14 * len(options.batch) * 2)
     for batch in options.batch:
-        say(f"\nbatch {batch}\n{'kernel':<32}{'of':<20}{name:>11}{'numpy':>12}{'ratio':>8}{'of peak':>9}")
+        say(f"\nbatch {batch}\n{'kernel':<31}{'of':<13}{name:>11}{'numpy':>12}{'ratio':>7}{'peak':>6}")
         for one in cases(batch):
             fast, slow = take_turns([one.bind(kernels), one.bind(twin)], seconds)
             rows.append(_row(batch, one.name, one.size, fast, slow, one.multiply_adds / fast / peak))
@@ -250,9 +257,9 @@ def _bench(options: argparse.Namespace) -> int:
         rows.append(_row(batch, "training step", "784-64-32-10", fast, slow, 0.0))
         say(_line(rows[-1]))
     shares = dense_share_of_peak(kernels)
-    say("\nshare of the peak of one core, 1,024 × 1,024 × 256:")
+    say("\nshare of the peak of one core, 1,024 × 1,024 × 256")
     for door, reached in shares.items():
-        say(f"{door:<32}{reached:>8.0%}")
+        say(f"{door:<31}{reached:>6.0%}")
     if options.json:
         commands.print_json(
             {
@@ -305,11 +312,16 @@ def _row(batch: int, name: str, size: str, fast: float, slow: float, share: floa
 
 
 def _line(row: dict[str, Any]) -> str:
-    share = f"{row['share_of_peak']:>8.0%}" if row["share_of_peak"] else ""
+    """Return a row of the table in at most 80 columns."""
+    share = f"{row['share_of_peak']:>6.0%}" if row["share_of_peak"] else ""
     return (
-        f"{row['kernel']:<32}{row['size']:<20}{1e6 * row['seconds']:>8,.1f} µs"
-        f"{1e6 * row['numpy_seconds']:>9,.1f} µs{row['ratio']:>7.1f}×{share}"
+        f"{row['kernel']:<31}{row['size']:<13}{_time(row['seconds']):>11}{_time(row['numpy_seconds']):>12}"
+        f"{row['ratio']:>6.1f}×{share}"
     )
+
+
+def _time(seconds: float) -> str:
+    return f"{1e6 * seconds:,.1f} µs" if seconds < 0.1 else f"{1e3 * seconds:,.1f} ms"
 
 
 if __name__ == "__main__":

@@ -358,15 +358,16 @@ def improves(monitor: str, value: float, best: float | None, min_delta: float) -
 
 
 def epoch_line(history: History) -> str:
-    """Return the last epoch of a history as one line of text that fits into a terminal of 100 columns."""
+    """Return the last epoch of a history as one line of text that fits into 80 columns."""
     parts = [
         _title(history.epoch[-1], history),
         f"loss {history.loss[-1]:.4f}",
         f"accuracy {100 * history.accuracy[-1]:.2f} %",
     ]
-    if history.validates:  # the validation loss stands in the history
+    if history.validates:  # there is no room for its loss and the learning rate: history.csv has them
         parts.append(f"validation {100 * history.val_accuracy[-1]:.2f} %")
-    parts += [f"lr {history.lr[-1]:.3g}", f"{history.images_per_second[-1]:,.0f} images/s"]
+    seconds = history.seconds[-1]
+    parts.append(f"{1000 * seconds:.1f} ms" if seconds < 1 else f"{seconds:.1f} s")
     return "  ".join(parts)
 
 

@@ -1,4 +1,4 @@
-"""What the commands share: how they read options, tell of errors and print results.
+"""What the commands share: how they read options, handle errors and print JSON.
 
 A command's ``main(argv)`` returns its exit code: 0; 2 for what the user can put right; 130 if interrupted.
 Messages go to standard error; standard output belongs to ``--json``, and to what a command was asked for.
@@ -15,13 +15,13 @@ import math
 import os
 import re
 import shlex
-import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from . import backend
+from . import __version__, backend, console
+from .console import shown
 from .data.sources import FORMS, NAMES
 from .errors import DataError, DivergedError, ModelFileError
 from .hyperparameters import check_number
@@ -41,14 +41,14 @@ class CommandError(Exception):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line and whose help keeps its layout.
+    """A parser whose errors are one line and whose help fits the terminal.
 
     Parameters
     ----------
     name : str
         The command, such as ``"train"``.
     description, examples : str
-        What stands above and below the options.
+        The text above and below the options. Paragraphs are wrapped; those with indented lines stay as they are.
     operands : str, default ""
         What stands behind the options, such as ``"IMAGE..."``.
     """
@@ -60,31 +60,54 @@ class Parser(argparse.ArgumentParser):
             usage=f"fastdigits {name} {given}\n       python -m fastdigits.{name} {given}",
             description=description,
             epilog=examples,
-            formatter_class=_layout,
+            formatter_class=_Layout,
             allow_abbrev=False,  # what abbreviates one option today may abbreviate two tomorrow
+        )
+        self.color = console.has_colour(sys.stdout)  # for the help, which Python 3.14 and newer colour
+        self.add_argument(
+            "--version",
+            action="version",
+            version=f"fastdigits {__version__}",
+            help="show the version of the package and exit",
         )
 
     def read(self, argv: Sequence[str] | None) -> argparse.Namespace:
         """Return the options in ``argv``, the process's own where it is None; exit with 2 on a wrong one."""
         options, unknown = self.parse_known_args(argv)
         if unknown:
-            known = [name for action in self._actions for name in action.option_strings]
-            close = difflib.get_close_matches(unknown[0].partition("=")[0], known, n=1)
-            hint = f"did you mean {close[0]}?" if close else "see --help"
-            self.error(f"{shown(unknown[0])} is no option of this command: {hint}")
+            self.error(self._unknown(unknown[0]))
         return options
+
+    def _unknown(self, word: str) -> str:
+        if not word.startswith("-"):
+            return f"unexpected argument {shown(word)}; see --help"
+        name = word.partition("=")[0]
+        known = [option for action in self._actions for option in action.option_strings]
+        close = difflib.get_close_matches(name, known, n=1)
+        return f"unknown option {shown(name)}; {f'did you mean {close[0]!r}?' if close else 'see --help'}"
 
     def error(self, message: str) -> NoReturn:
         """Print one line and exit with 2."""
         text = re.sub(r"^argument (-\w/)?", "", message)
-        tell_error(self.prog, re.sub(r"^(--[\w-]+)(/--[\w-]+)+", r"\1", text))
+        console.tell_error(self.prog, re.sub(r"^(--[\w-]+)(/--[\w-]+)+", r"\1", text))
         raise SystemExit(WRONG)
 
 
-def _layout(prog: str) -> argparse.HelpFormatter:
-    """Keep the line breaks of description and examples; use the terminal's width, up to what reads well."""
-    width = min(96, shutil.get_terminal_size().columns - 2)
-    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=26, width=width)
+class _Layout(argparse.HelpFormatter):
+    """Fits the terminal, wraps each paragraph by itself, and keeps lines that are indented."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=26, width=console.width() - 2)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        parts = (
+            part if "\n  " in part else "\n".join(indent + line for line in console.wrap(part, width))
+            for part in text.strip("\n").split("\n\n")
+        )
+        return "\n\n".join(parts)
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return console.wrap(text, width)
 
 
 def whole_number(text: str, least: int = 1) -> int:
@@ -135,11 +158,6 @@ def _number(text: str, wanted: str, **bounds: float) -> float:
     except ValueError:
         raise argparse.ArgumentTypeError(f"must be {wanted}; got {shown(text)}") from None
     return number
-
-
-def shown(text: str) -> str:
-    """Return ``text`` as an error message shows it: quoted, on one line, cut where it is long."""
-    return repr(text if len(text) <= 80 else text[:79] + "…")
 
 
 def path(text: str) -> Path:
@@ -200,7 +218,7 @@ def add_backend_option(group: _Group) -> None:
         "--backend",
         backend.MODULES,
         None,
-        "what computes (default: FASTDIGITS_BACKEND, else the fastest that runs here)",
+        "kernels to compute with (default: FASTDIGITS_BACKEND, or the fastest that runs here)",
     )
 
 
@@ -211,8 +229,8 @@ def add_machine_options(parser: Parser) -> None:
         "--threads",
         type=whole_number,
         metavar="N",
-        help="use at most N threads; the result is the same for any number (default: what "
-        "FASTDIGITS_NUM_THREADS says, else the processors that this process may use)",
+        help="use at most N threads; the result is the same for any number (default: "
+        "FASTDIGITS_NUM_THREADS, or as many as the process has processors)",
     )
     add_backend_option(group)
 
@@ -222,9 +240,9 @@ def add_report_options(group: _Group) -> None:
     group.add_argument(
         "--json",
         action="store_true",
-        help="print the result as one JSON object, the last line on standard output",
+        help="print the result as one JSON object, the last line of standard output",
     )
-    group.add_argument("-q", "--quiet", action="store_true", help="say nothing on standard error but errors")
+    group.add_argument("-q", "--quiet", action="store_true", help="print only errors to standard error")
 
 
 def command_line(name: str, argv: Sequence[str] | None) -> str:
@@ -288,10 +306,10 @@ def run(
         )  # where the interpreter's last flush goes
         return DONE
     except (CommandError, DataError, ModelFileError, DivergedError, OSError) as error:
-        tell_error(command, str(error))
+        console.tell_error(command, str(error))
         return WRONG
     except KeyboardInterrupt:
-        print(f"{command}: interrupted", file=sys.stderr)
+        console.say(f"{command}: interrupted")
         return INTERRUPTED
 
 
@@ -306,30 +324,6 @@ def _use(name: str | None, threads: int | None) -> None:
         get_num_threads()
     except ValueError as error:  # the environment's
         raise CommandError(str(error)) from error
-
-
-def tell_error(command: str, message: str) -> None:
-    """Print the one line of an error."""
-    print(f"{command}: error: {' '.join(message.splitlines())}", file=sys.stderr)
-
-
-def say(text: str) -> None:
-    """Print to standard error."""
-    print(text, file=sys.stderr, flush=True)
-
-
-def silent(text: str) -> None:
-    """Say nothing: what ``--quiet`` is for."""
-
-
-def table(rows: dict[str, str]) -> str:
-    """Return names and texts, a line each."""
-    return "\n".join(f"{name:<15} {text}" for name, text in rows.items())
-
-
-def percent(fraction: float) -> str:
-    """Return a fraction as people read it, such as ``98.08 %``."""
-    return f"{100 * fraction:.2f} %"
 
 
 def print_json(result: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import commands, runs
+from . import commands, console, runs
 from .commands import CommandError
 from .export import export_html
 from .export.html import is_exported
@@ -21,12 +21,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Write and open a page as ``argv`` says; return the exit code."""
     parser = commands.Parser(
         "draw",
-        "Write a page to draw digits on and open it in the browser. A network inside the page reads along:\n"
-        "probabilities, what the network sees, its neurons. It is one file of about 0.3 MB, which needs no\n"
-        "server and no connection: mail it, or put it on any web page.",
+        "Write a page to draw digits on, and open it in the browser. A network inside the page reads each digit "
+        "as you draw it; the page shows its probabilities, its input and its neurons. The page is one file of "
+        "about 0.3 MB and needs no server and no connection: mail it, or put it on any web site.",
         "examples:\n"
         "  fastdigits draw\n"
-        "  fastdigits draw --model runs/mine/model.safetensors --output mine.html\n"
+        "  fastdigits draw --model runs/mine --output mine.html\n"
         "  fastdigits draw --no-open --output public/index.html --overwrite",
     )
     group = parser.add_argument_group("page")
@@ -36,12 +36,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         type=commands.path,
         default=Path("draw.html"),
         metavar="FILE",
-        help="the page; an earlier one is replaced (default: draw.html)",
+        help="the page; replaces an earlier one (default: draw.html)",
     )
     group.add_argument(
-        "--overwrite", action="store_true", help="replace a file that this command did not write, too"
+        "--overwrite", action="store_true", help="replace any file, not only a page of this command"
     )
-    group.add_argument("--no-open", action="store_true", help="do not open the page")
+    group.add_argument("--no-open", action="store_true", help="write the page without opening it")
     commands.add_report_options(group)
     options = parser.read(argv)
     return commands.run(COMMAND, lambda: _draw(options))
@@ -63,7 +63,7 @@ def _draw(options: argparse.Namespace) -> int:
     opened = not options.no_open and _open(output)
     if not options.quiet:
         done = "opened" if opened else "open it in any browser"
-        print(f"{output}: {size / 1e6:.1f} MB, {done}", file=sys.stderr)
+        console.say(f"{output}: {size / 1e6:.1f} MB, {done}")
     if options.json:
         model = None if options.model is None else str(options.model)
         commands.print_json({"output": str(output), "bytes": size, "model": model, "opened": opened})

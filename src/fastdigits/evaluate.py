@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from . import commands, report, runs
+from . import commands, console, report, runs
 from .assessment import MEANS, assess
 from .commands import CommandError
 from .data import Dataset, load_data
@@ -21,13 +21,13 @@ from .inputs import Array, Float32
 from .network import NeuralNetwork
 
 COMMAND = "fastdigits evaluate"
-WIDEST = 20  # classes whose confusion matrix fits a terminal
+NAME = 30  # characters of a class's name in a table
 
 DESCRIPTION = """\
-Say how good a model is: accuracy with its 95 % interval, loss, precision,
-recall and F1 of each digit, the confusion matrix, and whether it is as sure as
-it may be. Without options: the model that comes with the package, on the
-10,000 test images of MNIST.
+Measure how good a model is: accuracy with its 95 % interval, loss, precision,
+recall and F1 of each digit, the confusion matrix, and calibration: how well
+its probabilities agree with its mistakes. Without options: the model that
+comes with the package, on the 10,000 test images of MNIST.
 
 The figures go to standard error. A folder gets evaluation.json, report.html
 and pictures of the surest mistakes, the pairs that are confused most, the
@@ -42,8 +42,8 @@ examples:
   fastdigits evaluate --part train --no-plots   the images it was trained on
   fastdigits evaluate --json --quiet | python -m json.tool
 
-Exit codes: 0 done; 2 something to put right, one line says what; 130
-interrupted with Ctrl-C.
+Exit codes: 0 done; 2 wrong input, described in one line; 130 interrupted with
+Ctrl-C.
 """
 
 
@@ -75,14 +75,14 @@ def _read(argv: Sequence[str] | None) -> argparse.Namespace:
         "--output",
         type=commands.path,
         metavar="FOLDER",
-        help="where figures, report and pictures go (default: a new folder runs/<date>_<time>_evaluation)",
+        help="folder for figures, report and pictures (default: a new one, runs/<date>_<time>_evaluation)",
     )
     group.add_argument(
         "--overwrite",
         action="store_true",
-        help="replace the evaluation that the folder of --output holds, if any",
+        help="replace the evaluation in the folder of --output, if there is one",
     )
-    group.add_argument("--no-plots", action="store_true", help="draw no pictures; the report has none then")
+    group.add_argument("--no-plots", action="store_true", help="draw no pictures, also none for the report")
     group.add_argument("--show", action="store_true", help="open the report when done")
     commands.add_report_options(group)
     options = parser.read(argv)
@@ -93,7 +93,7 @@ def _read(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _evaluate(options: argparse.Namespace, started: float) -> int:
-    say = commands.silent if options.quiet else commands.say
+    say = console.silent if options.quiet else console.say
     _check_output(options.output)
     network, name = runs.read_model(options.model)
     data = load_data(options.data, progress=not options.quiet)
@@ -220,14 +220,14 @@ def _figures(result: dict[str, Any]) -> str:
     """Return all figures; said before the pictures, which take longer."""
     low, high = result["accuracy_interval"]
     pixels = " x ".join(map(str, result["image_shape"]))
-    rows = {
-        "model": f"{result['model']}, {result['parameters']:,} parameters",
+    rows: dict[str, str | list[str]] = {
+        "model": [f"{result['model']}, {result['parameters']:,} parameters"],
         "images": f"{result['data']}: {result['images']:,} {result['part']} images, {pixels} pixels",
         **({"data": result["data_note"]} if result["data_note"] else {}),
-        "accuracy": f"{commands.percent(result['accuracy'])}, 95 % interval {100 * low:.2f} to "
-        f"{commands.percent(high)}; {result['mistakes']:,} mistakes",
+        "accuracy": f"{console.percent(result['accuracy'])}, 95 % interval {100 * low:.2f} to "
+        f"{console.percent(high)}; {result['mistakes']:,} mistakes",
         "loss": f"{result['loss']:.4f}",
-        "calibration": f"expected error {commands.percent(result['calibration_error'])} over "
+        "calibration": f"expected error {console.percent(result['calibration_error'])} over "
         f"{len(result['calibration_bins'])} bins",
     }
     names = result["class_names"]
@@ -236,18 +236,18 @@ def _figures(result: dict[str, Any]) -> str:
             f"{names[pair['label']]} taken for {names[pair['predicted']]} ({pair['count']:,})"
             for pair in result["confused_pairs"][:3]
         )
-    return "\n\n".join(
-        [commands.table(rows), _class_table(result), _matrix_table(result["confusion_matrix"], names)]
-    )
+    headline = console.percent(result["accuracy"])
+    summary = console.table(rows).replace(f" {headline},", f" {console.bold(headline)},", 1)
+    return "\n\n".join([summary, _class_table(result), _matrix_table(result["confusion_matrix"], names)])
 
 
 def _class_table(result: dict[str, Any]) -> str:
-    names = result["class_names"]
+    names = [console.cut(name, NAME) for name in result["class_names"]]
     rows = [
-        (names[one["label"]], *(commands.percent(one[name]) for name in MEANS), f"{one['support']:,}")
+        (names[one["label"]], *(console.percent(one[name]) for name in MEANS), f"{one['support']:,}")
         for one in result["classes"]
     ]
-    rows.append(("mean", *(commands.percent(result[name]) for name in MEANS), f"{result['images']:,}"))
+    rows.append(("mean", *(console.percent(result[name]) for name in MEANS), f"{result['images']:,}"))
     head = ("class", "precision", "recall", "F1", "images")
     first = max(5, *map(len, names))
     lines = [
@@ -259,11 +259,13 @@ def _class_table(result: dict[str, Any]) -> str:
 
 
 def _matrix_table(matrix: list[list[int]], names: list[str]) -> str:
-    if len(matrix) > WIDEST:
-        return f"confusion matrix: too wide for a terminal, it stands in {runs.EVALUATION}"
     width = max(len(f"{max(map(max, matrix))}"), 2) + 2
+    room = console.WIDEST - width * len(matrix)
+    if room < 9:
+        return f"confusion matrix: too wide for a terminal, it stands in {runs.EVALUATION}"
     # Columns have no room for words: a class with a name has its number before it.
     called = [name if name == str(label) else f"{label} {name}" for label, name in enumerate(names)]
+    called = [console.cut(name, min(room, NAME)) for name in called]
     first = max(9, *map(len, called))
     head = "true\\said".ljust(first) + "".join(f"{label:>{width}}" for label in range(len(matrix)))
     rows = (
@@ -275,12 +277,12 @@ def _matrix_table(matrix: list[list[int]], names: list[str]) -> str:
 
 def _saved(result: dict[str, Any]) -> str:
     names = [runs.REPORT, runs.EVALUATION, *result["pictures"]]
-    rows = {
-        "saved in": result["output"],
+    rows: dict[str, str | list[str]] = {
+        "saved in": [result["output"]],
         "": ", ".join(names),
         "time": f"{result['total_seconds']:.1f} s in all",
     }
-    return f"\n{commands.table(rows)}"
+    return f"\n{console.table(rows)}"
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import commands, runs, sources
+from . import commands, console, runs, sources
 from .commands import CommandError
 from .errors import DataError
 from .inputs import Array
@@ -25,30 +25,30 @@ COMMAND = "fastdigits predict"
 DPI = 120  # of the drawing
 
 DESCRIPTION = """\
-Read the digits on pictures: PNG, JPEG and what else Pillow opens, photographs
-and scans, dark on light or light on dark. Each picture is cut into its digits,
-each digit made as MNIST's makers made theirs, and a row of digits is printed
-as a number, with how sure the network is of each and what it would say second.
+Read the digits on pictures, photographs and scans: PNG, JPEG and whatever else
+Pillow opens, dark on light or light on dark. Each picture is cut into its
+digits, each digit is prepared like those of MNIST, and a row of digits is
+printed as a number, with the confidence in each and the second choice.
 
-IDX and NPY files hold many images. They are taken as they are, uint8 or floats
-within 0 ... 1, light on dark, unless --prepare is given. Of a folder, all
-pictures and NPY files are read; - is standard input.
+IDX and NPY files hold many images. They are used unchanged, uint8 or floats
+within 0 ... 1, light on dark, unless --prepare is given. A folder stands for
+all pictures and NPY files in it, and - for standard input.
 """
 
 EXAMPLES = """\
 examples:
   fastdigits predict photo.jpg                 the number on a piece of paper
   fastdigits predict scans/ --json             a folder, for a script
-  fastdigits predict seven.png --show          what the network sees, in a window
+  fastdigits predict seven.png --show          what the network sees
   fastdigits predict *.png --output seen.png   the same as a picture
-  fastdigits predict t10k-images-idx3-ubyte.gz --model runs/mine/model.safetensors
+  fastdigits predict t10k-images-idx3-ubyte.gz --model runs/mine
   fastdigits predict drawings.npy --prepare    an array (n, height, width)
 
-Standard output has the table, or one JSON object with --json: per image its
-name, what it reads, and per digit the confidence, the runner-up, all
-probabilities, and the box in the picture. A picture that cannot be read is
-told on standard error, and the others are read. Exit codes: 0 done; 2 something
-to put right, one line each says what; 130 interrupted with Ctrl-C.
+Standard output has the table, or one JSON object with --json: for each image
+its name, the number on it, and for each digit the confidence, the runner-up,
+all probabilities, and the box in the picture. A picture that cannot be read
+gives an error line on standard error, and the others are read. Exit codes: 0
+done; 2 wrong input, one line for each; 130 interrupted with Ctrl-C.
 """
 
 
@@ -67,16 +67,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> commands.Parser:
     parser = commands.Parser("predict", DESCRIPTION, EXAMPLES, operands="IMAGE...")
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="a picture, an array, a folder, or -")
+    group = parser.add_argument_group("images")
+    group.add_argument("images", nargs="+", metavar="IMAGE", help="a picture, an array, a folder, or -")
     group = parser.add_argument_group("reading")
     commands.add_model_option(group)
     group.add_argument(
         "--prepare",
         action=argparse.BooleanOptionalAction,
-        help="make images as MNIST's are, or take them as they are (default: pictures yes, arrays no)",
+        help="prepare images like those of MNIST, or use them unchanged (default: prepare pictures, not arrays)",
     )
     group.add_argument(
-        "--single", action="store_true", help="each picture shows one digit, in however many pieces"
+        "--single", action="store_true", help="each picture shows one digit, even if it is in pieces"
     )
     commands.add_backend_option(group)
     group = parser.add_argument_group("output")
@@ -86,7 +87,11 @@ def _parser() -> commands.Parser:
         help="draw each picture, what the network sees of it, and all probabilities, and open the drawing",
     )
     group.add_argument(
-        "-o", "--output", type=commands.path, metavar="FILE", help="write that drawing: PNG, PDF or SVG"
+        "-o",
+        "--output",
+        type=commands.path,
+        metavar="FILE",
+        help="write the drawing to a file: PNG, PDF or SVG",
     )
     commands.add_report_options(group)
     return parser
@@ -108,7 +113,7 @@ def _predict(options: argparse.Namespace) -> int:
         except (ValueError, OSError, MemoryError) as error:
             message = str(error) or "must fit into memory"
             message = message if message.startswith(shown) else f"{shown}: {message}"
-            commands.tell_error(COMMAND, message)
+            console.tell_error(COMMAND, message)
             errors.append({"image": shown, "error": message})
             continue
         readings += found
@@ -264,7 +269,7 @@ def _draw(readings: list[Reading], options: argparse.Namespace) -> None:
     """Write the drawing where it belongs, and open it if that is asked for."""
     total = sum(len(reading.images) for reading in readings)
     if total > DRAWN and not options.quiet:
-        print(f"{COMMAND}: the drawing has the first {DRAWN} of {total:,} digits", file=sys.stderr)
+        console.say(f"{COMMAND}: the drawing has the first {DRAWN} of {total:,} digits")
     figure = readings_figure(readings)
     if options.output is not None:
         figure.savefig(options.output, dpi=DPI)
@@ -282,7 +287,7 @@ def _draw(readings: list[Reading], options: argparse.Namespace) -> None:
 
 def _say(text: str, options: argparse.Namespace) -> None:
     if not options.quiet:
-        print(f"{COMMAND}: {text}", file=sys.stderr)
+        console.say(f"{COMMAND}: {text}")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Any
 from . import files
 from .assessment import MEANS
 from .callbacks import History
-from .commands import percent
+from .console import percent
 from .markup import Html, contents, element, join, page, pairs, picture, section, table
 
 

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__, backend, files
-from .commands import PRETRAINED, CommandError, say, to_json
+from .commands import PRETRAINED, CommandError, to_json
+from .console import say
 from .network import NeuralNetwork
 from .storage import load, load_pretrained
 from .threads import get_num_threads

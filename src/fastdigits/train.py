@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import copy
 import math
+import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from . import __version__, backend, commands, report, runs, train_options
+from . import __version__, backend, commands, console, report, runs, train_options
 from .assessment import MEANS, assess
 from .callbacks import Callback, EarlyStopping, History, Snapshot, improves
 from .checkpoint import Checkpoint, clear
@@ -25,6 +26,7 @@ from .inputs import Array, Float32
 from .losses import SoftmaxCrossEntropy
 from .metrics import wilson_interval
 from .network import SPLIT, NeuralNetwork, stream
+from .preparing import SIDE
 
 COMMAND = "fastdigits train"
 UNSAID = ("command", "json", "quiet", "show", "resume", "resumed")  # what changes nothing about the run
@@ -124,7 +126,7 @@ class _Keeper(Callback):
 def _train(options: argparse.Namespace, started: float) -> int:
     result = None if options.resume is None else runs.finished(options.resume)
     if result is not None:
-        commands.say(f"{COMMAND}: {options.resume} is finished already: there is nothing to resume")
+        console.say(f"{COMMAND}: {options.resume} is finished already: there is nothing to resume")
         if options.json:
             commands.print_json(result)
         return commands.DONE
@@ -132,7 +134,7 @@ def _train(options: argparse.Namespace, started: float) -> int:
     network = _build(options, images)
     if options.learning_rate == train_options.AUTO:
         options.learning_rate = _found_rate(options, images, network)
-    say = commands.silent if options.quiet else commands.say
+    say = console.silent if options.quiet else console.say
     with runs.folder(options.output, overwrite=options.overwrite or options.resume is not None) as folder:
         if options.resume is None:
             clear(folder)
@@ -161,7 +163,7 @@ def _train(options: argparse.Namespace, started: float) -> int:
             result |= _present(options, folder, images, network, history, result, started)
         result["total_seconds"] = time.perf_counter() - started
         runs.write_result(folder, result)
-    say(_saved(result))
+    say(_saved(result, _following(options, folder, images, result["interrupted"])))
     if options.show and result["report"]:
         runs.show_report(folder, COMMAND)
     if options.json:
@@ -261,7 +263,7 @@ def _fit(
     except KeyboardInterrupt:
         keeper.restore(network)
         history = keeper.whole_epochs()
-        commands.say(f"{COMMAND}: interrupted after {_epochs(len(history))}; {keeper.kept(folder)}")
+        console.say(f"{COMMAND}: interrupted after {_epochs(len(history))}; {keeper.kept(folder)}")
         return history, {"best_epoch": keeper.epoch, "interrupted": True}
     best = None if stopping is None else stopping.best_epoch
     return keeper.whole_epochs(), {"best_epoch": best, "interrupted": False}
@@ -344,7 +346,7 @@ def _present(
             folder / runs.REPORT, report.training(whole, found, history, network.summary(), pictures)
         )
     except KeyboardInterrupt:
-        commands.say(f"{COMMAND}: interrupted at pictures and report; all else is in {folder}")
+        console.say(f"{COMMAND}: interrupted at pictures and report; all else is in {folder}")
         return {"interrupted": True}
     return known
 
@@ -378,16 +380,16 @@ def _opening(options: argparse.Namespace, images: _Images, network: NeuralNetwor
         else f"{len(images.validation.y):,} training images that are held out"
     )
     rows = {
-        "images": f"{options.data}: {len(images.train.y):,} to train on, {len(images.test.y):,} to test on, "
+        "images": f"{options.data}: {len(images.train.y):,} training, {len(images.test.y):,} test, "
         f"{pixels} pixels, {images.classes} classes",
         **({"data": images.data.note} if images.data.note else {}),
         "validation": shown,
-        "training": f"{_epochs(options.epochs)}, {options.batch_size} images a step, {options.optimizer}, "
+        "training": f"{_epochs(options.epochs)}, batch size {options.batch_size}, {options.optimizer}, "
         f"learning rate {options.learning_rate:g}, {options.schedule}",
         **_extras(options),
         "machine": f"backend {backend.backend_name()}, seed {options.seed}, fastdigits {__version__}",
     }
-    return f"{commands.table(rows)}\n\n{network.summary()}\n"
+    return f"{console.table(rows)}\n\n{network.summary()}\n"
 
 
 def _extras(options: argparse.Namespace) -> dict[str, str]:
@@ -406,25 +408,44 @@ def _scored(result: dict[str, Any]) -> str:
     for part in ("test", "train"):
         low, high = result[f"{part}_accuracy_interval"]
         rows[f"{part} accuracy"] = (
-            f"{commands.percent(result[f'{part}_accuracy'])} of {result[f'{part}_images']:,} images, "
-            f"95 % interval {100 * low:.2f} to {commands.percent(high)}, loss {result[f'{part}_loss']:.4f}"
+            f"{console.percent(result[f'{part}_accuracy'])}, 95 % interval {100 * low:.2f} to "
+            f"{console.percent(high)}, loss {result[f'{part}_loss']:.4f}"
         )
     if result["best_epoch"] is not None:
         rows["kept"] = f"epoch {result['best_epoch']}, the best on the held-out images"
-    return f"\n{commands.table(rows)}"
+    headline = console.percent(result["test_accuracy"])
+    return f"\n{console.table(rows)}".replace(headline, console.bold(headline), 1)
 
 
-def _saved(result: dict[str, Any]) -> str:
-    """Return where everything is and how long it took."""
-    rows = {"saved in": result["output"], "": ", ".join([runs.MODEL, runs.HISTORY, runs.RESULT])}
+def _saved(result: dict[str, Any], following: list[str]) -> str:
+    """Return where everything is, how long it took, and the commands to go on with."""
+    rows: dict[str, str | list[str]] = {
+        "saved in": [result["output"]],
+        "": ", ".join([runs.MODEL, runs.HISTORY, runs.RESULT]),
+    }
     if result["report"]:
-        rows["report"] = str(Path(result["output"]) / runs.REPORT)
+        rows["report"] = [str(Path(result["output"]) / runs.REPORT)]
     if result["pictures"]:
         rows["pictures"] = ", ".join(result["pictures"])
     speed = f", {result['images_per_second']:,.0f} images/s" if result["images_per_second"] else ""
     trained = f"{_epochs(result['epochs'])} in {result['train_seconds']:.1f} s{speed}"
     rows["time"] = f"{trained}; {result['total_seconds']:.1f} s in all"
-    return commands.table(rows)
+    rows["next"] = following
+    return console.table(rows)
+
+
+def _following(options: argparse.Namespace, folder: Path, images: _Images, interrupted: bool) -> list[str]:
+    """Return the commands that make use of the run."""
+    run = shlex.quote(str(folder))
+    if interrupted:
+        return [f"fastdigits train --resume {run}"]
+    height, width = images.data.image_shape
+    if height != width:  # no page to draw on, and no photographs
+        return [f"fastdigits evaluate --model {run} --data {shlex.quote(options.data)}"]
+    following = [f"fastdigits draw --model {run}"]
+    if height == SIDE:
+        following.append(f"fastdigits predict photo.jpg --model {run}")
+    return following
 
 
 def _epochs(count: int) -> str:

@@ -9,7 +9,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from . import commands, recipes, runs
+from . import commands, console, recipes, runs
 from .augment import Augmentation
 from .layers import Layer
 from .optimizers import Optimizer
@@ -25,33 +25,32 @@ DESCRIPTION = """\
 Train a digit classifier and see what it learned. Without options: the network
 784 -> 64 -> batch norm -> ReLU -> 32 -> ReLU -> 10 on the 60,000 training
 images of MNIST. They are part of this package: nothing is downloaded. It takes
-seconds, and about 98 % of the 10,000 test images come out right.
+seconds and recognises about 98 % of the 10,000 test images.
 
-Each run leaves a folder behind: the model, the history of its epochs, the
-result with all settings, and report.html, one page that shows them with
-training curves, mistakes, confusions, calibration and first-layer weights.
+Each run writes a folder: the model, the history of its epochs, the result with
+all settings, and report.html, one page that shows them with training curves,
+mistakes, confusions, calibration and first-layer weights.
 """
 
 EXAMPLES = """\
 examples:
-  fastdigits train                    the network above, 10 epochs
-  fastdigits train --epochs 2 --no-plots                   a quick look
-  fastdigits train --preset accurate                       99 %, in two minutes
+  fastdigits train                                     the network above
+  fastdigits train --epochs 2 --no-plots               a quick look
+  fastdigits train --preset accurate                   99 % in two minutes
   fastdigits train --augment rotation=10,shift=1.5 --epochs 30
-  fastdigits train --optimizer momentum --lr auto          a rate that is found
-  fastdigits train --hidden 256,128 --dropout 0.2          a larger network
+  fastdigits train --optimizer momentum --lr auto      find a learning rate
+  fastdigits train --hidden 256,128 --dropout 0.2      a larger network
   fastdigits train --optimizer sgd --learning-rate 0.1 --schedule cosine
   fastdigits train --epochs 50 --validation-split 0.1 --patience 5
-                                      stop when held-out images say so
-  fastdigits train --data fashion-mnist --epochs 20        clothes: a download
-  fastdigits train --data my-digits --output runs/mine     images of your own
-  fastdigits train --resume runs/mine                      go on after a kill
-  fastdigits train --json --quiet     one line of JSON for a script
+  fastdigits train --data fashion-mnist --epochs 20    clothes, downloaded
+  fastdigits train --data my-digits --output runs/mine
+  fastdigits train --resume runs/mine                  continue after a kill
+  fastdigits train --json --quiet                      JSON for a script
 
-Progress and messages go to standard error; standard output has nothing but
-what --json prints. Exit codes: 0 done; 2 something to put right, one line says
-what; 130 interrupted with Ctrl-C: the last whole epoch is saved, or the best
-one on held-out images.
+Progress and messages go to standard error; standard output has only what
+--json prints. Exit codes: 0 done; 2 wrong input, described in one line; 130
+interrupted with Ctrl-C: the last whole epoch is saved, or the best one on
+held-out images.
 """
 
 
@@ -115,10 +114,10 @@ def _resumed(parser: commands.Parser, argv: Sequence[str] | None, run: Path) -> 
         if getattr(options, name) != value:
             parser.error(
                 f"--resume: settings must be those of the run; --{name.replace('_', '-')} was {value}, got "
-                f"{getattr(options, name)}: leave it away, or begin a new run"
+                f"{getattr(options, name)}: omit it, or begin a new run"
             )
     if options.output != run:
-        parser.error(f"--resume: the run stays in its folder; got --output {options.output}: leave it away")
+        parser.error(f"--resume: the run stays in its folder; got --output {options.output}: omit it")
     options.command, options.resumed = command, resumed + 1
     return options
 
@@ -174,7 +173,7 @@ def _parser() -> commands.Parser:
         "--preset",
         recipes.RECIPES,
         None,
-        "settings that belong together, which other options then change one by one",
+        "settings that belong together; other options change single ones",
     )
     _add_network(parser)
     _add_training(parser)
@@ -199,33 +198,33 @@ def _augmentation(text: str) -> Augmentation | None:
         for part in text.split(","):
             name, _, number = part.partition("=")
             if name not in names:
-                raise ValueError(f"{commands.shown(name)} is none of {', '.join(names)}")
+                raise ValueError(f"{console.shown(name)} is none of {', '.join(names)}")
             settings[name] = float(number)
         return Augmentation(**settings)
     except ValueError as error:
         raise argparse.ArgumentTypeError(
-            f"must be like rotation=10,shift=1.5; got {commands.shown(text)}: {error}"
+            f"must be like rotation=10,shift=1.5; got {console.shown(text)}: {error}"
         ) from None
 
 
 def _add_network(parser: commands.Parser) -> None:
     group = parser.add_argument_group("images and network")
-    commands.add_data_option(group, "the network takes as many pixels and gives as many classes as there are")
+    commands.add_data_option(group, "their pixels and classes set the width of input and output")
     group.add_argument(
         "--hidden",
         type=commands.widths,
         default=(64, 32),
         metavar="N,N,...",
-        help="widths of the hidden layers; any number of them (default: 64,32)",
+        help="widths of the hidden layers, any number of them (default: 64,32)",
     )
-    commands.add_choice(group, "--activation", ACTIVATIONS, "relu", "after each hidden layer")
+    commands.add_choice(group, "--activation", ACTIVATIONS, "relu", "activation after each hidden layer")
     commands.add_choice(group, "--batchnorm", BATCHNORMS, "first", "hidden layers with batch normalisation")
     group.add_argument(
         "--dropout",
         type=commands.fraction,
         default=0.0,
         metavar="F",
-        help="fraction of each hidden layer's output that a training step leaves out (default: 0)",
+        help="fraction of each hidden layer's output that a training step drops (default: 0)",
     )
 
 
@@ -243,81 +242,83 @@ def _add_training(parser: commands.Parser) -> None:
         type=commands.whole_number,
         default=128,
         metavar="N",
-        help="images a step (default: 128)",
+        help="images per step (default: 128)",
     )
-    commands.add_choice(group, "--optimizer", OPTIMIZERS, "adam", "how a step follows from the gradient")
+    commands.add_choice(group, "--optimizer", OPTIMIZERS, "adam", "rule that turns gradients into steps")
     group.add_argument(
         "--learning-rate",
         "--lr",
         type=_rate,
         default=0.01,
         metavar="F|auto",
-        help="the highest one that the schedule comes to; auto looks for one by training a copy of the network "
-        "for a moment (default: 0.01)",
+        help="highest learning rate of the schedule; auto finds one by training a copy of the network briefly "
+        "(default: 0.01)",
     )
-    commands.add_choice(group, "--schedule", SCHEDULES, "one-cycle", "the learning rate over the run")
+    commands.add_choice(
+        group, "--schedule", SCHEDULES, "one-cycle", "how the learning rate changes over the run"
+    )
     group.add_argument(
         "--momentum",
         type=commands.fraction,
         metavar="F",
-        help="part of the velocity that a step keeps; only with momentum (default there: 0.9)",
+        help="fraction of the velocity that a step keeps; only with --optimizer momentum (default: 0.9)",
     )
     group.add_argument(
         "--weight-decay",
         type=commands.not_negative,
         metavar="F",
-        help="pull of all parameters towards zero; only with adamw (default there: 0.01)",
+        help="pull of all parameters towards zero; only with --optimizer adamw (default: 0.01)",
     )
     group.add_argument(
         "--label-smoothing",
         type=commands.fraction,
         default=0.0,
         metavar="F",
-        help="part of each label that is spread over all classes (default: 0)",
+        help="fraction of each label that is spread over all classes (default: 0)",
     )
     group.add_argument(
         "--clip-norm",
         type=commands.positive,
         metavar="F",
-        help="largest norm that all gradients together may have (default: any)",
+        help="largest norm of all gradients together (default: no limit)",
     )
     group.add_argument(
         "--augment",
         type=_augmentation,
         metavar="SETTINGS",
-        help="distort the training images at random, anew in each epoch: any of rotation (degrees), scale, shear, "
-        "shift (pixels), alpha and sigma (elastic) and fade, such as rotation=10,shift=1.5; what is not said "
-        "is 0, sigma 4 (default: none)",
+        help="distort the training images at random, differently in each epoch, such as rotation=10,shift=1.5; any of "
+        "rotation (degrees), scale, shear, shift (pixels), alpha and sigma (elastic) and fade; the others are "
+        "0, sigma 4 (default: none)",
     )
     averages = group.add_mutually_exclusive_group()
     averages.add_argument(
         "--ema",
         type=commands.fraction,
         metavar="F",
-        help="end with an exponential moving average of the weights, each step F times the next (default: none)",
+        help="end with an exponential moving average of the weights with decay F (default: none)",
     )
     averages.add_argument(
         "--swa",
         type=commands.fraction,
         metavar="F",
-        help="end with the mean of the weights over the steps after this fraction of them (default: none)",
+        help="end with the mean of the weights over all steps after this fraction of them (default: none)",
     )
     group.add_argument(
         "--seed",
         type=commands.seed,
         default=0,
         metavar="N",
-        help="decides weights, order, distortions, dropout and held-out images: the same seed on the same "
-        "backend gives the same network (default: 0)",
+        help="seed of weights, order, distortions, dropout and held-out images; the same seed on the same backend "
+        "gives the same network (default: 0)",
     )
 
 
 def _add_validation(parser: commands.Parser) -> None:
     group = parser.add_argument_group(
         "validation",
-        "As it is, the network trains on all training images, and the validation\n"
-        "accuracy of each epoch is that of the test images. Nothing is chosen by it,\n"
-        "so the final test accuracy is honest. Choose settings by held-out images.",
+        "By default, the network trains on all training images, and the validation accuracy of each epoch is "
+        "that of the test images. Nothing is chosen by it, so the final test accuracy is honest. Choose "
+        "settings by held-out images.",
     )
     group.add_argument(
         "--validation-split",
@@ -342,26 +343,25 @@ def _add_output(parser: commands.Parser) -> None:
         "--output",
         type=commands.path,
         metavar="FOLDER",
-        help="where model, history, result, report and pictures go (default: a new folder runs/<date>_<time>)",
+        help="folder for model, history, result, report and pictures (default: a new one, runs/<date>_<time>)",
     )
     group.add_argument(
         "--checkpoint-every",
         type=commands.whole_number,
         metavar="STEPS",
-        help="write a checkpoint into the folder after each so many steps, the last two are kept (default: at "
-        "ends of epochs, 20 seconds apart or more)",
+        help="write a checkpoint into the folder every so many steps and keep the last two (default: at the end "
+        "of an epoch, at least 20 seconds apart)",
     )
     group.add_argument(
         "--resume",
         type=commands.path,
         metavar="RUN",
-        help="go on with the run in this folder that was killed or interrupted, with its settings, as if nothing "
-        "had happened",
+        help="continue the run in this folder that was killed or interrupted, with its settings and the same result",
     )
     group.add_argument(
-        "--overwrite", action="store_true", help="replace the run that the folder of --output holds, if any"
+        "--overwrite", action="store_true", help="replace the run in the folder of --output, if there is one"
     )
-    group.add_argument("--no-plots", action="store_true", help="draw no pictures; the report has none then")
+    group.add_argument("--no-plots", action="store_true", help="draw no pictures, also none for the report")
     group.add_argument("--show", action="store_true", help="open the report when done")
     commands.add_report_options(group)
 

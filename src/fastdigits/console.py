@@ -1,0 +1,90 @@
+"""What the commands print for people: where colour is shown, how wide lines are, tables, messages and errors."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Mapping
+from typing import TextIO
+
+NARROWEST, WIDEST = 40, 80  # columns that lines are laid out in
+LABEL = 16  # columns of the names in a table
+
+_BOLD, _RED = "1", "1;31"
+
+
+def width() -> int:
+    """Return how many columns to print in: those of the terminal, or of ``COLUMNS``, but 40 to 80."""
+    columns = shutil.get_terminal_size((WIDEST, 24)).columns
+    return max(NARROWEST, min(columns, WIDEST))
+
+
+def has_colour(stream: TextIO | None) -> bool:
+    """Return whether to print colours to a stream: only to a terminal that has them, never with ``NO_COLOR``."""
+    if stream is None or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    if sys.platform == "win32" and "WT_SESSION" not in os.environ:
+        return False  # the older console of Windows shows the codes themselves
+    return stream.isatty()
+
+
+def bold(text: str) -> str:
+    """Return ``text`` in bold, if standard error has colour."""
+    return _painted(text, _BOLD)
+
+
+def _painted(text: str, code: str) -> str:
+    return f"\x1b[{code}m{text}\x1b[0m" if has_colour(sys.stderr) else text
+
+
+def say(text: str) -> None:
+    """Print to standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def silent(text: str) -> None:
+    """Print nothing: stands in for `say` with ``--quiet``."""
+
+
+def tell_error(command: str, message: str) -> None:
+    """Print an error as one line to standard error."""
+    say(f"{command}: {_painted('error:', _RED)} {' '.join(message.splitlines())}")
+
+
+def shown(text: str) -> str:
+    """Return ``text`` as an error message shows it: quoted, on one line, cut where it is long."""
+    return repr(text if len(text) <= 80 else text[:79] + "…")
+
+
+def cut(text: str, size: int) -> str:
+    """Return ``text`` in at most ``size`` characters; where it is longer, an ellipsis ends it."""
+    return text if len(text) <= size else text[: size - 1] + "…"
+
+
+def percent(fraction: float) -> str:
+    """Return a fraction as people read it, such as ``98.08 %``."""
+    return f"{100 * fraction:.2f} %"
+
+
+def table(rows: Mapping[str, str | list[str]]) -> str:
+    """Return names and texts side by side.
+
+    Parameters
+    ----------
+    rows : mapping
+        A text is wrapped to the width of the terminal. A list holds lines that stay whole, such as paths and
+        commands, so that people can copy them.
+    """
+    lines = []
+    for name, value in rows.items():
+        parts = wrap(value, width() - LABEL) if isinstance(value, str) else value
+        labels = [name, *[""] * (len(parts) - 1)]
+        lines += [f"{label:<{LABEL - 1}} {part}" for label, part in zip(labels, parts, strict=True)]
+    return "\n".join(lines)
+
+
+def wrap(text: str, columns: int) -> list[str]:
+    """Return ``text`` as lines of at most ``columns`` characters; longer words and hyphenated names stay whole."""
+    return textwrap.wrap(text, columns, break_long_words=False, break_on_hyphens=False) or [""]
