@@ -32,6 +32,13 @@ def test_the_environment_forces_one(name):
         assert f"ImportError: FASTDIGITS_BACKEND={name}: backend {name}: the processor" in run.stderr
 
 
+@pytest.mark.parametrize("name", list(backends.MODULES))
+def test_every_backend_is_tested_on_this_machine(name):
+    if name not in fd.available_backends():  # said here once: the fixtures in conftest.py leave it out
+        pytest.skip(f"this processor has no {name}: its kernels are not tested here")
+    assert backends.load(name).__name__ == f"fastdigits.{backends.MODULES[name]}"
+
+
 def test_an_unknown_name_raises():
     wanted = "backend: must be one of avx512, avx2, generic, numpy; got 'fast'"
     assert f"ValueError: FASTDIGITS_BACKEND=fast: {wanted}" in say("fast").stderr

@@ -17,19 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastdigits import _reference as twin
-from fastdigits import backend
 
 EPS = 2.0**-23
-COMPILED = [name for name in backend.MODULES if name != "numpy"]
 ROWS = [0, 1, 2, 5, 6, 7, 33, 64, 300]
 WIDTHS = [(1, 1), (5, 3), (63, 10), (64, 17), (65, 33), (784, 64), (100, 100), (129, 130), (20, 300)]
-
-
-@pytest.fixture(params=COMPILED)
-def kernels(request):
-    if request.param not in backend.available_backends():
-        pytest.skip(f"this processor has no {request.param}")
-    return backend.load(request.param)
 
 
 def floats(*shape: int, seed: int = 0) -> np.ndarray:

@@ -81,7 +81,7 @@ def test_every_check_of_scikit_learn_passes(estimator, check):
     check(estimator)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @parametrize_with_checks([FastDigitsClassifier(**settings) for settings in SETTINGS])
 def test_every_check_passes_with_other_parameters(estimator, check):
@@ -130,7 +130,7 @@ class Probe(FastDigitsClassifier):
 """
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_grid_search_on_two_processes_shares_the_processors(tmp_path, iris):
     """joblib gives each process its part of the processors, and no process takes more."""
     (tmp_path / "probe.py").write_text(PROBE)
@@ -161,7 +161,7 @@ print(os.getpid(), max(1, joblib.cpu_count() // 2))
     assert all(int(count) <= int(share) for counts in seen.values() for count in counts)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_grid_search_over_schedules_finds_the_same_on_one_and_two_processes(iris):
     x, y = iris
     grid = {"learning_rate": ["cosine", fd.OneCycle(warmup=0.5)], "batchnorm": ["none", "all"]}
@@ -187,7 +187,7 @@ def test_a_clone_is_unfitted_and_trains_to_the_same_bits(iris):
     assert same(copy.fit(*iris), fitted)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_example_of_the_page_prints_what_it_says(capsys):
     page = (Path(__file__).parent.parent / "docs" / "sklearn.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)

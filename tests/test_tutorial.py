@@ -12,7 +12,7 @@ pytest.importorskip("nbclient", reason="the tutorial needs nbclient and ipykerne
 pytest.importorskip("ipykernel", reason="the tutorial needs nbclient and ipykernel: the extra docs")
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.exhaustive,
     pytest.mark.filterwarnings(
         "default"
     ),  # of the notebook's machinery; the cells run in a process of their own
