@@ -6,6 +6,7 @@ import sys
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 # No -ffast-math, neither here nor at link time: it would change float behaviour for the whole process.
 # The base of each kind of processor is what its wheels promise; the twins own what goes beyond it.
@@ -24,14 +25,34 @@ else:
 
 
 def kernels(twin: str = "", flags: tuple[str, ...] | list[str] = ()) -> Extension:
-    """One module made of the kernels' source."""
+    """Return the extension made of the kernels' source, for a twin with its flags."""
     return Extension(
         f"fastdigits._kernels{twin}",
         [f"src/fastdigits/_kernels{twin}.pyx"],
-        depends=["src/fastdigits/_kernels.pyx", "src/fastdigits/_vector.h", "src/fastdigits/_pool.h"],
+        depends=[
+            f"src/fastdigits/{name}"
+            for name in ("_kernels.pyx", "_vector.h", "_pool.h", "_processor.h", "_twin.c")
+        ],
+        define_macros=[(f"PyInit__kernels{twin}", f"unchecked{twin}")] if twin else [],
         extra_compile_args=[*base, *flags],
         extra_link_args=link,
     )
+
+
+class BuildTwins(build_ext):
+    """Give each twin the entry point that checks the processor."""
+
+    def build_extension(self, ext: Extension) -> None:
+        """Compile one extension."""
+        twin = ext.name.removeprefix("fastdigits._kernels")
+        if twin in twins:
+            ext.extra_objects = self.compiler.compile(
+                ["src/fastdigits/_twin.c"],
+                output_dir=os.path.join(self.build_temp, twin),
+                macros=[(f"TWIN{twin.upper()}", None)],
+                extra_postargs=base,  # none of the twin's flags
+            )
+        super().build_extension(ext)
 
 
 # What Cython writes for memoryviews: a third of each twin's file where each has its own copy.
@@ -39,17 +60,19 @@ SHARED = Extension(
     "fastdigits._cython", ["src/fastdigits/_cython.c"], extra_compile_args=base, extra_link_args=link
 )
 
-setup(
-    ext_modules=cythonize(
-        [SHARED, kernels(), *(kernels(twin, flags) for twin, flags in twins.items())],
-        language_level=3,
-        shared_utility_qualified_name=SHARED.name,
-        compiler_directives={
-            "boundscheck": False,
-            "wraparound": False,
-            "initializedcheck": False,
-            "cdivision": True,
-            "freethreading_compatible": True,
-        },
+if __name__ == "__main__":
+    setup(
+        cmdclass={"build_ext": BuildTwins},
+        ext_modules=cythonize(
+            [kernels(), *(kernels(twin, flags) for twin, flags in twins.items()), SHARED],
+            language_level=3,
+            shared_utility_qualified_name=SHARED.name,
+            compiler_directives={
+                "boundscheck": False,
+                "wraparound": False,
+                "initializedcheck": False,
+                "cdivision": True,
+                "freethreading_compatible": True,
+            },
+        ),
     )
-)

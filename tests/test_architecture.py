@@ -2,7 +2,6 @@
 
 import ast
 import inspect
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import fastdigits
-from fastdigits import _reference, backend
+from fastdigits import _reference
 
 PACKAGE = Path(fastdigits.__file__).parent
 ROOMS = [  # a module imports from rooms above it only
@@ -291,35 +290,3 @@ def test_doors_and_twins_have_the_same_names_and_arguments():
 def test_the_stub_lists_what_is_compiled(kernels):
     public = {item for item in vars(kernels) if not item.startswith("_")}
     assert public == set(stub()) | ONLY_COMPILED
-
-
-# -- machine code --------------------------------------------------------------------------------------------
-
-
-def test_the_twins_for_instruction_sets_are_the_same_source():
-    for name in ("_kernels_avx2.pyx", "_kernels_avx512.pyx"):
-        source = PACKAGE / name
-        if not source.exists():
-            pytest.skip("an installed package has no sources")
-        assert source.read_text() == 'include "_kernels.pyx"\n'
-
-
-@pytest.mark.parametrize(
-    ("module", "registers", "absent"),
-    [("_kernels", "xmm", ["ymm", "zmm"]), ("_kernels_avx2", "ymm", ["zmm"]), ("_kernels_avx512", "zmm", [])],
-)
-def test_no_module_has_instructions_beyond_its_own(module, registers, absent):
-    if shutil.which("objdump") is None:
-        pytest.skip("objdump, of binutils, is not installed")
-    files = list(PACKAGE.glob(f"{module}.*.so"))
-    if (
-        not files
-        or "avx2" not in backend.MODULES
-        or backend.load("generic").instruction_sets() == ["generic"]
-    ):
-        pytest.skip("not an x86-64 build")
-    text = subprocess.run(["objdump", "-d", files[0]], check=True, capture_output=True, text=True).stdout
-    assert f"%{registers}" in text
-    for other in absent:
-        assert f"%{other}" not in text
-    assert ("vfmadd" in text) == (module != "_kernels")

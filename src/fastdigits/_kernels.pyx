@@ -55,10 +55,12 @@ cdef extern from "_vector.h" nogil:
     uint64_t float_mode_enter()
     void float_mode_leave(uint64_t old)
     const char* COMPILED_BY
-    int supports_avx2()
-    int supports_avx512()
     void* tape  # the Program that this thread is recording, or NULL
     Py_ssize_t home  # the first item of this thread's own share of the op that it works on
+
+cdef extern from "_processor.h" nogil:
+    int supports_avx2()
+    int supports_avx512()
 
 cdef extern from "_pool.h" nogil:
     enum: POOL_SHARES

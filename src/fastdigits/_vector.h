@@ -198,20 +198,6 @@ static inline void float_mode_leave(uint64_t old) { (void)old; }
 #define COMPILED_BY "another compiler"
 #endif
 
-/* What the processor has and the operating system saves on a switch of threads. */
-#if defined(FD_X86) && defined(__GNUC__)
-static inline int supports_avx2(void) {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi");
-}
-static inline int supports_avx512(void) {
-    return supports_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-}
-#else
-static inline int supports_avx2(void) { return 0; }
-static inline int supports_avx512(void) { return 0; }
-#endif
-
 #if defined(_MSC_VER)
 static __declspec(thread) void *tape;
 static __declspec(thread) ptrdiff_t home;
