@@ -39,8 +39,13 @@ def kernels(twin: str = "", flags: tuple[str, ...] | list[str] = ()) -> Extensio
     )
 
 
-class BuildTwins(build_ext):
-    """Give each twin the entry point that checks the processor."""
+class BuildInParallel(build_ext):
+    """Compile the extensions side by side; give each twin the entry point that checks the processor."""
+
+    def finalize_options(self) -> None:
+        """Take all processors unless the command line says how many."""
+        super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()
 
     def build_extension(self, ext: Extension) -> None:
         """Compile one extension."""
@@ -60,11 +65,12 @@ SHARED = Extension(
     "fastdigits._cython", ["src/fastdigits/_cython.c"], extra_compile_args=base, extra_link_args=link
 )
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # not in the processes that cythonize starts
     setup(
-        cmdclass={"build_ext": BuildTwins},
+        cmdclass={"build_ext": BuildInParallel},
         ext_modules=cythonize(
             [kernels(), *(kernels(twin, flags) for twin, flags in twins.items()), SHARED],
+            nthreads=os.cpu_count() or 1,
             language_level=3,
             shared_utility_qualified_name=SHARED.name,
             compiler_directives={
