@@ -1,0 +1,56 @@
+"""A tag is released only if version and CHANGELOG agree with it; all wheels pass before one is published."""
+
+import importlib.util
+
+import pytest
+from documents import ROOT
+
+SCRIPT = ROOT / "scripts" / "release.py"
+if not SCRIPT.exists():
+    pytest.skip("an installed package has no scripts", allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def problems():
+    spec = importlib.util.spec_from_file_location("release", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.problems
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A copy of what the check reads, ready for release as 1.2.3."""
+    (tmp_path / "src" / "fastdigits").mkdir(parents=True)
+    (tmp_path / "src" / "fastdigits" / "__init__.py").write_text('__version__ = "1.2.3"\n')
+    (tmp_path / "pyproject.toml").write_text('[project]\nversion = "1.2.3"\n')
+    (tmp_path / "CHANGELOG.md").write_text("# Changelog\n\n## 1.2.3 (2027-01-31)\n")
+    return tmp_path
+
+
+def test_a_tag_that_agrees_is_released(problems, project):
+    assert problems("v1.2.3", project) == []
+
+
+def test_another_tag_is_refused(problems, project):
+    assert problems("v1.2.4", project) == [
+        "the tag must be v1.2.3, the version in pyproject.toml; got v1.2.4"
+    ]
+
+
+def test_another_version_in_the_package_is_refused(problems, project):
+    (project / "src" / "fastdigits" / "__init__.py").write_text('__version__ = "1.2.2"\n')
+    assert problems("v1.2.3", project) == [
+        "__version__ must be 1.2.3, the version in pyproject.toml; got 1.2.2"
+    ]
+
+
+@pytest.mark.parametrize("heading", ["1.2.3 (unreleased)", "1.2.2 (2027-01-31)", "1x2.3 (2027-01-31)"])
+def test_a_changelog_without_the_day_of_the_release_is_refused(problems, project, heading):
+    (project / "CHANGELOG.md").write_text(f"# Changelog\n\n## {heading}\n\n## 1.2.3 (2027-01-31)\n")
+    wanted = f"CHANGELOG.md must begin with '## 1.2.3 (YYYY-MM-DD)'; got '## {heading}'"
+    assert problems("v1.2.3", project) == [wanted]
+
+
+def test_the_check_reads_the_project_itself(problems):
+    assert problems("v0")[0].startswith("the tag must be v")
