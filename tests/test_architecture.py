@@ -76,6 +76,7 @@ ROOMS = [  # a module imports from rooms above it only
     "visualize.canvas",
     "visualize.confusion",
     "visualize.curves",
+    "visualize.mosaic",
     "visualize.predictions",
     "visualize.reliability",
     "visualize.weights",

@@ -39,6 +39,68 @@ def history(epochs: int, validates: bool = True) -> fd.History:
     return found
 
 
+def tiles(figure) -> list[tuple[tuple[float, float, float, float], np.ndarray]]:
+    """Return each image of a mosaic, as it was before it was enlarged, with its box: left, top, right, bottom.
+
+    The boxes are those of the frames, in the order of drawing; the pixels are what the picture shows inside them.
+    """
+    axes = figure.axes[0]
+    (image,) = axes.images
+    mosaic = image.get_array()
+    left, right, bottom, top = image.get_extent()
+    pixel = np.array([(right - left) / mosaic.shape[1], (bottom - top) / mosaic.shape[0]])
+    assert pixel[0] == pytest.approx(pixel[1])
+    found, seen = [], np.zeros(mosaic.shape, bool)
+    for path in axes.collections[0].get_paths():
+        near, far = path.vertices.min(axis=0), path.vertices.max(axis=0)
+        (x, y), (x1, y1) = (np.rint((corner - (left, top)) / pixel).astype(int) for corner in (near, far))
+        assert not seen[y:y1, x:x1].any()
+        seen[y:y1, x:x1] = True
+        found.append(((near[0], near[1], far[0], far[1]), mosaic[y:y1, x:x1]))
+    np.testing.assert_array_equal(np.ma.getmaskarray(mosaic), ~seen)  # between the images lies the paper
+    return found
+
+
+def shrunk(tile, shape=(8, 6)) -> np.ndarray:
+    """Return a tile at the size that its image had; every pixel of the image must be one even square."""
+    zoom = tile.shape[0] // shape[0]
+    small = np.ma.getdata(tile)[::zoom, ::zoom]
+    np.testing.assert_array_equal(small.repeat(zoom, 0).repeat(zoom, 1), tile)
+    return small
+
+
+def captions(figure) -> list[str]:
+    """Return what stands right above each image of a mosaic, centred, in the order of the images."""
+    texts = figure.axes[0].texts
+    found = []
+    for (left, top, right, _), _ in tiles(figure):
+        above = [
+            text.get_text()
+            for text in texts
+            if text.get_position() == pytest.approx(((left + right) / 2, top - 0.05))
+            and (text.get_ha(), text.get_va()) == ("center", "bottom")
+        ]
+        assert len(above) == 1
+        found += above
+    return found
+
+
+def beside(figure) -> list[str]:
+    """Return what stands to the left of each row of a mosaic, from the top; it must stand beside an image."""
+    rows = sorted({(top + bottom) / 2 for (_, top, _, bottom), _ in tiles(figure)})
+    texts = [text for text in figure.axes[0].texts if text.get_ha() == "right"]
+    assert sorted(text.get_position()[1] for text in texts) == pytest.approx(rows)
+    return [text.get_text() for text in sorted(texts, key=lambda text: text.get_position()[1])]
+
+
+def rescaled(epochs: int, *, loss: float, lr: float) -> fd.History:
+    found = history(epochs)
+    found.loss, found.val_loss = ([loss * one for one in losses] for losses in (found.loss, found.val_loss))
+    found.lr = [lr / epoch for epoch in found.epoch]
+    found.images_per_second = [1e9] * epochs
+    return found
+
+
 @pytest.mark.parametrize("epochs", [1, 2, 50])
 def test_curves_show_every_epoch_of_training_and_validation(epochs):
     loss, accuracy, rate, speed = visualize.training_curves(history(epochs)).axes
@@ -54,8 +116,8 @@ def test_classes_are_called_by_their_names():
     wrong = visualize.prediction_grid(IMAGES, LABELS, probs, correct=False, class_names=names)
     first = 30 + int(np.argmax(probs[30:].max(axis=1)))
     true, said = names[LABELS[first]], names[(LABELS[first] + 1) % 4]
-    assert wrong.axes[0].get_title().splitlines()[:2] == [f"true {true}", f"said {said}"]
-    label = visualize.confused_pairs(IMAGES, LABELS, probs, class_names=names).axes[0].get_ylabel()
+    assert captions(wrong)[0].splitlines()[:2] == [f"true {true}", f"said {said}"]
+    label = beside(visualize.confused_pairs(IMAGES, LABELS, probs, class_names=names))[0]
     words = re.match(r"true (\S+), said (\S+)\n", label).groups()
     assert (names.index(words[0]) + 1) % 4 == names.index(words[1])
 
@@ -87,24 +149,36 @@ def test_curves_of_nothing_are_refused():
         visualize.training_curves(fd.History())
 
 
-def titles(figure) -> list[str]:
-    return [axes.get_title() for axes in figure.axes if axes.get_title()]
-
-
 def test_right_predictions_come_in_order():
     figure = visualize.prediction_grid(IMAGES, LABELS, probabilities(30), correct=True, count=7)
     assert figure.get_suptitle() == "Right: 30 of 40 images, the first 7"
     wanted = [f"true {label}, said {label}" for label in LABELS[:7]]
-    assert [title.split("\n")[0] for title in titles(figure)] == wanted
+    assert [text.split("\n")[0] for text in captions(figure)] == wanted
 
 
 def test_wrong_predictions_come_surest_first():
     figure = visualize.prediction_grid(IMAGES, LABELS, probabilities(37), correct=False)
     assert figure.get_suptitle() == "Wrong: 3 of 40 images, the 3 surest"
     wanted = [f"true {LABELS[i]}, said {(LABELS[i] + 1) % 4}" for i in (39, 38, 37)]
-    assert [title.split("\n")[0] for title in titles(figure)] == wanted
-    shown = figure.axes[0].images[0].get_array()
-    np.testing.assert_array_equal(shown, IMAGES[39])
+    assert [text.split("\n")[0] for text in captions(figure)] == wanted
+    np.testing.assert_allclose(shrunk(tiles(figure)[0][1]), IMAGES[39] / IMAGES[39].max(), rtol=1e-6)
+
+
+def test_images_stand_in_rows_of_five_each_with_its_own_black():
+    figure = visualize.prediction_grid(IMAGES, LABELS, probabilities(40), correct=True, count=12)
+    shown = tiles(figure)
+    for (_, tile), image in zip(shown, IMAGES, strict=False):
+        np.testing.assert_allclose(shrunk(tile), image / image.max(), rtol=1e-6)
+    lefts, tops = sorted({box[0] for box, _ in shown}), sorted({box[1] for box, _ in shown})
+    assert (len(lefts), len(tops)) == (5, 3)
+    assert [(box[0], box[1]) for box, _ in shown] == [(x, y) for y in tops for x in lefts][:12]
+
+
+@pytest.mark.parametrize("value", [0, -1.5, np.nan])
+def test_images_without_ink_are_white(value):
+    figure = visualize.prediction_grid(np.full((2, 8, 6), value), [0, 0], [[1.0], [1.0]], correct=True)
+    figure.draw_without_rendering()
+    assert not (figure.axes[0].images[0].get_array().filled(0) > 0).any()
 
 
 def mistaken(pairs: dict[tuple[int, int], list[float]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -114,7 +188,8 @@ def mistaken(pairs: dict[tuple[int, int], list[float]]) -> tuple[np.ndarray, np.
     for row, (_, said, sure) in zip(probs, rows, strict=True):
         row[...] = (1 - sure) / 3
         row[said] = sure
-    images = np.arange(len(rows), dtype=np.uint8)[:, np.newaxis, np.newaxis] + np.zeros((8, 6), np.uint8)
+    images = np.full((len(rows), 8, 6), 255, np.uint8)
+    images[:, 0, 0] = np.arange(len(rows))
     return images, np.array([true for true, _, _ in rows]), probs
 
 
@@ -129,17 +204,20 @@ def test_confused_pairs_come_most_frequent_first_and_surest_first():
         }
     )
     figure = visualize.confused_pairs(images, labels, probs, pairs=3, count=2)
-    shown = [axes for axes in figure.axes if axes.images]
-    assert [int(axes.images[0].get_array()[0, 0]) for axes in shown] == [8, 6, 5, 4, 9, 10]
-    assert [axes.get_title() for axes in shown] == ["80 %", "70 %", "90 %", "60 %", "90 %", "60 %"]
-    names = [axes.get_ylabel() for axes in shown if axes.get_ylabel()]
-    assert names == ["true 3, said 1\n3 of 3", "true 1, said 2\n2 of 2", "true 2, said 1\n2 of 2"]
+    assert [round(255 * tile[0, 0]) for _, tile in tiles(figure)] == [8, 6, 5, 4, 9, 10]
+    assert captions(figure) == ["80 %", "70 %", "90 %", "60 %", "90 %", "60 %"]
+    assert beside(figure) == ["true 3, said 1\n3 of 3", "true 1, said 2\n2 of 2", "true 2, said 1\n2 of 2"]
 
 
 def test_a_pair_with_few_images_leaves_its_row_empty_after_them():
     images, labels, probs = mistaken({(0, 1): [0.9, 0.8], (2, 3): [0.7]})
     figure = visualize.confused_pairs(images, labels, probs, count=5)
-    assert [len(axes.images) for axes in figure.axes] == [1, 1, 0, 0, 0, 1, 0, 0, 0, 0]
+    boxes = [box for box, _ in tiles(figure)]
+    assert [round(255 * tile[0, 0]) for _, tile in tiles(figure)] == [0, 1, 2]
+    assert boxes[0][1] == boxes[1][1] < boxes[2][1]
+    assert boxes[0][0] == boxes[2][0] < boxes[1][0]
+    pitch = boxes[1][0] - boxes[0][0]
+    assert figure.get_figwidth() > boxes[1][2] + 3 * pitch  # room for five images
 
 
 def test_where_nothing_is_confused_the_picture_says_so():
@@ -172,10 +250,10 @@ def test_the_confusion_matrix_takes_names():
 def test_weights_are_drawn_neuron_by_neuron():
     weight = RNG.standard_normal((48, 10))
     figure = visualize.first_layer_weights(weight, (8, 6), count=5)
-    images = [axes.images[0] for axes in figure.axes if axes.images]
-    np.testing.assert_array_equal(images[3].get_array(), weight[:, 3].reshape(8, 6))
-    assert len({image.get_clim() for image in images[:5]}) == 1
-    assert images[0].get_clim()[0] == -images[0].get_clim()[1]
+    for (_, tile), neuron in zip(tiles(figure), weight.T[:5], strict=True):
+        np.testing.assert_array_equal(shrunk(tile), neuron.reshape(8, 6))
+    low, high = figure.axes[0].images[0].get_clim()
+    assert low == -high < 0
 
 
 def test_the_reliability_diagram_sets_shares_that_are_right_against_confidence():
@@ -282,8 +360,14 @@ NAMES = [f"class number {label}" for label in range(50)]
         lambda: visualize.confusion_matrix_figure([[12345]]),
         lambda: visualize.confusion_matrix_figure(np.eye(10, dtype=int), NAMES[:10]),
         lambda: visualize.confusion_matrix_figure(np.eye(50, dtype=int), NAMES),
+        lambda: visualize.confusion_matrix_figure(np.eye(10, dtype=int), ["W" * 1000] * 10),
+        lambda: visualize.training_curves(rescaled(3, loss=1e9, lr=1.25e-5)),
+        lambda: visualize.training_curves(rescaled(3, loss=1e-5, lr=1e3)),
         lambda: visualize.first_layer_weights(RNG.standard_normal((48, 1)), (8, 6)),
         lambda: visualize.first_layer_weights(RNG.standard_normal((48, 64)), (8, 6)),
+        lambda: visualize.first_layer_weights(2e-4 * RNG.standard_normal((48, 5)), (8, 6)),
+        lambda: visualize.first_layer_weights(2e-5 * RNG.standard_normal((48, 64)), (8, 6)),
+        lambda: visualize.first_layer_weights(2e7 * RNG.standard_normal((48, 64)), (8, 6)),
     ],
 )
 def test_nothing_is_cut_off(draw):
@@ -296,11 +380,78 @@ def test_nothing_is_cut_off(draw):
     assert inked.y1 <= paper.y1 + slack
 
 
+def drawn(shape, names=None):
+    """Return the three pictures with texts beside images, of images of this shape."""
+    images = np.broadcast_to(np.arange(shape[1], dtype=np.uint8), (40, *shape))
+    rest = (images, LABELS, probabilities(20))
+    return [
+        visualize.prediction_grid(*rest, correct=True, class_names=names),
+        visualize.prediction_grid(*rest, correct=False, class_names=names),
+        visualize.confused_pairs(*rest, class_names=names),
+        visualize.first_layer_weights(RNG.standard_normal((shape[0] * shape[1], 10)), shape),
+    ]
+
+
+WORDS = ["T-shirt/top", "Trouser", "Bag", "Coat"]
+LONG = [f"{letter}: {'W' * 990}" for letter in "abcd"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "names"),
+    [
+        ((28, 28), None),
+        ((28, 28), WORDS),
+        ((8, 8), LONG),
+        ((64, 64), WORDS),
+        ((1, 64), WORDS),
+        ((64, 1), None),
+        ((20, 60), LONG),
+        ((1, 1), None),
+    ],
+)
+def test_texts_touch_neither_each_other_nor_an_image_nor_the_edge(shape, names):
+    for figure in drawn(shape, names):
+        figure.draw_without_rendering()
+        sheet = figure.axes[0]
+        texts = [
+            *sheet.texts,
+            figure._suptitle,
+            *(text for axes in figure.axes[1:] for text in [axes.yaxis.label]),
+        ]
+        boxes = np.array([text.get_window_extent().extents for text in texts] + [
+            [*sheet.transData.transform((box[0], box[3])), *sheet.transData.transform((box[2], box[1]))]
+            for box, _ in tiles(figure)
+        ])  # fmt: skip
+        assert boxes.min() >= 0
+        assert (boxes[:, 2:] <= np.ceil(figure.bbox.max)).all()
+        apart = (boxes[:, np.newaxis, :2] >= boxes[np.newaxis, :, 2:]).any(axis=2)
+        assert (apart | apart.T | np.eye(len(boxes), dtype=bool)).all()
+
+
+def test_a_pixel_of_an_image_takes_as_many_of_the_picture_as_any_other():
+    for figure in drawn((28, 28)):
+        image = figure.axes[0].images[0]
+        left, right, _, top = image.get_extent()
+        pixel = 150 * (right - left) / image.get_array().shape[1]
+        assert pixel == pytest.approx(round(pixel))
+        assert 150 * np.array([left, top]) == pytest.approx(np.rint(150 * np.array([left, top])))
+        assert 150 * figure.get_size_inches() == pytest.approx(np.rint(150 * figure.get_size_inches()))
+
+
+def test_names_are_text_and_no_formula():
+    figure = visualize.prediction_grid(
+        IMAGES, LABELS, probabilities(0), correct=False, class_names=["$\\", *"abc"]
+    )
+    figure.draw_without_rendering()
+    assert any("$\\" in caption for caption in captions(figure))
+    visualize.confusion_matrix_figure(np.eye(2, dtype=int), ["$\\", "$x^$"]).draw_without_rendering()
+
+
 @pytest.mark.parametrize("size", [2, 26, 50])
 def test_the_colour_bar_is_as_high_as_the_matrix(size):
     figure = visualize.confusion_matrix_figure(np.eye(size, dtype=int))
     figure.draw_without_rendering()
-    matrix, bar = (axes.get_window_extent() for axes in (figure.axes[0], *figure.axes[0].child_axes))
+    matrix, bar = (axes.get_window_extent() for axes in figure.axes)
     assert (bar.y0, bar.y1) == pytest.approx((matrix.y0, matrix.y1), abs=1)
 
 

@@ -1,8 +1,13 @@
-"""What all pictures share: the paper, the colours, how images and predictions are checked before they are drawn."""
+"""What the pictures share: figures, colours, the width of text, and checks of images and predictions.
+
+All distances are inches, and all font sizes are given, so each picture knows its layout before it is drawn:
+matplotlib's own layout engine would draw everything twice more to find out.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..inputs import Array, as_array, check_count
@@ -13,34 +18,72 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's palette (2008), which people with any kind of colour vision can tell apart.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#555555"
+DPI = 150  # of the files; figures and tiles measure whole pixels of it
+TITLE, LABEL, CAPTION = 12, 10, 9  # font sizes, points
+HEAD, EDGE = 0.36, 0.08  # height of a title, margin of a figure, inches
+LONGEST = 24  # characters of a class's name; a longer one is cut
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure of so many inches, whose parts make room for each other."""
+    """Return an empty figure of this many inches, rounded up to whole pixels."""
     from matplotlib.figure import Figure
 
-    # No colour of the paper: that of the ink is the reader's setting, and both must fit together.
-    return Figure(figsize=(width, height), layout="constrained")
+    # The default colours of paper and ink: a reader's own style sets both, and they must fit together.
+    return Figure(figsize=(whole(width), whole(height)))
+
+
+def add_axes(
+    figure: Figure, left: float, top: float, width: float, height: float, sharex: Axes | None = None
+) -> Axes:
+    """Return new axes at this place, in inches from the upper left corner of the figure."""
+    across, down = figure.get_size_inches()
+    place = (left / across, 1 - (top + height) / down, width / across, height / down)
+    return figure.add_axes(place, sharex=sharex)
+
+
+def new_sheet(width: float, height: float) -> tuple[Figure, Axes]:
+    """Return a figure and axes that cover it, whose coordinates are inches from the upper left corner."""
+    figure = new_figure(width, height)
+    width, height = figure.get_size_inches()
+    axes = add_axes(figure, 0, 0, width, height)
+    axes.set_axis_off()
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    return figure, axes
+
+
+def write_head(figure: Figure, text: str) -> None:
+    """Write a title at the upper edge, `HEAD` inches high."""
+    figure.suptitle(text, y=1 - EDGE / figure.get_figheight(), va="top", fontsize=TITLE)
+
+
+def whole(inches: float) -> float:
+    """Return a length rounded up to whole pixels."""
+    return math.ceil(round(inches * DPI, 6)) / DPI
+
+
+def text_width(texts: Iterable[str], size: float) -> float:
+    """Return how many inches the widest of some texts takes, each of one line, at a font size in points."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    font = FontProperties(size=size)
+    widths = (text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] for text in texts)
+    return 1.02 * max(widths, default=0.0) / 72  # hinting for a screen makes letters a little wider
 
 
 def message(text: str) -> Figure:
     """Return a figure that says in words that there is nothing to draw."""
     figure = new_figure(6, 2)
-    figure.text(0.5, 0.5, text, ha="center", va="center", fontsize=12)
+    figure.text(0.5, 0.5, text, ha="center", va="center", fontsize=TITLE)
     return figure
 
 
 def names_of(class_names: Sequence[str] | None, size: int, subject: str) -> list[str]:
-    """Return one name a class; their numbers where none are given."""
+    """Return one name per class, long ones cut; the classes' numbers where no names are given."""
     if class_names is not None and len(class_names) != size:
         raise ValueError(f"{subject}: class_names must be {size}, one a class; got {len(class_names)}")
-    return [str(label) for label in range(size)] if class_names is None else list(class_names)
-
-
-def bare(axes: Axes) -> None:
-    """Take the ticks away."""
-    axes.set_xticks([])
-    axes.set_yticks([])
+    names = map(str, range(size)) if class_names is None else class_names
+    return [name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…" for name in names]
 
 
 def checked(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..inputs import as_array
-from .canvas import names_of, new_figure
+from .canvas import CAPTION, HEAD, LABEL, TITLE, add_axes, names_of, new_figure, text_width
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,9 +49,12 @@ def confusion_matrix_figure(matrix: object, class_names: Sequence[str] | None = 
     size = len(counts)
     names = names_of(class_names, size, "confusion_matrix_figure")
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    cell = 0.34 if size <= NUMBERED else 0.2  # inches
-    figure = new_figure(max(6.6, cell * size + 2.4), max(5.6, cell * size + 1.2))
-    axes = figure.subplots()
+    side = max(4.85, (0.34 if size <= NUMBERED else 0.2) * size)  # of the matrix, inches
+    upright = size > 12 or max(map(len, names)) * size > 60  # side by side, longer names would overlap
+    words, line = text_width(names, LABEL), 1.2 * LABEL / 72
+    left, below = words + line + 0.25, (words if upright else line) + line + 0.2
+    figure = new_figure(left + side + 1.3, HEAD + side + below)
+    axes = add_axes(figure, left, HEAD, side, side)
     # Raised to 0.4, the few per cent of a mistake come out of the white.
     image = axes.imshow(share, cmap="Blues", norm=PowerNorm(0.4, vmin=0, vmax=1))
     if size <= NUMBERED:
@@ -63,18 +66,19 @@ def confusion_matrix_figure(matrix: object, class_names: Sequence[str] | None = 
                 f"{counts[row, column]:d}",
                 ha="center",
                 va="center",
-                fontsize=9 if size <= 12 else 6,
+                fontsize=CAPTION if size <= 12 else 6,
                 color="white" if dark else "black",
             )
-    upright = size > 12 or max(map(len, names)) * size > 60  # side by side, longer names would overlap
-    axes.set_xticks(range(size), names, rotation=90 if upright else 0)
-    axes.set_yticks(range(size), names)
-    axes.tick_params(labelsize=10 if size <= NUMBERED else 8)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("true")
+    axes.set_xticks(range(size), names, rotation=90 if upright else 0, parse_math=False)
+    axes.set_yticks(range(size), names, parse_math=False)
+    axes.tick_params(labelsize=LABEL if size <= NUMBERED else 8)
+    axes.set_xlabel("predicted", fontsize=LABEL)
+    axes.set_ylabel("true", fontsize=LABEL)
     hits = int(counts.trace())
-    axes.set_title(f"{hits:,} of {int(counts.sum()):,} right ({100 * hits / max(counts.sum(), 1):.2f} %)")
-    beside = axes.inset_axes((1.03, 0, 0.04, 1))  # exactly as high as the matrix, whatever its size
-    bar = figure.colorbar(image, cax=beside, label="share of the true class")
+    share_right = 100 * hits / max(counts.sum(), 1)
+    axes.set_title(f"{hits:,} of {int(counts.sum()):,} right ({share_right:.2f} %)", fontsize=TITLE, y=1)
+    bar = figure.colorbar(image, cax=add_axes(figure, left + side + 0.15, HEAD, 0.2, side))
+    bar.set_label("share of the true class", size=LABEL)
     bar.set_ticks([0, 0.01, 0.05, 0.2, 0.5, 1], labels=["0", "1 %", "5 %", "20 %", "50 %", "100 %"])
+    bar.ax.tick_params(labelsize=LABEL)
     return figure

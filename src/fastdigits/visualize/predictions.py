@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..inputs import check_count
+from ..inputs import Array, check_count
 from ..metrics import confusion_matrix, most_confused, surest_mistakes
-from .canvas import BLUE, ORANGE, bare, checked, message, names_of, new_figure
+from .canvas import (
+    BLUE,
+    CAPTION,
+    EDGE,
+    HEAD,
+    LABEL,
+    ORANGE,
+    TITLE,
+    checked,
+    message,
+    names_of,
+    new_sheet,
+    text_width,
+    whole,
+    write_head,
+)
+from .mosaic import Grid
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+LINE = 1.25 * CAPTION / 72  # height of a line of a caption, inches
+NARROWEST = 4.6  # inches: a report shows narrower pictures enlarged
+AIR = 0.05  # between a caption and its image
 
 
 def prediction_grid(
@@ -59,28 +78,20 @@ def prediction_grid(
     if chosen.size == 0:
         said = "recognised" if correct else "mistaken"
         return message(f"Of {right.size:,} image{'s' * (right.size > 1)}, none was {said}.")
-    columns = min(5, chosen.size)
-    rows = math.ceil(chosen.size / columns)
-    wordy = max(map(len, names)) > 3
-    figure = new_figure(
-        max(4.6, 1.75 * columns + 0.3), (1.95 + 0.15 * wordy) * rows + 0.7
-    )  # the title needs 4.6 inches
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for axes in grid.flat[chosen.size :]:
-        axes.axis("off")
-    for axes, index in zip(grid.flat, chosen, strict=False):
-        bare(axes)
-        axes.imshow(pictures[index], cmap="gray_r", vmin=0)
-        true, said, sure = (
-            names[truth[index]],
-            names[predicted[index]],
-            f"{100 * confidence[index]:.1f} % sure",
-        )
-        # Side by side, words would not fit.
-        text = f"true {true}\nsaid {said}\n{sure}" if wordy else f"true {true}, said {said}\n{sure}"
-        axes.set_title(text, fontsize=9, color=BLUE if right[index] else ORANGE)
-    figure.suptitle(title, fontsize=12)
-    return figure
+    between = "\n" if max(map(len, names)) > 3 else ", "  # words would not fit side by side
+    captions = [
+        f"true {names[truth[index]]}{between}said {names[predicted[index]]}\n{100 * confidence[index]:.1f} % sure"
+        for index in chosen
+    ]
+    return _captioned(
+        pictures[chosen],
+        [divmod(place, 5) for place in range(chosen.size)],
+        captions,
+        [BLUE if right[index] else ORANGE for index in chosen],
+        side=1.3,
+        columns=min(5, chosen.size),
+        title=title,
+    )
 
 
 def confused_pairs(
@@ -120,20 +131,87 @@ def confused_pairs(
     chosen = most_confused(confusion_matrix(truth, predicted, probs.shape[1]), pairs)
     if not chosen:
         return message(f"Of {truth.size:,} image{'s' * (truth.size > 1)}, none was mistaken.")
-    figure = new_figure(max(5.4, 1.3 * count + 2.2), 1.5 * len(chosen) + 0.7)  # the title needs as much
-    grid = figure.subplots(len(chosen), count, squeeze=False)
-    for (true, said, _), row in zip(chosen, grid, strict=True):
+    shown, cells, beside = [], [], []
+    for row, (true, said, _) in enumerate(chosen):
         these = np.flatnonzero((truth == true) & (predicted == said))
         these = these[np.argsort(-confidence[these], kind="stable")]
-        for axes, index in zip(row, these, strict=False):
-            bare(axes)
-            axes.imshow(pictures[index], cmap="gray_r", vmin=0)
-            axes.set_title(f"{100 * confidence[index]:.0f} %", fontsize=9, color=ORANGE)
-        for axes in row[these.size :]:
-            axes.axis("off")
-        row[0].set_ylabel(
-            f"true {names[true]}, said {names[said]}\n{these.size:,} of {(truth == true).sum():,}",
-            rotation=0, ha="right", va="center", fontsize=10,
+        shown += these[:count].tolist()
+        cells += [(row, column) for column in range(min(count, these.size))]
+        beside.append(f"true {names[true]}, said {names[said]}\n{these.size:,} of {(truth == true).sum():,}")
+    return _captioned(
+        pictures[shown],
+        cells,
+        [f"{100 * sure:.0f} %" for sure in confidence[shown]],
+        [ORANGE] * len(shown),
+        side=1.1,
+        columns=count,
+        title=f"Most confused: {len(chosen)} pair{'s' * (len(chosen) > 1)}, how sure of each mistake",
+        beside=beside,
+    )
+
+
+def _captioned(
+    tiles: Array,
+    cells: list[tuple[int, int]],
+    captions: list[str],
+    colours: list[str],
+    *,
+    side: float,
+    columns: int,
+    title: str,
+    beside: Sequence[str] = (),
+) -> Figure:
+    """Draw images in rows, each with its caption above it.
+
+    Parameters
+    ----------
+    tiles : ndarray, (n, height, width)
+    cells : list of (int, int)
+        Row and column of each image.
+    captions, colours : list of str
+        One per image; all captions have the same number of lines.
+    side : float
+        The longer side of an image, in inches.
+    columns : int
+        How many columns there is room for.
+    title : str
+    beside : sequence of str, default ()
+        Two lines to the left of each row.
+    """
+    rows = cells[-1][0] + 1
+    above = LINE * len(captions[0].splitlines())
+    words = text_width((line for text in captions for line in text.splitlines()), CAPTION)
+    lines = 2 * 1.25 * LABEL / 72 + AIR if beside else 0
+    grid = Grid.fitted(
+        tiles.shape[1:],
+        side=side,
+        gaps=(AIR + above + 0.09, 0.14),
+        pitch=(lines, words + 0.14),
+    )
+    height, width = grid.extent(rows, columns)
+    margin = EDGE + max(0, words - grid.tile[1]) / 2  # a caption may be wider than its image
+    left = max(
+        margin, EDGE + text_width((line for text in beside for line in text.splitlines()), LABEL) + 0.1
+    )
+    least = max(NARROWEST, text_width([title], TITLE) + 2 * EDGE)
+    spare = max(0, least - left - width - margin)
+    below = EDGE + max(0, lines - grid.tile[0]) / 2
+    left, top = whole(left + spare / 2), whole(HEAD + above + AIR)
+    figure, axes = new_sheet(left + width + margin + spare / 2, top + height + below)
+    # Each image with its own black: the scale of its pixels means nothing.
+    peaks = np.fmax.reduce(tiles, axis=(1, 2), keepdims=True).astype(np.float64)
+    ink = (tiles / np.where(peaks > 0, peaks, 1)).astype(np.float32)
+    grid.draw(axes, ink, cells, (left, top), cmap="gray_r", vmin=0, vmax=1)
+    for cell, caption, colour in zip(cells, captions, colours, strict=True):
+        x, y = grid.corner(cell)
+        axes.text(
+            left + x + grid.tile[1] / 2, top + y - AIR, caption,
+            ha="center", va="bottom", fontsize=CAPTION, color=colour, parse_math=False,
         )  # fmt: skip
-    figure.suptitle(f"Most confused: {len(chosen)} pairs, how sure of each mistake", fontsize=12)
+    for row, text in enumerate(beside):
+        y = grid.corner((row, 0))[1] + grid.tile[0] / 2
+        axes.text(
+            left - 0.08, top + y, text, ha="right", va="center", fontsize=LABEL, parse_math=False
+        )  # fmt: skip
+    write_head(figure, title)
     return figure

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..calibration import expected_calibration_error, reliability_bins
 from ..metrics import wilson_interval
-from .canvas import BLUE, GREY, ORANGE, new_figure
+from .canvas import BLUE, CAPTION, GREY, LABEL, ORANGE, TITLE, add_axes, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,7 +30,7 @@ def reliability_diagram(labels: object, probabilities: object, *, n_bins: int = 
     TypeError, ValueError
         As for `fastdigits.reliability_bins`.
     """
-    from matplotlib.ticker import PercentFormatter
+    from matplotlib.ticker import NullLocator, PercentFormatter
 
     bins = [one for one in reliability_bins(labels, probabilities, n_bins) if one.count]
     error = expected_calibration_error(labels, probabilities, n_bins)
@@ -39,22 +39,30 @@ def reliability_diagram(labels: object, probabilities: object, *, n_bins: int = 
     )
     ends = np.array([wilson_interval(round(one.accuracy * one.count), one.count) for one in bins]).T
     figure = new_figure(6.6, 5.6)
-    upper, lower = figure.subplots(2, 1, height_ratios=[3, 1], sharex=True)
+    upper = add_axes(figure, 0.85, 0.34, 5.6, 3.2)
+    lower = add_axes(figure, 0.85, 3.7, 5.6, 1.05, sharex=upper)
     upper.bar(low, accuracy, 1 / n_bins, align="edge", color=BLUE, alpha=0.25, edgecolor=BLUE)
     upper.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1.2, label="as sure as right")
     upper.errorbar(
         confidence, accuracy, np.maximum(np.abs(ends - accuracy), 0), label="share that is right, 95 % interval",
         color=ORANGE, fmt="o", markersize=4.5, capsize=2.5, linewidth=1.2,
     )  # fmt: skip
-    upper.set(xlim=(0, 1.01), ylim=(0, 1.03), ylabel="right")
-    figure.legend(frameon=False, fontsize=9, loc="outside lower center", ncols=2)
-    upper.set_title(f"Calibration: expected error {100 * error:.2f} %")
+    upper.set(xlim=(0, 1.01), ylim=(0, 1.03))
+    upper.set_ylabel("right", fontsize=LABEL)
+    figure.legend(frameon=False, fontsize=CAPTION, loc="lower center", ncols=2, borderaxespad=0)
+    upper.set_title(f"Calibration: expected error {100 * error:.2f} %", fontsize=TITLE, y=1)
+    upper.tick_params(labelbottom=False)
     lower.bar(low, count, 1 / n_bins, align="edge", color=GREY, alpha=0.6)
-    lower.set(yscale="log", ylim=(0.5, None), xlabel="confidence", ylabel="predictions")
+    lower.set(yscale="log", ylim=(0.5, None))
+    lower.set_xlabel("confidence", fontsize=LABEL)
+    lower.set_ylabel("predictions", fontsize=LABEL)
+    lower.yaxis.set_major_formatter("{x:,.0f}")
+    lower.yaxis.set_minor_locator(NullLocator())
     upper.yaxis.set_major_formatter(PercentFormatter(1))
     lower.xaxis.set_major_formatter(PercentFormatter(1))
     for axes in (upper, lower):
         axes.grid(alpha=0.25)
+        axes.tick_params(labelsize=LABEL)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
     return figure

@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..inputs import as_array, check_count
-from .canvas import bare, height_and_width, new_figure
+from .canvas import (
+    EDGE,
+    HEAD,
+    LABEL,
+    TITLE,
+    add_axes,
+    height_and_width,
+    new_sheet,
+    text_width,
+    whole,
+    write_head,
+)
+from .mosaic import Grid
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,23 +59,29 @@ def first_layer_weights(
     neurons = values.T[:count].reshape(-1, *image_shape)
     columns = math.ceil(math.sqrt(len(neurons)))
     rows = math.ceil(len(neurons) / columns)
-    figure = new_figure(max(4.2, 0.95 * columns + 1.3), max(3.6, 0.95 * rows + 0.8))  # for the words
-    grid = figure.subplots(rows, columns, squeeze=False)
     # Pixels that are never lit keep their random start; the colour's ends are set by the middle 99 %.
     limit = float(np.quantile(np.abs(neurons), 0.99)) or 1.0
-    for axes in grid.flat[len(neurons) :]:
-        axes.axis("off")
-    image = None
-    for axes, neuron in zip(grid.flat, neurons, strict=False):
-        bare(axes)
-        image = axes.imshow(neuron, cmap="RdBu_r", vmin=-limit, vmax=limit)
-    if image is not None:
-        figure.colorbar(
-            image,
-            ax=grid,
-            shrink=0.9 if rows < 4 else 0.6,
-            label="weight: red for ink, blue against it",
-            extend="both",
-        )
-    figure.suptitle(f"First layer: {len(neurons)} of {values.shape[1]} neurons", fontsize=12)
+    title = f"First layer: {len(neurons)} of {values.shape[1]} neurons"
+    grid = Grid.fitted(image_shape, side=min(1.5, max(0.75, 5 / columns)), gaps=(0.08, 0.08))
+    height, width = grid.extent(rows, columns)
+    bar = 1.3  # width of the colour bar with its words
+    spare = max(0, text_width([title], TITLE) + 2 * EDGE - width - bar)
+    left, top = whole(EDGE + spare / 2), whole(HEAD)
+    tall = min(max(height, 2.9), 5.5)  # of the bar: its words take 2.6 inches
+    figure, axes = new_sheet(left + width + bar + spare / 2, top + max(height, tall) + EDGE)
+    image = grid.draw(
+        axes,
+        neurons,
+        [divmod(place, columns) for place in range(len(neurons))],
+        (left, whole(top + max(0, tall - height) / 2)),
+        cmap="RdBu_r",
+        vmin=-limit,
+        vmax=limit,
+    )
+    beside = add_axes(figure, left + width + 0.2, top + max(0, height - tall) / 2, 0.2, tall)
+    figure.colorbar(image, cax=beside, extend="both").set_label(
+        "weight: red for ink, blue against it", size=LABEL
+    )
+    beside.tick_params(labelsize=LABEL)
+    write_head(figure, title)
     return figure

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..metrics import confusion_matrix
-from .canvas import as_pictures, checked
+from .canvas import DPI, as_pictures, checked
 from .confusion import confusion_matrix_figure
 from .curves import training_curves
 from .predictions import confused_pairs, prediction_grid
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ..callbacks import History
-
-DPI = 150
 
 
 def write_pictures(
@@ -82,5 +80,6 @@ def write_pictures(
     paths = []
     for name, figure in figures.items():
         paths.append(Path(folder) / f"{name}.png")
-        figure.savefig(paths[-1], dpi=DPI)
+        # 2 instead of 6 takes half the time and a fifth more bytes.
+        figure.savefig(paths[-1], dpi=DPI, pil_kwargs={"compress_level": 2})
     return paths
