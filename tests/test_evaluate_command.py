@@ -355,6 +355,18 @@ def test_an_interrupt_at_the_pictures_keeps_the_figures(made, here, monkeypatch,
     assert {path.name for path in (here / "out").iterdir()} == {runs.EVALUATION}
 
 
+@pytest.mark.parametrize(("option", "said"), [("", True), ("--quiet", False), ("--no-plots", False)])
+def test_a_line_says_what_is_being_drawn_before_it_is_drawn(made, here, monkeypatch, capsys, option, said):
+    before = []
+    monkeypatch.setattr(
+        visualize, "write_pictures", lambda *_, **__: before.append(capsys.readouterr().err) or []
+    )
+    assert main("--model", made / "run", "--data", made / "digits", "-o", "out", *filter(None, [option])) == 0
+    assert len(before) == (option != "--no-plots")
+    assert ("\ndrawing " in "".join([*before, capsys.readouterr().err])) == said
+    assert not said or before[0].splitlines()[-1].startswith("drawing ")
+
+
 def test_an_interrupt_before_the_figures_leaves_nothing_behind(made, here, monkeypatch, capsys):
     monkeypatch.setattr(evaluate, "assess", interrupt)
     assert main("--model", made / "run", "--data", made / "digits") == 130

@@ -666,6 +666,18 @@ def test_an_interrupt_at_the_pictures_keeps_all_else(digits, here, monkeypatch, 
     assert {path.name for path in (here / "run").iterdir()} == SAVED
 
 
+@pytest.mark.parametrize(("option", "said"), [("", True), ("--quiet", False), ("--no-plots", False)])
+def test_a_line_says_what_is_being_drawn_before_it_is_drawn(digits, here, monkeypatch, capsys, option, said):
+    before = []
+    monkeypatch.setattr(
+        visualize, "write_pictures", lambda *_, **__: before.append(capsys.readouterr().err) or []
+    )
+    assert main("--data", digits, "-o", "run", "--epochs", 1, *filter(None, [option])) == 0
+    assert len(before) == (option != "--no-plots")
+    assert ("\ndrawing " in "".join([*before, capsys.readouterr().err])) == said
+    assert not said or before[0].splitlines()[-1].startswith("drawing ")
+
+
 def test_an_interrupt_before_the_training_leaves_nothing_behind(here, monkeypatch, capsys):
     monkeypatch.setattr(train, "load_data", interrupt)
     assert main() == 130

@@ -112,9 +112,10 @@ def _evaluate(options: argparse.Namespace, started: float) -> int:
         runs.write_result(
             folder, result, runs.EVALUATION
         )  # an interrupt at the pictures costs no more than these
-        pictures = (
-            [] if options.no_plots else _draw(folder, images, labels, probabilities, found["class_names"])
-        )
+        pictures = []
+        if not options.no_plots:
+            say(f"\n{console.table({'drawing': 'predictions, confusion, calibration'})}")
+            pictures = _draw(folder, images, labels, probabilities, found["class_names"])
         result |= {"pictures": [path.name for path in pictures], "report": runs.REPORT}
         result["total_seconds"] = time.perf_counter() - started
         report.write(folder / runs.REPORT, report.evaluation(result, network.summary(), pictures))

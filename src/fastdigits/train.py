@@ -338,7 +338,13 @@ def _present(
     test = images.test
     try:
         probabilities, found = assess(network, test.x, test.y, images.data.class_names)
-        pictures = [] if options.no_plots else _draw(folder, images, probabilities, network, history)
+        pictures = []
+        if not options.no_plots:
+            if not options.quiet:
+                console.say(
+                    console.table({"drawing": "curves, predictions, confusion, calibration, weights"})
+                )
+            pictures = _draw(folder, images, probabilities, network, history)
         known = {name: found[name] for name in (*MEANS, "calibration_error", "classes")}
         known |= {"pictures": [path.name for path in pictures], "report": runs.REPORT}
         whole = result | known | {"total_seconds": time.perf_counter() - started}
