@@ -5,12 +5,13 @@ that function of _reference.py, ``<!-- kernel: tile -->`` that one of _kernels.p
 each command; ``$x^2$`` and ``$$…$$`` become MathML.
 """
 
+import contextlib
 import html
+import io
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
+from unittest import mock
 
 SOURCES = Path(__file__).parent.parent / "src" / "fastdigits"
 KINDS = {"twin": ("_reference.py", "python"), "kernel": ("_kernels.pyx", "cython")}
@@ -54,14 +55,19 @@ def _blocks(kind: str, names: list[str]) -> list[str]:
 
 def show_commands() -> str:
     """Return a section for each command: its help, as wide as a page is."""
-    from fastdigits.__main__ import COMMANDS
+    from fastdigits.__main__ import COMMANDS, main
 
-    environment = os.environ | {"COLUMNS": "96", "NO_COLOR": "1"}
     sections = []
     for name in COMMANDS:
-        call = [sys.executable, "-m", "fastdigits", name, "--help"]
-        text = subprocess.run(call, env=environment, capture_output=True, text=True, check=True).stdout
-        sections.append(f"## fastdigits {name}\n\n``` text\n{text.rstrip()}\n```")
+        text = io.StringIO()
+        with mock.patch.dict(os.environ, COLUMNS="96", NO_COLOR="1"), contextlib.redirect_stdout(text):
+            try:
+                code = main([name, "--help"])
+            except SystemExit as end:  # argparse ends so after the help
+                code = end.code
+        if code:
+            raise RuntimeError(f"fastdigits {name} --help: exit code {code}")
+        sections.append(f"## fastdigits {name}\n\n``` text\n{text.getvalue().rstrip()}\n```")
     return "\n\n".join(sections)
 
 
