@@ -63,7 +63,20 @@ def main() -> None:
             "PYTHONMALLOC": "malloc",  # else the interpreter's own pools hide what is wrong in them
             "PYTHONPATH": str(copy / "src"),
         }
-        run = [sys.executable, "-m", "pytest", "-q", "-s", "-n", "0", "-p", "no:cacheprovider", *tests]
+        run = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-s",
+            "-n",
+            "0",
+            "-m",
+            "",
+            "-p",
+            "no:cacheprovider",
+            *tests,
+        ]
         raise SystemExit(subprocess.run(run, cwd=copy, env=environment).returncode)
 
 

@@ -1,5 +1,7 @@
 """Fixtures that several test files share."""
 
+import importlib.util
+import shutil
 from collections.abc import Callable, Iterator
 from types import ModuleType
 
@@ -24,6 +26,15 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FASTDIGITS_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose packages or programs are absent; pytest sums up what is skipped from this one line."""
+    mark = item.get_closest_marker("needs")
+    names = mark.args if mark else ()
+    missing = [name for name in names if not (importlib.util.find_spec(name) or shutil.which(name))]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
 
 
 # The backends that this processor runs. Those that it lacks are named once, in tests/test_backend.py.

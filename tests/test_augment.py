@@ -1,9 +1,11 @@
 """Distorted images: kernels against their twin, draws that hang on nothing but their key, and what the numbers mean."""
 
+import itertools
 import math
 
 import numpy as np
 import pytest
+from sampled import sampled
 
 import fastdigits as fd
 from fastdigits import _reference as twin
@@ -49,9 +51,13 @@ def call(kernels, x, rows, augmentation, sides, seed=7, epoch=3):
 # -- the kernel ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n", [0, 1, 7, 65])
-@pytest.mark.parametrize("sides", SIZES)
-@pytest.mark.parametrize("name", DISTORTIONS)
+@pytest.mark.parametrize(
+    ("n", "sides", "name"),
+    sampled(
+        itertools.product([0, 1, 7, 65], SIZES, DISTORTIONS),
+        lambda n, sides, name: n == 7 or (sides, name) == ((28, 28), "light"),
+    ),
+)
 def test_augment_agrees_with_its_twin(kernels, n, sides, name):
     x, rows = inked(20, *sides), np.random.default_rng(n).integers(0, 20, n)
     found, wanted = (call(module, x, rows, DISTORTIONS[name], sides) for module in (kernels, twin))

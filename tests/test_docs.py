@@ -4,6 +4,7 @@ import re
 
 import pytest
 from documents import ROOT, blocks, broken_links, command_lines, read_options, run, script
+from sampled import sampled
 
 import fastdigits
 from fastdigits import visualize
@@ -11,7 +12,12 @@ from fastdigits.__main__ import COMMANDS
 
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
-ELSEWHERE = ("exchange.md",)  # needs packages that may be absent: tests/test_exchange_page.py
+ELSEWHERE = (
+    "exchange.md",
+    "sklearn.md",
+)  # need packages that may be absent: test_exchange_page.py, test_sklearn.py
+# Train for several epochs, and more than once, to show what an idea is worth.
+LONG = ("averaging", "schedules", "augmentation", "activations", "adamw", "your-own-layer")
 LEARN = [page for page in PAGES if page.parent.name == "learn" and page.stem != "index"]
 
 
@@ -22,8 +28,13 @@ def named(pages):
     return {"argvalues": pages, "ids": [str(page.relative_to(DOCS)) for page in pages]}
 
 
+WITH_EXAMPLES = [page for page in PAGES if blocks(page, "python") and page.name not in ELSEWHERE]
+
+
 @pytest.mark.parametrize(
-    "page", **named([page for page in PAGES if blocks(page, "python") and page.name not in ELSEWHERE])
+    "page",
+    sampled(WITH_EXAMPLES, lambda page: page.stem not in LONG),
+    ids=[str(page.relative_to(DOCS)) for page in WITH_EXAMPLES],
 )
 def test_the_examples_of_a_page_run_one_after_the_other_and_print_what_is_said(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

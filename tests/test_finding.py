@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sampled import fastest_backend
 
 import fastdigits as fd
 
@@ -23,6 +24,7 @@ def examples(n: int = 600) -> tuple[np.ndarray, np.ndarray]:
 OPTIMIZERS = [fd.SGD, fd.Momentum, fd.RMSprop, fd.Adam, fd.AdamW]
 
 
+@fastest_backend
 @pytest.mark.parametrize("make", OPTIMIZERS)
 def test_the_rate_that_is_found_serves(make, backend):
     x, y = examples()

@@ -30,7 +30,9 @@ def batchnorm() -> BatchNorm:
 
 MAKERS = [dense, batchnorm, ReLU, lambda: LeakyReLU(0.1), Softmax, lambda: Dropout(0.4)]
 
-pytestmark = pytest.mark.usefixtures("backend")
+on_every_backend = pytest.mark.usefixtures(
+    "backend"
+)  # what is refused is refused in Python, before any kernel
 every_layer = pytest.mark.parametrize("make", MAKERS, ids=lambda make: type(make()).__name__)
 
 
@@ -52,6 +54,7 @@ def test_the_contract_covers_every_layer():
 # -- forward -----------------------------------------------------------------------------------------------
 
 
+@on_every_backend
 @every_layer
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("rows", [2, 7, 65])
@@ -64,6 +67,7 @@ def test_the_output_is_float32_in_c_order_of_the_width_that_was_said(make, train
     assert y.flags.c_contiguous
 
 
+@on_every_backend
 @every_layer
 @pytest.mark.parametrize("training", [False, True])
 def test_the_input_is_not_changed_and_may_be_read_only(make, training):
@@ -74,6 +78,7 @@ def test_the_input_is_not_changed_and_may_be_read_only(make, training):
     np.testing.assert_array_equal(x, before)
 
 
+@on_every_backend
 @every_layer
 @pytest.mark.parametrize("training", [False, True])
 def test_any_memory_layout_gives_the_same_bits(make, training):
@@ -83,6 +88,7 @@ def test_any_memory_layout_gives_the_same_bits(make, training):
         np.testing.assert_array_equal(make().forward(other, training), expected)
 
 
+@on_every_backend
 @every_layer
 def test_evaluation_gives_the_same_bits_again_and_leaves_the_layer_as_it_is(make):
     layer = make()
@@ -93,6 +99,7 @@ def test_evaluation_gives_the_same_bits_again_and_leaves_the_layer_as_it_is(make
         assert pickle.dumps(layer) == before
 
 
+@on_every_backend
 @every_layer
 def test_in_evaluation_a_row_does_not_depend_on_the_others(make):
     layer, x = make(), batch()
@@ -153,6 +160,7 @@ def slope(layer: Layer, x: np.ndarray, weights: np.ndarray, array: np.ndarray, w
     return (sums[0] - sums[1]) / (2 * size)
 
 
+@on_every_backend
 @every_layer
 def test_backward_agrees_with_central_differences(make):
     layer, x = make(), batch()
@@ -170,6 +178,7 @@ def test_backward_agrees_with_central_differences(make):
             assert slope(layer, x, dy, array, way) == pytest.approx((gradient * way).sum(), abs=1e-3)
 
 
+@on_every_backend
 @every_layer
 def test_backward_overwrites_gradients_and_gives_the_same_bits_again(make):
     layer = make()
@@ -185,6 +194,7 @@ def test_backward_overwrites_gradients_and_gives_the_same_bits_again(make):
         np.testing.assert_array_equal(first, second)
 
 
+@on_every_backend
 @every_layer
 def test_backward_belongs_to_the_last_forward_in_training(make):
     layer, dy = make(), like_output(make())
@@ -195,6 +205,7 @@ def test_backward_belongs_to_the_last_forward_in_training(make):
     np.testing.assert_array_equal(layer.backward(dy), expected)
 
 
+@on_every_backend
 @every_layer
 def test_backward_does_not_change_its_input_which_may_be_read_only_and_of_any_layout(make):
     layer = make()
@@ -257,6 +268,7 @@ def test_operations_are_a_count(make):
     assert operations >= 0
 
 
+@on_every_backend
 @every_layer
 @pytest.mark.parametrize(
     "duplicate", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))], ids=["deepcopy", "pickle"]

@@ -32,11 +32,13 @@ def test_a_class_that_does_not_occur_scores_zero():
     assert fd.class_report([0], [0], 2)[1] == fd.ClassScore(1, 0.0, 0.0, 0.0, 0)
 
 
+@pytest.mark.needs("sklearn")
 def test_the_report_agrees_with_scikit_learn():
-    sklearn = pytest.importorskip("sklearn.metrics")
+    from sklearn.metrics import precision_recall_fscore_support
+
     rng = np.random.default_rng(0)
     labels, predicted = rng.integers(0, 7, 500), rng.integers(0, 7, 500)
-    wanted = np.array(sklearn.precision_recall_fscore_support(labels, predicted))
+    wanted = np.array(precision_recall_fscore_support(labels, predicted))
     found = [(one.precision, one.recall, one.f1, one.support) for one in fd.class_report(labels, predicted)]
     np.testing.assert_allclose(np.array(found).T, wanted, rtol=1e-12)
 

@@ -13,7 +13,9 @@ import fastdigits.optimizers
 from fastdigits.optimizers import SGD, Adam, AdamW, Momentum, Optimizer, RMSprop
 from fastdigits.parameters import Parameter, flatten
 
-pytestmark = pytest.mark.usefixtures("backend")
+on_every_backend = pytest.mark.usefixtures(
+    "backend"
+)  # what is refused is refused in Python, before any kernel
 
 STEPS = 8
 LRS = [0.1, 0.1, 0.05, 0.0, 0.2, 0.1, 0.1, 0.1]
@@ -101,6 +103,7 @@ def test_the_contract_covers_every_optimizer():
 # -- the way they go ---------------------------------------------------------------------------------------
 
 
+@on_every_backend
 @pytest.mark.parametrize(("make", "move", "decay"), CASES.values(), ids=CASES)
 def test_eight_steps_with_changing_gradients_and_rates_follow_the_definition(make, move, decay):
     values = walk(make(), Parameter("weight", start()), gradients(), LRS)
@@ -108,9 +111,11 @@ def test_eight_steps_with_changing_gradients_and_rates_follow_the_definition(mak
     np.testing.assert_allclose(values, way(move, decay), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.needs("torch")
 @pytest.mark.parametrize("name", CASES)
 def test_pytorch_goes_the_same_way(name):
-    torch = pytest.importorskip("torch")
+    import torch
+
     kinds = {
         "SGD": (torch.optim.SGD, {}),
         "Momentum": (torch.optim.SGD, {"momentum": 0.8}),
@@ -131,6 +136,7 @@ def test_pytorch_goes_the_same_way(name):
     np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-5)
 
 
+@on_every_backend
 @pytest.mark.parametrize(
     ("optimizer", "expected"),
     [
@@ -154,6 +160,7 @@ def test_two_steps_worked_by_hand(optimizer, expected):
     np.testing.assert_allclose(values, expected, rtol=1e-6)
 
 
+@on_every_backend
 @pytest.mark.parametrize("size", [1e-4, 1.0, 1e4])
 def test_adams_first_step_is_one_learning_rate_whatever_the_gradient(size):
     parameter = Parameter("weight", [0.0, 0.0])
@@ -162,12 +169,14 @@ def test_adams_first_step_is_one_learning_rate_whatever_the_gradient(size):
     np.testing.assert_allclose(parameter.value, [-0.01, 0.01], rtol=2e-4)  # eps is 1e-4 of the smallest
 
 
+@on_every_backend
 def test_weight_decay_acts_on_the_value_not_on_the_gradient():
     parameter = Parameter("weight", [2.0])
     AdamW(lr=0.1, weight_decay=0.5).step([parameter])
     assert parameter.value[0] == pytest.approx(2.0 * (1 - 0.1 * 0.5))
 
 
+@on_every_backend
 @every_optimizer
 def test_trap_of_the_original_no_step_reuses_a_stale_gradient(make):
     """The original's RMSprop can take the gradient of the parameter, or of the step, before."""
@@ -186,6 +195,7 @@ def test_trap_of_the_original_no_step_reuses_a_stale_gradient(make):
 # -- what every optimizer promises -------------------------------------------------------------------------
 
 
+@on_every_backend
 @every_optimizer
 def test_a_step_moves_values_in_place_and_leaves_gradients_alone(make):
     parameter = Parameter("weight", start())
@@ -197,6 +207,7 @@ def test_a_step_moves_values_in_place_and_leaves_gradients_alone(make):
     np.testing.assert_array_equal(parameter.grad, gradient)
 
 
+@on_every_backend
 @every_optimizer
 def test_a_gradient_of_zero_moves_nothing_but_by_decay(make):
     optimizer, parameter = make(), Parameter("weight", start())
@@ -206,6 +217,7 @@ def test_a_gradient_of_zero_moves_nothing_but_by_decay(make):
     np.testing.assert_allclose(parameter.value, start() * (1 - 0.1 * decay) ** 3, rtol=1e-6)
 
 
+@on_every_backend
 @every_optimizer
 def test_the_rate_given_to_a_step_counts_for_that_step_alone(make):
     def values(optimizer, *rates):
@@ -220,6 +232,7 @@ def test_the_rate_given_to_a_step_counts_for_that_step_alone(make):
     np.testing.assert_array_equal(still, start())
 
 
+@on_every_backend
 @every_optimizer
 def test_padding_of_the_blocks_and_scalars_are_fine(make):
     parameters = [Parameter("weight", start()), Parameter("scale", 2.0)]
@@ -231,6 +244,7 @@ def test_padding_of_the_blocks_and_scalars_are_fine(make):
     assert not values[12:16].any()  # between the two
 
 
+@on_every_backend
 @every_optimizer
 def test_another_network_starts_afresh(make):
     optimizer = make()
@@ -247,6 +261,7 @@ def test_the_state_of_a_parameter_goes_with_the_parameter():
     assert len(optimizer._states) == 0
 
 
+@on_every_backend
 @every_optimizer
 def test_a_run_taken_up_from_its_state_goes_on_with_the_same_bits(make):
     optimizer, parameter = make(), Parameter("dense1.weight", start())
@@ -259,6 +274,7 @@ def test_a_run_taken_up_from_its_state_goes_on_with_the_same_bits(make):
     np.testing.assert_array_equal(walk(later, copied, gradients()[4:], LRS[4:]), expected)
 
 
+@on_every_backend
 @every_optimizer
 @pytest.mark.parametrize(
     "duplicate", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))], ids=["deepcopy", "pickle"]
@@ -272,6 +288,7 @@ def test_a_copy_with_its_parameters_goes_on_with_the_same_bits(make, duplicate):
     assert other.step_count == STEPS
 
 
+@on_every_backend
 @every_optimizer
 def test_the_state_holds_a_count_and_copies_in_the_shape_of_the_parameters(make):
     optimizer = make()
@@ -291,6 +308,7 @@ def test_the_state_holds_a_count_and_copies_in_the_shape_of_the_parameters(make)
     assert all(array.all() for key, array in optimizer.state_dict(parameters).items() if key != "step")
 
 
+@on_every_backend
 def test_the_arrays_of_the_state_are_those_of_the_rule():
     parameter = Parameter("bias", [1.0])
     optimizer = Adam(beta1=0.9, beta2=0.99)

@@ -1,11 +1,13 @@
 """A recorded program gives the bits of the eager calls, on any number of threads, or says why it cannot."""
 
 import hashlib
+import itertools
 import os
 import threading
 
 import numpy as np
 import pytest
+from sampled import sampled
 
 import fastdigits as fd
 from fastdigits import backend
@@ -53,10 +55,16 @@ def eager_step(net, loss, optimizer, x, y, weights=None) -> float:
     return value
 
 
-@pytest.mark.parametrize("make", OPTIMIZERS)
-@pytest.mark.parametrize("dtype", ["uint8", "float32"])
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("width", [100, 784])  # one half of inputs, and two
+@pytest.mark.parametrize(
+    ("make", "dtype", "weighted", "width"),
+    sampled(
+        # one half of inputs, and two
+        itertools.product(OPTIMIZERS, ["uint8", "float32"], [False, True], [100, 784]),
+        lambda make, dtype, weighted, width: (
+            make is OPTIMIZERS[4] or (dtype, weighted, width) == ("uint8", True, 784)
+        ),
+    ),
+)
 def test_a_program_gives_the_bits_of_the_eager_steps(make, dtype, weighted, width):
     x, y = digits(90, dtype, width)
     weights = np.random.default_rng(0).random(90).astype(np.float32) if weighted else None
@@ -120,10 +128,25 @@ def test_the_bits_must_fit_the_pixels():
         backend.kernels.Program(np.arange(3)).remember(x, np.zeros((4, 2), np.uint64))
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "float32"])
-@pytest.mark.parametrize("make", [OPTIMIZERS[1], OPTIMIZERS[4]])
-@pytest.mark.parametrize("width", [300, 784])  # one half, and two of which the second ends within a chunk
-@pytest.mark.parametrize("density", [0.2, 0.9])  # most zeros skipped, and everything multiplied
+@pytest.mark.parametrize(
+    ("dtype", "make", "width", "density"),
+    sampled(
+        itertools.product(
+            ["uint8", "float32"],
+            [OPTIMIZERS[1], OPTIMIZERS[4]],
+            [300, 784],  # one half, and two of which the second ends within a chunk
+            [0.2, 0.9],  # most zeros skipped, and everything multiplied
+        ),
+        lambda dtype, make, width, density: (
+            (dtype, make, width, density)
+            in [
+                ("uint8", OPTIMIZERS[4], 784, 0.2),
+                ("uint8", OPTIMIZERS[1], 300, 0.9),
+                ("float32", OPTIMIZERS[4], 784, 0.9),
+            ]
+        ),
+    ),
+)
 def test_any_number_of_threads_gives_the_same_bits(dtype, make, width, density):
     x, y = digits(2000, dtype, width, density)
     hashes = set()

@@ -285,8 +285,11 @@ def test_images_that_are_not_square_are_evaluated_next(digits, here, capfd):
     assert entry.main([*words[1:], "--no-plots"]) == 0
 
 
-def test_two_epochs_of_real_digits_come_out_above_95_percent(tmp_path):
-    done = run("--epochs", 2, "--json", cwd=tmp_path, FASTDIGITS_CACHE=str(tmp_path / "cache"))
+@pytest.mark.parametrize(
+    "words", [("--no-plots",), pytest.param((), marks=pytest.mark.exhaustive)], ids=["numbers", "pictures"]
+)
+def test_two_epochs_of_real_digits_come_out_above_95_percent(tmp_path, words):
+    done = run("--epochs", 2, "--json", *words, cwd=tmp_path, FASTDIGITS_CACHE=str(tmp_path / "cache"))
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["test_accuracy"] > 0.95

@@ -1,0 +1,708 @@
+"""The page in a real browser: it computes as Python does, prepares as MNIST's makers did, and works for people."""
+
+import contextlib
+import http.server
+import json
+import re
+import shutil
+import threading
+
+import numpy as np
+import pytest
+from sampled import sampled
+
+import fastdigits as fd
+from fastdigits import assembly
+from fastdigits.export import html
+
+pytestmark = pytest.mark.needs("selenium", "chromium", "chromedriver")
+
+SEEN = 300  # test images that go through the page's network
+
+# Both sides work in float32 with sums that differ in their order alone. A logit is the end of sums of 784, 64 and 32
+# numbers of about 1: their rounding, 6e-8 · √784 each at most, moves it by less than 1e-5, a probability by a quarter.
+TOLERANCE = 1e-5
+
+
+def digits_network():
+    return fd.load_pretrained()
+
+
+def mnist(n):
+    """The first test images."""
+    return fd.load_mnist()[1][0][:n]
+
+
+def trained_a_little(layers, side, classes):
+    """A network after some steps on noise, so that statistics and biases are not what they begin with."""
+    rng = np.random.default_rng(5)
+    net = fd.NeuralNetwork(layers, seed=3)
+    x, y = rng.integers(0, 256, (200, side, side), dtype=np.uint8), rng.integers(0, classes, 200)
+    if assembly.ends_in_softmax(net.layers):
+        net.forward(x, training=True)
+    else:
+        net.fit(x, y, epochs=2, batch_size=50)
+    return net
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "draw.html"
+    fd.export_html(digits_network(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A browser, Debian's chromium with its driver; one for all tests, as it takes a second to start."""
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--no-first-run"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def at(browser, page):
+    """The browser with the page of the digits just opened, in a window of usual size, with all logs read."""
+    resize(browser, 1180, 800)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    browser.get(page.as_uri())
+    yield browser
+    errors = [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
+    assert errors == []
+
+
+def resize(driver, width, height):
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+
+def call(driver, name, images, *arguments):
+    """What a function of the page returns for each image."""
+    pixels = [image.ravel().tolist() for image in images]
+    script = (
+        "const [name, images, rest] = arguments;"
+        "return images.map((image) => [...fastdigits[name](Uint8Array.from(image), ...rest)]);"
+    )
+    return np.array(driver.execute_script(script, name, pixels, arguments), dtype=np.float64)
+
+
+def settle(driver):
+    """Wait until what was asked for is on the screen."""
+    driver.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(() => arguments[0]()))")
+
+
+def text(driver, name):
+    settle(driver)
+    return driver.find_element("id", name).text
+
+
+def spoken(driver):
+    return driver.find_element("id", "spoken").get_attribute("textContent")
+
+
+def seen(driver):
+    return np.array(driver.execute_script("return [...fastdigits.pixels()]"), dtype=np.uint8).reshape(28, 28)
+
+
+def press(driver, *keys, held=None):
+    from selenium.webdriver import ActionChains
+
+    actions = ActionChains(driver, duration=0)
+    if held:
+        actions.key_down(held)
+    actions.send_keys(*keys)
+    if held:
+        actions.key_up(held)
+    actions.perform()
+    settle(driver)
+
+
+def stroke(driver, points, kind="mouse", **properties):
+    """Draw with a pointer; points are in hundredths of the pad."""
+    from selenium.webdriver.common.actions.action_builder import ActionBuilder
+    from selenium.webdriver.common.actions.pointer_input import PointerInput
+
+    pad = driver.find_element("id", "pad")
+    size = pad.size  # asked for once: each question is a message to the browser
+    pointer = PointerInput(kind, f"{kind}1")
+    actions = ActionBuilder(driver, mouse=pointer, duration=10)
+    for i, (x, y) in enumerate(points):
+        place = {
+            "x": int((x / 100 - 0.5) * size["width"]),
+            "y": int((y / 100 - 0.5) * size["height"]),
+        }
+        pointer.create_pointer_move(duration=10, origin=pad, **place, **(properties if i else {}))
+        if i == 0:
+            pointer.create_pointer_down(button=0, **properties)
+    pointer.create_pointer_up(button=0)
+    actions.perform()
+    settle(driver)
+
+
+SEVEN = [(28, 22), (50, 21), (72, 20), (62, 40), (52, 62), (46, 84)]
+
+
+# -- it computes as Python does ----------------------------------------------------------------------------
+
+
+def test_the_page_gives_the_probabilities_of_python(at):
+    images = mnist(SEEN)
+    found, expected = call(at, "probabilities", images), digits_network().predict_proba(images)
+    assert found.shape == (SEEN, 10)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE)
+    assert np.array_equal(found.argmax(axis=1), expected.argmax(axis=1))
+
+
+NETWORKS = {
+    "every layer, 47 classes of 16 x 16": lambda: trained_a_little(
+        [
+            fd.Dense(256, 40),
+            fd.Dropout(0.2),
+            fd.BatchNorm(40),
+            fd.LeakyReLU(0.1),
+            fd.BatchNorm(40),
+            fd.Dense(40, 30),
+            fd.ReLU(),
+            fd.Dense(30, 20),
+            fd.BatchNorm(20),
+            fd.ReLU(),
+            fd.Dense(20, 47),
+        ],
+        16,
+        47,
+    ),
+    "normalised pixels, no hidden layer, two classes": lambda: trained_a_little(
+        [fd.BatchNorm(9), fd.Dense(9, 2)], 3, 2
+    ),
+    "softmax in the middle and at the end": lambda: trained_a_little(
+        [fd.Dense(25, 12), fd.Softmax(), fd.Dense(12, 4), fd.Softmax()], 5, 4
+    ),
+    "softmax before dropout": lambda: trained_a_little(
+        [fd.Dense(25, 4), fd.Softmax(), fd.Dropout(0.5)], 5, 4
+    ),
+    "no dense layer": lambda: trained_a_little([fd.BatchNorm(36), fd.ReLU()], 6, 36),
+}
+
+
+@pytest.mark.parametrize("name", sampled(NETWORKS, lambda name: name[:11] in ("every layer", "softmax in ")))
+def test_networks_of_any_shape_give_the_probabilities_of_python(browser, tmp_path, name):
+    net = NETWORKS[name]()
+    fd.export_html(net, tmp_path / "a.html")
+    browser.get((tmp_path / "a.html").as_uri())
+    images = np.random.default_rng(1).integers(0, 256, (50, net.input_width), dtype=np.uint8)
+    found = call(browser, "probabilities", images)
+    np.testing.assert_allclose(found, net.predict_proba(images), rtol=0, atol=TOLERANCE)
+    stroke(browser, SEVEN)
+    assert text(browser, "digit") in {str(number) for number in range(found.shape[1])}
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
+def test_activations_and_pixel_weights_are_those_of_the_layers(at):
+    net, images = digits_network().folded(), mnist(5)
+    dense = [layer for layer in net.layers if isinstance(layer, fd.Dense)]
+    w1, w2, w3 = (layer.weight.value.astype(np.float64) for layer in dense)
+    hidden = [net.layers[:2], net.layers[:4]]
+    x = images.reshape(5, -1)
+    y1, y2 = (apply(layers, x) for layers in hidden)
+    np.testing.assert_allclose(call(at, "activations", images, 0), y1, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(call(at, "activations", images, 1), y2, rtol=1e-4, atol=1e-5)
+    alight1, alight2 = y1 > 0, y2 > 0
+    for neuron in (0, 7, 9):
+        first, second, third = (call(at, "pixelWeights", images, layer, neuron) for layer in range(3))
+        for i in range(5):
+            through = w1 * alight1[i] @ w2
+            np.testing.assert_allclose(first[i], w1[:, neuron], rtol=0, atol=1e-6)
+            np.testing.assert_allclose(second[i], through[:, neuron], rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(third[i], through * alight2[i] @ w3[:, neuron], rtol=1e-4, atol=1e-5)
+
+
+def apply(layers, x):
+    for layer in layers:
+        x = layer.forward(x)
+    return x
+
+
+def test_an_image_of_another_size_is_refused(at):
+    from selenium.common.exceptions import JavascriptException
+
+    with pytest.raises(JavascriptException, match="pixels must be 784 bytes, row by row; got 783"):
+        at.execute_script("fastdigits.probabilities(new Uint8Array(783))")
+
+
+# -- it prepares as MNIST's makers did ---------------------------------------------------------------------
+
+
+def prepared(driver, ink):
+    size = len(ink)
+    found = driver.execute_script(
+        "return [...fastdigits.prepare(Uint8Array.from(atob(arguments[0]), (c) => c.charCodeAt(0)), arguments[1])]",
+        html._base64(ink.astype(np.uint8)),
+        size,
+    )
+    return np.array(found).reshape(28, 28)
+
+
+def test_enlarged_digits_of_mnist_come_back_as_they_were(at):
+    """Wherever on the pad: their box is 20 pixels long already, and their centre of mass where MNIST has it."""
+    for image in sharp_digits(20):
+        top, left, bottom, right = box(image > 0)
+        digit = np.kron(image[top:bottom, left:right], np.ones((7, 7), np.uint8))
+        ink = np.zeros((200, 200), np.uint8)
+        ink[3 : 3 + digit.shape[0], 40 : 40 + digit.shape[1]] = digit
+        assert np.array_equal(prepared(at, ink), image)
+
+
+def sharp_digits(count):
+    """Digits whose box has no faint side, which belongs to the box in MNIST but not on the pad."""
+    digits = [image for image in mnist(3000) if box(image > 0) == box(image >= 64)]
+    assert len(digits) > count
+    return digits[:count]
+
+
+def box(mask):
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return rows[0], columns[0], rows[-1] + 1, columns[-1] + 1
+
+
+def test_proportions_are_kept_and_the_rest_is_margin(at):
+    ink = np.zeros((280, 280), np.uint8)
+    ink[10:250, 100:160] = 255  # 240 high, 60 wide
+    found = prepared(at, ink)
+    assert box(found > 0) == (
+        4,
+        12,
+        24,
+        17,
+    )  # 20 high, 5 wide; its middle lies in the pixel that begins at 14
+    assert (found[4:24, 12:17] == 255).all()
+
+
+def test_a_rim_between_two_pixels_is_grey(at):
+    ink = np.zeros((280, 280), np.uint8)
+    ink[40:240, 40:240] = 255
+    ink[40:240, 85:240] = (
+        0  # ends in the middle of a pixel of the fitted box, which the line below keeps 20 wide
+    )
+    ink[230:240, 40:240] = 255
+    assert {0, 255} < set(np.unique(prepared(at, ink))) == {0, 128, 255}
+
+
+def test_a_digit_with_its_mass_at_one_end_stays_inside(at):
+    ink = np.zeros((280, 280), np.uint8)
+    ink[40:240, 139:141] = 255
+    ink[200:240, 40:240] = 255
+    found = prepared(at, ink)
+    assert box(found > 0)[2] - box(found > 0)[0] == 20
+    assert found.sum() == pytest.approx(
+        ink.sum() / 100, rel=0.02
+    )  # a hundredth of the area, nothing cut away
+
+
+def test_no_ink_and_faint_ink_are_an_empty_image(at):
+    assert not prepared(at, np.zeros((100, 100))).any()
+    assert not prepared(at, np.full((100, 100), 20)).any()
+
+
+# -- it works for people -----------------------------------------------------------------------------------
+
+
+def test_before_anything_is_drawn_there_is_no_answer(at):
+    assert text(at, "digit") == "–"
+    assert text(at, "sure") == "nothing drawn yet"
+
+
+@pytest.mark.parametrize("kind", ["mouse", "pen", "touch"])
+def test_a_digit_that_is_drawn_is_read(at, kind):
+    stroke(at, SEVEN, kind)
+    assert text(at, "digit") == "7"
+    probability = digits_network().predict_proba(seen(at)[np.newaxis])[0, 7]
+    assert probability > 0.5
+    bar = at.find_elements("css selector", "#bars li")[7]
+    assert bar.text.split("\n") == ["7", f"{100 * probability:.1f} %"]
+    assert spoken(at).startswith("7, ")
+
+
+def curve(x, y, width, height, start, stop):
+    """Part of an ellipse; angles in degrees, clockwise from the right."""
+    angles = np.radians(np.linspace(start, stop, 25))
+    return [*zip(x + width * np.cos(angles), y + height * np.sin(angles), strict=True)]
+
+
+DIGITS = {  # as strokes, in hundredths of the pad
+    "0": [curve(50, 50, 22, 32, -90, 280)],
+    "1": [[(50, 15), (48, 50), (46, 85)]],
+    "2": [[*curve(50, 34, 20, 18, -160, 40), (32, 82), (72, 80)]],
+    "3": [curve(48, 33, 17, 16, -160, 90), curve(48, 66, 20, 18, -90, 150)],
+    "4": [[(42, 16), (30, 54), (74, 54)], [(62, 20), (58, 86)]],
+    "5": [[(66, 18), (40, 18), (37, 46), *curve(48, 62, 20, 20, -110, 140)]],
+    "6": [[(60, 15), (42, 38), (34, 62), *curve(50, 66, 16, 17, 180, -180)]],
+    "7": [[(30, 20), (70, 20), (50, 84)]],
+    "8": [curve(50, 33, 15, 16, -60, -400), curve(50, 67, 18, 18, -90, 270)],
+    "9": [[*curve(50, 34, 16, 17, 0, -360), (65, 50), (60, 84)]],
+}
+STROKES = """
+const [pen, strokes] = arguments, pad = document.getElementById("pad"), box = pad.getBoundingClientRect();
+const send = (kind, [x, y]) => pad.dispatchEvent(new PointerEvent(kind, {pointerId: 7, isPrimary: true, button: 0,
+  clientX: box.left + x * box.width / 100, clientY: box.top + y * box.height / 100}));
+pad.setPointerCapture = () => {}; // there is no pointer to capture
+document.getElementById("pen").value = pen;
+document.getElementById("pen").dispatchEvent(new Event("input"));
+document.getElementById("clear").click();
+for (const stroke of strokes) {
+  stroke.forEach((place, i) => send(i ? "pointermove" : "pointerdown", place));
+  send("pointerup", stroke.at(-1));
+}
+return document.getElementById("digit").textContent;
+"""
+
+
+@pytest.mark.parametrize(
+    ("share", "shift", "pen"),
+    sampled(
+        [(*place, pen) for place in [(1.0, 0), (0.5, 0), (0.5, 22), (0.5, -22)] for pen in (4, 8, 10)],
+        lambda *case: case in [(1.0, 0, 8), (0.5, 22, 4), (0.5, -22, 10)],
+    ),
+)
+def test_digits_thin_and_thick_small_and_off_centre_are_read(at, pen, share, shift):
+    read = {}
+    for digit, strokes in DIGITS.items():
+        places = [[[50 + shift + share * (at - 50) for at in place] for place in line] for line in strokes]
+        read[digit] = at.execute_script(STROKES, pen, places)
+    assert read == {digit: digit for digit in DIGITS}
+
+
+def test_the_answer_comes_while_one_draws(at):
+    at.execute_script(
+        "for (const [kind, x, y] of [['pointerdown', 100, 60], ['pointermove', 101, 260]]) {"
+        "  const pad = document.getElementById('pad'), box = pad.getBoundingClientRect();"
+        "  pad.setPointerCapture = () => {};"  # there is no pointer to capture
+        "  pad.dispatchEvent(new PointerEvent(kind, {pointerId: 7, isPrimary: true, button: 0,"
+        "    clientX: box.left + x, clientY: box.top + y}));"
+        "}"
+    )
+    assert text(at, "digit") == "1"
+    assert spoken(at) == ""  # that waits for the end of the stroke
+
+
+def test_pressure_of_a_pen_widens_its_line(at):
+    """Seen through proportions: a line of fixed length is fitted to 20 pixels, and is as thick as it is thick."""
+    ink = {}
+    for pressure in (0.1, 0.9):
+        at.refresh()
+        stroke(at, [(50, 20), (50, 50), (50, 80)], "pen", pressure=pressure)
+        ink[pressure] = seen(at).sum()
+    assert ink[0.9] > 1.4 * ink[0.1]
+
+
+def test_the_pen_has_a_width(at):
+    from selenium.webdriver.common.keys import Keys
+
+    stroke(at, [(50, 20), (50, 80)])
+    before = seen(at).sum()
+    at.find_element("id", "pen").send_keys(Keys.END)
+    press(at, Keys.DELETE)
+    stroke(at, [(50, 20), (50, 80)])
+    assert seen(at).sum() > 1.5 * before
+
+
+def test_a_second_finger_and_the_other_button_do_not_draw(at):
+    at.execute_script(
+        "const pad = document.getElementById('pad'), box = pad.getBoundingClientRect();"
+        "pad.setPointerCapture = () => {};"  # there is no pointer to capture
+        "for (const rest of [{isPrimary: false}, {button: 2}])"
+        "  pad.dispatchEvent(new PointerEvent('pointerdown', {pointerId: 7, isPrimary: true, button: 0,"
+        "    clientX: box.left + 50, clientY: box.top + 50, ...rest}));"
+    )
+    assert text(at, "digit") == "–"
+
+
+def test_undo_takes_back_one_step_and_clear_all(at):
+    stroke(at, [(50, 20), (50, 80)])
+    one = seen(at)
+    stroke(at, [(20, 50), (80, 50)])
+    two = seen(at)
+    undo, clear = (at.find_element("id", name) for name in ("undo", "clear"))
+    undo.click()
+    assert np.array_equal(seen(at), one)
+    undo.click()
+    undo.click()  # nothing is left, and nothing breaks
+    assert text(at, "digit") == "–"
+    stroke(at, [(50, 20), (50, 80)])
+    stroke(at, [(20, 50), (80, 50)])
+    clear.click()
+    assert text(at, "digit") == "–"
+    assert not seen(at).any()
+    assert spoken(at) == "the pad is empty"
+    undo.click()  # a clear by mistake can be taken back, too
+    assert np.array_equal(seen(at), two)
+
+
+def test_examples_are_shown_in_turn_as_they_are(at):
+    _, (images, labels) = fd.load_mnist()
+    button = at.find_element("id", "example")
+    for digit in [*range(10), 0]:
+        button.click()
+        image = images[labels == digit][0]
+        assert np.array_equal(seen(at), image)
+        assert text(at, "digit") == str(digits_network().predict(image[np.newaxis])[0])
+    stroke(at, [(10, 95), (90, 95)])  # drawing goes on upon an example
+    assert not np.array_equal(seen(at), images[labels == 0][0])
+    at.find_element("id", "undo").click()
+    assert np.array_equal(seen(at), images[labels == 0][0])
+
+
+def test_everything_is_reached_with_tab_in_order_and_shows_its_focus(at):
+    from selenium.webdriver.common.keys import Keys
+
+    found = []
+    for _ in range(8):
+        press(at, Keys.TAB)
+        active = at.switch_to.active_element
+        found.append(active.get_attribute("id") or active.get_attribute("aria-label"))
+        assert active.value_of_css_property("outline-style") == "solid"
+    assert found == [
+        "pad", "undo", "clear", "example", "pen", "Hidden layer 1", "Hidden layer 2", "Output layer",
+    ]  # fmt: skip
+
+
+def test_a_digit_is_drawn_with_keys_alone(at):
+    from selenium.webdriver.common.keys import Keys
+
+    press(at, Keys.TAB)
+    assert at.find_element("id", "cursor").is_displayed()
+    press(at, *[Keys.ARROW_UP] * 8)
+    assert text(at, "digit") == "–"  # the pen is up
+    press(at, Keys.SPACE)
+    assert spoken(at) == "pen down"
+    press(at, *[Keys.ARROW_DOWN] * 17)
+    press(at, Keys.SPACE)
+    assert text(at, "digit") == "1"
+    assert re.match(r"pen up, 1, .*sure, then \d, ", spoken(at))
+    top, left, bottom, right = box(seen(at) > 0)
+    assert bottom - top == 20
+    assert right - left < 5
+    press(at, Keys.DELETE)
+    assert text(at, "digit") == "–"
+    press(at, "z", held=Keys.CONTROL)
+    assert text(at, "digit") == "1"
+    press(at, "z", held=Keys.CONTROL)
+    assert text(at, "digit") == "–"
+
+
+def test_two_arrow_keys_at_once_draw_aslant_and_shift_in_small_steps(at):
+    from selenium.webdriver import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    press(at, Keys.TAB, Keys.ENTER)
+    actions = ActionChains(at, duration=0).key_down(Keys.ARROW_RIGHT)
+    for _ in range(8):
+        actions.send_keys(Keys.ARROW_DOWN)
+    actions.key_up(Keys.ARROW_RIGHT).perform()
+    top, left, bottom, right = box(seen(at) > 0)
+    assert min(bottom - top, right - left) > 14
+    place = cursor(at)
+    press(at, Keys.ARROW_RIGHT)
+    whole = cursor(at) - place
+    press(at, Keys.ARROW_RIGHT, held=Keys.SHIFT)
+    assert cursor(at) - place == pytest.approx(1.25 * whole, rel=0.01)
+
+
+def cursor(driver):
+    return float(driver.execute_script("return parseFloat(document.getElementById('cursor').style.left)"))
+
+
+def test_leaving_the_pad_lifts_the_pen(at):
+    from selenium.webdriver.common.keys import Keys
+
+    press(at, Keys.TAB, Keys.SPACE, Keys.ARROW_DOWN, Keys.TAB)
+    assert spoken(at).startswith("pen up")
+    before = seen(at)
+    press(at, Keys.TAB, held=Keys.SHIFT)
+    press(at, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+    assert np.array_equal(seen(at), before)
+
+
+def test_the_neuron_under_the_pointer_or_the_keys_shows_its_weights(at):
+    from selenium.webdriver import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    stroke(at, SEVEN)
+    grids = at.find_elements("css selector", "#layers canvas")
+    assert [grid.get_attribute("aria-valuemax") for grid in grids] == ["64", "32", "10"]
+    pictures = {picture(at)}
+    ActionChains(at, duration=0).move_to_element_with_offset(grids[0], 5, 5).perform()
+    assert text(at, "neuron") == "Hidden layer 1, neuron 41"  # right below the middle of four rows of sixteen
+    assert "Its weights" in text(at, "meaning")
+    pictures.add(picture(at))
+    ActionChains(at, duration=0).move_to_element(grids[1]).perform()
+    assert "through the neurons alight now" in text(at, "meaning")
+    pictures.add(picture(at))
+    at.find_element("id", "pen").click()
+    press(at, Keys.TAB, Keys.ARROW_RIGHT, Keys.ARROW_DOWN)
+    assert text(at, "neuron") == "Hidden layer 1, neuron 18"
+    said = grids[0].get_attribute("aria-valuetext")
+    assert re.fullmatch(r"Hidden layer 1, neuron 18: \d+\.\d\d", said)
+    assert text(at, "activation") == f"Activation {said.split(': ')[1]}."
+    press(at, Keys.HOME, Keys.ARROW_LEFT)  # there is nothing beyond the first
+    assert text(at, "neuron") == "Hidden layer 1, neuron 1"
+    press(at, Keys.END)
+    assert text(at, "neuron") == "Hidden layer 1, neuron 64"
+    ActionChains(at, duration=0).move_to_element_with_offset(grids[2], 5, 0).click().perform()
+    assert text(at, "neuron") == "Output layer, class 5"
+    pictures.add(picture(at))
+    assert len(pictures) == 4
+
+
+def picture(driver):
+    settle(driver)
+    return driver.execute_script("return document.getElementById('weights').toDataURL()")
+
+
+def test_the_layers_light_up_as_one_draws(at):
+    before = at.execute_script("return document.querySelector('#layers canvas').toDataURL()")
+    stroke(at, SEVEN)
+    assert at.execute_script("return document.querySelector('#layers canvas').toDataURL()") != before
+
+
+@pytest.mark.parametrize(
+    ("size", "last"),
+    sampled(
+        [((360, 640), "#bars li:last-child .bar"), ((320, 568), "#second"), ((768, 1024), "#bars")],
+        lambda size, last: size == (360, 640),
+    ),
+)
+def test_a_small_screen_needs_no_scrolling_sideways_and_shows_the_answer_first(at, size, last):
+    resize(at, *size)
+    stroke(at, SEVEN)
+    width, bottom = at.execute_script(
+        "return [document.documentElement.scrollWidth,"
+        "  document.querySelector(arguments[0]).getBoundingClientRect().bottom]",
+        last,
+    )
+    assert width <= size[0]
+    assert bottom <= size[1]
+    for button in at.find_elements("tag name", "button"):
+        assert button.size["height"] >= 44
+
+
+def test_a_drawing_finger_does_not_scroll_the_page(at):
+    resize(at, 360, 640)
+    stroke(at, [(50, 90), (50, 50), (50, 10)], "touch")
+    assert at.execute_script("return scrollY") == 0
+    assert text(at, "digit") == "1"
+
+
+def brightness(driver, name, kind):
+    colour = driver.find_element("css selector", name).value_of_css_property(kind)
+    return sum(map(int, re.findall(r"\d+", colour)[:3])) / 3
+
+
+def test_light_and_dark_follow_the_system_at_any_time(at):
+    def scheme(name):
+        features = [{"name": "prefers-color-scheme", "value": name}]
+        at.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        settle(at)
+        ink = at.execute_script(
+            "const pad = document.getElementById('pad'), place = pad.width / 2;"
+            "return [...pad.getContext('2d').getImageData(place, place, 1, 1).data]"
+        )
+        return brightness(at, "body", "background-color"), brightness(at, "body", "color"), ink[0]
+
+    scheme("light")
+    stroke(at, [(50, 20), (50, 80)])
+    light, before = scheme("light"), seen(at)
+    dark = scheme("dark")
+    assert light[0] > 200 > 60 > light[1]
+    assert dark[0] < 60 < 200 < dark[1]
+    assert light[2] < 60 < 200 < dark[2]  # what is drawn changes its colour, too
+    assert np.array_equal(seen(at), before)
+
+
+def test_bars_do_not_move_where_the_system_asks_for_less_motion(at):
+    script = "return getComputedStyle(document.querySelector('.bar'), '::before').transitionDuration"
+    assert at.execute_script(script) == "0.12s"
+    features = [{"name": "prefers-reduced-motion", "value": "reduce"}]
+    at.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    assert at.execute_script(script) == "0s"
+
+
+def test_names_of_classes_are_shown_as_they_are(browser, tmp_path):
+    names = ["</script><b>a</b>", "T-shirt & top", "ß"]
+    fd.export_html(fd.NeuralNetwork([fd.Dense(16, 3)]), tmp_path / "a.html", labels=names)
+    browser.get((tmp_path / "a.html").as_uri())
+    assert [part.text for part in browser.find_elements("css selector", ".label")] == names
+    assert not browser.find_element("id", "example").is_displayed()
+
+
+# -- it talks to nobody ------------------------------------------------------------------------------------
+
+
+def test_drawing_makes_no_request(at, page):
+    at.get_log("performance")
+    at.refresh()
+    stroke(at, SEVEN)
+    at.find_element("id", "example").click()
+    at.find_element("id", "clear").click()
+    messages = [json.loads(entry["message"])["message"] for entry in at.get_log("performance")]
+    requests = {m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"}
+    assert {url for url in requests if not url.startswith("data:")} == {page.as_uri()}
+
+
+@contextlib.contextmanager
+def local_server():
+    """A server that counts its visitors."""
+    visits = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            visits.append(self.path)
+            self.send_response(200)
+            self.send_header("Access-Control-Allow-Origin", "*")
+            self.end_headers()
+
+        def log_message(self, *arguments):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", visits
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+ATTEMPTS = """
+const [address, done] = arguments;
+const image = new Image();
+image.src = address + "/image";
+const script = document.createElement("script");
+script.src = address + "/script";
+document.body.append(script);
+fetch(address + "/fetch").then(() => "went through", () => "refused").then((said) => setTimeout(done, 200, said));
+"""
+
+
+def test_the_policy_keeps_the_page_from_any_request(browser, page, tmp_path):
+    with local_server() as (address, visits):
+        (tmp_path / "open.html").write_text("<!DOCTYPE html><body>", encoding="utf-8")
+        browser.get((tmp_path / "open.html").as_uri())
+        assert browser.execute_async_script(ATTEMPTS, address) == "went through"
+        assert sorted(visits) == [
+            "/fetch",
+            "/image",
+            "/script",
+        ]  # so that a page without a policy would be seen
+        visits.clear()
+        browser.get(page.as_uri())
+        assert browser.execute_async_script(ATTEMPTS, address) == "refused"
+        assert visits == []
+    browser.get_log("browser")  # the refusals
