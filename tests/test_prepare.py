@@ -143,6 +143,16 @@ def test_a_transparent_picture_has_paper_under_it(network):
         assert read(network, picture) == "6"
 
 
+@pytest.mark.parametrize("share", [1.5, 0.125])
+def test_a_grey_picture_has_the_median_of_its_one_channel(share):
+    grey = np.random.default_rng(0).random((20, 30, 1), np.float32)
+    colour = np.concatenate([grey, grey, 1 - grey], axis=2)
+    wanted = ink._local_median(colour, share, 7)[:, :, :1]
+    for channels in (1, 3):
+        found = ink._local_median(grey.repeat(channels, axis=2), share, 7)
+        np.testing.assert_array_equal(found, wanted.repeat(channels, axis=2))
+
+
 def test_ink_of_one_shade_is_ink():
     """A circle around a 7: its two shades lie so near each other that no histogram has room between them."""
     shades = np.array([0.5, np.nextafter(np.float32(0.5), np.float32(1))] * 10, np.float32)

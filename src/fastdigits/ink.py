@@ -119,12 +119,14 @@ def _longer_tail(stray: Float32) -> tuple[float, Array]:
 
 def _local_median(values: Float32, share: float, samples: int) -> Float32:
     height, width, channels = values.shape
+    if channels > 1 and (values == values[:, :, :1]).all():  # grey: one median serves for all channels
+        return np.repeat(_local_median(values[:, :, :1], share, samples), channels, axis=2)
     reach = max(1, round(share * max(height, width) / 2))
     step = max(1, 2 * reach // samples)
     window = 2 * reach + 1
     padded = _framed(values, reach)
     views: Any = np.lib.stride_tricks.sliding_window_view(padded, (window, window), axis=(0, 1))
-    sampled = views[..., ::step, ::step].reshape(height, width, channels, -1).copy()
+    sampled = np.array(views[..., ::step, ::step], order="C").reshape(height, width, channels, -1)
     middle = sampled.shape[-1] // 2
     sampled.partition(middle, axis=-1)
     median: Float32 = sampled[..., middle]
