@@ -37,7 +37,7 @@ import time
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -293,11 +293,17 @@ def kind_of(error: BaseException | None) -> str:
     )
 
 
-def allocations(make: Callable[[], Job], refuser: Python | C) -> int:
-    """Return how many allocations the job has: where the next ones are refused, nothing happens."""
+def allocations(make: Callable[[], Job], refuser: Python | C, crashed: Container[int] = ()) -> int:
+    """Return how many allocations the job has: where the next ones are refused, nothing happens.
+
+    Each point that is tried is printed first. ``crashed`` are the points at which an earlier process ended.
+    """
     low, high = 0, 1
 
     def fails(first: int) -> bool:
+        if first in crashed:
+            return True
+        print(json.dumps({"counting": first}), flush=True)
         return attempt(make(), refuser, first, BURSTS[-1]) is not None
 
     while fails(high):
@@ -325,7 +331,9 @@ def used() -> int:
     return int(tell().used + tell().h)
 
 
-def child(name: str, by: str, every: int, folder: Path, start: tuple[int, int]) -> None:
+def child(
+    name: str, by: str, every: int, folder: Path, start: tuple[int, int], crashed: Container[int]
+) -> None:
     """Print a line of JSON for each point of failure from ``start`` on, and one at the end."""
     faulthandler.enable()
     warnings.simplefilter("error")
@@ -333,7 +341,7 @@ def child(name: str, by: str, every: int, folder: Path, start: tuple[int, int]) 
     for _ in range(3):
         job = make()
         job.wrong(job.call(), False)
-    total = allocations(make, refuser)
+    total = allocations(make, refuser, crashed)
     print(json.dumps({"allocations": total}), flush=True)
     for burst in BURSTS:
         for first in range(0, total, every):
@@ -367,6 +375,7 @@ def told(name: str, by: str, every: int, shim: Path | None) -> tuple[dict[str, A
     kinds: Counter[str] = Counter()
     firsts: dict[str, str] = {}
     burst, first = 0, 0
+    crashed: list[int] = []  # while allocations were counted
     preload = {} if shim is None else {"LD_PRELOAD": str(shim)}
     while "points" not in figures:
         with tempfile.TemporaryDirectory() as folder, open(Path(folder, "errors"), "w+") as errors:
@@ -376,6 +385,8 @@ def told(name: str, by: str, every: int, shim: Path | None) -> tuple[dict[str, A
                 "--start",
                 str(burst),
                 str(first),
+                "--crashed",
+                *map(str, crashed),
                 "--every",
                 str(every),
                 "--by",
@@ -388,11 +399,13 @@ def told(name: str, by: str, every: int, shim: Path | None) -> tuple[dict[str, A
             )  # fmt: skip
             alarm = threading.Timer(LONGEST, process.kill)
             alarm.start()
-            begun = False
+            begun, counting = False, None
             for line in process.stdout or ():
                 said = json.loads(line)
                 if "first" in said:
                     burst, first, begun = said["burst"], said["first"], True
+                elif "counting" in said:
+                    counting = said["counting"]
                 elif "kind" in said:
                     kinds[said["kind"]] += 1
                     firsts.setdefault(said["kind"], f"{first} + {burst}")
@@ -403,7 +416,7 @@ def told(name: str, by: str, every: int, shim: Path | None) -> tuple[dict[str, A
                 continue
             errors.seek(0)
             text = errors.read()
-            if not begun:
+            if not begun and counting is None:
                 raise SystemExit(f"{name} ended with {process.returncode}: {text[-3000:]}")
             line = next((line for line in text.splitlines()[::-1] if line.startswith("  File")), "")
             innermost = re.search(r"most recent call first\):\n(.*)", text)
@@ -412,8 +425,12 @@ def told(name: str, by: str, every: int, shim: Path | None) -> tuple[dict[str, A
             if not any(f'"{place}' in where for place in OWN):
                 kind = f"{FOREIGN} {kind}"
             kinds[kind] += 1
-            firsts.setdefault(kind, f"{first} + {burst}")
-            first += 1
+            if begun:
+                firsts.setdefault(kind, f"{first} + {burst}")
+                first += 1
+            else:
+                firsts.setdefault(kind, f"{counting} + {BURSTS[-1]}")
+                crashed.append(counting)
     good = ("the right result", *(kind.__name__ for kind in ERRORS))
     others = [f"{kinds[kind]} × {kind}, first at {firsts[kind]}" for kind in kinds if kind not in good]
     figures["outcomes"] = {kind: kinds[kind] for kind in good} | {"others": sum(kinds.values())}
@@ -428,6 +445,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="refuse one in so many (default: 1)")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--start", type=int, nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--crashed", type=int, nargs="*", default=[], help=argparse.SUPPRESS)
     parser.add_argument("--shim", type=Path, help="only compile what refuses memory of C, into this file")
     parser.add_argument(
         "--by", choices=REFUSERS, help="whose allocations are refused (default: both by turns)"
@@ -442,7 +460,8 @@ def main() -> None:
     if importlib.util.find_spec("_testcapi") is None:
         parser.error("this Python must have its test module _testcapi; it has none: take another build of it")
     if options.child:
-        child(options.jobs[0], options.by, options.every, options.child, tuple(options.start))
+        start = tuple(options.start)
+        child(options.jobs[0], options.by, options.every, options.child, start, options.crashed)
         return
     failed = False
     with tempfile.TemporaryDirectory() as folder:
