@@ -11,8 +11,10 @@ lie beside it. Then disks that are really full: a file system of memory (as root
 on the size of files. Exit code 1 if anything else comes of it.
 """
 
+import argparse
 import contextlib
 import errno
+import itertools
 import os
 import resource
 import signal
@@ -253,24 +255,22 @@ def one_case(subject: Subject, fatal: int, error: str, *, after: bool) -> None:
         assert leftovers(folder) == [], leftovers(folder)
 
 
-def faults(subject: Subject) -> tuple[int, list[str], Counter[str]]:
-    """Try every call of one writing in every way; return cases, what went wrong, and which calls there are."""
+def faults(subject: Subject, every: int) -> tuple[int, list[str], Counter[str]]:
+    """Try calls of one writing in every way; return cases, what went wrong, and which calls there are."""
     calls = Calls()
     with tempfile.TemporaryDirectory() as folder:
         subject.old(Path(folder))
         with calls.watching():
             subject.new(Path(folder))
-    cases, wrong = 0, []
-    for fatal in range(1, calls.count + 1):
-        for error in ERRORS:
-            for after in (False, True):
-                cases += 1
-                try:
-                    one_case(subject, fatal, error, after=after)
-                except Exception as problem:
-                    place = f"{calls.names[fatal - 1]} ({fatal} of {calls.count})"
-                    wrong.append(f"{error} {'after' if after else 'before'} {place}: {problem!r}")
-    return cases, wrong, Counter(calls.names)
+    cases = list(itertools.product(range(1, calls.count + 1), ERRORS, (False, True)))[::every]
+    wrong = []
+    for fatal, error, after in cases:
+        try:
+            one_case(subject, fatal, error, after=after)
+        except Exception as problem:
+            place = f"{calls.names[fatal - 1]} ({fatal} of {calls.count})"
+            wrong.append(f"{error} {'after' if after else 'before'} {place}: {problem!r}")
+    return len(cases), wrong, Counter(calls.names)
 
 
 @contextlib.contextmanager
@@ -321,10 +321,11 @@ def filled(folder: Path, left: int) -> Iterator[None]:
         (folder / "filler").unlink()
 
 
-def full_disks(subject: Subject) -> tuple[int, list[str]]:
+def full_disks(subject: Subject, every: int) -> tuple[int, list[str]]:
     """Try less and less room; return cases and what went wrong."""
     cases, wrong = 0, []
-    for room in (0, 4, 8, 12, 20, 40, 80, 120, 160, 200):  # kilobytes; the model needs 208, a checkpoint 35
+    rooms = (0, 4, 8, 12, 20, 40, 80, 120, 160, 200)  # kilobytes; the model needs 208, a checkpoint 35
+    for room in rooms[::every]:
         for kind in ("tmpfs", "limit"):
             try:
                 with contextlib.ExitStack() as stack:
@@ -346,12 +347,17 @@ def full_disks(subject: Subject) -> tuple[int, list[str]]:
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--every", type=int, default=1, help="try one case in so many (default: 1)")
+    every = parser.parse_args().every
     failed = []
     for subject in SUBJECTS:
-        cases, wrong, calls = faults(subject)
+        cases, wrong, calls = faults(subject, every)
         named = ", ".join(f"{count} {name}" for name, count in calls.items())
         print(f"{subject.name}: {cases - len(wrong)} of {cases} whole ({named})", flush=True)
-        disks, wrong_disks = full_disks(subject)
+        disks, wrong_disks = full_disks(subject, every)
         print(
             f"{subject.name}: {disks - len(wrong_disks)} of {disks} whole where the disk is full", flush=True
         )

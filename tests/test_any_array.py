@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from any_arrays import LAYOUTS, OTHER, REAL, STRANGE, shapes
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastdigits as fd
@@ -77,6 +77,16 @@ def arrays(draw, role):
                 draw(st.sampled_from(STRANGE)), np.longdouble
             ).astype(kind)
     return LAYOUTS[draw(st.sampled_from(list(LAYOUTS)))](values), values
+
+
+# Of the examples of Hypothesis's profile
+SHARES = pytest.mark.parametrize("share", [0.25, pytest.param(1, marks=pytest.mark.exhaustive)])
+
+
+def with_drawn_data(share: float) -> Callable[[Callable[[Any], None]], None]:
+    """Return a decorator that calls a function with data drawn by Hypothesis, again and again."""
+    count = round(share * settings.default.max_examples)
+    return lambda check: settings(max_examples=count)(given(data=st.data())(check))()
 
 
 # -- the doors -----------------------------------------------------------------------------------------------
@@ -216,51 +226,57 @@ def outcome(door, net, array) -> tuple[str, Any]:
     return "refused", type(refusal)
 
 
+@SHARES
 @pytest.mark.parametrize("name", [*DOORS, *STRICT])
-@given(data=st.data())
-def test_an_array_is_worked_on_as_its_plain_copy_is_or_refused(name, data):
+def test_an_array_is_worked_on_as_its_plain_copy_is_or_refused(name, share):
     role, door = DOORS.get(name) or STRICT[name]
-    array, plain = data.draw(arrays(role))
-    before = array.tobytes(), array.shape, array.dtype, array.flags.writeable
-    found = outcome(door, network(), array)
-    assert (array.tobytes(), array.shape, array.dtype, array.flags.writeable) == before
-    if plain is None:
-        assert found == ("refused", TypeError) or (found[0] == "refused" and array.size == 0)
-    elif found[0] != "refused" or (name in DOORS and role != "images"):
-        assert found == outcome(door, network(), plain)
-    elif name in DOORS:
-        assert outcome(door, network(), plain)[0] == "refused"
+
+    @with_drawn_data(share)
+    def check(data):
+        array, plain = data.draw(arrays(role))
+        before = array.tobytes(), array.shape, array.dtype, array.flags.writeable
+        found = outcome(door, network(), array)
+        assert (array.tobytes(), array.shape, array.dtype, array.flags.writeable) == before
+        if plain is None:
+            assert found == ("refused", TypeError) or (found[0] == "refused" and array.size == 0)
+        elif found[0] != "refused" or (name in DOORS and role != "images"):
+            assert found == outcome(door, network(), plain)
+        elif name in DOORS:
+            assert outcome(door, network(), plain)[0] == "refused"
 
 
 # -- what it comes to ----------------------------------------------------------------------------------------
 
 
+@SHARES
 @pytest.mark.parametrize("door", ["forward", "predict_proba", "backward", "loss: logits", *STRICT])
-@given(data=st.data())
-def test_the_numbers_are_those_of_the_twin(door, data):
+def test_the_numbers_are_those_of_the_twin(door, share):
     role, call = DOORS.get(door) or STRICT[door]
-    kind = data.draw(st.sampled_from(["f4", "f4", "u1"] if door in STRICT else REAL))
-    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
-    values = (rng.random(RIGHT[role]) * (1 if np.dtype(kind).kind == "f" else 100)).astype(kind)
-    array = LAYOUTS[data.draw(st.sampled_from(list(LAYOUTS)))](values)
     before = backends.backend_name()
-    results = []
-    for backend in ("numpy", data.draw(st.sampled_from(backends.available_backends()))):
-        backends.use_backend(backend)
-        try:
-            results.append(call(network(), array))
-        except TypeError as error:  # a layer takes float32 in the machine's byte order, nothing else
-            assert door in STRICT
-            results.append(str(error))
-        finally:
-            backends.use_backend(before)
-    if isinstance(results[0], str):
-        assert results[0] == results[1]
-        return
-    for found, right in zip(*reversed(results), strict=True):
-        if (
-            found is not None
-        ):  # sums of at most 9 products, a softmax, a division by a deviation: some hundred roundings
+
+    @with_drawn_data(share)
+    def check(data):
+        kind = data.draw(st.sampled_from(["f4", "f4", "u1"] if door in STRICT else REAL))
+        rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+        values = (rng.random(RIGHT[role]) * (1 if np.dtype(kind).kind == "f" else 100)).astype(kind)
+        array = LAYOUTS[data.draw(st.sampled_from(list(LAYOUTS)))](values)
+        results = []
+        for backend in ("numpy", data.draw(st.sampled_from(backends.available_backends()))):
+            backends.use_backend(backend)
+            try:
+                results.append(call(network(), array))
+            except TypeError as error:  # a layer takes float32 in the machine's byte order, nothing else
+                assert door in STRICT
+                results.append(str(error))
+            finally:
+                backends.use_backend(before)
+        if isinstance(results[0], str):
+            assert results[0] == results[1]
+            return
+        for found, right in zip(*reversed(results), strict=True):
+            if found is None:
+                continue
+            # Sums of at most 9 products, a softmax, a division by a deviation: some hundred roundings
             np.testing.assert_allclose(found, right, rtol=1e-4, atol=1e-5 * (1 + np.abs(right).max()))
 
 
@@ -331,24 +347,27 @@ def test_kernels_see_aligned_numbers_only():
 @pytest.mark.filterwarnings(
     "ignore:invalid value encountered in cast"
 )  # scikit-learn's, of labels such as 1e30
+@SHARES
 @pytest.mark.parametrize("role", ["images", "labels", "weights"])
-@given(data=st.data())
-def test_the_estimator_takes_any_array_or_refuses_it(role, data):
+def test_the_estimator_takes_any_array_or_refuses_it(role, share):
     FastDigitsClassifier = pytest.importorskip("fastdigits.sklearn").FastDigitsClassifier
-    array, plain = data.draw(arrays(role))
-    before = array.tobytes()
-    found = []
-    for one in (array, array if plain is None else plain):
-        given = {"images": PIXELS, "labels": LABELS, "weights": None, role: one}
-        model = FastDigitsClassifier(
-            hidden_layer_sizes=(4,), max_iter=1, tol=None, batch_size=4, random_state=0
-        )
-        try:
-            model.fit(given["images"], given["labels"], given["weights"])
-            found.append(model.predict_proba(PIXELS).tobytes())
-        except (TypeError, ValueError):
-            found.append(b"refused")
-        except fd.DivergedError:
-            found.append(b"diverged")
-    assert array.tobytes() == before
-    assert found[0] in (found[1], b"refused")
+
+    @with_drawn_data(share)
+    def check(data):
+        array, plain = data.draw(arrays(role))
+        before = array.tobytes()
+        found = []
+        for one in (array, array if plain is None else plain):
+            given = {"images": PIXELS, "labels": LABELS, "weights": None, role: one}
+            model = FastDigitsClassifier(
+                hidden_layer_sizes=(4,), max_iter=1, tol=None, batch_size=4, random_state=0
+            )
+            try:
+                model.fit(given["images"], given["labels"], given["weights"])
+                found.append(model.predict_proba(PIXELS).tobytes())
+            except (TypeError, ValueError):
+                found.append(b"refused")
+            except fd.DivergedError:
+                found.append(b"diverged")
+        assert array.tobytes() == before
+        assert found[0] in (found[1], b"refused")

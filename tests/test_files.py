@@ -17,14 +17,15 @@ GONE = 2**22 + 1  # no process has a number above 2^22
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="what one process sees of another is POSIX's")
 
 
-def test_files_are_whole_whichever_call_fails_in_whichever_way():
+@pytest.mark.parametrize("every", [11, pytest.param(1, marks=pytest.mark.exhaustive)])
+def test_files_are_whole_whichever_call_fails_in_whichever_way(every):
     """Each call of a writing fails before and after its work: error, full disk, Ctrl-C, SIGKILL; then full disks."""
     memory = Path("/dev/shm")
     folder = (
         {"TMPDIR": str(memory)} if os.access(memory, os.W_OK) else {}
     )  # syncs of a real disk take a minute
     done = subprocess.run(
-        [sys.executable, ROOT / "scripts" / "write_faults.py"],
+        [sys.executable, ROOT / "scripts" / "write_faults.py", "--every", str(every)],
         capture_output=True,
         text=True,
         env=os.environ
@@ -32,9 +33,12 @@ def test_files_are_whole_whichever_call_fails_in_whichever_way():
         | folder,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count(": 72 of 72 whole (2 open, 1 write, 1 flush, 2 fsync, 2 close, 1 replace)") == 2
-    assert done.stdout.count(": 40 of 40 whole (1 open, 1 write, 1 flush, 1 close, 1 replace)") == 2
-    assert "checkpoints: 160 of 160 whole (" in done.stdout
+    forced, plain, checkpoints = (-(-count // every) for count in (72, 40, 160))
+    calls = "2 open, 1 write, 1 flush, 2 fsync, 2 close, 1 replace"
+    assert done.stdout.count(f": {forced} of {forced} whole ({calls})") == 2
+    calls = "1 open, 1 write, 1 flush, 1 close, 1 replace"
+    assert done.stdout.count(f": {plain} of {plain} whole ({calls})") == 2
+    assert f"checkpoints: {checkpoints} of {checkpoints} whole (" in done.stdout
 
 
 def left(folder, owner, name="model"):

@@ -16,6 +16,7 @@ from PIL import Image
 
 import fastdigits as fd
 from fastdigits import backend, predict, readings, runs, sources
+from fastdigits.visualize.canvas import new_figure
 
 SOURCE = Path(fd.__file__).parents[1]
 
@@ -41,6 +42,12 @@ def here(monkeypatch, made, tmp_path):
     yield
     backend.use_backend(before)
     fd.set_num_threads(None)
+
+
+@pytest.fixture
+def blank(monkeypatch):
+    """Draw nothing on the figure that is written: for tests of where it goes."""
+    monkeypatch.setattr(predict, "readings_figure", lambda _: new_figure(1, 1))
 
 
 def main(*argv: object) -> int:
@@ -280,7 +287,8 @@ def test_classes_are_called_by_their_names(tmp_path, capsys):
     digit = tell(capsys, "test.npy", "--model", tmp_path / "m.safetensors")["images"][0]["digits"][0]
     assert digit["class"] == network.class_names[digit["digit"]]
     assert digit["runner_up_class"] == network.class_names[digit["runner_up"]]
-    assert main("year.jpg", "--model", tmp_path / "m.safetensors", "--output", tmp_path / "a.png") == 0
+    assert main("seven.png", "--model", tmp_path / "m.safetensors", "--output", tmp_path / "a.png") == 0
+    assert main("year.jpg", "--model", tmp_path / "m.safetensors") == 0
     assert re.search(r"year\.jpg +(cat|dog|owl)( (cat|dog|owl)){3} ", capsys.readouterr().out)
 
 
@@ -308,11 +316,12 @@ def test_a_model_that_is_none_is_told(tmp_path, capsys):
 # -- the drawing -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ending", [".png", ".pdf", ".svg"])
-def test_the_drawing_is_written_where_it_is_asked_for(tmp_path, capsys, ending):
+@pytest.mark.parametrize(("ending", "start"), [(".png", b"\x89PNG"), (".pdf", b"%PDF"), (".svg", b"<?xml")])
+def test_the_drawing_is_written_where_it_is_asked_for(tmp_path, capsys, ending, start):
     output = tmp_path / f"seen{ending}"
-    assert main("seven.png", "year.jpg", "--output", output) == 0
+    assert main("seven.png", "--output", output) == 0
     assert output.stat().st_size > 5000
+    assert output.read_bytes().startswith(start)
     assert capsys.readouterr().err == ""
 
 
@@ -328,12 +337,13 @@ def test_the_drawing_shows_picture_image_and_probabilities():
     )
     figure = readings.readings_figure([given])
     assert len(figure.axes) == 6
+    assert len(readings.readings_figure([given], most=1).axes) == 3
     np.testing.assert_array_equal(figure.axes[1].images[0].get_array(), digits[0])
     assert [bar.get_height() for bar in figure.axes[2].patches] == pytest.approx([10] * 10)
     assert figure.axes[0].get_title() == "…" + "a" * 33
 
 
-def test_a_long_drawing_is_cut_and_that_is_said(tmp_path, capsys, monkeypatch):
+def test_a_long_drawing_is_cut_and_that_is_said(tmp_path, capsys, monkeypatch, blank):
     monkeypatch.setattr(predict, "DRAWN", 2)
     assert main("test.npy", "--output", tmp_path / "a.png") == 0
     assert "the drawing has the first 2 of 3 digits" in capsys.readouterr().err
@@ -341,7 +351,7 @@ def test_a_long_drawing_is_cut_and_that_is_said(tmp_path, capsys, monkeypatch):
     assert capsys.readouterr().err == ""
 
 
-def test_the_drawing_is_opened_when_that_is_asked_for(tmp_path, capsys, monkeypatch):
+def test_the_drawing_is_opened_when_that_is_asked_for(tmp_path, capsys, monkeypatch, blank):
     shown = []
     monkeypatch.setattr(runs, "show", lambda file: shown.append(file) or True)
     assert main("seven.png", "--show") == 0
@@ -351,7 +361,7 @@ def test_the_drawing_is_opened_when_that_is_asked_for(tmp_path, capsys, monkeypa
     assert shown[1] == tmp_path / "a.png"
 
 
-def test_without_a_display_it_is_said_where_the_drawing_is(tmp_path, capsys, monkeypatch):
+def test_without_a_display_it_is_said_where_the_drawing_is(tmp_path, capsys, monkeypatch, blank):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert main("seven.png", "--show") == 0
     assert (

@@ -267,7 +267,7 @@ def test_there_may_be_thousands_of_classes():
     centres = rng.normal(size=(2000, 32))
     x = np.repeat(centres, 2, axis=0) + 0.05 * rng.normal(size=(4000, 32))
     y = np.repeat([f"class {number:04}" for number in range(2000)], 2)
-    fitted = model(hidden_layer_sizes=(64,), max_iter=20, learning_rate_init=0.02).fit(x, y)
+    fitted = model(hidden_layer_sizes=(64,), max_iter=8, learning_rate_init=0.05).fit(x, y)
     assert fitted.predict_proba(x[:5]).shape == (5, 2000)
     assert fitted.score(x, y) > 0.95
 
@@ -589,7 +589,7 @@ def test_epochs_one_by_one_are_those_of_one_fit(digits):
 def test_partial_fit_learns_from_parts_that_lack_classes(digits):
     x, y = digits
     parts = model(learning_rate_init=0.01)
-    for _ in range(10):
+    for _ in range(6):
         for start in range(0, 1700, 100):
             some = slice(start, start + 100)
             parts.partial_fit(
