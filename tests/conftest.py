@@ -1,9 +1,13 @@
 """Fixtures that several test files share."""
 
 import importlib.util
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from types import ModuleType
+
+# NumPy reads it when it is imported. The tests run in a process on each processor.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
