@@ -47,14 +47,20 @@ uint64_t get_state(void) { uint64_t s; __asm__ volatile("mrs %0, fpcr" : "=r"(s)
 void set_state(uint64_t s) { __asm__ volatile("msr fpcr, %0" : : "r"(s)); }
 #endif
 
-#if defined(__linux__) && defined(__x86_64__)
+#if defined(__linux__)
 #include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
 static volatile int64_t answer;
 static void tell(int number, siginfo_t *info, void *context) {
     (void)number, (void)info;
+#if defined(__x86_64__)
     answer = ((ucontext_t *)context)->uc_mcontext.fpregs->mxcsr;
+#else
+    struct _aarch64_ctx *record = (void *)((ucontext_t *)context)->uc_mcontext.__reserved;
+    for (; record->magic != 0; record = (void *)((char *)record + record->size))
+        if (record->magic == FPSIMD_MAGIC) answer = ((struct fpsimd_context *)record)->fpcr;
+#endif
 }
 /* The register of another thread of this process as it was when a signal interrupted it; -1: no answer. */
 int64_t state_of(int thread) {
@@ -344,9 +350,7 @@ print(len(states), "threads")
 """
 
 
-@pytest.mark.skipif(
-    not X86 or sys.platform != "linux", reason="other threads are asked by x86 Linux's signal frame"
-)
+@pytest.mark.skipif(sys.platform != "linux", reason="other threads are asked by Linux's signal frame")
 @pytest.mark.parametrize(
     "wanted",
     sampled(
