@@ -87,8 +87,8 @@ def modules(words: list[str]) -> Iterator[str]:
         if needed and needed not in words:
             assert error is not None, f"it was imported: this processor lacks {needed}"
             assert needed in str(error).lower().replace("-", ""), f"it must name {needed}: {error}"
-        elif error is not None and (error.name or "fastdigits").startswith("fastdigits"):
-            raise error  # of another name: a library that only an extra brings
+        elif error is not None and not of_an_extra(error):
+            raise error
     yield "show_config"
     config = fd.show_config("dict")
     assert config["available backends"] == [*words, "numpy"], config
@@ -109,6 +109,17 @@ def error_of(module: str) -> ImportError | None:
     except ImportError as error:
         return error
     return None
+
+
+def of_an_extra(error: BaseException | None) -> bool:
+    """Return whether an import failed because a library is not installed, such as scikit-learn."""
+    while error is not None:
+        if isinstance(error, ModuleNotFoundError) and not (error.name or "fastdigits").startswith(
+            "fastdigits"
+        ):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def kernels(words: list[str]) -> Iterator[str]:
