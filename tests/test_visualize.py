@@ -1,5 +1,6 @@
 """Pictures show what they should, need no display, and leave matplotlib's settings alone."""
 
+import multiprocessing
 import os
 import re
 import subprocess
@@ -10,10 +11,12 @@ import pytest
 
 import fastdigits as fd
 from fastdigits import visualize
+from fastdigits.visualize import writing
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (40, 8, 6)).astype(np.uint8)
 LABELS = RNG.integers(0, 4, 40)
+WEIGHT = np.random.default_rng(1).standard_normal((48, 10))
 
 
 def probabilities(right: int) -> np.ndarray:
@@ -523,3 +526,63 @@ def test_pyplot_and_its_windows_stay_out():
         "assert 'matplotlib.pyplot' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, env={**os.environ, "DISPLAY": ""})
+
+
+# -- two processes -------------------------------------------------------------------------------------------
+
+in_two_processes = pytest.mark.skipif(
+    sys.platform != "linux", reason="pictures are drawn in one process elsewhere"
+)
+
+
+@pytest.fixture
+def draw_all(tmp_path):
+    """A function that draws all pictures with a number of threads and returns the bytes of each."""
+
+    def draw(threads: int) -> dict[str, bytes]:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        fd.set_num_threads(threads)
+        rest = {"labels": LABELS, "probabilities": probabilities(30), "weight": WEIGHT}
+        paths = visualize.write_pictures(folder, history=history(3), images=IMAGES, **rest)
+        assert multiprocessing.active_children() == []
+        return {path.name: path.read_bytes() for path in paths}
+
+    yield draw
+    fd.set_num_threads(None)
+
+
+@in_two_processes
+def test_two_processes_draw_what_one_draws(draw_all, monkeypatch):
+    one = draw_all(1)
+    drawn = []
+    whole = writing._write
+    monkeypatch.setattr(writing, "_write", lambda part: drawn.extend(part) or whole(part))
+    assert draw_all(2) == one
+    assert len(drawn) == 4  # the other process drew three of seven
+
+
+@in_two_processes
+@pytest.mark.parametrize("fault", ["it fails", "there is none"])
+def test_without_the_other_process_all_is_drawn_here(draw_all, monkeypatch, fault):
+    one = draw_all(1)
+    if fault == "it fails":
+        monkeypatch.setattr(writing, "_write_quietly", lambda part: sys.exit(3))
+    else:
+        start = lambda self: (_ for _ in ()).throw(BlockingIOError("no more processes"))  # noqa: E731
+        monkeypatch.setattr(multiprocessing.context.ForkProcess, "start", start)
+    assert draw_all(2) == one
+
+
+@in_two_processes
+@pytest.mark.parametrize("name", ["training_curves", "prediction_grid"])  # drawn here, drawn there
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError("no picture")])
+def test_an_error_ends_both_processes(draw_all, monkeypatch, name, error):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(writing, name, fail)
+    with pytest.raises(BaseException, match=r"no picture|^$") as raised:
+        draw_all(2)
+    assert raised.type in (KeyboardInterrupt, ValueError)
+    assert multiprocessing.active_children() == []
