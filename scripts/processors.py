@@ -213,18 +213,9 @@ def tests(words: list[str]) -> Iterator[str]:
 
     yield "pytest"
     os.chdir(ROOT)
-    options = [
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:benchmark",
-        "-p",
-        "no:xdist",
-        "--no-header",
-        "-r",
-        "fE",
-    ]
+    without = ("no:cacheprovider", "no:benchmark", "no:xdist")  # processes of xdist would not be emulated
+    options = ["-q", "--no-header", "-r", "fE", "-o", "addopts=", "-m", "not exhaustive"]
+    options += [word for name in without for word in ("-p", name)]
     assert pytest.main([*options, *words]) == 0
 
 
