@@ -285,6 +285,22 @@ def test_an_order_of_the_wrong_length_is_refused():
         program.run(np.zeros(7, np.int64), np.zeros(2))
 
 
+@pytest.mark.parametrize("row", [-1, 5, 2**40])
+def test_rows_that_are_not_there_are_refused_before_they_are_read(row):
+    kernels = backend.kernels
+    index, y = np.zeros(2, np.int64), np.full((2, 3), np.nan, np.float32)
+    labels = np.zeros(2, np.int64)
+    program = kernels.Program(index)
+    with program:
+        kernels.gather(y, np.ones((7, 3), np.float32), index)
+        kernels.gather_labels(labels, np.arange(5), index)  # the shorter of the two
+    order = np.array([4, 0, 1, row])
+    with pytest.raises(ValueError, match=f"Program.run: order must lie in 0 … 4; got {row}"):
+        program.run(order, np.zeros(2))
+    assert labels.tolist() == [4, 0]  # the step before was taken
+    assert program.run(order[:2], np.zeros(1)) == 1
+
+
 def softmax_program():
     x, y = np.zeros((3, 4), np.float32), np.zeros((3, 4), np.float32)
     program = backend.kernels.Program(np.zeros(0, np.int64))

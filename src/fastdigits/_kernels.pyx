@@ -62,6 +62,9 @@ cdef extern from "_processor.h" nogil:
     int supports_avx2()
     int supports_avx512()
 
+cdef extern from "Python.h":
+    Py_ssize_t PY_SSIZE_T_MAX
+
 cdef extern from "_pool.h" nogil:
     enum: POOL_SHARES
     ctypedef struct pool_share:
@@ -318,6 +321,7 @@ cdef class Program:
     cdef Py_ssize_t count
     cdef list held
     cdef int64_t[::1] rows
+    cdef Py_ssize_t row_count  # of the arrays that rows are gathered from, the shortest
     cdef const float* losses  # of the samples, and the stage after which they are known
     cdef Py_ssize_t n_losses
     cdef int loss_stage
@@ -334,6 +338,7 @@ cdef class Program:
         self.count = 0
         self.held = []
         self.rows = rows
+        self.row_count = PY_SSIZE_T_MAX
         self.losses = NULL
         self.lit_of = NULL
         self.given[0] = NULL
@@ -486,21 +491,34 @@ cdef class Program:
         int
             How many steps were completed: fewer than asked for if the next one's loss was not finite. That step has
             changed no parameter.
+
+        Raises
+        ------
+        ValueError
+            If a number in ``order`` is not that of a sample; the steps before the one that meets it were taken.
         """
-        cdef Py_ssize_t n = self.rows.shape[0], steps = lrs.shape[0], done = 0
+        cdef Py_ssize_t n = self.rows.shape[0], steps = lrs.shape[0], done = 0, i
+        cdef int64_t wrong = 0
+        cdef bint known = True
         cdef const int64_t* ahead
         threads = self.begin(threads, steps)
         if order.shape[0] != steps * n:
             raise ValueError(f"Program.run: order must be ({steps * n},), {n} rows a step; got ({order.shape[0]},)")
         with nogil:
             while done < steps:
-                if n > 0:
-                    memcpy(&self.rows[0], &order[done * n], n * sizeof(int64_t))
+                for i in range(n):  # the program's own copy is checked: order may change meanwhile
+                    self.rows[i] = order[done * n + i]
+                    if self.rows[i] < 0 or self.rows[i] >= self.row_count:
+                        known, wrong = False, self.rows[i]
+                if not known:
+                    break
                 ahead = &order[(done + 1) * n] if n > 0 and done + 1 < steps else NULL
                 if not self.step(lrs[done], tick + done, ahead, threads):
                     break
                 done += 1
         self.end(threads)
+        if not known:
+            raise ValueError(f"Program.run: order must lie in 0 … {self.row_count - 1}; got {wrong}")
         return done
 
     def remember(self, const unsigned char[:, ::1] x, uint64_t[:, ::1] lit):
@@ -724,10 +742,12 @@ cdef inline void split_in_halves(Op* op) noexcept nogil:
 
 cdef int expect_rows(str door, const int64_t[::1] rows, Py_ssize_t n) except -1:
     cdef Py_ssize_t i
-    if tape == NULL:  # a program's rows are filled when it runs, from an order that was checked then
-        for i in range(rows.shape[0]):
-            if rows[i] < 0 or rows[i] >= n:
-                raise ValueError(f"{door}: rows must lie in 0 … {n - 1}; got {rows[i]}")
+    if tape != NULL and rows.shape[0] > 0 and &rows[0] == &(<Program>tape).rows[0]:  # filled, and checked, by each step
+        (<Program>tape).row_count = min((<Program>tape).row_count, n)
+        return 0
+    for i in range(rows.shape[0]):
+        if rows[i] < 0 or rows[i] >= n:
+            raise ValueError(f"{door}: rows must lie in 0 … {n - 1}; got {rows[i]}")
     return 0
 
 
