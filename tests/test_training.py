@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import fastdigits as fd
+from fastdigits import inputs
 from fastdigits.callbacks import epoch_line
 from fastdigits.examples import batches
 
@@ -53,6 +54,53 @@ class Interrupt(fd.Callback):
     def on_progress(self, done, total):
         if done > 40:
             raise KeyboardInterrupt
+
+
+class Change(fd.Callback):
+    """Writes a value into labels after each epoch."""
+
+    def __init__(self, y: np.ndarray, value: int) -> None:
+        self.y, self.value = y, value
+
+    def on_epoch_end(self, epoch, network, history):
+        self.y[:] = self.value
+
+
+class Fail(fd.Callback):
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def on_train_end(self, network, history):
+        raise self.error
+
+
+# -- what the caller may change meanwhile ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [-1, 2**40])  # an index before the array, and one beyond it
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_labels_that_change_during_fit_are_those_of_its_beginning(value, part):
+    (x, y), (x_val, y_val) = examples(), examples(seed=2)
+    y, y_val = y.astype(np.int64), y_val.astype(np.int64)  # a dtype that needs no conversion
+    as_it_was, changed = network(), network()
+    wanted = as_it_was.fit(x, y, epochs=3, batch_size=16, validation_data=(x_val, y_val))
+    given = {"train": y, "validation": y_val}[part]
+    found = changed.fit(
+        x, y, epochs=3, batch_size=16, validation_data=(x_val, y_val), callbacks=[Change(given, value)]
+    )
+    assert (given == value).all()
+    assert changed.values.tobytes() == as_it_was.values.tobytes()
+    assert (found.loss, found.val_loss) == (wanted.loss, wanted.val_loss)
+
+
+@pytest.mark.parametrize("error", [ValueError("mine"), KeyboardInterrupt()])
+def test_a_callback_that_fails_at_the_end_leaves_the_others_theirs(error):
+    x, y = examples()
+    first, last = Recorder(), Recorder()
+    with pytest.raises(type(error)) as raised:
+        network().fit(x, y, epochs=1, callbacks=[first, Fail(error), last])
+    assert raised.value is error
+    assert (first.calls[-1], last.calls[-1]) == ("end", "end")
 
 
 # -- epochs and batches ------------------------------------------------------------------------------------
@@ -279,6 +327,27 @@ def test_an_image_of_weight_zero_is_as_if_it_were_not_there():
     np.testing.assert_allclose(weighted.values, fewer.values, atol=2e-3)
     assert first.loss[0] == pytest.approx(second.loss[0], rel=1e-3)
     assert first.accuracy == second.accuracy
+
+
+@pytest.mark.parametrize("scale", [2.0**-140, 1e-46, 1e-300, 1e38, 1e300])
+def test_only_the_ratios_of_sample_weights_count(scale):
+    x, y = examples()
+    weights = np.random.default_rng(3).integers(0, 4, len(y)).astype(np.float64)
+    wanted, found = network(), network()
+    one = wanted.fit(x, y, epochs=2, batch_size=16, sample_weight=weights)
+    other = found.fit(x, y, epochs=2, batch_size=16, sample_weight=weights * scale)
+    np.testing.assert_allclose(other.loss, one.loss, rtol=1e-5)  # a weight rounds in double, then in single
+    np.testing.assert_allclose(found.predict_proba(x), wanted.predict_proba(x), atol=1e-3)
+    if math.frexp(scale)[0] == 0.5:  # a power of two: not a bit changes
+        assert found.values.tobytes() == wanted.values.tobytes()
+
+
+def test_no_image_is_dropped_because_its_weight_is_tiny_beside_the_others():
+    _, y = examples()
+    weights = np.where(y == 0, 1e-50, 1.0)
+    checked = inputs.check_weights(weights, len(y), "fit: sample_weight")
+    assert ((checked > 0) == (weights > 0)).all()
+    assert checked[y == 0].max() == 2.0**-126
 
 
 def test_sample_weights_count_in_the_running_figures():

@@ -21,6 +21,7 @@ _REAL_KINDS = "buif"  # bool, unsigned, signed, float
 # DLPack's kinds of memory (dlpack.h, DLDeviceType): the CPU's own, and what CUDA and ROCm pin of it
 _DLPACK_CPU = (1, 3, 11)
 _DLPACK_CUDA = 2
+_LEAST = 2.0**-126  # the smallest float32 that kernels do not take for 0
 PLENTY = 1 << 32  # bytes: larger arrays are looked at, whether they only repeat what they have
 _TO_CPU = {"torch": "x.cpu()", "cupy": "x.get()", "jax": "jax.device_get(x)", "jaxlib": "jax.device_get(x)"}
 
@@ -226,7 +227,10 @@ def to_rows(array: Array, subject: str) -> Array:
 
 
 def check_labels(y: object, n: int, n_classes: int, subject: str) -> Int64:
-    """Return the labels as int64, (n,), each within 0 … n_classes - 1.
+    """Return the labels as a new array of int64, (n,), each within 0 … n_classes - 1.
+
+    The array is a copy, and the copy is what is checked: kernels use labels as indices, so they must not change when
+    the caller, another thread or another process changes ``y``.
 
     Parameters
     ----------
@@ -254,26 +258,36 @@ def check_labels(y: object, n: int, n_classes: int, subject: str) -> Int64:
         raise ValueError(f"{subject} must be ({n},), one label an image; got {array.shape}")
     if array.dtype.kind not in "ui":
         raise TypeError(f"{subject} must hold integers; got dtype {array.dtype}: y.astype(np.int64)")
-    low, high = int(array.min()), int(array.max())
+    labels: Int64 = np.array(array, dtype=np.int64, order="C")
+    low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= n_classes:
         raise ValueError(
             f"{subject} must lie within 0 … {n_classes - 1}, as the network has {n_classes} outputs; "
-            f"got labels from {low} to {high}"
+            f"got labels from {int(array.min())} to {int(array.max())}"
         )
-    return in_order(array, np.int64)
+    return labels
 
 
 def check_weights(weights: object, n: int, subject: str) -> Float32:
-    """Return the sample weights as float32, (n,): finite, none negative, not all zero."""
+    """Return the sample weights as a new array of float32, (n,): finite, none negative, not all zero.
+
+    Only their ratios count. So they are multiplied, in double precision, by the power of two that brings the largest
+    into 0.5 … 1, which changes no bit of a result; what is then positive and below 2⁻¹²⁶ counts as 2⁻¹²⁶.
+    """
     array = as_array(weights, subject)
     if array.shape != (n,):
         raise ValueError(f"{subject} must be ({n},), one weight an image; got {array.shape}")
-    checked = in_order(array, np.float32)
-    if not np.isfinite(checked).all() or checked.min() < 0 or checked.max() == 0:
+    with np.errstate(over="ignore"):  # of a long double
+        double = np.array(array, dtype=np.float64)
+    largest = double.max()
+    if not (np.isfinite(largest) and double.min() >= 0 and largest > 0):  # not for NaN either
         raise ValueError(
             f"{subject} must be finite, not negative and not all zero; "
             f"got values from {array.min()} to {array.max()}"
         )
+    double = np.ldexp(double, -np.frexp(largest)[1])
+    double[(double > 0) & (double < _LEAST)] = _LEAST
+    checked: Float32 = double.astype(np.float32)
     return checked
 
 

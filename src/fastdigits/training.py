@@ -5,6 +5,7 @@ Everything a caller hands in is checked by `fit` before the first step; the loop
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import os
@@ -233,7 +234,9 @@ def _settings(job: Job) -> dict[str, Any]:
 
 def _train(job: Job, way: Lowered | Eager, training: Training, found: Found | None) -> History:
     network, history, at = job.network, training.history, training.position
-    try:
+    with contextlib.ExitStack() as ends:  # every callback gets its end, whatever another one raises
+        for callback in reversed(job.callbacks):
+            ends.callback(callback.on_train_end, network, history)
         for callback in job.callbacks:
             callback.on_train_begin(network, history)
         if found is not None:
@@ -256,9 +259,6 @@ def _train(job: Job, way: Lowered | Eager, training: Training, found: Found | No
                     _take_average(job)
                 break
             _write_checkpoint(job, training, epoch_is_over=True)
-    finally:
-        for callback in job.callbacks:
-            callback.on_train_end(network, history)
     return history
 
 
