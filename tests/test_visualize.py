@@ -563,11 +563,13 @@ def test_two_processes_draw_what_one_draws(draw_all, monkeypatch):
 
 
 @in_two_processes
-@pytest.mark.parametrize("fault", ["it fails", "there is none"])
+@pytest.mark.parametrize("fault", ["it fails", "there is none", "none is allowed"])
 def test_without_the_other_process_all_is_drawn_here(draw_all, monkeypatch, fault):
     one = draw_all(1)
     if fault == "it fails":
         monkeypatch.setattr(writing, "_write_quietly", lambda part: sys.exit(3))
+    elif fault == "none is allowed":  # in a daemonic process
+        monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)
     else:
         start = lambda self: (_ for _ in ()).throw(BlockingIOError("no more processes"))  # noqa: E731
         monkeypatch.setattr(multiprocessing.context.ForkProcess, "start", start)

@@ -84,7 +84,8 @@ def write_pictures(
     if weight is not None:
         drawings["weights"] = lambda: first_layer_weights(weight, (pictures.shape[1], pictures.shape[2]))
     paths = {Path(folder) / f"{name}.png": draw for name, draw in drawings.items()}
-    if sys.platform == "linux" and get_num_threads() > 1:
+    daemon = multiprocessing.current_process().daemon  # such as a worker of a pool: it may start no process
+    if sys.platform == "linux" and get_num_threads() > 1 and not daemon:
         _write_in_two_processes(paths)
     else:
         _write(paths)
