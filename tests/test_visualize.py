@@ -1,13 +1,17 @@
 """Pictures show what they should, need no display, and leave matplotlib's settings alone."""
 
+import io
 import multiprocessing
 import os
 import re
 import subprocess
 import sys
+import threading
+import time
 
 import numpy as np
 import pytest
+from tqdm import tqdm
 
 import fastdigits as fd
 from fastdigits import visualize
@@ -563,17 +567,56 @@ def test_two_processes_draw_what_one_draws(draw_all, monkeypatch):
 
 
 @in_two_processes
-@pytest.mark.parametrize("fault", ["it fails", "there is none", "none is allowed"])
+@pytest.mark.parametrize("fault", ["it fails", "it never ends", "there is none"])
 def test_without_the_other_process_all_is_drawn_here(draw_all, monkeypatch, fault):
     one = draw_all(1)
     if fault == "it fails":
         monkeypatch.setattr(writing, "_write_quietly", lambda part: sys.exit(3))
-    elif fault == "none is allowed":  # in a daemonic process
-        monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)
+    elif fault == "it never ends":
+        monkeypatch.setattr(writing, "_write_quietly", lambda part: time.sleep(1000))
+        monkeypatch.setattr(writing, "PATIENCE", 0.1)
     else:
         start = lambda self: (_ for _ in ()).throw(BlockingIOError("no more processes"))  # noqa: E731
         monkeypatch.setattr(multiprocessing.context.ForkProcess, "start", start)
     assert draw_all(2) == one
+
+
+@pytest.fixture
+def another_thread():
+    ends = threading.Event()
+    thread = threading.Thread(target=ends.wait)
+    thread.start()
+    yield
+    ends.set()
+    thread.join()
+
+
+def forbid_a_fork(monkeypatch):
+    def start(self):
+        raise AssertionError("a process was started")
+
+    if sys.platform == "linux":
+        monkeypatch.setattr(multiprocessing.context.ForkProcess, "start", start)
+
+
+def test_beside_another_thread_no_process_is_forked(draw_all, monkeypatch, another_thread):
+    forbid_a_fork(monkeypatch)  # a lock of matplotlib that the thread holds would stay locked in the child
+    assert len(draw_all(2)) == 7
+
+
+def test_a_daemonic_process_starts_none(draw_all, monkeypatch):
+    forbid_a_fork(monkeypatch)
+    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)
+    assert len(draw_all(2)) == 7
+
+
+@in_two_processes
+def test_the_thread_of_a_progress_bar_keeps_nobody_from_drawing_in_two_processes(draw_all, monkeypatch):
+    with tqdm(total=1, file=io.StringIO()):
+        assert threading.active_count() > 1
+        forbid_a_fork(monkeypatch)
+        with pytest.raises(AssertionError, match="a process was started"):
+            draw_all(2)
 
 
 @in_two_processes

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ..callbacks import History
+
+PATIENCE = 30.0  # seconds to wait for the other process, which has as much to draw as this one
 
 
 def write_pictures(
@@ -84,12 +87,24 @@ def write_pictures(
     if weight is not None:
         drawings["weights"] = lambda: first_layer_weights(weight, (pictures.shape[1], pictures.shape[2]))
     paths = {Path(folder) / f"{name}.png": draw for name, draw in drawings.items()}
-    daemon = multiprocessing.current_process().daemon  # such as a worker of a pool: it may start no process
-    if sys.platform == "linux" and get_num_threads() > 1 and not daemon:
+    if sys.platform == "linux" and get_num_threads() > 1 and _may_fork():
         _write_in_two_processes(paths)
     else:
         _write(paths)
     return list(paths)
+
+
+def _may_fork() -> bool:
+    """Return whether a fork is safe here: no other thread may hold a lock of matplotlib, which the child would keep.
+
+    A daemonic process, such as a worker of a pool, may start no process at all.
+    """
+    others = [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
+    if others:
+        from tqdm import TMonitor  # the thread of a progress bar: it draws nothing
+
+        others = [thread for thread in others if not isinstance(thread, TMonitor)]
+    return not others and not multiprocessing.current_process().daemon
 
 
 def _write(drawings: dict[Path, Callable[[], Figure]]) -> None:
@@ -117,11 +132,11 @@ def _write_in_two_processes(drawings: dict[Path, Callable[[], Figure]]) -> None:
         return
     try:
         _write(here)
-        other.join()
+        other.join(PATIENCE)
     finally:
         other.kill()
         other.join()
-    if other.exitcode != 0:  # such as an error, which then is raised here
+    if other.exitcode != 0:  # an error, which then is raised here, or no answer
         _write(there)
 
 
