@@ -108,3 +108,29 @@ def test_python_m_fastdigits_train_is_the_train_command():
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr == "fastdigits train: error: --epochs: must be a whole number of at least 1; got '0'\n"
+
+
+def test_help_of_help_is_the_help(capsys):
+    assert entry.main(["help", "help"]) == 0
+    assert capsys.readouterr().out.startswith("usage: fastdigits COMMAND")
+
+
+def test_a_misspelt_option_is_named_before_an_argument_that_is_missing(capsys):
+    with pytest.raises(SystemExit) as ended:
+        entry.main(["predict", "--hlep"])
+    assert ended.value.code == 2
+    assert "unknown option '--hlep'; did you mean '--help'?" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a pipe that nobody reads")
+@pytest.mark.parametrize(
+    "words", [["--help"], ["help"], ["--version"], ["train", "--help"], ["bench", "--version"]]
+)
+def test_a_reader_that_left_is_no_error(words):
+    reading, writing = os.pipe()
+    os.close(reading)
+    run = subprocess.run(
+        [sys.executable, "-m", "fastdigits", *words], stdout=writing, stderr=subprocess.PIPE, text=True
+    )
+    os.close(writing)
+    assert (run.returncode, run.stderr) == (0, "")

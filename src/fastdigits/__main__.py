@@ -43,17 +43,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         The command's exit code; 2 if there is no such command, or if none is named.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments[:1] == ["help"]:  # help train: the same as train --help
-        arguments = [*arguments[1:2], "--help"]
+    if arguments[:1] == ["help"]:  # help train: the same as train --help; help help: the same as --help
+        arguments = [*(word for word in arguments[1:] if word != "help"), "--help"]
     if not arguments:
         console.say(HELP)
         return 2
     name = arguments[0]
     if name in ("-h", "--help"):
-        print(HELP)
+        console.show(HELP)
         return 0
     if name == "--version":
-        print(f"fastdigits {__version__}")
+        console.show(f"fastdigits {__version__}")
         return 0
     if name not in COMMANDS:
         console.tell_error("fastdigits", f"unknown command {console.shown(name)}; {_hint(name)}")

@@ -54,6 +54,7 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, name: str, description: str, examples: str, operands: str = "") -> None:
+        self._words: list[str] = []  # what `read` is given
         given = f"[options] {operands}".rstrip()
         super().__init__(
             prog=f"fastdigits {name}",
@@ -73,7 +74,8 @@ class Parser(argparse.ArgumentParser):
 
     def read(self, argv: Sequence[str] | None) -> argparse.Namespace:
         """Return the options in ``argv``, the process's own where it is None; exit with 2 on a wrong one."""
-        options, unknown = self.parse_known_args(argv)
+        self._words = list(sys.argv[1:] if argv is None else argv)
+        options, unknown = self.parse_known_args(self._words)
         if unknown:
             self.error(self._unknown(unknown[0]))
         return options
@@ -87,7 +89,11 @@ class Parser(argparse.ArgumentParser):
         return f"unknown option {shown(name)}; {f'did you mean {close[0]!r}?' if close else 'see --help'}"
 
     def error(self, message: str) -> NoReturn:
-        """Print one line and exit with 2."""
+        """Print one line and exit with 2; a misspelt option comes before an argument that is missing."""
+        if message.startswith("the following arguments are required"):
+            names = [word for word in self._words if word.startswith("--")]
+            unknown = [word for word in names if word.partition("=")[0] not in self._option_string_actions]
+            message = self._unknown(unknown[0]) if unknown else message
         text = re.sub(r"^argument (-\w/)?", "", message)
         console.tell_error(self.prog, re.sub(r"^(--[\w-]+)(/--[\w-]+)+", r"\1", text))
         raise SystemExit(WRONG)
@@ -301,9 +307,7 @@ def run(
         _use(backend_name, threads)
         return work()
     except BrokenPipeError:  # nobody reads standard output any more, as behind ``| head``
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # where the interpreter's last flush goes
+        console.reader_left()
         return DONE
     except (CommandError, DataError, ModelFileError, DivergedError, OSError) as error:
         console.tell_error(command, str(error))

@@ -44,6 +44,19 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def show(text: str) -> None:
+    """Print to standard output; say nothing if nobody reads it any more, as behind ``| head``."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        reader_left()
+
+
+def reader_left() -> None:
+    """Send what still stands in standard output's buffer nowhere: the interpreter's last flush would fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def silent(text: str) -> None:
     """Print nothing: stands in for `say` with ``--quiet``."""
 
