@@ -225,6 +225,7 @@ GUESTS = {
 }
 GUESTS |= {name: {"sklearn"} for name in MODULES if name.startswith("sklearn.")}
 GUESTS |= {name: {"matplotlib"} for name in MODULES if name.startswith("visualize.")}
+GUESTS["visualize.writing"] |= {"tqdm"}  # to know the thread of its bars
 GUESTS |= {"data.downloads": {"filelock", "pooch", "requests", "tqdm", "urllib3"}}
 GUESTS |= {
     "readings": {"matplotlib"},
