@@ -2,7 +2,7 @@
 
     python scripts/compact_form.py        # needs a C compiler
 
-Training keeps a bit for each pixel of each image, found in the first epoch. This compiles a loop in four ways: with the
+Training finds the non-zero pixels of an image whenever its turn comes. This compiles a loop in four ways: with the
 non-zero pixels found when an image's turn comes; with those bits; with the places of the pixels; with places and
 values. Each multiplies batches of 64 training images in a random order, as in training, by 784 by 64 weights. What the
 next batch needs is called for beforehand, as training does. The weight gradient goes pixel by pixel, so it needs a

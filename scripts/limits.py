@@ -122,14 +122,14 @@ def _program(x: np.ndarray, forward: bool) -> Any:
     weight[...] = np.random.default_rng(1).standard_normal(weight.shape)
     y.fill(1e-3)
     program = kernels.Program(rows)
-    with program:
-        kernels.gather_uint8(batch, x, rows)
+    with program as doors:
+        doors.gather_uint8(batch, x, rows)
         if forward:
-            kernels.dense_forward_uint8(y, batch, weight, bias)
+            doors.dense_forward_uint8(y, batch, weight, bias)
         else:
-            kernels.dense_backward_weight_uint8(grad, dbias, y, batch)
+            doors.dense_backward_weight_uint8(grad, dbias, y, batch)
             flat = [array.reshape(-1) for array in (weight, m, v, grad)]
-            kernels.adam_update(*flat, 1e-3, 0.9, 0.999, 1e-8, 0.0, 1)
+            doors.adam_update(*flat, 1e-3, 0.9, 0.999, 1e-8, 0.0, 1)
     return program
 
 

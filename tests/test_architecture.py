@@ -18,6 +18,7 @@ ROOMS = [  # a module imports from rooms above it only
     "inputs",
     "undo",
     "tensorfile",
+    "changes",
     "hyperparameters",
     "threads",
     "memory",
@@ -105,6 +106,8 @@ ROOMS = [  # a module imports from rooms above it only
 LATE = {("network", room) for room in ("training", "storage", "finding", "torch_state", "export.onnx")}
 ONLY_COMPILED = {
     "Program",
+    "Recording",
+    "Noted",
     "set_threads",
     "forget_habits",
     "multiply_add",

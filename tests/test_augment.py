@@ -105,8 +105,8 @@ def test_a_program_learns_the_epoch_and_the_strength_from_their_arrays(kernels, 
     x, index, y = inked(50, 28, 28), np.zeros(10, dtype=np.int64), np.zeros((10, 784), dtype=np.uint8)
     augmenter = Augmenter(fd.Augmentation(alpha=20, fade=1), 28, 28, seed=5)
     program = kernels.Program(index)
-    with program:
-        augmenter.run(y, x, index)
+    with program as doors:
+        augmenter.run(y, x, index, doors)
     for number, order in enumerate(np.random.default_rng(1).permutation(50).reshape(5, 10)):
         augmenter.begin(100 + number, number, 5)
         program.run(order, np.zeros(1))

@@ -172,8 +172,8 @@ def test_a_program_leaves_it(kernels, helper, threads, wanted):
     x, weight = (rng.standard_normal(shape).astype(np.float32) for shape in [(256, 784), (784, 256)])
     y, bias, lrs = np.empty((256, 256), np.float32), np.zeros(256, np.float32), np.zeros(20)
     program = kernels.Program(np.empty(0, np.int64))
-    with program:
-        kernels.dense_forward(y, x, weight, bias)
+    with program as doors:
+        doors.dense_forward(y, x, weight, bias)
     program.expose(y, x)
     kernels.forget_habits()  # the first steps are shared
     with state(helper, wanted):

@@ -10,16 +10,17 @@ over parts of a sum that do not depend on the number of threads, each output is 
 same order, whoever computes which part. Arguments come in one order everywhere: outputs, inputs, sizes, scalars. Forward
 stands right above its backward.
 
-A submitted ``Op`` is run at once (the eager way), or noted by the ``Program`` that is being recorded (the lowered way)
-and run many times later. Both ways pass through the same loops, so they agree to the last bit.
+A submitted ``Op`` is run at once (the eager way), or recorded by a ``Program`` (the lowered way) and run many times
+later. Both ways pass through the same loops, so they agree to the last bit. A program records the calls that go through
+its own doors (`Recording`), not those that this thread happens to make meanwhile: a signal handler or a finalizer that
+uses another network runs its kernels.
 
 Dense layers are one register-blocked matrix product (``multiply``) used three times: six rows by two vectors of the
 result stay in twelve registers while the sum runs. Left to the compiler, the same loop over a local array is twenty
 times slower. Sums run over blocks of fixed size, each added up from zero, one product after the other; so a product
 with a zero factor may be skipped without changing a bit. Of MNIST's pixels 81 % are zero: the kernels on uint8 images
-skip them, unless a band of images has so few that skipping costs more than it saves. A training finds out once which
-pixels are lit, in its first epoch, and keeps a bit for each. That holds for finite factors: zero times infinity or NaN
-is NaN for the twins and is not seen by a kernel that skips it.
+skip them, unless a band of images has so few that skipping costs more than it saves. That holds for finite factors:
+zero times infinity or NaN is NaN for the twins and is not seen by a kernel that skips it.
 
 A wide layer is shared out by its inputs, in two halves that do not depend on the number of threads: a thread then keeps
 to its rows of the weight matrix, in the forward pass as in the update (see "halves").
@@ -29,10 +30,11 @@ Sums over a batch (means, variances, bias gradients) run in double precision: th
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytearray cimport PyByteArray_AS_STRING
-from cpython.mem cimport PyMem_Free, PyMem_Realloc
+from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 cimport cython
 from libc.math cimport cos, floor, isfinite, log, pow, sin, sqrt
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport qsort
 from libc.string cimport memcpy, memset
 
 cdef extern from "_vector.h" nogil:
@@ -55,7 +57,7 @@ cdef extern from "_vector.h" nogil:
     uint64_t float_mode_enter()
     void float_mode_leave(uint64_t old)
     const char* COMPILED_BY
-    void* tape  # the Program that this thread is recording, or NULL
+    void* tape  # the Program that records the door which this thread is in, or NULL
     Py_ssize_t home  # the first item of this thread's own share of the op that it works on
 
 cdef extern from "_processor.h" nogil:
@@ -64,6 +66,8 @@ cdef extern from "_processor.h" nogil:
 
 cdef extern from "Python.h":
     Py_ssize_t PY_SSIZE_T_MAX
+    int PyGC_Enable()
+    int PyGC_Disable()
 
 cdef extern from "_pool.h" nogil:
     enum: POOL_SHARES
@@ -130,8 +134,6 @@ cdef struct Op:  # one kernel with its arguments bound
     bint keep  # whether a gradient that goes through its rule must be found in its array afterwards
     const int64_t* rows  # which rows of its pixels the samples are, or NULL: one after the other …
     const int64_t* ahead  # … and which they are in the coming step, or NULL
-    uint64_t* lit  # where bits say which of all those rows' pixels are not zero, or NULL …
-    bint finding  # … and whether they are still to be found
     bint unread  # whether a gathering op is left out, as those who want its rows look them up themselves
     int stage
     bint lends  # whether a thread may take over units of another one's share
@@ -200,7 +202,7 @@ cdef void define(
 
 
 cdef int submit(Op* op, tuple arrays) except -1:
-    # the end of every door: run the op now, or let the program that this thread records have it
+    # the end of every door: run the op now, or give it to the program that called the door
     cdef Job job
     cdef int parts = <int>min(<Py_ssize_t>threads, 1 + op.work // WAKING)
     cdef int64_t begin
@@ -267,22 +269,55 @@ cdef bint touches(const Op* op, const float* array, bint* written, bint* whole) 
     return found
 
 
-cdef int stage_after(const Op* op, const Op* earlier) noexcept nogil:
-    # The first stage that op may be in. Threads do not wait for each other within a stage: an array that one op writes
-    # and the other touches must be split alike in both, and each part of them must stay within its own share.
-    cdef int k, stage = 0
-    cdef bint written, whole, alike = op.axis == earlier.axis and op.items == earlier.items and op.grain == earlier.grain
-    cdef const float* array
-    for k in range(op.arrays + 2):
-        array = op.a[k] if k < op.arrays else op.update[k - op.arrays].value
-        if array == NULL:
-            continue
-        written = whole = False
-        if not touches(earlier, array, &written, &whole):
-            continue
-        touches(op, array, &written, &whole)
-        if written:
-            stage = max(stage, earlier.stage if alike and not whole else earlier.stage + 1)
+# Threads do not wait for each other within a stage: an array that one op writes and another one touches must be split
+# alike in both, and each part of them must stay within its own share. Otherwise the later op needs a later stage. To
+# place an op takes the last stages of each way in which an array was touched, not a look at each op before it: a
+# network of 600 layers has thousands.
+
+cdef struct Touch:  # what happened to one array so far, by ops that are split alike; and the next way of splitting
+    Axis axis
+    Py_ssize_t items
+    Py_ssize_t grain
+    int last[2][2]  # the last stage, or -1, in which it was [only read, written] by ops that stay [within, beyond] parts
+    Py_ssize_t next
+
+
+cdef inline const void* array_of(const Op* op, int k) noexcept nogil:
+    # the arrays that an op touches: its own, then those that its updates change
+    if k < op.arrays:
+        return op.a[k]
+    return op.update[k - op.arrays].value if op.update[k - op.arrays].rule != NULL else NULL
+
+
+cdef int compare_arrays(const void* a, const void* b) noexcept nogil:
+    cdef size_t first = (<const size_t*>a)[0], second = (<const size_t*>b)[0]
+    return (first > second) - (first < second)
+
+
+cdef Py_ssize_t place_of(const size_t* sorted_, Py_ssize_t count, const void* array) noexcept nogil:
+    # where an array stands among those in order
+    cdef Py_ssize_t low = 0, middle
+    while low < count:
+        middle = (low + count) // 2
+        if sorted_[middle] < <size_t>array:
+            low = middle + 1
+        else:
+            count = middle
+    return low
+
+
+cdef int stage_after(const Touch* touches_, Py_ssize_t at, const Op* op, bint written, bint whole) noexcept nogil:
+    # the first stage in which op may touch an array that was touched so
+    cdef int stage = 0, wrote, beyond, last
+    cdef bint alike
+    while at >= 0:
+        alike = touches_[at].axis == op.axis and touches_[at].items == op.items and touches_[at].grain == op.grain
+        for wrote in range(0 if written else 1, 2):
+            for beyond in range(2):
+                last = touches_[at].last[wrote][beyond]
+                if last >= 0:
+                    stage = max(stage, last if alike and not whole and not beyond else last + 1)
+        at = touches_[at].next
     return stage
 
 
@@ -304,9 +339,10 @@ cdef inline void replace(float*** uses, float* array) noexcept nogil:
 cdef class Program:
     """Kernels bound to their arrays, run step after step without the interpreter.
 
-    ``with program:`` records: until the block ends, each door that this thread calls is noted instead of run. What one
-    step of training calls is then what ``run`` repeats. What changes from step to step comes from outside: ``rows``
-    (which samples the step is about), the learning rate, and the number of the step.
+    ``with program as doors:`` records: each door that is called as ``doors.relu_forward(y, x)`` is noted instead of run.
+    What one step of training calls is then what ``run`` repeats. What changes from step to step comes from outside:
+    ``rows`` (which samples the step is about), the learning rate, and the number of the step. Doors of the module run
+    as always meanwhile, in this thread as in others.
 
     Ops are sorted into stages; within a stage, threads need not wait for each other. An optimizer's update that follows
     the op which makes its gradient becomes part of that op: it is applied while the gradient is in cache.
@@ -318,15 +354,14 @@ cdef class Program:
     """
 
     cdef Op* ops
-    cdef Py_ssize_t count
+    cdef Py_ssize_t count, room
+    cdef bint recording
     cdef list held
     cdef int64_t[::1] rows
     cdef Py_ssize_t row_count  # of the arrays that rows are gathered from, the shortest
     cdef const float* losses  # of the samples, and the stage after which they are known
     cdef Py_ssize_t n_losses
     cdef int loss_stage
-    cdef const float* lit_of  # pixels of which is known which are not zero
-    cdef uint64_t* lit
     cdef float** outcome[USES]  # where the arrays stand that answer replaces, then NULL
     cdef float** given[USES]
     cdef Py_ssize_t outcome_bytes, given_bytes
@@ -335,12 +370,12 @@ cdef class Program:
 
     def __cinit__(self, int64_t[::1] rows not None):
         self.ops = NULL
-        self.count = 0
+        self.count = self.room = 0
+        self.recording = False
         self.held = []
         self.rows = rows
         self.row_count = PY_SSIZE_T_MAX
         self.losses = NULL
-        self.lit_of = NULL
         self.given[0] = NULL
         self.work = 0
 
@@ -356,41 +391,146 @@ cdef class Program:
         return 1 + self.ops[self.count - 1].stage if self.count else 0
 
     def __enter__(self):
-        global tape
-        if tape != NULL:
-            raise RuntimeError("Program: this thread is recording another program; end that first")
-        if self.count:
+        if self.count or self.recording:
             raise RuntimeError("Program: this program is recorded already; make a new one")
-        tape = <void*>self
-        return self
+        self.recording = True
+        return Recording.__new__(Recording, self)
 
     def __exit__(self, kind, error, traceback):
-        global tape
-        cdef Py_ssize_t i, j, k
-        cdef Op op
-        cdef bint written, whole
-        tape = NULL
-        j = 0
+        self.recording = False
+        if kind is not None:
+            self.count = 0
+            return
+        try:
+            self.arrange()
+        except BaseException:
+            self.count = 0
+            raise
+
+    cdef int arrange(self) except -1:
+        # give each op its stage, and each update to the op that makes its gradient; n log n for n ops
+        cdef Py_ssize_t i, uses = 0, arrays = 0
+        cdef int k
+        cdef size_t* sorted_
+        if self.count == 0:
+            return 0
         for i in range(self.count):
-            if self.ops[i].unread:  # unless there is somebody else
-                for k in range(i + 1, self.count):
-                    if touches(&self.ops[k], self.ops[i].a[0], &written, &whole):
-                        break
-                else:
-                    continue
-            self.ops[j] = self.ops[i]
-            j += 1
-        self.count = j
-        for i in range(1, self.count):  # sort by stage, keeping the order within each
-            op = self.ops[i]
-            j = i
-            while j > 0 and self.ops[j - 1].stage > op.stage:
-                self.ops[j] = self.ops[j - 1]
-                j -= 1
-            self.ops[j] = op
+            uses += self.ops[i].arrays + 2
+        sorted_ = <size_t*>PyMem_Malloc(uses * (sizeof(size_t) + sizeof(Py_ssize_t) + sizeof(Touch)))
+        if sorted_ == NULL:
+            raise MemoryError()
+        try:
+            uses = 0
+            for i in range(self.count):
+                for k in range(self.ops[i].arrays + 2):
+                    if array_of(&self.ops[i], k) != NULL:
+                        sorted_[uses] = <size_t>array_of(&self.ops[i], k)
+                        uses += 1
+            qsort(sorted_, uses, sizeof(size_t), compare_arrays)
+            for i in range(uses):
+                if i == 0 or sorted_[i] != sorted_[arrays - 1]:
+                    sorted_[arrays] = sorted_[i]
+                    arrays += 1
+            self.fuse(sorted_, arrays, <Py_ssize_t*>(sorted_ + uses))
+            self.place(sorted_, arrays, <Py_ssize_t*>(sorted_ + uses), <Touch*>(sorted_ + 2 * uses))
+            self.sort_by_stage()
+        finally:
+            PyMem_Free(sorted_)
         for i in range(self.count):
             self.ops[i].lends = self.may_lend(i)
             self.work += self.ops[i].work
+        return 0
+
+    cdef void fuse(self, const size_t* sorted_, Py_ssize_t arrays, Py_ssize_t* last) noexcept:
+        # Give each update to the last op that touches its gradient, if that op makes it and knows what to do with it, and
+        # if nobody after that op still wants the old value; leave out what nobody reads. last: who touched an array last.
+        cdef Py_ssize_t i, value, maker, kept = 0
+        cdef int k, slot
+        cdef Op* op
+        for i in range(arrays):
+            last[i] = -1
+        for i in range(self.count):
+            op = &self.ops[i]
+            if op.loop == update_loop:
+                value = place_of(sorted_, arrays, op.update[0].value)
+                maker = last[place_of(sorted_, arrays, op.update[0].grad)]
+                slot = update_slot(&self.ops[maker], op.update[0].grad) if maker >= last[value] and maker >= 0 else -1
+                if slot >= 0 and self.ops[maker].update[slot].rule == NULL:
+                    self.ops[maker].update[slot] = op.update[0]
+                    last[value] = maker
+                    op.loop = NULL
+                    continue
+            for k in range(op.arrays + 2):
+                if array_of(op, k) != NULL:
+                    last[place_of(sorted_, arrays, array_of(op, k))] = i
+        for i in range(self.count):
+            op = &self.ops[i]
+            if op.loop != NULL and not (op.unread and last[place_of(sorted_, arrays, op.a[0])] == i):
+                self.ops[kept] = op[0]
+                kept += 1
+        self.count = kept
+
+    cdef void place(self, const size_t* sorted_, Py_ssize_t arrays, Py_ssize_t* first, Touch* touched) noexcept:
+        # the first stage of each op in which nothing that it touches is still in work; first: the Touch of each array
+        cdef Py_ssize_t i, at, array, count = 0
+        cdef int k
+        cdef bint written, whole
+        cdef Op* op
+        for i in range(arrays):
+            first[i] = -1
+        for i in range(self.count):
+            op = &self.ops[i]
+            op.stage = 0
+            for k in range(op.arrays + 2):
+                if array_of(op, k) != NULL:
+                    written = whole = False
+                    touches(op, <const float*>array_of(op, k), &written, &whole)
+                    at = first[place_of(sorted_, arrays, array_of(op, k))]
+                    op.stage = max(op.stage, stage_after(touched, at, op, written, whole))
+            for k in range(op.arrays + 2):
+                if array_of(op, k) == NULL:
+                    continue
+                written = whole = False
+                touches(op, <const float*>array_of(op, k), &written, &whole)
+                array = place_of(sorted_, arrays, array_of(op, k))
+                at = first[array]
+                while at >= 0 and not (
+                    touched[at].axis == op.axis and touched[at].items == op.items and touched[at].grain == op.grain
+                ):
+                    at = touched[at].next
+                if at < 0:
+                    at = count
+                    count += 1
+                    touched[at].axis, touched[at].items, touched[at].grain = op.axis, op.items, op.grain
+                    memset(touched[at].last, -1, sizeof(touched[at].last))
+                    touched[at].next, first[array] = first[array], at
+                touched[at].last[written][whole] = max(touched[at].last[written][whole], op.stage)
+            if op.loop == softmax_cross_entropy_forward_loop:  # updates come later: they need all of dlogits
+                self.losses, self.n_losses, self.loss_stage = op.a[0], op.n[0], op.stage
+
+    cdef int sort_by_stage(self) except -1:
+        # keeping the order within each
+        cdef Py_ssize_t i
+        cdef int stages = 0
+        cdef Py_ssize_t* starts
+        cdef Op* ordered
+        for i in range(self.count):
+            stages = max(stages, self.ops[i].stage + 1)
+        ordered = <Op*>PyMem_Malloc(self.count * sizeof(Op) + (stages + 1) * sizeof(Py_ssize_t))
+        if ordered == NULL:
+            raise MemoryError()
+        starts = <Py_ssize_t*>(ordered + self.count)
+        memset(starts, 0, (stages + 1) * sizeof(Py_ssize_t))
+        for i in range(self.count):
+            starts[self.ops[i].stage + 1] += 1
+        for i in range(stages):
+            starts[i + 1] += starts[i]
+        for i in range(self.count):
+            ordered[starts[self.ops[i].stage]] = self.ops[i]
+            starts[self.ops[i].stage] += 1
+        PyMem_Free(self.ops)
+        self.ops = ordered
+        return 0
 
     cdef bint may_lend(self, Py_ssize_t position) noexcept:
         # The first layer's passes and wide weight gradients, the long ones, one a stage: unless another op of the stage
@@ -403,29 +543,29 @@ cdef class Program:
             op.loop != dense_backward_weight_loop or op.grain == 1
         ):
             return False
-        for i in range(self.count):
-            if i == position or self.ops[i].stage != op.stage:
-                continue
-            if i < position and self.ops[i].lends:
-                return False
-            for k in range(op.arrays):
+        i = position
+        while i > 0 and self.ops[i - 1].stage == op.stage:
+            i -= 1
+        while i < self.count and self.ops[i].stage == op.stage:
+            for k in range(op.arrays if i != position else 0):
                 if touches(&self.ops[i], op.a[k], &written, &whole):
                     return False
+            if i < position and self.ops[i].lends:
+                return False
+            i += 1
         return True
 
     cdef int record(self, Op* op, tuple arrays) except -1:
         cdef Op* grown
+        cdef Py_ssize_t room
+        if self.count == self.room:
+            room = 2 * self.room + 16
+            grown = <Op*>PyMem_Realloc(self.ops, room * sizeof(Op))
+            if grown == NULL:
+                raise MemoryError()
+            self.ops, self.room = grown, room
         self.held.append(arrays)
         self.look_up(op)
-        if op.loop == update_loop and self.fuse(op):
-            return 0
-        grown = <Op*>PyMem_Realloc(self.ops, (self.count + 1) * sizeof(Op))
-        if grown == NULL:
-            raise MemoryError()
-        self.ops = grown
-        self.place(self.count, op)
-        if op.loop == softmax_cross_entropy_forward_loop:  # updates come later: they need all of dlogits
-            self.losses, self.n_losses, self.loss_stage = op.a[0], op.n[0], op.stage
         self.ops[self.count] = op[0]
         self.count += 1
         return 0
@@ -439,38 +579,7 @@ cdef class Program:
         for i in range(self.count):
             if self.ops[i].loop == gather_loop and self.ops[i].a[0] == op.a[at]:
                 op.a[at], op.rows = self.ops[i].a[1], <const int64_t*>self.ops[i].a[2]
-                if self.ops[i].a[1] == self.lit_of:
-                    op.lit, op.finding = self.lit, True
                 self.ops[i].unread = True
-
-    cdef void place(self, Py_ssize_t position, Op* op) noexcept:
-        cdef Py_ssize_t i
-        op.stage = 0
-        for i in range(position):
-            op.stage = max(op.stage, stage_after(op, &self.ops[i]))
-
-    cdef bint fuse(self, Op* update) noexcept:
-        # give the update to the last op that touches its gradient, if that op makes it and knows what to do with it
-        cdef Py_ssize_t i = self.count, j
-        cdef int slot
-        cdef bint written, whole
-        while i > 0:
-            i -= 1
-            written = whole = False
-            if touches(&self.ops[i], update.update[0].grad, &written, &whole):
-                break
-        else:
-            return False
-        slot = update_slot(&self.ops[i], update.update[0].grad)
-        if slot < 0:
-            return False
-        for j in range(i + 1, self.count):  # who comes later must still find the old value
-            if touches(&self.ops[j], update.update[0].value, &written, &whole):
-                return False
-        self.ops[i].update[slot] = update.update[0]
-        for j in range(i, self.count):  # the op writes more than before: it, and what follows, may have to wait
-            self.place(j, &self.ops[j])
-        return True
 
     def run(self, const int64_t[::1] order, const double[::1] lrs, Py_ssize_t tick=0, int threads=1):
         """Take one step for each learning rate; step i is about the samples ``order[i·n : (i + 1)·n]``.
@@ -520,25 +629,6 @@ cdef class Program:
         if not known:
             raise ValueError(f"Program.run: order must lie in 0 … {self.row_count - 1}; got {wrong}")
         return done
-
-    def remember(self, const unsigned char[:, ::1] x, uint64_t[:, ::1] lit):
-        """Keep, from here on, which bytes of the rows of x that steps come upon are not zero: a bit each in lit.
-
-        Parameters
-        ----------
-        x : ndarray of uint8, (n, d)
-            What the recorded steps gather their rows from. Called before they are recorded.
-        lit : ndarray of uint64, (n, ceil(d / 64))
-        """
-        expect2("Program.remember", "lit", lit.shape[0], lit.shape[1], x.shape[0], words_of(x.shape[1]))
-        self.held.append((x, lit))
-        self.lit_of, self.lit = <const float*>&x[0, 0], &lit[0, 0]
-
-    def rely(self):
-        """Use what `remember` keeps instead of looking again: every row that will come has come before."""
-        cdef Py_ssize_t i
-        for i in range(self.count):
-            self.ops[i].finding = False
 
     def expose(self, float[:, ::1] y not None, x not None):
         """Name the recorded arrays in whose place `answer` takes others: the result, and what it is made of."""
@@ -679,6 +769,48 @@ cdef class Program:
                 units = units_of(&job.ops[i])
                 for part in range(job.parts):
                     share_set(&job.shares[part], units * part // job.parts, units * (part + 1) // job.parts)
+
+
+@cython.final
+cdef class Recording:
+    """The doors of this module, as a program has them while it is recorded: what is called here is noted, not run."""
+
+    cdef Program program
+
+    def __cinit__(self, Program program not None):
+        self.program = program
+
+    def __getattr__(self, str name):
+        door = globals().get(name)
+        if name.startswith("_") or door is None:
+            raise AttributeError(f"Recording: there must be a door of this name; got {name}")
+        return Noted.__new__(Noted, self.program, door)
+
+
+@cython.final
+cdef class Noted:
+    """A door whose calls a program records."""
+
+    cdef Program program
+    cdef object door
+
+    def __cinit__(self, Program program not None, door not None):
+        self.program, self.door = program, door
+
+    def __call__(self, *arguments):
+        # Between the two assignments nothing but the door runs: no bytecode, so no signal handler, and no finalizer of
+        # what the garbage collector finds.
+        global tape
+        if not self.program.recording:
+            raise RuntimeError("Program: this program is recorded already; make a new one")
+        cdef int collects = PyGC_Disable()
+        tape = <void*>self.program
+        try:
+            self.door(*arguments)
+        finally:
+            tape = NULL
+            if collects:
+                PyGC_Enable()
 
 
 cdef int expect(str door, str name, Py_ssize_t got, Py_ssize_t want) except -1:
@@ -1353,7 +1485,6 @@ cdef void forward_pixels(
     # weight, rows ≤ BAND
     cdef float band[BAND * (DEPTH + CHUNK)]
     cdef uint64_t found[BAND * WORDS]
-    cdef uint64_t* lit[BAND]
     cdef const uint8_t* images[BAND]
     cdef const float* start = bias
     cdef const float* weight
@@ -1366,14 +1497,7 @@ cdef void forward_pixels(
         weight = op.a[3] + p * n_out
         count = 0
         for i in range(rows):
-            lit[i] = found + i * words
-            if op.lit != NULL:
-                lit[i] = op.lit + op.rows[first + i] * words_of(n_in) + p // CHUNK
-            if op.lit == NULL or op.finding:
-                count += find_bits(lit[i], images[i] + p, width)
-            else:
-                for k in range(words):
-                    count += count_bits(lit[i][k])
+            count += find_bits(found + i * words, images[i] + p, width)
             for k in range(words if op.rows == NULL else 0):
                 prefetch(images[i] + p + BAND * n_in + k * CHUNK)
         if skipping_pays(count, rows * width):
@@ -1381,11 +1505,11 @@ cdef void forward_pixels(
                 row = y + i * n_out
                 skip_two_rows(row, row + n_out, start + i * ld_start if start != NULL else NULL,
                               start + (i + 1) * ld_start if start != NULL else NULL, images[i] + p, images[i + 1] + p,
-                              lit[i], lit[i + 1], words, weight, n_out, n_out)
+                              found + i * words, found + (i + 1) * words, words, weight, n_out, n_out)
             if rows % 2:
                 i = rows - 1
-                skip_row(y + i * n_out, start + i * ld_start if start != NULL else NULL, images[i] + p, lit[i], words,
-                         weight, n_out, n_out)
+                skip_row(y + i * n_out, start + i * ld_start if start != NULL else NULL, images[i] + p, found + i * words,
+                         words, weight, n_out, n_out)
         else:
             widen(band, images, p, rows, width)
             multiply(y, n_out, start, ld_start, band, width, 1, weight, n_out, False, rows, width, n_out)
@@ -1527,8 +1651,6 @@ cdef void fetch_ahead(const Op* op, Py_ssize_t p, Py_ssize_t width) noexcept nog
     for i in range(op.n[0]):
         pixels = <const uint8_t*>op.a[3] + op.ahead[i] * op.n[1] + p
         prefetch(pixels)
-        if op.lit != NULL and not op.finding:
-            prefetch(op.lit + op.ahead[i] * words_of(op.n[1]) + p // CHUNK)
         if <size_t>pixels // 64 != (<size_t>pixels + width - 1) // 64:
             prefetch(pixels + width - 1)
 

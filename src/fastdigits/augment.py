@@ -228,8 +228,8 @@ class Augmenter:
         self._epoch[0] = epoch
         self._distortion[...] = self.augmentation.distortion(self.augmentation.strength(number, epochs))
 
-    def run(self, y: Any, x: Any, rows: Int64) -> None:
-        """Write the distorted images of x[rows] into y; may be recorded by a program."""
-        backend.kernels.augment(
+    def run(self, y: Any, x: Any, rows: Int64, kernels: Any = None) -> None:
+        """Write the distorted images of x[rows] into y; a program that records this passes ``kernels``."""
+        (kernels or backend.kernels).augment(
             y, x, rows, self._epoch, self._distortion, self._taps, *self._sides, self._seed
         )

@@ -46,8 +46,8 @@ class WeightAverage(Configured):
         self._first = min(int(self.start * steps), steps - 1)
         self._averages = [(one, memory.zeros(one.value.size)) for one in parameters]
 
-    def update(self) -> None:
-        """Count a step and take the parameters' values in; may be recorded by a program.
+    def update(self, kernels: Any = None) -> None:
+        """Count a step and take the parameters' values in; a program that records this passes ``kernels``.
 
         Raises
         ------
@@ -56,7 +56,7 @@ class WeightAverage(Configured):
         """
         self._need_begin()
         for parameter, average in self._averages:
-            backend.kernels.average_update(
+            (kernels or backend.kernels).average_update(
                 average, parameter.flat()[0], 1 - self.decay, self._first, self.every, self.step
             )
         self.step += 1

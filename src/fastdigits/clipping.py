@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -61,11 +62,11 @@ class ClipNorm(Configured):
         """Norm of the gradients before they were last clipped; NaN before that."""
         return math.sqrt(self._squares.sum()) if self._squares.size else math.nan
 
-    def apply(self, parameters: Sequence[Parameter]) -> None:
-        """Scale the gradients in place; may be recorded by a program."""
+    def apply(self, parameters: Sequence[Parameter], kernels: Any = None) -> None:
+        """Scale the gradients in place; a program that records this passes ``kernels``."""
         if self._squares.size != len(parameters):
             self._squares = np.zeros(len(parameters))
         for place, parameter in enumerate(parameters):
-            backend.kernels.sum_squares(self._squares, parameter.flat()[1], place)
+            (kernels or backend.kernels).sum_squares(self._squares, parameter.flat()[1], place)
         for parameter in parameters:
-            backend.kernels.clip(parameter.flat()[1], self._squares, self.most)
+            (kernels or backend.kernels).clip(parameter.flat()[1], self._squares, self.most)

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from .changes import Watched
+
 
 def check_number(
     value: object,
@@ -63,7 +65,7 @@ def check_number(
     return float(value)
 
 
-class Configured:
+class Configured(Watched):
     """Something that keeps each argument of its constructor in an attribute of the same name."""
 
     def config(self) -> dict[str, Any]:

@@ -5,6 +5,8 @@ The only place where the mean over the batch is taken.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from . import backend, memory
@@ -15,48 +17,50 @@ from .inputs import Float32, Int64, as_array, check_labels, check_weights, in_or
 class SoftmaxCrossEntropy(Configured):
     """Mean over the images of -Σ target · log softmax(logits), the sum over the c classes.
 
-    With label smoothing ε, target = (1 - ε) · one-hot(label) + ε / c. With sample weights wᵢ, the mean of the
-    images' losses lᵢ is Σ wᵢ · lᵢ / Σ wᵢ.
+        With label smoothing ε, target = (1 - ε) · one-hot(label) + ε / c. With sample weights wᵢ, the mean of the
+        images' losses lᵢ is Σ wᵢ · lᵢ / Σ wᵢ.
 
-    Backward: dlogits = (wᵢ / Σ wᵢ) · (softmax(logits) - target), row by row; without weights wᵢ / Σ wᵢ = 1
-    / n. This is where the gradient is divided by the batch, and nothing else divides it again.
+        Backward: dlogits = (wᵢ / Σ wᵢ) · (softmax(logits) - target), row by row; without weights wᵢ / Σ wᵢ = 1
+        / n. This is where the gradient is divided by the batch, and nothing else divides it again.
 
-    Parameters
-    ----------
-    label_smoothing : float, default 0.0
-        ε, with 0 ≤ ε < 1. It keeps a network from driving its probabilities to 0 and 1. The lowest loss
-        that can be reached is above zero then.
+        Parameters
+        ----------
+        label_smoothing : float, default 0.0
+            ε, with 0 ≤ ε < 1. It keeps a network from driving its probabilities to 0 and 1. The lowest loss
+            that can be reached is above zero then.
 
-    Raises
-    ------
-    TypeError
-        If ε is no number.
-    ValueError
-        If it is out of range.
+        Raises
+        ------
+        TypeError
+            If ε is no number.
+        ValueError
+            If it is out of range.
 
-    Notes
-    -----
-    log softmax is worked out as logits - max - log Σ e^(logits - max), never as the logarithm of a rounded
-    probability: it is exact where a probability rounds to 0. The losses of the images are summed in double
-    precision.
+        Notes
+        -----
+        log softmax is worked out as logits - max - log Σ e^(logits - max), never as the logarithm of a rounded
+        probability: it is exact where a probability rounds to 0. The losses of the images are summed in double
+        precision.
 
-    Logits that are not finite give a loss that is not finite, not an error: training looks at it and says
-    where it happened.
+        Logits that are not finite give a loss that is not finite, not an error: training looks at it and says
+        where it happened.
 
-    References
-    ----------
-    Szegedy, Vanhoucke, Ioffe, Shlens, Wojna (2016), Rethinking the Inception Architecture for Computer
-    Vision, section 7, for label smoothing.
+        References
+        ----------
+        Szegedy, Vanhoucke, Ioffe, Shlens, Wojna (2016), Rethinking the Inception Architecture for Computer
+        Vision, section 7, for label smoothing.
 
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastdigits.losses import SoftmaxCrossEntropy
-    >>> loss = SoftmaxCrossEntropy()
-    >>> round(loss.forward(np.zeros((2, 10)), [3, 7]), 4)  # log 10: nothing is known
-    2.3026
-    >>> loss.backward().shape
-    (2, 10)
+        Examples
+        --------
+        >>> from typing import Any
+
+    import numpy as np
+        >>> from fastdigits.losses import SoftmaxCrossEntropy
+        >>> loss = SoftmaxCrossEntropy()
+        >>> round(loss.forward(np.zeros((2, 10)), [3, 7]), 4)  # log 10: nothing is known
+        2.3026
+        >>> loss.backward().shape
+        (2, 10)
     """
 
     def __init__(self, *, label_smoothing: float = 0.0) -> None:
@@ -94,19 +98,22 @@ class SoftmaxCrossEntropy(Configured):
         losses, _ = self.run(rows, labels, _shares(n, sample_weight))
         return float(losses.sum(dtype=np.float64))
 
-    def run(self, logits: Float32, labels: Int64, shares: Float32) -> tuple[Float32, Float32]:
+    def run(
+        self, logits: Float32, labels: Int64, shares: Float32, kernels: Any = None
+    ) -> tuple[Float32, Float32]:
         """Return each image's part of the mean loss, (n,), and its probabilities, (n, c).
 
-        As `forward`, for arguments that are checked already; ``shares`` are the weights, summing to 1.
+        As `forward`, for arguments that are checked already; ``shares`` are the weights, summing to 1. A program that
+        records the loss passes ``kernels``.
         """
         losses, probs = memory.floats(logits.shape[0]), memory.floats(*logits.shape)
-        backend.kernels.softmax_cross_entropy_forward(
+        (kernels or backend.kernels).softmax_cross_entropy_forward(
             losses, probs, logits, labels, shares, self.label_smoothing
         )
         self._saved = probs, labels, shares
         return losses, probs
 
-    def backward(self) -> Float32:
+    def backward(self, kernels: Any = None) -> Float32:
         """Return the gradient of the last `forward` with respect to its logits, (n, c).
 
         Raises
@@ -120,7 +127,9 @@ class SoftmaxCrossEntropy(Configured):
             )
         probs, labels, weights = self._saved
         dlogits = memory.floats(*probs.shape)
-        backend.kernels.softmax_cross_entropy_backward(dlogits, probs, labels, weights, self.label_smoothing)
+        (kernels or backend.kernels).softmax_cross_entropy_backward(
+            dlogits, probs, labels, weights, self.label_smoothing
+        )
         return dlogits
 
 

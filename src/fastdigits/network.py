@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import assembly, inputs
+from . import assembly, changes, inputs
 from .inputs import Array, Float32, Int64
 from .layers import BatchNorm, Dense, Dropout, Layer
 from .losses import SoftmaxCrossEntropy
@@ -62,7 +62,7 @@ class NeuralNetwork:
         What the last `fit` asked for.
     values, gradients : ndarray, (p,) float32
         The blocks that every ``Parameter.value`` and ``Parameter.grad`` is a view of. Parameters start at
-        multiples of 64 bytes; what lies between them is zero.
+        multiples of 64 bytes; what lies between them is zero. Assigning copies, as for a ``Parameter``.
     input_width : int or None
         Numbers an image; None where the layers do not say.
     class_names : tuple of str
@@ -105,8 +105,12 @@ class NeuralNetwork:
         assembly.name_layers(self.layers)
         self._prepare_layers()
         self._predictor = Predictor(self)
-        self._parameters = assembly.named_parameters(self.layers)
-        self.values, self.gradients = flatten(self._parameters)
+        self._take_parameters(assembly.named_parameters(self.layers))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+        if name == "layers":
+            changes.note()
 
     def _prepare_layers(self) -> None:
         generator = stream(self.seed, INITIALIZE)
@@ -157,26 +161,31 @@ class NeuralNetwork:
         images = inputs.check_images(x, self.input_width, "forward: x")
         return self.run(inputs.to_rows(images, "forward: x"), training)
 
-    def run(self, rows: Array, training: bool = False) -> Float32:
-        """Do as `forward` for rows that are checked already: (n, d), C order, uint8 or finite float32."""
+    def run(self, rows: Array, training: bool = False, kernels: Any = None) -> Float32:
+        """Do as `forward` for rows that are checked already: (n, d), C order, uint8 or finite float32.
+
+        ``kernels``: the doors of a program that records this; see `program.TrainingStep`.
+        """
         y = rows
         if rows.dtype == np.uint8 and not assembly.takes_pixels(self.layers[0]):
             y = np.divide(rows, np.float32(255), dtype=np.float32)
         for layer in self.layers:
             if type(layer) in assembly.BUILT_IN.values():
-                y = layer.forward(y, training)
+                y = layer.forward(y, training) if kernels is None else layer.forward(y, training, kernels)  # type: ignore[call-arg]
             else:
                 shape = (y.shape[0], layer.output_width(y.shape[1]))
                 y = assembly.own_output(layer.forward(y, training), f"{layer.name}.forward", shape)
         return y
 
-    def backward(self, dlogits: object) -> Float32 | None:
+    def backward(self, dlogits: object, kernels: Any = None) -> Float32 | None:
         """Fill the gradient of every parameter, overwriting what it held.
 
         Parameters
         ----------
         dlogits : array_like, (n, classes)
             Gradient of the loss with respect to what the last ``forward(x, training=True)`` returned.
+        kernels : optional
+            For this package: the doors of a program that records the call.
 
         Returns
         -------
@@ -194,7 +203,7 @@ class NeuralNetwork:
         dy = inputs.in_order(inputs.as_array(dlogits, "backward: dlogits"), np.float32)
         for position in range(len(self.layers) - 1, -1, -1):
             layer = self.layers[position]
-            dx = layer.backward(dy)
+            dx = layer.backward(dy) if kernels is None else layer.backward(dy, kernels)  # type: ignore[call-arg]
             if position == 0:
                 return dx
             if dx is None:
@@ -208,7 +217,47 @@ class NeuralNetwork:
 
     def parameters(self) -> list[Parameter]:
         """Return the parameters, layer by layer: weight, bias; gamma, beta."""
+        self._look_for_parameters()
         return list(self._parameters)
+
+    @property
+    def values(self) -> Float32:
+        """The block that every ``Parameter.value`` is a view of."""
+        self._look_for_parameters()
+        return self._values
+
+    @values.setter
+    def values(self, new: object) -> None:
+        self.values[...] = inputs.as_array(new, "NeuralNetwork: values")
+
+    @property
+    def gradients(self) -> Float32:
+        """The block that every ``Parameter.grad`` is a view of."""
+        self._look_for_parameters()
+        return self._gradients
+
+    @gradients.setter
+    def gradients(self, new: object) -> None:
+        self.gradients[...] = inputs.as_array(new, "NeuralNetwork: gradients")
+
+    def _take_parameters(self, parameters: list[Parameter]) -> None:
+        self._parameters = parameters
+        self._values, self._gradients = flatten(parameters)
+        self._parameters_of = changes.version
+
+    def _look_for_parameters(self) -> None:
+        """Take in parameters that were put in place of others: ``layer.weight = Parameter("weight", …)``."""
+        version = changes.version
+        if version == self._parameters_of:
+            return
+        found = [parameter for layer in self.layers for parameter in layer.parameters()]
+        if list(map(id, found)) != list(map(id, self._parameters)):
+            assembly.name_layers(self.layers)
+            for parameter in found:
+                parameter.name = parameter.name.rpartition(".")[2]
+            self._take_parameters(assembly.named_parameters(self.layers))
+        else:
+            self._parameters_of = version
 
     def buffers(self) -> dict[str, Float32]:
         """Return what is saved but not trained, such as ``batchnorm1.running_mean``: name to array."""
@@ -739,14 +788,14 @@ class NeuralNetwork:
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
-        del state["values"], state["gradients"]  # the parameters hold the same numbers
-        del state["_predictor"]
+        del state["_values"], state["_gradients"]  # the parameters hold the same numbers
+        del state["_predictor"], state["_parameters_of"]
         state["trained_by"] = None
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self.values, self.gradients = flatten(self._parameters)
+        self._take_parameters(self._parameters)
         self._predictor = Predictor(self)
 
     def __copy__(self) -> NeuralNetwork:

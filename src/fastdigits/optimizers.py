@@ -12,14 +12,14 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from . import backend, memory
+from . import backend, changes, memory
 from .hyperparameters import Configured, check_number
 from .inputs import Float32, as_array, check_count, in_order
 from .parameters import Parameter
 
 
 @dataclass
-class State:
+class State(changes.Watched):
     """What an optimizer remembers of one parameter.
 
     Attributes
@@ -82,7 +82,7 @@ class Optimizer(Configured):
         self.step_count = 0
         self._states: WeakKeyDictionary[Parameter, State] = WeakKeyDictionary()
 
-    def step(self, parameters: Iterable[Parameter], lr: float | None = None) -> None:
+    def step(self, parameters: Iterable[Parameter], lr: float | None = None, kernels: Any = None) -> None:
         """Move each value once, in place, by the gradient that it has now.
 
         Parameters
@@ -103,7 +103,10 @@ class Optimizer(Configured):
         for parameter in self._checked_parameters(parameters):
             state = self._state(parameter)
             state.step += 1
-            self._update(parameter, state, rate)
+            if kernels is None:
+                self._update(parameter, state, rate)
+            else:
+                self._update(parameter, state, rate, kernels)
         self.step_count += 1
 
     def states(self, parameters: Iterable[Parameter]) -> list[State]:
@@ -114,6 +117,7 @@ class Optimizer(Configured):
         """Begin anew with these parameters: what they have as state is dropped."""
         for parameter in parameters:
             self._states.pop(parameter, None)
+        changes.note()
 
     def state_dict(self, parameters: Iterable[Parameter]) -> dict[str, Any]:
         """Return all that is needed to go on later with these parameters.
@@ -185,7 +189,7 @@ class Optimizer(Configured):
             state.step, state.arrays = step, loaded
         self.step_count = step
 
-    def _update(self, parameter: Parameter, state: State, lr: float) -> None:
+    def _update(self, parameter: Parameter, state: State, lr: float, kernels: Any = None) -> None:
         """Move the value of one parameter, and its state."""
         raise NotImplementedError(f"{self._subject}: an optimizer must have an _update; got none")
 
@@ -252,9 +256,9 @@ class SGD(Optimizer):
     def __init__(self, lr: float = 0.01) -> None:
         super().__init__(lr)
 
-    def _update(self, parameter: Parameter, state: State, lr: float) -> None:
+    def _update(self, parameter: Parameter, state: State, lr: float, kernels: Any = None) -> None:
         value, grad = parameter.flat()
-        backend.kernels.sgd_update(value, grad, lr)
+        (kernels or backend.kernels).sgd_update(value, grad, lr)
 
 
 class Momentum(Optimizer):
@@ -294,10 +298,10 @@ class Momentum(Optimizer):
             raise TypeError(f"{self._subject}: nesterov must be True or False; got {nesterov!r}")
         self.nesterov = bool(nesterov)
 
-    def _update(self, parameter: Parameter, state: State, lr: float) -> None:
+    def _update(self, parameter: Parameter, state: State, lr: float, kernels: Any = None) -> None:
         value, grad = parameter.flat()
         (velocity,) = state.arrays
-        backend.kernels.momentum_update(value, velocity, grad, lr, self.momentum, self.nesterov)
+        (kernels or backend.kernels).momentum_update(value, velocity, grad, lr, self.momentum, self.nesterov)
 
 
 class RMSprop(Optimizer):
@@ -326,10 +330,10 @@ class RMSprop(Optimizer):
         self.decay = self._checked("decay", decay, least=0, under=1)
         self.eps = self._checked("eps", eps, over=0)
 
-    def _update(self, parameter: Parameter, state: State, lr: float) -> None:
+    def _update(self, parameter: Parameter, state: State, lr: float, kernels: Any = None) -> None:
         value, grad = parameter.flat()
         (square,) = state.arrays
-        backend.kernels.rmsprop_update(value, square, grad, lr, self.decay, self.eps)
+        (kernels or backend.kernels).rmsprop_update(value, square, grad, lr, self.decay, self.eps)
 
 
 class Adam(Optimizer):
@@ -364,12 +368,15 @@ class Adam(Optimizer):
         self.beta2 = self._checked("beta2", beta2, least=0, under=1)
         self.eps = self._checked("eps", eps, over=0)
 
-    def _update(self, parameter: Parameter, state: State, lr: float, weight_decay: float = 0.0) -> None:
+    def _update(self, parameter: Parameter, state: State, lr: float, kernels: Any = None) -> None:
         value, grad = parameter.flat()
         m, v = state.arrays
-        backend.kernels.adam_update(
-            value, m, v, grad, lr, self.beta1, self.beta2, self.eps, weight_decay, state.step
+        (kernels or backend.kernels).adam_update(
+            value, m, v, grad, lr, self.beta1, self.beta2, self.eps, self._weight_decay(), state.step
         )
+
+    def _weight_decay(self) -> float:
+        return 0.0
 
 
 class AdamW(Adam):
@@ -404,5 +411,5 @@ class AdamW(Adam):
         super().__init__(lr, beta1=beta1, beta2=beta2, eps=eps)
         self.weight_decay = self._checked("weight_decay", weight_decay, least=0)
 
-    def _update(self, parameter: Parameter, state: State, lr: float, weight_decay: float = 0.0) -> None:
-        super()._update(parameter, state, lr, self.weight_decay)
+    def _weight_decay(self) -> float:
+        return self.weight_decay

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
-from . import memory
+from . import changes, memory
 from .inputs import Float32, as_array
 
 _ALIGNMENT = memory.LINE // 4  # floats
 
 
-class Parameter:
+class Parameter(changes.Watched):
     """An array that training changes, and the gradient of the loss with respect to it.
 
     Parameters
@@ -50,6 +51,10 @@ class Parameter:
         with np.errstate(over="ignore"):
             self._value: Float32 = np.array(array, dtype=np.float32, order="C")
         self._grad: Float32 = np.zeros_like(self._value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # a value is copied into the array that is there: no change for a program
+        object.__setattr__(self, name, value)
 
     @property
     def value(self) -> Float32:
@@ -94,6 +99,11 @@ class Parameter:
                 )
         value_view[...], grad_view[...] = self._value, self._grad
         self._value, self._grad = value_view, grad_view
+        changes.note()
+
+    def watched(self) -> Iterable[tuple[str, Any]]:
+        """Return the arrays, by which a recorded program knows this parameter."""
+        return [("value", self._value), ("grad", self._grad)]
 
     def _write(self, target: Float32, new: object, attribute: str) -> None:
         array = as_array(new, f"Parameter {self.name}: {attribute}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import assembly, backend, memory
+from . import assembly, backend, changes, memory
 from .inputs import Array, Float32
 from .threads import get_num_threads
 
@@ -17,38 +17,49 @@ SIZES = (1, 32, 256)  # rows a program works on; 256 rows of pixels stay in the 
 
 
 class Predictor:
-    """What one network makes of images, asked for by as many threads at once as like.
+    """Predict with one network; safe to call from many threads at once.
 
     Parameters
     ----------
     network : NeuralNetwork
-        Its arrays are used as they are at the time of a call.
+        Its layers, hyperparameters and arrays are used as they are at the time of a call.
     """
 
     def __init__(self, network: NeuralNetwork) -> None:
         self._network = network
-        self._kernels: Any = None  # for which programs were made
+        self._version = -1  # of what the programs were recorded from
+        self._kernels: Any = None
+        self._recorded_from: list[Any] = []
         self._lowers = False
         self._free: dict[tuple[int, str, int, bool], list[_Program]] = {}
-        self._softmax = not assembly.ends_in_softmax(
-            network.layers
-        )  # to be applied to what the last layer makes
-        width = network.input_width
-        self._classes = None if width is None else network.widths(width)[-1]
+        self._softmax = True  # to be applied to what the last layer makes
+        self._classes: int | None = None
+
+    def _renew(self) -> None:
+        """Drop the programs if the network is no longer what they were recorded from."""
+        network, version, kernels = self._network, changes.version, backend.kernels
+        recorded_from = changes.fingerprint(network.layers)
+        if kernels is not self._kernels or not changes.same(recorded_from, self._recorded_from):
+            built_in = all(type(layer) in assembly.BUILT_IN.values() for layer in network.layers)
+            self._lowers, self._free = built_in and hasattr(kernels, "Program"), {}
+            self._softmax = not assembly.ends_in_softmax(network.layers)
+            width = network.input_width
+            self._classes = None if width is None else network.widths(width)[-1]
+            self._recorded_from = recorded_from
+        self._kernels, self._version = kernels, version  # last: if memory ran out before, all is done again
 
     def probabilities(self, rows: Array) -> Float32:
         """Return the probabilities of checked rows, (n, d), as a new array, (n, classes)."""
-        return self._outputs(rows, self._softmax)
+        return self._outputs(rows, True)
 
     def logits(self, rows: Array) -> Float32:
         """Return what the last layer makes of checked rows, (n, d), as a new array, (n, classes)."""
         return self._outputs(rows, False)
 
     def _outputs(self, rows: Array, softmax: bool) -> Float32:
-        if self._kernels is not backend.kernels:
-            built_in = all(type(layer) in assembly.BUILT_IN.values() for layer in self._network.layers)
-            self._lowers, self._free = built_in and hasattr(backend.kernels, "Program"), {}
-            self._kernels = backend.kernels  # last: where memory ran out before, it is all done again
+        if self._version != changes.version or self._kernels is not backend.kernels:
+            self._renew()
+        softmax = softmax and self._softmax
         n, width = rows.shape
         outputs: Float32 = np.empty((n, self._classes or self._network.widths(width)[-1]), np.float32)
         if n == 1:
@@ -97,12 +108,12 @@ class _Program:
         x = self.batch
         program = backend.kernels.Program(np.zeros(0, dtype=np.int64))
         self.answer = program.answer
-        with program:
+        with program as kernels:
             if dtype == np.uint8 and not assembly.takes_pixels(network.layers[0]):
                 x = memory.floats(size, width)
-                backend.kernels.gather_pixels(x, self.batch, np.arange(size))
-            self.outputs = network.run(x)
+                kernels.gather_pixels(x, self.batch, np.arange(size))
+            self.outputs = network.run(x, kernels=kernels)
             if softmax:
                 logits, self.outputs = self.outputs, memory.floats(*self.outputs.shape)
-                backend.kernels.softmax_forward(self.outputs, logits)
+                kernels.softmax_forward(self.outputs, logits)
         program.expose(self.outputs, self.batch)

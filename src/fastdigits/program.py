@@ -1,7 +1,8 @@
 """Lower a network for one batch size: a step of training as kernels bound to their arrays.
 
-Nothing is translated. The eager code of the layers, the loss and the optimizer runs once while a ``Program`` of the
-kernels records which kernels it calls on which arrays; the program then repeats that without the interpreter.
+Nothing is translated. The eager code of the layers, the loss and the optimizer runs once with the doors of a
+``Program`` in place of the kernels. The program records which kernels are called on which arrays, and repeats that
+without the interpreter.
 """
 
 from __future__ import annotations
@@ -37,21 +38,20 @@ class TrainingStep:
     Parameters
     ----------
     network, loss, optimizer
-        Of this package's own types; see `why_eager`. What they hold is trained; they must not be replaced meanwhile.
+        Of this package's own types; see `why_eager`. What they hold is trained.
     rows : ndarray, (n, d), uint8 or float32
     labels : ndarray, (n,) int64
     weights : ndarray, (n,) float32, or None
     size : int
         Rows a step.
-    lit : ndarray, (n, ceil(d / 64)) uint64, optional
-        Where to keep which pixels of the rows are not zero, found in the first steps; see `rely`. Steps on the
-        same rows share it.
     augmenter : Augmenter, optional
         Distorts the rows, which are pixels then.
     clipping : ClipNorm, optional
         Clips the gradients before they are used.
     average : WeightAverage, optional
         Takes in the values of each step; it must have begun with the network's parameters.
+    totals : ndarray, (3,) float64, optional
+        Where to add the sums up.
 
     Attributes
     ----------
@@ -69,10 +69,10 @@ class TrainingStep:
         loss: SoftmaxCrossEntropy,
         optimizer: Optimizer,
         *,
-        lit: Array | None = None,
         augmenter: Augmenter | None = None,
         clipping: ClipNorm | None = None,
         average: WeightAverage | None = None,
+        totals: Array | None = None,
     ) -> None:
         index = np.zeros(size, dtype=np.int64)
         mass = np.full(1, size, dtype=np.float64)
@@ -81,17 +81,14 @@ class TrainingStep:
         batch_labels = memory.zeros(size, dtype=np.int64)
         pixels = rows.dtype == np.uint8 and assembly.takes_pixels(network.layers[0])
         batch = memory.empty(size, rows.shape[1], dtype=np.uint8 if pixels else np.float32)
-        kernels = backend.kernels
-        self.totals = np.zeros(3)
-        self._program = kernels.Program(index)
+        self.totals = np.zeros(3) if totals is None else totals
+        self._program = backend.kernels.Program(index)
         before = Before(counters_of(network, optimizer, average))
-        if lit is not None and pixels and augmenter is None:
-            self._program.remember(rows, lit)
         try:
-            with self._program:
+            with self._program as kernels:
                 if augmenter is not None:
                     distorted = batch if pixels else memory.empty(*batch.shape, dtype=np.uint8)
-                    augmenter.run(distorted, rows, index)
+                    augmenter.run(distorted, rows, index, kernels)
                     if not pixels:
                         kernels.gather_pixels(batch, distorted, np.arange(size))
                 elif pixels:
@@ -103,21 +100,18 @@ class TrainingStep:
                 kernels.gather_labels(batch_labels, labels, index)
                 if weights is not None:
                     kernels.gather_weights(shares, mass, weights, index)
-                losses, probs = loss.run(network.run(batch, training=True), batch_labels, shares)
+                logits = network.run(batch, training=True, kernels=kernels)
+                losses, probs = loss.run(logits, batch_labels, shares, kernels)
                 kernels.tally(self.totals, losses, probs, batch_labels, shares, mass)
-                network.backward(loss.backward())
+                network.backward(loss.backward(kernels), kernels)
                 if clipping is not None:
-                    clipping.apply(network.parameters())
-                optimizer.step(network.parameters())
+                    clipping.apply(network.parameters(), kernels)
+                optimizer.step(network.parameters(), kernels=kernels)
                 if average is not None:
-                    average.update()
+                    average.update(kernels)
         finally:  # the step was noted, not taken; an error, such as want of memory, may have come amid it
             for owner, name, count in before.attributes:
                 setattr(owner, name, count)
-
-    def rely(self) -> None:
-        """From now on, look pixels up in ``lit``: each row that will come has come before."""
-        self._program.rely()
 
     def run(self, order: Int64, lrs: Array, tick: int, threads: int) -> int:
         """Take one step for each learning rate; return how many were completed before a loss was not finite."""

@@ -6,10 +6,11 @@ import math
 import time
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from . import backend, memory
+from . import backend, changes, memory
 from .augment import Augmenter
 from .averaging import WeightAverage
 from .callbacks import Callback
@@ -90,9 +91,6 @@ class Eager:
         self._totals += (share * loss, hits, share)
         return step + 1
 
-    def rely(self) -> None:
-        """Every image has come once: nothing to do here."""
-
 
 def _train_step(
     job: Job, rows: Array, labels: Int64, weight: Float32 | None, lr: float
@@ -123,32 +121,52 @@ class Lowered:
     """The steps of one call of `fit`, run in stretches between which Python may look up."""
 
     def __init__(self, job: Job) -> None:
-        sizes = {part.stop - part.start for part in job.parts}
-        n, width = job.train.rows.shape
-        lit = memory.empty(n, -(-width // 64), dtype=np.uint64) if job.epochs > 1 else None
-        self.steps = {size: self._step(job, size, lit) for size in sorted(sizes)}
-        self.counters = counters_of(job.network, job.optimizer, job.average)
-        self.tick = 0  # steps since the programs were recorded
+        sizes = sorted({part.stop - part.start for part in job.parts})
+        self._totals = {size: np.zeros(3) for size in sizes}
         self.stretch = 8
+        self._record(job)
 
-    def _step(self, job: Job, size: int, lit: Array | None) -> TrainingStep:
+    def _record(self, job: Job) -> None:
+        """Record the steps, and from what."""
+        self._version = changes.version
+        self.steps = {size: self._step(job, size) for size in self._totals}
+        self._recorded_from = _parts_of(job)
+        self.counters = counters_of(job.network, job.optimizer, job.average)
+        self._counted = [getattr(owner, name) for owner, name in self.counters]
+        self.tick = 0  # steps since the programs were recorded
+
+    def _step(self, job: Job, size: int) -> TrainingStep:
         train = job.train
         return TrainingStep(
             job.network, train.rows, train.labels, train.weights, size, job.loss, job.optimizer,
-            lit=lit, augmenter=job.augmenter, clipping=job.clipping, average=job.average,
+            augmenter=job.augmenter, clipping=job.clipping, average=job.average, totals=self._totals[size],
         )  # fmt: skip
+
+    def _is_current(self, job: Job) -> bool:
+        """Return whether the steps are still what the eager way would do now: callbacks may change anything."""
+        version = changes.version
+        if version != self._version:
+            if not changes.same(self._recorded_from, _parts_of(job)):
+                return False
+            self._version = version
+        return all(
+            getattr(owner, name) == count + self.tick
+            for (owner, name), count in zip(self.counters, self._counted, strict=True)
+        )
 
     def totals(self) -> list[Array]:
         """Return what `Eager.totals` returns, for each size of a batch."""
-        return [program.totals for program in self.steps.values()]
-
-    def rely(self) -> None:
-        """Every image has come once: look up what was found of it."""
-        for program in self.steps.values():
-            program.rely()
+        return list(self._totals.values())
 
     def run(self, job: Job, order: Int64, lrs: Array, step: int, stop: int) -> int:
         """Run as many steps of one size as take about `STRETCH_SECONDS`; return the number of the next one."""
+        if not self._is_current(job):
+            if (reason := why_eager(job.network, job.loss, job.optimizer)) is not None:
+                raise RuntimeError(
+                    f"fit: the layers of a network must stay of this package's own kinds while it trains; got "
+                    f"{reason}: put it there before fit"
+                )
+            self._record(job)
         size = job.parts[step].stop - job.parts[step].start
         until = step + 1
         while (
@@ -171,6 +189,15 @@ class Lowered:
             1, min(2 * self.stretch, LONGEST_STRETCH, int(STRETCH_SECONDS * done / max(seconds, 1e-9)))
         )
         return until
+
+
+def _parts_of(job: Job) -> list[Any]:
+    """Return the fingerprint of all that the steps of a training are recorded from."""
+    parameters = job.network.parameters()
+    states = job.optimizer.states(parameters)
+    return changes.fingerprint(
+        job.network.layers, parameters, job.loss, job.optimizer, states, job.clipping, job.average
+    )
 
 
 def diverged(job: Job, step: int, lr: float) -> DivergedError:

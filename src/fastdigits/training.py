@@ -339,7 +339,7 @@ def _train_epoch(job: Job, way: Lowered | Eager, training: Training) -> tuple[fl
     started = time.perf_counter() - at.seconds
     if job.augmenter is not None:
         job.augmenter.begin(job.network.epochs_trained, at.epoch, job.epochs)
-    order, first = order_of(job), at.step
+    order = order_of(job)
     lrs = np.array(
         [
             job.optimizer.lr * job.schedule.factor(at.epoch * steps + step, job.epochs * steps)
@@ -361,8 +361,6 @@ def _train_epoch(job: Job, way: Lowered | Eager, training: Training) -> tuple[fl
             at.tallies = [totals.tolist() for totals in way.totals()]
             _write_checkpoint(job, training, epoch_is_over=False)
     at.seconds = time.perf_counter() - started
-    if first == 0:
-        way.rely()
     loss, hits, mass = np.sum(way.totals(), axis=0)
     return float(loss / mass), float(hits / mass), float(lrs[-1])
 

@@ -404,7 +404,11 @@ def test_a_csv_file_that_does_not_fit_is_refused(tmp_path, text, match):
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("a.csv", b"\xff\xfe\0"), ("a.csv.gz", b"label,a"), ("a.csv.gz", gzip.compress(b"1,2\n" * 999)[:-9])],
+    [
+        ("a.csv", b"\xff\xfe\0"),
+        ("a.csv.gz", b"label,a"),
+        ("a.csv.gz", gzip.compress(b"1,2\n" * 999, mtime=0)[:-9]),
+    ],
 )
 def test_a_csv_file_that_is_no_text_is_refused(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)

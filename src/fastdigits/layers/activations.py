@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .. import backend, memory
 from ..hyperparameters import check_number
 from ..inputs import Array, Float32
@@ -18,21 +20,21 @@ class ReLU(Layer):
     Nair, Hinton (2010), Rectified Linear Units Improve Restricted Boltzmann Machines.
     """
 
-    def forward(self, x: Array, training: bool = False) -> Float32:
+    def forward(self, x: Array, training: bool = False, kernels: Any = None) -> Float32:
         """Return max(x, 0), (n, d); ``x`` is of the same shape."""
         x = self._check_x(x)
         y = memory.floats(*x.shape)
-        backend.kernels.relu_forward(y, x)
+        (kernels or backend.kernels).relu_forward(y, x)
         if training:
             self._saved = y
         return y
 
-    def backward(self, dy: Float32) -> Float32:
+    def backward(self, dy: Float32, kernels: Any = None) -> Float32:
         """Return dx, (n, d)."""
         y = self._recall()
         dy = self._check_dy(dy, y.shape)
         dx = memory.floats(*dy.shape)
-        backend.kernels.relu_backward(dx, dy, y)
+        (kernels or backend.kernels).relu_backward(dx, dy, y)
         return dx
 
 
@@ -61,21 +63,21 @@ class LeakyReLU(Layer):
     def __init__(self, slope: float = 0.01) -> None:
         self.slope = check_number(slope, "slope", "LeakyReLU", least=0, under=1)
 
-    def forward(self, x: Array, training: bool = False) -> Float32:
+    def forward(self, x: Array, training: bool = False, kernels: Any = None) -> Float32:
         """Return x or slope · x, (n, d); ``x`` is of the same shape."""
         x = self._check_x(x)
         y = memory.floats(*x.shape)
-        backend.kernels.leaky_relu_forward(y, x, self.slope)
+        (kernels or backend.kernels).leaky_relu_forward(y, x, self.slope)
         if training:
             self._saved = x
         return y
 
-    def backward(self, dy: Float32) -> Float32:
+    def backward(self, dy: Float32, kernels: Any = None) -> Float32:
         """Return dx, (n, d)."""
         x = self._recall()
         dy = self._check_dy(dy, x.shape)
         dx = memory.floats(*dy.shape)
-        backend.kernels.leaky_relu_backward(dx, dy, x, self.slope)
+        (kernels or backend.kernels).leaky_relu_backward(dx, dy, x, self.slope)
         return dx
 
 
@@ -92,19 +94,19 @@ class Softmax(Layer):
     softmax itself, which is faster and does not lose small probabilities to rounding.
     """
 
-    def forward(self, x: Array, training: bool = False) -> Float32:
+    def forward(self, x: Array, training: bool = False, kernels: Any = None) -> Float32:
         """Return the probabilities, (n, d); ``x`` is of the same shape."""
         x = self._check_x(x)
         probs = memory.floats(*x.shape)
-        backend.kernels.softmax_forward(probs, x)
+        (kernels or backend.kernels).softmax_forward(probs, x)
         if training:
             self._saved = probs
         return probs
 
-    def backward(self, dy: Float32) -> Float32:
+    def backward(self, dy: Float32, kernels: Any = None) -> Float32:
         """Return dx, (n, d)."""
         probs = self._recall()
         dy = self._check_dy(dy, probs.shape)
         dx = memory.floats(*dy.shape)
-        backend.kernels.softmax_backward(dx, dy, probs)
+        (kernels or backend.kernels).softmax_backward(dx, dy, probs)
         return dx

@@ -27,6 +27,8 @@ class Layer(Configured):
     The gradient of the loss with respect to an array is called d + its name: ``dy`` is to ``y`` what ``dx``
     is to ``x``. Neither ``x`` nor ``dy`` may be changed; other layers keep them.
 
+    The layers of this package take one more argument, ``kernels``: a program that records them passes its own doors.
+
     Examples
     --------
     >>> import numpy as np

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from .. import backend, memory
@@ -61,12 +63,12 @@ class BatchNorm(Layer):
         self.running_mean: Float32 = np.zeros(self.n, dtype=np.float32)
         self.running_var: Float32 = np.ones(self.n, dtype=np.float32)
 
-    def forward(self, x: Array, training: bool = False) -> Float32:
+    def forward(self, x: Array, training: bool = False, kernels: Any = None) -> Float32:
         """Return the normalised batch, (n, features); ``x`` is of the same shape, in training with n ≥ 2."""
         x = self._check_x(x, self.n)
         y = memory.floats(*x.shape)
         if not training:
-            backend.kernels.batchnorm_inference(
+            (kernels or backend.kernels).batchnorm_inference(
                 y, x, self.gamma.value, self.beta.value, self.running_mean, self.running_var, self.eps
             )
             return y
@@ -76,19 +78,19 @@ class BatchNorm(Layer):
                 f"got {x.shape}: use a batch_size of 2 or more"
             )
         x_hat, inv_std = memory.floats(*x.shape), memory.floats(self.n)
-        backend.kernels.batchnorm_forward(
+        (kernels or backend.kernels).batchnorm_forward(
             y, x_hat, inv_std, self.running_mean, self.running_var,
             x, self.gamma.value, self.beta.value, self.momentum, self.eps,
         )  # fmt: skip
         self._saved = x_hat, inv_std
         return y
 
-    def backward(self, dy: Float32) -> Float32:
+    def backward(self, dy: Float32, kernels: Any = None) -> Float32:
         """Return dx, (n, features); overwrite dgamma and dbeta."""
         x_hat, inv_std = self._recall()
         dy = self._check_dy(dy, x_hat.shape)
         dx = memory.floats(*dy.shape)
-        backend.kernels.batchnorm_backward(
+        (kernels or backend.kernels).batchnorm_backward(
             dx, self.gamma.grad, self.beta.grad, dy, x_hat, self.gamma.value, inv_std
         )
         return dx

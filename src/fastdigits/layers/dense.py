@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from .. import backend, memory
@@ -68,30 +70,30 @@ class Dense(Layer):
         self.bias.value = np.zeros(self.n_out, dtype=np.float32)
         self._initialized = True
 
-    def forward(self, x: Array, training: bool = False) -> Float32:
+    def forward(self, x: Array, training: bool = False, kernels: Any = None) -> Float32:
         """Return x · weight + bias, (n, n_out); ``x`` is (n, n_in), float32, or uint8 for pixels."""
         x = self._check_x(x, self.n_in, pixels=True)
         self._need_weight()
         y = memory.floats(x.shape[0], self.n_out)
         if x.dtype == np.uint8:
-            backend.kernels.dense_forward_uint8(y, x, self.weight.value, self.bias.value)
+            (kernels or backend.kernels).dense_forward_uint8(y, x, self.weight.value, self.bias.value)
         else:
-            backend.kernels.dense_forward(y, x, self.weight.value, self.bias.value)
+            (kernels or backend.kernels).dense_forward(y, x, self.weight.value, self.bias.value)
         if training:
             self._saved = x
         return y
 
-    def backward(self, dy: Float32) -> Float32 | None:
+    def backward(self, dy: Float32, kernels: Any = None) -> Float32 | None:
         """Return dx, (n, n_in), or None for pixels or where it is not needed; overwrite dweight and dbias."""
         x = self._recall()
         dy = self._check_dy(dy, (x.shape[0], self.n_out))
         if x.dtype == np.uint8:
-            backend.kernels.dense_backward_weight_uint8(self.weight.grad, self.bias.grad, dy, x)
+            (kernels or backend.kernels).dense_backward_weight_uint8(self.weight.grad, self.bias.grad, dy, x)
             return None
         dx = memory.floats(x.shape[0], self.n_in) if self.needs_input_gradient else None
         if dx is not None:  # first: where the update follows the gradient at once, it changes the weight
-            backend.kernels.dense_backward_input(dx, dy, self.weight.value)
-        backend.kernels.dense_backward_weight(self.weight.grad, self.bias.grad, dy, x)
+            (kernels or backend.kernels).dense_backward_input(dx, dy, self.weight.value)
+        (kernels or backend.kernels).dense_backward_weight(self.weight.grad, self.bias.grad, dy, x)
         return dx
 
     def parameters(self) -> list[Parameter]:
@@ -113,7 +115,9 @@ class Dense(Layer):
 
     def _need_weight(self) -> None:
         # A weight of zeros passes nothing on and back. One that was set by hand is as good as one drawn.
-        if not self._initialized and not self.weight.value.any():
+        if self._initialized:
+            return
+        if not self.weight.value.any():
             raise RuntimeError(
                 f"{self._subject}: the weight must be initialized; got zeros: "
                 "put the layer into a network, or call initialize(rng) first"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .. import backend, memory
 from ..hyperparameters import check_number
 from ..inputs import Array, Float32
@@ -52,21 +54,21 @@ class Dropout(Layer):
         self.seed = 0
         self.step = 0
 
-    def forward(self, x: Array, training: bool = False) -> Float32:
+    def forward(self, x: Array, training: bool = False, kernels: Any = None) -> Float32:
         """Return what is left of ``x``, (n, d), and count the step; in evaluation ``x`` itself."""
         x = self._check_x(x)
         if not training:
             return x
         y = memory.floats(*x.shape)
-        backend.kernels.dropout_forward(y, x, self.rate, self.seed, self.step)
+        (kernels or backend.kernels).dropout_forward(y, x, self.rate, self.seed, self.step)
         self._saved = self.step, x.shape
         self.step += 1
         return y
 
-    def backward(self, dy: Float32) -> Float32:
+    def backward(self, dy: Float32, kernels: Any = None) -> Float32:
         """Return dx, (n, d), with the mask of the last forward in training."""
         step, shape = self._recall()
         dy = self._check_dy(dy, shape)
         dx = memory.floats(*dy.shape)
-        backend.kernels.dropout_backward(dx, dy, self.rate, self.seed, step)
+        (kernels or backend.kernels).dropout_backward(dx, dy, self.rate, self.seed, step)
         return dx

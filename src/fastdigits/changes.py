@@ -1,0 +1,77 @@
+"""Notice changes of what a program was recorded from: hyperparameters, arrays, layers, the state of an optimizer.
+
+A recorded program is a cache. It holds numbers such as a slope, and arrays such as running statistics, as they were
+when it was recorded. Whoever keeps a program keeps the `fingerprint` of what it was recorded from, and records it again
+when that differs. A fingerprint takes some 10 µs; a look at `version` tells in a hundredth of it that nothing changed.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+version = 0  # differs after each change, of whatever network
+_versions = itertools.count(1)
+
+COUNTERS = ("step", "step_count")  # move with each step: a program takes them from its caller
+# The learning rate comes with each run; what a forward leaves for backward is recorded with it; names are for people.
+_IGNORED = frozenset((*COUNTERS, "lr", "name", "_saved", "_states"))
+
+
+def note() -> None:
+    """Note that something changed which a program may have been recorded from. Call it after the change."""
+    global version
+    version = next(_versions)
+
+
+class Watched:
+    """Something with attributes that programs are recorded from: to assign to one is a change."""
+
+    __slots__ = ()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+        if name not in _IGNORED:
+            note()
+
+    def watched(self) -> Iterable[tuple[str, Any]]:
+        """Return names and values of what programs depend on."""
+        return [(name, value) for name, value in vars(self).items() if name not in _IGNORED]
+
+
+def fingerprint(*parts: Any) -> list[Any]:
+    """Return what decides which kernels the parts call, with which numbers and on which arrays; see `same`.
+
+    Parameters
+    ----------
+    *parts
+        Layers, losses, optimizers, parameters, arrays and the like, and lists and tuples of these.
+    """
+    found: list[Any] = []
+    for part in parts:
+        _add(part, found)
+    return found
+
+
+def same(first: list[Any], second: list[Any]) -> bool:
+    """Return whether two fingerprints hold equal numbers and the very same arrays and objects."""
+    return len(first) == len(second) and all(
+        one is other or (type(one) is str and one == other) for one, other in zip(first, second, strict=True)
+    )
+
+
+def _add(value: Any, found: list[Any]) -> None:
+    if value is None or isinstance(value, str | int | float | np.generic):
+        found.append(repr(value))  # tells 0.0 from -0.0, and takes a NaN for a NaN
+    elif isinstance(value, list | tuple):
+        found.append(str(len(value)))
+        for one in value:
+            _add(one, found)
+    else:
+        found.append(value)
+        for name, one in value.watched() if isinstance(value, Watched) else ():
+            found.append(name)
+            _add(one, found)
