@@ -284,6 +284,8 @@ def kind_of(error: BaseException | None) -> str:
         return "the right result"
     if isinstance(error, ERRORS):
         return type(error).__name__
+    if error.__traceback__ is None:  # what `outcome` found wrong
+        return f"{type(error).__name__}: {error}"
     frame = traceback.extract_tb(error.__traceback__)[-1]
     kind = f"{type(error).__name__}: {error} ({Path(frame.filename).name}: {frame.line})"
     return (

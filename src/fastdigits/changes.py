@@ -8,12 +8,13 @@ when that differs. A fingerprint takes some 10 µs; a look at `version` tells in
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-version = 0  # differs after each change, of whatever network
+version: float = 0  # differs after each change, of whatever network
 _versions = itertools.count(1)
 
 COUNTERS = ("step", "step_count")  # move with each step: a program takes them from its caller
@@ -22,9 +23,16 @@ _IGNORED = frozenset((*COUNTERS, "lr", "name", "_saved", "_states"))
 
 
 def note() -> None:
-    """Note that something changed which a program may have been recorded from. Call it after the change."""
+    """Note that something changed which a program may have been recorded from. Call it after the change.
+
+    It never fails, as it is called where failures are undone: without memory for a number, the version is NaN, which
+    differs from every version and itself.
+    """
     global version
-    version = next(_versions)
+    try:
+        version = next(_versions)
+    except MemoryError:
+        version = math.nan
 
 
 class Watched:

@@ -27,7 +27,7 @@ class Predictor:
 
     def __init__(self, network: NeuralNetwork) -> None:
         self._network = network
-        self._version = -1  # of what the programs were recorded from
+        self._version: float = -1  # of what the programs were recorded from
         self._kernels: Any = None
         self._recorded_from: list[Any] = []
         self._lowers = False
