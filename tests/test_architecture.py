@@ -16,6 +16,7 @@ ROOMS = [  # a module imports from rooms above it only
     "errors",
     "files",
     "inputs",
+    "scales",
     "undo",
     "tensorfile",
     "changes",

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import fastdigits as fd
-from fastdigits.inputs import as_array, check_images, to_rows
+from fastdigits.inputs import as_array, check_images
+from fastdigits.scales import to_rows
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (12, 3, 4)).astype(np.uint8)
 LABELS = np.arange(12) % 3
@@ -74,7 +75,7 @@ class OnlyDLPack:
 @pytest.mark.parametrize("kind", [OnlyArray, OnlyOldArray, OnlyInterface, OnlyDLPack])
 def test_one_protocol_is_enough_and_copies_nothing(kind):
     assert np.shares_memory(as_array(kind(PIXELS), "x"), PIXELS)
-    assert np.shares_memory(to_rows(check_images(kind(PIXELS), 12, "x"), "x"), PIXELS)
+    assert np.shares_memory(to_rows(check_images(kind(PIXELS), 12, "x"), None, "x"), PIXELS)
     assert trained(kind(PIXELS), kind(LABELS)) == expected()
 
 
@@ -215,7 +216,7 @@ def torch():
 def test_tensors_are_seen_where_they_lie(torch):
     x, y = torch.tensor(PIXELS), torch.tensor(LABELS)
     assert np.shares_memory(as_array(x, "x"), x.numpy())
-    assert np.shares_memory(to_rows(check_images(x, 12, "x"), "x"), x.numpy())
+    assert np.shares_memory(to_rows(check_images(x, 12, "x"), None, "x"), x.numpy())
     assert trained(x, y) == expected()
     assert trained(x.permute(0, 2, 1), y) == trained(PIXELS.transpose(0, 2, 1), LABELS)
 
@@ -331,6 +332,6 @@ def test_columns_that_hold_no_numbers_are_named(pandas):
 def test_missing_values_are_refused(pandas):
     frame = pandas.DataFrame({"a": [1, None], "b": [3, 4]})
     with pytest.raises(ValueError, match="x must be finite"):
-        to_rows(check_images(frame, 2, "x"), "x")
+        to_rows(check_images(frame, 2, "x"), None, "x")
     with pytest.raises(TypeError, match=r"x must hold real numbers; .*: values are missing, x\.fillna\(0\)"):
         as_array(frame.astype("Int64"), "x")

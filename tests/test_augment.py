@@ -297,7 +297,6 @@ def test_wrong_arguments_are_refused(arguments, error, message):
 @pytest.mark.parametrize(
     ("images", "error", "message"),
     [
-        (np.zeros((2, 28, 28)), TypeError, "must be uint8 to be augmented; got dtype float64"),
         (
             np.zeros((2, 30), np.uint8),
             ValueError,
@@ -312,3 +311,30 @@ def test_wrong_images_are_refused(images, error, message):
         fd.Augmentation().apply(images)
     with pytest.raises(error, match=message):
         image_sides(images, "x")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x: x / 255, r"must hold whole numbers from 0 to 255; got float64 from 0 to 1: x \* 255"),
+        (
+            lambda x: x + 0.5,
+            r"whole numbers from 0 to 255; got float64 from 0\.5 to .*: np\.rint\(x\.clip\(0, 255\)\)",
+        ),
+        (lambda x: x.astype(int) - 1, "whole numbers from 0 to 255; got int64 from -1 to "),
+        (lambda x: x.astype(int) + 256, "whole numbers from 0 to 255; got int64 from 256 to "),
+        (lambda x: np.where(x > 0, np.nan, 0), "must be finite"),
+    ],
+)
+def test_values_that_are_no_pixels_are_refused(change, message):
+    x = inked(3, 28, 28)
+    x[0, 0] = 255
+    with pytest.raises(ValueError, match=message):
+        fd.Augmentation().apply(change(x))
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.int64, np.float32, np.float64, ">i4"])
+def test_the_dtype_of_pixels_does_not_count(dtype):
+    x = inked(3, 28, 28)
+    expected = fd.Augmentation().apply(x, seed=1)
+    np.testing.assert_array_equal(fd.Augmentation().apply(x.astype(dtype), seed=1), expected)

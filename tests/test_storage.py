@@ -96,7 +96,8 @@ def test_the_file_holds_parameters_and_buffers_by_name(saved):
         *(f"batchnorm1.{part}" for part in ("gamma", "beta", "running_mean", "running_var")),
     }
     assert {array.dtype for array in tensors.values()} == {np.dtype(np.float32)}
-    assert metadata.keys() == {"format", "version", "architecture"}
+    assert metadata.keys() == {"format", "version", "architecture", "scale"}
+    assert json.loads(metadata["scale"]) == "pixels"
     assert (metadata["format"], metadata["version"]) == ("fastdigits", "1")
     architecture = json.loads(metadata["architecture"])
     assert [layer["kind"] for layer in architecture["layers"]][:2] == ["Dense", "BatchNorm"]
@@ -111,7 +112,7 @@ def test_names_of_classes_are_kept(saved):
         assert fd.load(saved).class_names == ("ant", "bumble bee", "猫 🐈")
     net.class_names = ()
     net.save(saved)
-    assert set(content(saved)[1]) == {"format", "version", "architecture"}
+    assert set(content(saved)[1]) == {"format", "version", "architecture", "scale"}
 
 
 @pytest.mark.parametrize(

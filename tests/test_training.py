@@ -165,6 +165,7 @@ def test_each_epoch_sees_every_image_once_in_an_order_of_its_own():
     x = np.zeros((50, 3), dtype=np.float32)
     x[:, 0] = np.arange(50)
     net = fd.NeuralNetwork([Spy()])
+    net.scale = "numbers"
     y = np.arange(50) % 3
     net.fit(x, y, epochs=2, batch_size=7)
     first, second = np.concatenate(seen[:7]), np.concatenate(seen[7:])
@@ -754,7 +755,16 @@ def test_the_images_of_a_training_are_those_that_apply_gives():
     ("change", "error", "message"),
     [
         ({"augment": fd.Augmentation}, TypeError, "augment must be an instance of fastdigits.Augmentation"),
-        ({"x": examples()[0] / 255}, TypeError, "fit: x must be uint8 to be augmented"),
+        (
+            {"x": examples()[0] / 255},
+            ValueError,
+            r"fit: x must hold pixels, .*; got numbers of the scale 'unit' from 0 to 0\.78\d+: x \* 255",
+        ),
+        (
+            {"x": examples()[0] // 16},
+            ValueError,
+            "got numbers of the scale 'numbers' from 0 to 12: .*= 'pixels'",
+        ),
         ({"x": examples()[0][:, :15]}, ValueError, "fit: x must be .* rows of square images"),
     ],
 )

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from . import backend, memory
+from . import backend, memory, scales
 from .hyperparameters import check_number
 from .inputs import Array, Float32, Int64, as_array, check_count
 
@@ -118,8 +118,8 @@ class Augmentation:
 
         Parameters
         ----------
-        images : array_like of uint8, (n, height, width) or (n, side · side)
-            Sides of 64 pixels at most.
+        images : array_like, (n, height, width) or (n, side · side)
+            Pixels, whole numbers from 0 (blank) to 255 (full ink) of any dtype. Sides of 64 pixels at most.
         seed, epoch : int, default 0
             Decide what is drawn, with an image's row. At least 0.
 
@@ -131,15 +131,15 @@ class Augmentation:
         Raises
         ------
         TypeError
-            If the images are not uint8.
+            If the images hold no real numbers.
         ValueError
-            If their shape is not as described.
+            If their shape or their values are not as described.
         """
         array = as_array(images, "Augmentation: images")
         height, width = image_sides(array, "Augmentation: images")
+        rows = scales.levels(array.reshape(len(array), height * width), "Augmentation: images")
         seed = check_count(seed, "seed", "Augmentation", least=0) & 0xFFFF_FFFF_FFFF_FFFF
         epoch = check_count(epoch, "epoch", "Augmentation", least=0)
-        rows = np.ascontiguousarray(array).reshape(len(array), height * width)
         distorted = memory.empty(*rows.shape, dtype=np.uint8)
         backend.kernels.augment(
             distorted, rows, np.arange(len(rows)), np.array([epoch], dtype=np.int64),
@@ -178,15 +178,9 @@ def image_sides(images: Array, subject: str) -> tuple[int, int]:
 
     Raises
     ------
-    TypeError
-        If they are not uint8.
     ValueError
         If they are neither (n, height, width) nor rows of square images, or too large.
     """
-    if images.dtype != np.uint8:
-        raise TypeError(
-            f"{subject} must be uint8 to be augmented; got dtype {images.dtype}: 0 blank, 255 full ink"
-        )
     side = math.isqrt(images.shape[1]) if images.ndim == 2 else 0
     if images.ndim == 3:
         height, width = images.shape[1:]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from . import inputs
+from . import inputs, scales
 from .inputs import Array, Float32, Int64
 from .layers import BatchNorm
 from .network import SPLIT, NeuralNetwork, stream
@@ -18,7 +18,8 @@ from .network import SPLIT, NeuralNetwork, stream
 class Examples:
     """Checked images and labels, and which of them count."""
 
-    rows: Array  # (n, d) uint8 or float32
+    rows: Array  # (n, d) uint8, which means value / 255, or float32
+    scale: str | None  # on which the images were read
     labels: Int64  # (n,)
     weights: Float32 | None  # (n,)
     pool: Int64  # (m,) rows to use, in their order
@@ -32,25 +33,32 @@ def batches(n: int, size: int) -> list[slice]:
     return [slice(start, stop) for start, stop in zip(starts, [*starts[1:], n], strict=True)]
 
 
-def checked_examples(network: NeuralNetwork, x: object, y: object, weight: object, prefix: str) -> Examples:
-    """Return images, labels and weights as a training takes them; ``prefix`` tells in errors whose they are."""
-    subject = f"fit: {prefix}x"
-    images = inputs.check_images(x, network.input_width, subject)
+def checked_examples(network: NeuralNetwork, x: object, y: object, weight: object) -> Examples:
+    """Return what a training learns from; a network that was never trained takes its scale from these images."""
+    images = inputs.check_images(x, network.input_width, "fit: x")
+    return _checked(network, images, network.scale_for(images, "fit: x"), y, weight, "")
+
+
+def _checked(
+    network: NeuralNetwork, images: Array, scale: str | None, y: object, weight: object, prefix: str
+) -> Examples:
+    """Return checked images with labels and weights; ``prefix`` says in errors whose they are."""
     n, width = images.shape
     labels = inputs.check_labels(y, n, network.widths(width)[-1], f"fit: {prefix}y")
     weights = None if weight is None else inputs.check_weights(weight, n, f"fit: {prefix}sample_weight")
     pool = np.arange(n, dtype=np.int64) if weights is None else np.flatnonzero(weights).astype(np.int64)
-    return Examples(inputs.to_rows(images, subject), labels, weights, pool)
+    return Examples(scales.to_rows(images, scale, f"fit: {prefix}x"), scale, labels, weights, pool)
 
 
-def checked_validation(network: NeuralNetwork, data: tuple[Any, ...]) -> Examples:
-    """Return what a training is judged by, given as (x, y) or (x, y, sample_weight)."""
+def checked_validation(network: NeuralNetwork, data: tuple[Any, ...], scale: str | None) -> Examples:
+    """Return what a training on a scale is judged by, given as (x, y) or (x, y, sample_weight)."""
     if not isinstance(data, tuple | list) or len(data) not in (2, 3):
         raise TypeError(
             f"fit: validation_data must be a pair (x, y), or (x, y, sample_weight); got {type(data).__name__}"
         )
     x, y, weight = data if len(data) == 3 else (*data, None)
-    return checked_examples(network, x, y, weight, "validation ")
+    images = inputs.check_images(x, network.input_width, "fit: validation x")
+    return _checked(network, images, scale, y, weight, "validation ")
 
 
 def split(
@@ -72,9 +80,13 @@ def split(
     apart, rest = np.sort(pool[:count]), np.sort(pool[count:])
     weights = None if examples.weights is None else examples.weights[apart]
     held_out = Examples(
-        examples.rows[apart], examples.labels[apart], weights, np.arange(count, dtype=np.int64)
+        examples.rows[apart],
+        examples.scale,
+        examples.labels[apart],
+        weights,
+        np.arange(count, dtype=np.int64),
     )
-    return Examples(examples.rows, examples.labels, examples.weights, rest), held_out
+    return replace(examples, pool=rest), held_out
 
 
 def check_batchnorm(network: NeuralNetwork, parts: list[slice]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import inputs
+from . import inputs, scales
 from .hyperparameters import check_number
 from .inputs import Array, Int64
 from .losses import SoftmaxCrossEntropy
@@ -69,7 +69,8 @@ def find_lr(
     measure = SoftmaxCrossEntropy() if loss is None else copy.deepcopy(loss)
     lrs = np.geomspace(lowest, highest, steps)
     order = _order(network, n, batch_size, steps)
-    rows = inputs.to_rows(images, "find_lr: x")
+    tried.scale = network.scale_for(images, "find_lr: x")
+    rows = scales.to_rows(images, tried.scale, "find_lr: x")
     losses, smoothed = _curve(tried, mover, measure, rows, labels, order, lrs)
     best = lrs[int(smoothed.argmin())]
     return LearningRates(float(best / BELOW), lrs[: losses.size], losses, smoothed)

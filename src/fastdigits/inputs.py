@@ -53,10 +53,11 @@ def as_array(values: object, subject: str) -> Array:
 
     Notes
     -----
-    What comes as an array, a tensor or a buffer is seen where it lies, not copied. `to_rows` then makes one copy if
-    it is neither uint8 nor float32, or not in C order, as a frame of pandas often is not; labels are copied unless they
-    are int64. Nested lists, and frames whose columns have different types, are copied once. A tensor that requires a
-    gradient is taken as plain numbers. bfloat16 and the float8 kinds become float32, which holds each of their values.
+    What comes as an array, a tensor or a buffer is seen where it lies, not copied. `fastdigits.scales.to_rows` then
+    makes one copy if it has to change the dtype or the order, as it often has to for a frame of pandas; labels are
+    always copied. Nested lists, and frames whose columns have different types, are copied once. A tensor that
+    requires a gradient is taken as plain numbers. bfloat16 and the float8 kinds become float32, which holds each of
+    their values.
     """
     if type(values) is np.ndarray and values.dtype.kind in _REAL_KINDS and values.nbytes <= PLENTY:
         return values
@@ -196,34 +197,6 @@ def check_images(x: object, width: int | None, subject: str) -> Array:
         raise ValueError(f"{subject} must hold at least one image; got {shape}")
     hint = ": for one image, x[np.newaxis]" if size == width else ""
     raise ValueError(f"{subject} must be {wanted}; got {shape}{hint}")
-
-
-def to_rows(array: Array, subject: str) -> Array:
-    """Return checked images as C-contiguous rows: uint8 stays uint8, all else becomes finite float32.
-
-    Parameters
-    ----------
-    array : ndarray, (n, d)
-        What `check_images` returned, or some of its rows.
-    subject : str
-        What an error message begins with.
-
-    Raises
-    ------
-    ValueError
-        If a value is not finite, or beyond the range of float32.
-    """
-    if array.dtype.char == "B":  # uint8
-        return array if array.flags.c_contiguous else np.ascontiguousarray(array)
-    rows = in_order(array, np.float32)
-    # The extremes of an array with a NaN are NaN: two numbers tell for all, without a mask of its size.
-    if array.dtype.kind == "f" and not (np.isfinite(rows.min()) and np.isfinite(rows.max())):
-        row, column = np.argwhere(~np.isfinite(rows))[0]
-        raise ValueError(
-            f"{subject} must be finite in float32; got {array[row, column]} at row {row}, column {column}: "
-            "clean or scale the data first"
-        )
-    return rows
 
 
 def check_labels(y: object, n: int, n_classes: int, subject: str) -> Int64:

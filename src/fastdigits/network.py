@@ -9,12 +9,12 @@ from __future__ import annotations
 import copy
 import os
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import assembly, changes, inputs
+from . import assembly, changes, inputs, scales
 from .inputs import Array, Float32, Int64
 from .layers import BatchNorm, Dense, Dropout, Layer
 from .losses import SoftmaxCrossEntropy
@@ -68,6 +68,11 @@ class NeuralNetwork:
     class_names : tuple of str
         What the classes are called; empty where they go by their numbers. Set it to any strings, one a class:
         they are saved with the network, and the commands show them.
+    scale : {"pixels", "unit", "numbers"} or None
+        What the numbers of an image mean: "pixels" are 0 … 255 and divided by 255, "unit" are 0 … 1 and "numbers"
+        any others, both used as they are. None until the network is first trained, by `fit` or by ``forward(x,
+        training=True)``: it then learns the scale from the values of these images, and reads all later ones on it,
+        whatever their dtype. Set it to decide yourself.
 
     Raises
     ------
@@ -99,6 +104,7 @@ class NeuralNetwork:
         self.threads: int | None = None
         self.trained_by: int | None = None  # process that is in a call of fit
         self._class_names: tuple[str, ...] = ()
+        self._scale: str | None = None
         self.input_width = assembly.input_width(self.layers)
         if self.input_width is not None:
             self.widths(self.input_width)
@@ -135,6 +141,15 @@ class NeuralNetwork:
         classes = None if self.input_width is None else self.widths(self.input_width)[-1]
         self._class_names = assembly.checked_class_names(names, classes, "class_names")
 
+    @property
+    def scale(self) -> str | None:
+        """What the numbers of an image mean: "pixels", "unit" or "numbers"; None where that is not known yet."""
+        return self._scale
+
+    @scale.setter
+    def scale(self, scale: str | None) -> None:
+        self._scale = scales.checked(scale, "scale")
+
     # -- the way forward and back --------------------------------------------------------------------------
 
     def forward(self, x: object, training: bool = False) -> Float32:
@@ -143,9 +158,11 @@ class NeuralNetwork:
         Parameters
         ----------
         x : array_like, (n, d) or (n, height, width)
-            Images. uint8 means value / 255; any other real numbers are taken as they are.
+            Images, on the network's ``scale``, in any dtype. Where that is None, uint8 means value / 255, and other
+            numbers are taken as they are.
         training : bool, default False
-            Whether layers keep what `backward` needs, normalise by the batch, and drop out.
+            Whether layers keep what `backward` needs, normalise by the batch, and drop out. A network that was never
+            trained learns its ``scale`` from these images.
 
         Returns
         -------
@@ -156,10 +173,13 @@ class NeuralNetwork:
         TypeError
             If ``x`` holds no real numbers.
         ValueError
-            If ``x`` is empty, of the wrong width or not finite.
+            If ``x`` is empty, of the wrong width, not finite, or cannot be meant on the network's scale.
         """
         images = inputs.check_images(x, self.input_width, "forward: x")
-        return self.run(inputs.to_rows(images, "forward: x"), training)
+        scale = self.scale_for(images, "forward: x") if training else self._scale
+        y = self.run(scales.to_rows(images, scale, "forward: x"), training)
+        self._scale = scale
+        return y
 
     def run(self, rows: Array, training: bool = False, kernels: Any = None) -> Float32:
         """Do as `forward` for rows that are checked already: (n, d), C order, uint8 or finite float32.
@@ -299,8 +319,9 @@ class NeuralNetwork:
         images = inputs.check_images(x, self.input_width, subject)
         n = images.shape[0]
         if n <= ROWS_AT_ONCE:
-            return self._predictor.probabilities(inputs.to_rows(images, subject))
-        parts = (inputs.to_rows(images[part], subject) for part in pieces(n, ROWS_AT_ONCE))
+            return self._predictor.probabilities(scales.to_rows(images, self._scale, subject))
+        read = scales.reader(images, self._scale, subject)
+        parts = (read(images[part]) for part in pieces(n, ROWS_AT_ONCE))
         return np.concatenate([self._predictor.probabilities(rows) for rows in parts])
 
     def evaluate(
@@ -348,7 +369,8 @@ class NeuralNetwork:
         )
         batch_size = inputs.check_count(batch_size, "batch_size", "evaluate")
         loss = SoftmaxCrossEntropy() if loss is None else loss
-        return self.score(images, labels, weights, loss, batch_size)
+        read = scales.reader(images, self._scale, "evaluate: x")
+        return self.score(images, labels, weights, loss, batch_size, read)
 
     def score(
         self,
@@ -357,11 +379,12 @@ class NeuralNetwork:
         weights: Float32 | None,
         loss: SoftmaxCrossEntropy,
         batch_size: int = ROWS_AT_ONCE,
+        read: Callable[[Array], Array] = inputs.in_order,
     ) -> dict[str, float]:
-        """Do as `evaluate` for arguments that are checked already."""
+        """Do as `evaluate` for arguments that are checked already; ``read`` makes rows of images."""
         total = hits = shares = 0.0
         for part in pieces(images.shape[0], batch_size):
-            logits = self._predictor.logits(inputs.to_rows(images[part], "evaluate: x"))
+            logits = self._predictor.logits(read(images[part]))
             right = logits.argmax(axis=1) == labels[part]
             weight = None if weights is None else weights[part]
             share = float(right.size if weight is None else weight.sum(dtype=np.float64))
@@ -399,7 +422,7 @@ class NeuralNetwork:
         Parameters
         ----------
         x : array_like, (n, d) or (n, height, width)
-            Images, as for `forward`.
+            Images, as for `forward`. A network that was never trained learns its ``scale`` from them.
         y : array_like of int, (n,)
             Labels, 0 … classes - 1.
         epochs : int, default 10
@@ -414,8 +437,9 @@ class NeuralNetwork:
         loss : SoftmaxCrossEntropy, optional
             From logits, so that the network must not end in `Softmax`.
         augment : Augmentation, optional
-            Distortions of the images, drawn anew in each epoch. ``x`` must then be uint8, of at most 64 × 64
-            pixels, and rows must be square images. Images to validate on stay as they are.
+            Distortions of the images, drawn anew in each epoch. ``x`` must then hold pixels, whole numbers from 0 to
+            255, the network's ``scale`` must be "pixels" or None, an image must have at most 64 × 64 pixels, and rows
+            must be square images. Images to validate on stay as they are.
         clip_norm : float, optional
             Largest norm that all gradients together may have, see `ClipNorm`; any where none is given.
         average : WeightAverage, optional
@@ -537,7 +561,8 @@ class NeuralNetwork:
 
         Notes
         -----
-        Network, optimizer and loss stay as they are. The order of the images depends on the seed alone.
+        Network, optimizer and loss stay as they are; a copy of a network that was never trained learns its ``scale``
+        from the images. The order of the images depends on the seed alone.
 
         References
         ----------
@@ -659,7 +684,8 @@ class NeuralNetwork:
         path : str or path-like
             The file; one that exists is replaced, whole or not at all.
         input_dtype : {"uint8", "float32"}, default "uint8"
-            What the graph takes: pixels, which it divides by 255, or numbers as they are.
+            What the graph takes, on the network's ``scale``: for "pixels" it divides both by 255, for "unit" and
+            "numbers" neither, and for None uint8 alone.
 
         Raises
         ------
@@ -709,7 +735,8 @@ class NeuralNetwork:
         Notes
         -----
         `Dense` is PyTorch's ``Linear``, `BatchNorm` its ``BatchNorm1d``, whose ``eps`` and ``momentum`` mean the same
-        and have the same defaults; other values are not part of a state, nor is the slope of a `LeakyReLU`.
+        and have the same defaults; other values are not part of a state, nor is the slope of a `LeakyReLU`, nor the
+        ``scale``: give PyTorch's module pixels / 255 where that is "pixels", and the values as they are otherwise.
 
         Examples
         --------
@@ -745,15 +772,19 @@ class NeuralNetwork:
 
         Notes
         -----
-        Everything is checked before anything is changed. ``epochs_trained`` stays as it is. PyTorch is not needed:
-        arrays of NumPy do as well.
+        Everything is checked before anything is changed. ``epochs_trained`` and ``scale`` stay as they are: set the
+        scale to that of the images which the module was trained on, "unit" for pixels that were divided by 255.
+        PyTorch is not needed: arrays of NumPy do as well.
         """
         from . import torch_state
 
         torch_state.load_state(self, state)
 
     def summary(self) -> str:
-        """Return a table of the layers: output shape, parameters and operations (multiply-adds) an image."""
+        """Return a table of the layers: output shape, parameters and operations (multiply-adds) per image.
+
+        The last line says on which scale the network reads images.
+        """
         widths: list[int | None] = [None] * (len(self.layers) + 1)
         if self.input_width is not None:
             widths = list(self.widths(self.input_width))
@@ -766,7 +797,7 @@ class NeuralNetwork:
             table.append((layer.name, _shorten(repr(layer), 34), shape, f"{size:,}", f"{work:,}"))
             parameters, operations = parameters + size, operations + work
         table.append(("total", "", "", f"{parameters:,}", f"{operations:,}"))
-        return _draw(table)
+        return f"{_draw(table)}\ninput: {scales.MEANING[self._scale]}"
 
     # -- for the rooms below and for copies ----------------------------------------------------------------
 
@@ -776,6 +807,12 @@ class NeuralNetwork:
         for layer in self.layers:
             found.append(layer.output_width(found[-1]))
         return found
+
+    def scale_for(self, images: Array, subject: str) -> str | None:
+        """Return the scale to train checked images on: the network's, or what it learns from them if never trained."""
+        if self._scale is not None or self.epochs_trained:
+            return self._scale
+        return scales.learned(images, subject)
 
     def need_logits(self, subject: str) -> None:
         """Raise ValueError if the network ends in `Softmax`, as the loss takes logits."""
@@ -794,6 +831,7 @@ class NeuralNetwork:
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.setdefault("_scale", None)  # pickles made before networks had a scale
         self.__dict__.update(state)
         self._take_parameters(self._parameters)
         self._predictor = Predictor(self)

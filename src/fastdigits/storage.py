@@ -2,9 +2,10 @@
 
 A file holds float32 tensors named like parameters and buffers, such as ``dense1.weight``, and, as metadata,
 ``format`` "fastdigits", ``version`` "1", ``architecture``, a JSON object with the layers, their constructor
-arguments, the seed and the number of epochs, and, where the classes have names, ``class_names``, a JSON list. Nothing
-in a file is ever executed, so that layers from outside this package cannot be saved. A file with anything else in it,
-or with something twice, is refused.
+arguments, the seed and the number of epochs. Two entries may be absent: ``class_names``, a JSON list, where the classes
+have no names, and ``scale``, a JSON string, where the scale of the images is not known, as in files written before
+networks had one. Nothing in a file is ever executed, so that layers from outside this package cannot be saved. A file
+with anything else in it, or with something twice, is refused.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from .tensorfile import differing_names, encode, parse, read
 
 FORMAT = "fastdigits"
 PRETRAINED = "digits.safetensors"
-_CLASS_NAMES = "class_names"  # in the metadata of networks that have such
+_CLASS_NAMES, _SCALE = "class_names", "scale"  # in the metadata of networks that have such
 
 
 def save(network: NeuralNetwork, path: str | os.PathLike[str]) -> None:
@@ -55,6 +56,8 @@ def save(network: NeuralNetwork, path: str | os.PathLike[str]) -> None:
     facts: dict[str, object] = {"architecture": _architecture(network)}
     if network.class_names:
         facts[_CLASS_NAMES] = network.class_names
+    if network.scale is not None:
+        facts[_SCALE] = network.scale
     content = encode(finite_tensors(network, "save"), FORMAT, **facts)
     files.write(path, content, example="model.safetensors")
 
@@ -143,9 +146,11 @@ def _architecture(network: NeuralNetwork) -> dict[str, Any]:
 
 def _rebuild(file: Path, metadata: dict[str, str], max_values: int) -> NeuralNetwork:
     """Return the network that the metadata describes, with initial values."""
-    if difference := differing_names(metadata.keys() - {_CLASS_NAMES}, ["format", "version", "architecture"]):
+    optional = {_CLASS_NAMES, _SCALE}
+    if difference := differing_names(metadata.keys() - optional, ["format", "version", "architecture"]):
         raise ModelFileError(
-            f"{file}: its metadata must be format, version, architecture and perhaps {_CLASS_NAMES}; {difference}"
+            f"{file}: its metadata must be format, version, architecture and perhaps {_CLASS_NAMES} and {_SCALE}; "
+            f"{difference}"
         )
     try:
         architecture = _object(
@@ -164,6 +169,10 @@ def _rebuild(file: Path, metadata: dict[str, str], max_values: int) -> NeuralNet
             if not isinstance(names, list) or not names:
                 raise TypeError(f"{_CLASS_NAMES} must be a list of strings; got {names!r}")
             network.class_names = names
+        if _SCALE in metadata:
+            network.scale = parse(metadata[_SCALE])
+            if network.scale is None:
+                raise ValueError(f"{_SCALE} must be absent where it is not known; got null")
     except (TypeError, ValueError, RecursionError) as error:
         raise ModelFileError(f"{file}: its metadata must describe a network; got: {error}") from error
     return network

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from . import backend, inputs
+from . import backend, inputs, scales
 from .assembly import BUILT_IN
 from .augment import Augmentation, Augmenter, image_sides
 from .averaging import WeightAverage
@@ -78,11 +78,11 @@ def fit(
         average = _instance(average, WeightAverage, "average")
     watching = _checked_callbacks(callbacks, progress)
 
-    everything = checked_examples(network, x, y, sample_weight, "")
-    augmenter = None if augment is None else _augmenter(network.seed, augment, x)
+    everything = checked_examples(network, x, y, sample_weight)
+    augmenter = None if augment is None else _augmenter(network.seed, augment, x, everything)
     train, held_out = split(network.seed, everything, validation_data, validation_split)
     if validation_data is not None:
-        held_out = checked_validation(network, validation_data)
+        held_out = checked_validation(network, validation_data, everything.scale)
     parts = batches(train.pool.size, batch_size)
     check_batchnorm(network, parts)
 
@@ -175,7 +175,13 @@ def _fit(
     )
     if found is not None:
         training.restore(found)
-    return _train(job, Lowered(job) if lowers(job) else Eager(), training, found)
+    before, network.scale = network.scale, train.scale
+    try:
+        return _train(job, Lowered(job) if lowers(job) else Eager(), training, found)
+    except DivergedError:
+        if network.epochs_trained == 0:  # as it came: it may yet learn another scale
+            network.scale = before
+        raise
 
 
 def renew_statistics(network: NeuralNetwork, x: object, batch_size: int) -> None:
@@ -185,7 +191,7 @@ def renew_statistics(network: NeuralNetwork, x: object, batch_size: int) -> None
     images = inputs.check_images(x, network.input_width, subject)
     if len(images) < 2:
         raise ValueError(f"{subject} must hold at least 2 images to have a variance; got {len(images)}")
-    _renew(network, inputs.to_rows(images, subject), np.arange(len(images)), batch_size)
+    _renew(network, scales.to_rows(images, network.scale, subject), np.arange(len(images)), batch_size)
 
 
 def _renew(network: NeuralNetwork, rows: Array, pool: Int64, batch_size: int) -> None:
@@ -368,9 +374,16 @@ def _train_epoch(job: Job, way: Lowered | Eager, training: Training) -> tuple[fl
 # -- what is checked before --------------------------------------------------------------------------------
 
 
-def _augmenter(seed: int, augment: Augmentation, x: object) -> Augmenter:
-    """Return what distorts the images ``x``, which are checked already."""
+def _augmenter(seed: int, augment: Augmentation, x: object, examples: Examples) -> Augmenter:
+    """Return what distorts the images ``x``, which are checked already and became the rows of ``examples``."""
     augment = _instance(augment, Augmentation, "augment")
+    if examples.rows.dtype != np.uint8:
+        known = "not known" if examples.scale is None else repr(examples.scale)
+        raise ValueError(
+            "fit: x must hold pixels, whole numbers from 0 to 255, to be augmented; got numbers of the scale "
+            f"{known} from {examples.rows.min():g} to {examples.rows.max():g}: x * 255 for images of 0 … 1, or "
+            "network.scale = 'pixels' for small pixels"
+        )
     height, width = image_sides(inputs.as_array(x, "fit: x"), "fit: x")
     key = np.random.SeedSequence(seed, spawn_key=(AUGMENT,)).generate_state(1, np.uint64)[0]
     return Augmenter(augment, height, width, int(key))
