@@ -218,6 +218,50 @@ def test_other_numbers_are_taken_as_they_are(digits, dtype):
     assert same(model(max_iter=2).fit(numbers, y), expected)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.int64, np.uint16, np.float32])
+def test_pixels_of_any_dtype_train_the_same_and_get_the_same_answers(digits, dtype):
+    x, y = digits
+    same_values = x.astype(dtype)
+    expected = model(max_iter=2).fit(x, y)
+    assert expected.network_.scale == "pixels"
+    fitted = model(max_iter=2).fit(same_values, y)
+    assert same(fitted, expected)
+    for form in (np.asarray, sparse.csr_array):
+        np.testing.assert_array_equal(
+            fitted.predict_proba(form(x)), expected.predict_proba(form(same_values))
+        )
+        np.testing.assert_array_equal(fitted.predict_log_proba(form(x)), expected.predict_log_proba(x))
+    parts = model(), model()
+    for each, rows in zip(parts, (x, same_values), strict=True):
+        each.partial_fit(rows[:500], y[:500], np.unique(y)).partial_fit(rows[500:], y[500:])
+    assert same(*parts)
+
+
+def test_the_first_part_decides_on_the_scale_and_later_ones_follow_it(digits):
+    x, y = digits
+    fitted = model().partial_fit(x[:500] / 255, y[:500], np.unique(y))
+    assert fitted.network_.scale == "unit"
+    with pytest.raises(
+        ValueError, match=r"x must hold numbers of about 0 … 1, .*: pixels 0 … 255 become such by x / 255"
+    ):
+        fitted.partial_fit(x[500:], y[500:])
+    for method in (fitted.predict, fitted.predict_proba, fitted.predict_log_proba):
+        with pytest.raises(ValueError, match="must hold numbers of about 0 … 1"):
+            method(x)
+    pixels = model(max_iter=1).fit(x, y)
+    with pytest.raises(ValueError, match=r"must hold pixels 0 … 255, .* become pixels by x \* 255"):
+        pixels.predict(x / 255)
+
+
+def test_rows_that_are_held_out_count_for_the_scale():
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        x, y = rng.integers(0, 100, (300, 4)), np.arange(300) % 3
+        x[rng.integers(300), 0] = 256
+        fitted = model(max_iter=1, early_stopping=True, validation_fraction=0.5).fit(x, y)
+        assert fitted.network_.scale == "numbers"
+
+
 class Tensor:
     """What shows its memory by DLPack and in no other way."""
 

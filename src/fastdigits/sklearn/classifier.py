@@ -138,12 +138,13 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     Notes
     -----
-    **Values.** uint8 means value / 255, as everywhere in this package; any other real numbers are taken as
-    they are, as float32. Scale the columns of tables, by StandardScaler in a Pipeline for instance, and
-    convert small integers of a table that happen to be uint8. Images may be (n, height, width).
+    **Values.** Their dtype does not count. The first `fit` or `partial_fit` decides on the scale, which is kept as
+    ``network_.scale``: whole numbers from 0 to 255, the largest above 16, are pixels and divided by 255; all others
+    are taken as they are, as float32. `predict` reads its rows on the same scale, and refuses what cannot be meant on
+    it. Scale the columns of tables, by StandardScaler in a Pipeline for instance. Images may be (n, height, width).
 
-    **Memory.** `fit` holds the rows once more in float32, 4 bytes a number (1 where they are uint8), unless
-    they come in C order and one of these types; sparse rows are made dense at once for that. Early stopping
+    **Memory.** `fit` holds the rows once more in float32, 4 bytes a number, and pixels in 1 byte, unless
+    they come in C order and one of float32 and uint8; sparse rows are made dense at once for that. Early stopping
     copies them a second time. Predictions make 4,096 sparse rows dense at a time.
 
     **Going on.** `fit` with ``warm_start``, and `partial_fit`, continue where the last call ended, with the
@@ -285,6 +286,7 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         X, y = self._checked(X, y, anew)
         network, classes = self._network(np.unique(y) if anew else None, X.shape[1])
         train = self._examples(X, y, sample_weight, classes, merge=True)
+        network.scale = network.scale_for(train.x, f"{NAME}: X")  # of all rows, before some are held out
         held_out = None
         if (X_val is None) != (y_val is None):
             raise ValueError(f"{NAME}: X_val and y_val must be given together; got one of them")
