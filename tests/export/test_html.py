@@ -100,6 +100,21 @@ def test_a_network_of_which_there_can_be_no_page_is_refused(tmp_path):
     assert not path.exists()
 
 
+def test_pages_are_for_networks_of_pixels_and_the_dtype_of_examples_does_not_count(tmp_path):
+    net = fd.NeuralNetwork([fd.Dense(16, 3)])
+    for scale in (None, "pixels", "unit"):
+        net.scale = scale
+        fd.export_html(net, tmp_path / "a.html", examples=np.arange(16)[np.newaxis])
+        fd.export_html(net, tmp_path / "b.html", examples=np.arange(16, dtype=np.uint8)[np.newaxis])
+        assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+    net.scale = "numbers"
+    with pytest.raises(
+        ValueError, match=r"must have been trained on pixels, .*; got scale 'numbers': train it on pix"
+    ):
+        fd.export_html(net, tmp_path / "c.html")
+    assert not (tmp_path / "c.html").exists()
+
+
 def test_labels_and_examples_that_do_not_suit_are_refused(tmp_path):
     net, path = fd.NeuralNetwork([fd.Dense(16, 3)]), tmp_path / "a.html"
     with pytest.raises(TypeError, match="labels must be a list of strings; got 'abc'"):
@@ -110,8 +125,10 @@ def test_labels_and_examples_that_do_not_suit_are_refused(tmp_path):
         fd.export_html(net, path, labels=3)
     with pytest.raises(ValueError, match="labels must be 3, one a class; got 2"):
         fd.export_html(net, path, labels=["a", "b"])
-    with pytest.raises(TypeError, match=r"examples must be uint8.*got dtype float64"):
-        fd.export_html(net, path, examples=np.zeros((1, 4, 4)))
+    with pytest.raises(
+        ValueError, match=r"examples must hold whole numbers from 0 to 255; got float64 from 0\.5"
+    ):
+        fd.export_html(net, path, examples=np.full((1, 4, 4), 0.5))
     with pytest.raises(ValueError, match=r"examples must be \(n, 4, 4\) or \(n, 16\); got \(1, 5, 5\)"):
         fd.export_html(net, path, examples=np.zeros((1, 5, 5), np.uint8))
     assert not path.exists()

@@ -77,7 +77,8 @@ def test_the_package_s_own_network_gives_the_same_on_all_test_images(digits, tmp
     net = fd.load_pretrained()
     tolerance = logit_tolerance(net, x)  # docs/exchange.md states this one and that of the probabilities
     assert tolerance.max() < 0.0011
-    for dtype, images in (("uint8", x), ("float32", as_float(x))):
+    for dtype in ("uint8", "float32"):
+        images = x.astype(dtype)
         net.export_onnx(tmp_path / "digits.onnx", input_dtype=dtype)
         logits, probabilities, label = run(tmp_path / "digits.onnx", images)
         assert (abs(logits - net.forward(x)) <= tolerance).all()
@@ -104,6 +105,33 @@ def test_every_kind_of_network_gives_the_same(name, dtype, digits, tmp_path, log
     np.testing.assert_array_equal(label[clear], net.predict(x)[clear])
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize(
+    ("scale", "most", "said"),
+    [
+        ("pixels", 255, "pixels 0 to 255, which the graph divides by 255"),
+        ("unit", 1, "numbers as they are, of the scale 'unit' that the network was trained on"),
+        ("numbers", 16, "numbers as they are, of the scale 'numbers' that the network was trained on"),
+    ],
+)
+def test_the_graph_reads_the_same_values_on_the_network_s_scale(scale, most, said, dtype, tmp_path):
+    import onnx
+
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, most + 1, (200, 64))
+    net = fd.NeuralNetwork([fd.Dense(64, 16), fd.BatchNorm(16), fd.ReLU(), fd.Dense(16, 4)])
+    net.fit(x, rng.integers(0, 4, 200), epochs=3)
+    assert net.scale == scale
+    net.export_onnx(tmp_path / "model", input_dtype=dtype)
+    assert said in onnx.load(tmp_path / "model").doc_string
+    images = [x] if dtype == "uint8" else [x, np.maximum(x - 0.25, 0), x[:1] * 0.75 + most / 4]
+    for values in images:
+        logits, probabilities, _ = run(tmp_path / "model", values.astype(dtype))
+        # two float32 ways of the same sums of 64 and 16 products of numbers that scales keep small
+        np.testing.assert_allclose(logits, net.forward(values.astype(dtype)), rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(probabilities, net.predict_proba(values), rtol=0, atol=1e-4)
+
+
 def test_a_batch_of_any_size_will_do(digits, tmp_path):
     net = trained([fd.Dense(784, 10)])
     net.export_onnx(tmp_path / "model")
@@ -127,7 +155,7 @@ def test_the_file_says_what_it_takes_and_gives_and_asks_for_an_old_runtime(tmp_p
     assert model.ir_version == 7
     assert (model.producer_name, model.producer_version) == ("fastdigits", fd.__version__)
     assert model.doc_string.startswith(repr(net))
-    assert "images, (batch, 784) uint8: pixels, which the graph divides by 255" in model.doc_string
+    assert "images, (batch, 784) uint8: pixels 0 to 255, which the graph divides by 255" in model.doc_string
     kinds = onnx.TensorProto
     described = {
         one.name: (

@@ -24,6 +24,7 @@ from ..data import load_mnist
 from ..inputs import Array, as_array
 from ..layers import BatchNorm, Dense, Layer, LeakyReLU, Softmax
 from ..network import NeuralNetwork
+from ..scales import NUMBERS, levels
 
 GENERATOR = "fastdigits"  # what the page names as its maker, before the version
 # Each uses what those before it define.
@@ -54,16 +55,18 @@ def export_html(
         The file; one that exists is replaced.
     labels : iterable of str, optional
         A name for each class; those of the network where none are given, or else its number.
-    examples : array_like of uint8, (n, side, side) or (n, side · side), optional
-        Images that the button "Example" shows one after the other. Where none are given, a network for digits
-        of 28 × 28 pixels gets one of each from MNIST's test images, any other gets no button.
+    examples : array_like, (n, side, side) or (n, side · side), optional
+        Images, whole numbers from 0 to 255, that the button "Example" shows one after the other. Where none are
+        given, a network for digits of 28 × 28 pixels gets one of each from MNIST's test images, any other gets no
+        button.
 
     Raises
     ------
     TypeError
         If a layer is not one of this package, or if labels or examples are of the wrong kind.
     ValueError
-        If the network takes images that are not square, or if labels or examples do not suit it.
+        If the network takes images that are not square, or was trained on numbers that are no pixels (its ``scale`` is
+        "numbers"), or if labels or examples do not suit it.
     OSError
         If the file cannot be written.
 
@@ -118,6 +121,11 @@ def _sizes(network: NeuralNetwork) -> tuple[int, int]:
         raise ValueError(
             f"export_html: the network must say how many pixels it takes; got {network!r}: give it a Dense layer"
         )
+    if network.scale == NUMBERS:
+        raise ValueError(
+            "export_html: the network must have been trained on pixels, 0 … 255 or 0 … 1, as the pad gives these; got "
+            "scale 'numbers': train it on pixels"
+        )
     side = math.isqrt(width)
     if side * side != width:
         raise ValueError(
@@ -143,13 +151,11 @@ def _examples(examples: object, side: int) -> Array:
     if examples is None:
         return np.empty((0, side * side), np.uint8)
     array = as_array(examples, "export_html: examples")
-    if array.dtype != np.uint8:
-        raise TypeError(f"export_html: examples must be uint8, 0 to 255; got dtype {array.dtype}")
     if array.shape[1:] not in ((side, side), (side * side,)):
         raise ValueError(
             f"export_html: examples must be (n, {side}, {side}) or (n, {side * side}); got {array.shape}"
         )
-    return array.reshape(-1, side * side)
+    return levels(array.reshape(-1, side * side), "export_html: examples")
 
 
 def _digits() -> Array:

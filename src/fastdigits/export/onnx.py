@@ -24,15 +24,12 @@ from ..assembly import ends_in_softmax, need_built_in
 from ..inputs import Float32
 from ..layers import BatchNorm, Dense, Layer, LeakyReLU, ReLU, Softmax
 from ..network import NeuralNetwork
+from ..scales import PIXELS, WHITE
 from ..storage import finite_tensors
 
 OPSET = 13
 IR_VERSION = 7
 TYPES = {"uint8": onnx.TensorProto.UINT8, "float32": onnx.TensorProto.FLOAT}
-MEANING = {
-    "uint8": "pixels, which the graph divides by 255",
-    "float32": "numbers as they are; pixels have to be divided by 255 before",
-}
 
 # The operator that does what a layer does, and the layer's attribute that is meant by the operator's
 OPERATORS: dict[type[Layer], tuple[str, dict[str, str]]] = {
@@ -56,14 +53,22 @@ def export(network: NeuralNetwork, path: str | os.PathLike[str], *, input_dtype:
             f"{subject}: the network must have a Dense or a BatchNorm, which say how wide an image is; got {network!r}"
         )
     folded = network.folded()
+    divides = network.scale == PIXELS or (network.scale is None and input_dtype == "uint8")
+    meaning = (
+        "pixels 0 to 255, which the graph divides by 255"
+        if divides
+        else "numbers as they are; pixels have to be divided by 255 before"
+        if network.scale is None
+        else f"numbers as they are, of the scale {network.scale!r} that the network was trained on"
+    )
     model = make_model(
-        _graph(folded, finite_tensors(folded, subject), input_dtype, width),
+        _graph(folded, finite_tensors(folded, subject), input_dtype, width, divides),
         ir_version=IR_VERSION,
         opset_imports=[make_opsetid("", OPSET)],
         producer_name="fastdigits",
         producer_version=__version__,
         doc_string=f"{network!r}\n"
-        f"images, (batch, {width}) {input_dtype}: {MEANING[input_dtype]}, one image a row\n"
+        f"images, (batch, {width}) {input_dtype}: {meaning}, one image a row\n"
         f"logits and probabilities, (batch, {network.widths(width)[-1]}) float32: one a class\n"
         "label, (batch) int64: the most probable class",
     )
@@ -71,14 +76,18 @@ def export(network: NeuralNetwork, path: str | os.PathLike[str], *, input_dtype:
     files.write(path, model.SerializeToString(deterministic=True), example="digits.onnx")
 
 
-def _graph(network: NeuralNetwork, tensors: dict[str, Float32], input_dtype: str, width: int) -> Any:
+def _graph(
+    network: NeuralNetwork, tensors: dict[str, Float32], input_dtype: str, width: int, divides: bool
+) -> Any:
     """Return the operators from images to labels, and the tensors of a network without dropout."""
     layers = network.layers[:-1] if ends_in_softmax(network.layers) else network.layers
     nodes, last = [], "images"
     if input_dtype == "uint8":
         nodes.append(make_node("Cast", ["images"], ["levels"], name="cast", to=onnx.TensorProto.FLOAT))
-        nodes.append(make_node("Div", ["levels", "white"], ["pixels"], name="divide"))
-        tensors, last = tensors | {"white": np.array(255, dtype=np.float32)}, "pixels"
+        last = "levels"
+    if divides:
+        nodes.append(make_node("Div", [last, "white"], ["pixels"], name="divide"))
+        tensors, last = tensors | {"white": np.array(WHITE, dtype=np.float32)}, "pixels"
     for layer in layers:
         operator, attributes = OPERATORS[type(layer)]
         before, last = last, "logits" if layer is layers[-1] else layer.name
