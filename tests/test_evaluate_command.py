@@ -239,6 +239,39 @@ def test_images_of_another_size_are_refused(made, here, capsys):
     )
 
 
+def test_images_are_read_on_the_scale_of_the_model(made, here, capsys):
+    (x, y), (x_test, y_test) = fd.load_folder(made / "digits")
+    expected, _ = tell(made, capsys)
+    network = fd.load(made / "run" / runs.MODEL)
+    assert network.scale == "pixels"
+    for number, change in enumerate((lambda x: x / 255, lambda x: x.astype(float), lambda x: x.astype(int))):
+        np.savez(f"{number}.npz", x_train=change(x), y_train=y, x_test=change(x_test), y_test=y_test)
+        found, _ = tell(made, capsys, "--data", f"{number}.npz")
+        assert (found["loss"], found["accuracy"]) == (expected["loss"], expected["accuracy"])
+    network.scale = "unit"
+    network.save("unit.safetensors")
+    for data in (made / "digits", "0.npz", "1.npz", "2.npz"):
+        found, _ = tell(made, capsys, "--model", "unit.safetensors", "--data", data)
+        assert found["loss"] == pytest.approx(expected["loss"], rel=1e-6)
+
+
+def test_images_that_cannot_be_meant_are_refused(made, here, capsys):
+    (x, y), _ = fd.load_folder(made / "digits")
+    np.savez("a.npz", x=x / 50.0 - 2, y=y)
+    line = refused(made, here, capsys, "--data", "a.npz")
+    assert re.match(
+        r"--data: images must hold pixels 0 … 255, as .*: bring them to the scale of the training", line
+    )
+    network = fd.load(made / "run" / runs.MODEL)
+    network.scale = "numbers"
+    network.save("numbers.safetensors")
+    line = refused(made, here, capsys, "--model", "numbers.safetensors")
+    assert line.startswith(
+        "--data: the model was trained on numbers of its own scale, not on pixels; got pixels"
+    )
+    tell(made, capsys, "--model", "numbers.safetensors", "--data", "a.npz")
+
+
 def test_labels_beyond_the_outputs_are_refused(made, here, capsys):
     line = refused(made, here, capsys, "--data", digits(here / "nine", [0, 9]))
     assert re.match(

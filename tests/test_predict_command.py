@@ -177,6 +177,72 @@ def test_floats_and_flat_rows_and_one_image_are_taken(tmp_path, capsys):
         assert [image["reads"] for image in found] == ["7", "2", "1"][:count]
 
 
+def scaled(folder: Path, scale: str, factor: float) -> Path:
+    """Write the packaged model as one that was trained on pixels times a factor."""
+    network = fd.load_pretrained()
+    network.layers[0].weight.value = network.layers[0].weight.value / (255 * factor)
+    network.scale = scale
+    network.save(folder / f"{scale}.safetensors")
+    return folder / f"{scale}.safetensors"
+
+
+def probabilities(found: dict) -> np.ndarray:
+    return np.array([image["digits"][0]["probabilities"] for image in found["images"]])
+
+
+def test_the_same_values_in_any_dtype_get_the_same_answer(tmp_path, capsys):
+    images = np.load("test.npy")
+    unit = scaled(tmp_path, "unit", 1 / 255)
+    expected = probabilities(tell(capsys, "test.npy"))
+    for array in (
+        images,
+        images.astype(int),
+        images.astype(np.float32),
+        images / 255,
+        images / np.float32(255),
+    ):
+        np.save(tmp_path / "a.npy", array)
+        np.testing.assert_array_equal(probabilities(tell(capsys, tmp_path / "a.npy")), expected)
+        given = probabilities(tell(capsys, tmp_path / "a.npy", "--model", unit))
+        np.testing.assert_allclose(given, expected, atol=1e-5)
+
+
+def test_a_model_of_0_to_1_reads_pictures(tmp_path, capsys):
+    unit = scaled(tmp_path, "unit", 1 / 255)
+    Image.fromarray(np.load("test.npy")[0]).save(tmp_path / "seven.png")
+    for words in (["seven.png"], [tmp_path / "seven.png", "--no-prepare"]):
+        expected = probabilities(tell(capsys, *words))
+        np.testing.assert_allclose(probabilities(tell(capsys, *words, "--model", unit)), expected, atol=1e-5)
+
+
+def test_a_model_of_other_numbers_reads_arrays_of_these_and_no_pictures(tmp_path, capsys):
+    model = scaled(tmp_path, "numbers", 16 / 255)
+    images = np.load("test.npy")
+    for dtype in (np.uint8, np.int64, np.float32):
+        np.save(tmp_path / "a.npy", (images // 16).astype(dtype))
+        found = tell(capsys, tmp_path / "a.npy", "--model", model)["images"]
+        assert [image["reads"] for image in found] == ["7", "2", "1"]
+    Image.fromarray(images[0]).save(tmp_path / "seven.png")
+    for words in (["seven.png"], [tmp_path / "seven.png", "--no-prepare"], ["test.npy"]):
+        error = refuse(capsys, *words, "--model", model)
+        assert "the model was trained on numbers of its own scale, not on pixels; got pixels 0 … 255" in error
+
+
+def test_a_model_whose_scale_is_not_known_is_given_no_numbers_but_pixels(tmp_path, capsys):
+    fd.NeuralNetwork([fd.Dense(784, 10)]).save(tmp_path / "m.safetensors")
+    images = np.load("test.npy")
+    expected = probabilities(tell(capsys, "test.npy", "--model", tmp_path / "m.safetensors"))
+    for array in (images.astype(int), images.astype(float), images / 255):
+        np.save(tmp_path / "a.npy", array)
+        given = probabilities(tell(capsys, tmp_path / "a.npy", "--model", tmp_path / "m.safetensors"))
+        np.testing.assert_allclose(given, expected, atol=1e-6)
+    np.save(tmp_path / "a.npy", images + 0.5)
+    assert (
+        "must hold whole numbers from 0 to 255, or numbers within 0 … 1; got float64 from 0.5 to 255.5"
+        in refuse(capsys, tmp_path / "a.npy", "--model", tmp_path / "m.safetensors")
+    )
+
+
 def test_standard_input_is_read(capsys, monkeypatch):
     stream = io.TextIOWrapper(io.BytesIO(Path("seven.png").read_bytes()))
     monkeypatch.setattr(sys, "stdin", stream)
@@ -226,10 +292,12 @@ def test_what_has_no_memory_is_told(capsys, monkeypatch):
     [
         (np.zeros(10, np.uint8), r"must hold images, .*; got \(10,\): is it a file of labels\?"),
         (np.zeros((0, 28, 28), np.uint8), r"must hold images, .*; got \(0, 28, 28\)"),
-        (np.zeros((2, 28, 28), np.int64), "must hold uint8, or floats within 0 … 1; got int64 from 0 to 0"),
-        (np.full((2, 28, 28), 2.0), r"floats within 0 … 1; got float64 from 2\.0 to 2\.0: convert it first"),
-        (np.full((2, 28, 28), np.nan), "floats within 0 … 1; got float64 from nan to nan"),
-        (np.full((2, 784), "a"), "must hold uint8, or floats within 0 … 1; got <U1"),
+        (
+            np.full((2, 28, 28), 2.5),
+            r"must hold pixels 0 … 255, .*; got values from 2\.5 to 2\.5: bring them",
+        ),
+        (np.full((2, 28, 28), np.nan), "must be finite in float32; got nan at row 0, column 0"),
+        (np.full((2, 784), "a"), "must hold numbers; got dtype <U1: convert it first"),
         (
             np.zeros((2, 20, 20), np.uint8),
             "images must have 784 pixels, as the model takes; got 20 × 20: --prepare",

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from . import commands, console, report, runs
+from . import commands, console, report, runs, scales
 from .assessment import MEANS, assess
 from .commands import CommandError
 from .data import Dataset, load_data
@@ -100,11 +100,16 @@ def _evaluate(options: argparse.Namespace, started: float) -> int:
     images, labels = data.test if options.part == "test" else data.train
     labels, class_names = _by_name(network, name, data, labels)
     _check_fit(network, name, images, labels, options)
+    try:
+        fed = scales.pictures(images, network.scale, "--data", among=(data.train[0], data.test[0]))
+        scales.reader(fed, network.scale, "--data: images")
+    except ValueError as error:  # the images cannot be meant for this model
+        raise CommandError(str(error)) from error
     where = runs.folder(
         options.output, overwrite=options.overwrite, files=(runs.EVALUATION,), kind="evaluation"
     )
     with where as folder:
-        probabilities, found = assess(network, images, labels, class_names)
+        probabilities, found = assess(network, fed, labels, class_names)
         result = _circumstances(options, network, name, data, images) | found | {"output": str(folder)}
         result |= {"pictures": [], "report": None, "total_seconds": time.perf_counter() - started}
         say(_figures(result))

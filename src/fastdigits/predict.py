@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import commands, console, runs, sources
+from . import commands, console, runs, scales, sources
 from .commands import CommandError
 from .errors import DataError
 from .inputs import Array
@@ -30,8 +30,9 @@ Pillow opens, dark on light or light on dark. Each picture is cut into its
 digits, each digit is prepared like those of MNIST, and a row of digits is
 printed as a number, with the confidence in each and the second choice.
 
-IDX and NPY files hold many images. They are used unchanged, uint8 or floats
-within 0 ... 1, light on dark, unless --prepare is given. A folder stands for
+IDX and NPY files hold many images. They are used unchanged, light on dark,
+pixels of 0 ... 255 or of 0 ... 1, or what the model was trained on, unless
+--prepare is given. A folder stands for
 all pictures and NPY files in it, and - for standard input.
 """
 
@@ -168,7 +169,7 @@ def _read(path: Path, name: str, network: NeuralNetwork, options: argparse.Names
     if array is None:
         if options.prepare is False:
             grey = np.asarray(open_picture(path, name).convert("L"))
-            yield from _as_they_are(grey[np.newaxis], name, network, several=False)
+            yield from _as_they_are(grey[np.newaxis], name, network, several=False, pixels=True)
         else:
             yield _prepared(path, name, network, options.single)
     elif options.prepare:
@@ -177,7 +178,7 @@ def _read(path: Path, name: str, network: NeuralNetwork, options: argparse.Names
             yield _prepared(image, f"{name}[{number}]" if several else name, network, options.single)
     else:
         images, several = _fitting(array, name, network)
-        yield from _as_they_are(images, name, network, several=several)
+        yield from _as_they_are(images, name, network, several=several, pixels=False)
 
 
 def _prepared(image: object, name: str, network: NeuralNetwork, single: bool) -> Reading:
@@ -190,10 +191,14 @@ def _prepared(image: object, name: str, network: NeuralNetwork, single: bool) ->
     images = np.stack([digit.image for digit in digits])
     picture = open_picture(image, name)
     boxes = [digit.box for digit in digits]
-    return Reading(name, picture, images, boxes, network.predict_proba(images), network.class_names)
+    fed = scales.pixels(images, network.scale, name)
+    return Reading(name, picture, images, boxes, network.predict_proba(fed), network.class_names)
 
 
-def _as_they_are(images: Array, name: str, network: NeuralNetwork, *, several: bool) -> Iterator[Reading]:
+def _as_they_are(
+    images: Array, name: str, network: NeuralNetwork, *, several: bool, pixels: bool
+) -> Iterator[Reading]:
+    """Read images that nothing is done to; ``pixels`` says that they are of 0 … 255 for sure."""
     width = network.input_width
     size = images[0].size
     if size != width:
@@ -202,10 +207,17 @@ def _as_they_are(images: Array, name: str, network: NeuralNetwork, *, several: b
             f"{name}: its images must have {width} pixels, as the model takes; got {shape}: --prepare makes of "
             "any digit what MNIST has"
         )
-    rows = images.reshape(len(images), size)
+    fed = (scales.pixels if pixels else scales.pictures)(images, network.scale, name).reshape(
+        len(images), size
+    )
+    if network.scale is None and fed.dtype != np.uint8 and not (fed.min() >= 0 and fed.max() <= 1):
+        raise DataError(
+            f"{name}: must hold whole numbers from 0 to 255, or numbers within 0 … 1; got {images.dtype} from "
+            f"{images.min()} to {images.max()}: convert it first"
+        )
     side = round(size**0.5)
     flat = (side, side) if side * side == size else (1, size)
-    for number, probabilities in enumerate(network.predict_proba(rows)):
+    for number, probabilities in enumerate(network.predict_proba(fed)):
         image = images[number] if images.ndim == 3 else images[number].reshape(flat)
         own = f"{name}[{number}]" if several else name
         yield Reading(own, image, image[np.newaxis], None, probabilities[np.newaxis], network.class_names)
@@ -214,13 +226,8 @@ def _as_they_are(images: Array, name: str, network: NeuralNetwork, *, several: b
 def _fitting(array: Array, name: str, network: NeuralNetwork) -> tuple[Array, bool]:
     """Return an array as images, one along the first axis, as a network takes them; and whether they are several."""
     _check_shape(array, name, "(n, height, width), (n, pixels) or one image, (height, width)", (2, 3))
-    if array.dtype != np.uint8 and not (array.dtype.kind == "f" and array.min() >= 0 and array.max() <= 1):
-        what = (
-            f"{array.dtype} from {array.min()} to {array.max()}"
-            if array.dtype.kind in "biuf"
-            else array.dtype
-        )
-        raise DataError(f"{name}: must hold uint8, or floats within 0 … 1; got {what}: convert it first")
+    if array.dtype.kind not in "buif":
+        raise DataError(f"{name}: must hold numbers; got dtype {array.dtype}: convert it first")
     if array.ndim == 2 and array.shape[1] != network.input_width:
         return array[np.newaxis], False
     return array, True

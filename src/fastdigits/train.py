@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from . import __version__, backend, commands, console, report, runs, train_options
+from . import __version__, backend, commands, console, report, runs, scales, train_options
 from .assessment import MEANS, assess
 from .callbacks import Callback, EarlyStopping, History, Snapshot, improves
 from .checkpoint import Checkpoint, clear
@@ -177,10 +177,20 @@ def _train(options: argparse.Namespace, started: float) -> int:
 def _load(options: argparse.Namespace) -> _Images:
     data = load_data(options.data, progress=not options.quiet)
     train, test = _Set(*data.train), _Set(*data.test)
+    _check_scale(train.x, test.x)
     if options.validation_split == 0:
         return _Images(train, test, test, data)
     kept, held_out = _hold_out(train, options.validation_split, options.seed)
     return _Images(kept, held_out, test, data)
+
+
+def _check_scale(train: Array, test: Array) -> None:
+    """See that the test images can be meant on the scale that the network learns from the training images."""
+    try:
+        scale = scales.learned(train.reshape(len(train), -1), "--data: training images")
+        scales.reader(test.reshape(len(test), -1), scale, "--data: test images")
+    except ValueError as error:
+        raise CommandError(str(error)) from error
 
 
 def _hold_out(given: _Set, fraction: float, seed: int) -> tuple[_Set, _Set]:
