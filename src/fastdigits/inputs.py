@@ -101,8 +101,11 @@ def in_order(array: Array, dtype: npt.DTypeLike | None = None) -> Array:
     A view that begins between two numbers, as `numpy.frombuffer` with an odd offset gives one, is in C order, but
     compiled loops may rely on where a number can lie. What is beyond the range of ``dtype`` becomes infinite.
     """
-    with np.errstate(over="ignore", invalid="ignore"):
-        ordered = np.ascontiguousarray(array, dtype=dtype)
+    if dtype is None or array.dtype == dtype:
+        ordered = np.ascontiguousarray(array)
+    else:
+        with np.errstate(over="ignore", invalid="ignore"):
+            ordered = np.ascontiguousarray(array, dtype=dtype)
     return ordered if ordered.flags.aligned else ordered.copy()
 
 

@@ -22,6 +22,7 @@ pixel give the same bits.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -71,6 +72,8 @@ def learned(images: Array, subject: str) -> str | None:
     ValueError
         If a value is not finite in float32.
     """
+    if images.dtype == np.uint8 and images[:_AT_ONCE].max() > SMALL:  # whatever the others are
+        return PIXELS
     low, high = _extremes(images, subject)
     if low == high == 0:
         return None
@@ -218,19 +221,18 @@ def _extremes(images: Array, subject: str) -> tuple[float, float]:
     """Return the least and the largest value in float32; ValueError if one is not finite."""
     if images.dtype.kind != "f":
         return float(images.min()), float(images.max())
-    found = []
+    low, high = math.inf, -math.inf
     for start, rows in _parts(images):
-        low, high = rows.min(), rows.max()
+        least, most = float(rows.min()), float(rows.max())
         # The extremes of an array with a NaN are NaN: two numbers tell for all, without a mask of its size.
-        if not (np.isfinite(low) and np.isfinite(high)):
+        if not (math.isfinite(least) and math.isfinite(most)):
             row, column = np.argwhere(~np.isfinite(rows))[0]
             raise ValueError(
                 f"{subject} must be finite in float32; got {images[start + row, column]} at row {start + row}, "
                 f"column {column}: clean or scale the data first"
             )
-        found.append((low, high))
-    # -0.0 becomes 0.0, for the messages
-    return float(min(low for low, _ in found)) + 0.0, float(max(high for _, high in found)) + 0.0
+        low, high = min(low, least), max(high, most)
+    return low + 0.0, high + 0.0  # -0.0 becomes 0.0, for the messages
 
 
 def _are_levels(images: Array, low: float, high: float) -> bool:
@@ -239,7 +241,7 @@ def _are_levels(images: Array, low: float, high: float) -> bool:
         return False
     if images.dtype.kind != "f":
         return True
-    return all((rows == in_order(rows, np.uint8)).all() for _, rows in _parts(images))
+    return all((rows == np.rint(rows)).all() for _, rows in _parts(images))
 
 
 # -- rows --------------------------------------------------------------------------------------------------
