@@ -105,6 +105,8 @@ def look_closer(source: str, folder: Path) -> None:
         low, high = fd.wilson_interval(round(share * len(y_test)), len(y_test))
         error_of: float = fd.expected_calibration_error(y_test, probabilities)
         names: tuple[str, ...] = net.class_names
+        scale: str | None = net.scale
+        net.scale = scale
         fd.export_html(net, folder / "draw.html", labels=names)
         net.export_onnx(folder / "digits.onnx")
         net.load_torch_state_dict(net.to_torch_state_dict())

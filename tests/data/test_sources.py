@@ -617,7 +617,7 @@ def test_the_examples_of_the_page_run_and_print_what_it_says(tmp_path, monkeypat
     examples = re.findall(
         r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
     )
-    assert len(examples) == 2
+    assert len(examples) == 3
     for code in examples:
         exec(compile(code, str(PAGE), "exec"), {})
         (said,) = re.findall(r"^print\(.*\)  # (.*)$", code, re.MULTILINE)
