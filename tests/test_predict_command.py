@@ -228,19 +228,20 @@ def test_a_model_of_other_numbers_reads_arrays_of_these_and_no_pictures(tmp_path
         assert "the model was trained on numbers of its own scale, not on pixels; got pixels 0 … 255" in error
 
 
-def test_a_model_whose_scale_is_not_known_is_given_no_numbers_but_pixels(tmp_path, capsys):
+def test_a_model_whose_scale_is_not_known_reads_as_before(tmp_path, capsys):
     fd.NeuralNetwork([fd.Dense(784, 10)]).save(tmp_path / "m.safetensors")
     images = np.load("test.npy")
     expected = probabilities(tell(capsys, "test.npy", "--model", tmp_path / "m.safetensors"))
-    for array in (images.astype(int), images.astype(float), images / 255):
+    np.save(tmp_path / "a.npy", images / 255)
+    given = probabilities(tell(capsys, tmp_path / "a.npy", "--model", tmp_path / "m.safetensors"))
+    np.testing.assert_allclose(given, expected, atol=1e-6)
+    for array in (images.astype(int), images.astype(float), np.full(images.shape, np.nan)):
         np.save(tmp_path / "a.npy", array)
-        given = probabilities(tell(capsys, tmp_path / "a.npy", "--model", tmp_path / "m.safetensors"))
-        np.testing.assert_allclose(given, expected, atol=1e-6)
-    np.save(tmp_path / "a.npy", images + 0.5)
-    assert (
-        "must hold whole numbers from 0 to 255, or numbers within 0 … 1; got float64 from 0.5 to 255.5"
-        in refuse(capsys, tmp_path / "a.npy", "--model", tmp_path / "m.safetensors")
-    )
+        error = refuse(capsys, tmp_path / "a.npy", "--model", tmp_path / "m.safetensors")
+        assert (
+            "must hold uint8, or floats within 0 … 1, as the model does not say what it was trained on"
+            in error
+        )
 
 
 def test_standard_input_is_read(capsys, monkeypatch):

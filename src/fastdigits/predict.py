@@ -210,11 +210,6 @@ def _as_they_are(
     fed = (scales.pixels if pixels else scales.pictures)(images, network.scale, name).reshape(
         len(images), size
     )
-    if network.scale is None and fed.dtype != np.uint8 and not (fed.min() >= 0 and fed.max() <= 1):
-        raise DataError(
-            f"{name}: must hold whole numbers from 0 to 255, or numbers within 0 … 1; got {images.dtype} from "
-            f"{images.min()} to {images.max()}: convert it first"
-        )
     side = round(size**0.5)
     flat = (side, side) if side * side == size else (1, size)
     for number, probabilities in enumerate(network.predict_proba(fed)):
@@ -228,6 +223,12 @@ def _fitting(array: Array, name: str, network: NeuralNetwork) -> tuple[Array, bo
     _check_shape(array, name, "(n, height, width), (n, pixels) or one image, (height, width)", (2, 3))
     if array.dtype.kind not in "buif":
         raise DataError(f"{name}: must hold numbers; got dtype {array.dtype}: convert it first")
+    shares = array.dtype.kind == "f" and array.min() >= 0 and array.max() <= 1
+    if network.scale is None and array.dtype != np.uint8 and not shares:
+        raise DataError(
+            f"{name}: must hold uint8, or floats within 0 … 1, as the model does not say what it was trained on; got "
+            f"{array.dtype} from {array.min()} to {array.max()}: convert it first"
+        )
     if array.ndim == 2 and array.shape[1] != network.input_width:
         return array[np.newaxis], False
     return array, True

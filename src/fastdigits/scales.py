@@ -158,7 +158,7 @@ def pictures(images: Array, scale: str | None, subject: str, among: Sequence[Arr
     Parameters
     ----------
     images : ndarray of real numbers, (n, ...)
-        Whole numbers from 0 to 255, or numbers from 0 to 1: a file of pictures may hold either. For a network of
+        Pixels from 0 to 255, or numbers from 0 to 1: a file of pictures may hold either. For a network of
         "numbers", what it was trained on.
     scale : {"pixels", "unit", "numbers"} or None
         The network's.
@@ -170,13 +170,16 @@ def pictures(images: Array, scale: str | None, subject: str, among: Sequence[Arr
     Returns
     -------
     ndarray, of the same shape
-        Anything else comes back as it is: the network says what it thinks of it.
+        Anything else comes back as it is, and the network takes or refuses it; so does everything for a network
+        whose scale is not known.
 
     Raises
     ------
     ValueError
         If a value is not finite, or if these are pixels and the network takes numbers of its own scale.
     """
+    if scale is None:
+        return images
     everything = [array.reshape(len(array), -1) for array in among or (images,)]
     extremes = [_extremes(array, subject) for array in everything]
     low, high = min(low for low, _ in extremes), max(high for _, high in extremes)
@@ -185,6 +188,8 @@ def pictures(images: Array, scale: str | None, subject: str, among: Sequence[Arr
         return images
     if levels and high > 1:
         return pixels(_levels(images), scale, subject)
+    if scale == UNIT and low >= 0 and NO_UNIT < high <= WHITE:  # pixels with fractions
+        return _divided(images)
     if scale == PIXELS and low >= 0 and high <= 1:
         return _back_to_pixels(images)
     return images
@@ -197,7 +202,7 @@ def pixels(images: Array, scale: str | None, subject: str) -> Array:
             f"{subject}: the model was trained on numbers of its own scale, not on pixels; got pixels 0 … 255: "
             "give it an array of what it was trained on, or train it on pixels"
         )
-    return images.astype(np.float32) / np.float32(WHITE) if scale == UNIT else images
+    return _divided(images) if scale == UNIT else images
 
 
 def _back_to_pixels(images: Array) -> Array:
