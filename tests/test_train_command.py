@@ -714,3 +714,34 @@ def test_distorted_and_averaged_training_is_said_and_noted(digits, tmp_path, her
     assert settings["augment"] == "Augmentation(rotation=5, scale=0, shear=0, shift=0, fade=0.5)"
     assert (settings["swa"], settings["clip_norm"]) == (0.5, 1.0)
     assert "Augmentation(rotation=5" in captured.err
+
+
+# -- what the numbers mean ---------------------------------------------------------------------------------
+
+
+def test_the_scale_of_the_images_is_shown_before_the_training_and_kept(digits, here, capsys):
+    (x, y), (x_test, y_test) = fd.load_folder(digits)
+    models = []
+    for number, change in enumerate(
+        (np.asarray, lambda x: x.astype(np.int64), lambda x: x.astype(np.float64))
+    ):
+        np.savez(f"{number}.npz", x_train=change(x), y_train=y, x_test=change(x_test), y_test=y_test)
+        assert (
+            main("--data", f"{number}.npz", "--epochs", 1, "--hidden", 4, "--no-plots", "-o", str(number))
+            == 0
+        )
+        assert "\ninput: pixels 0 … 255, divided by 255\n" in capsys.readouterr().err
+        models.append((here / str(number) / runs.MODEL).read_bytes())
+    assert len(set(models)) == 1
+    assert fd.load(here / "0" / runs.MODEL).scale == "pixels"
+
+
+def test_test_images_on_another_scale_are_refused_before_the_training(digits, here, capsys):
+    (x, y), (x_test, y_test) = fd.load_folder(digits)
+    np.savez("a.npz", x_train=x.astype(np.float32), y_train=y, x_test=x_test / np.float32(255), y_test=y_test)
+    assert main("--data", "a.npz", "--epochs", 1, "-o", "run") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(
+        "fastdigits train: error: --data: test images must hold pixels 0 … 255, as the images"
+    )
+    assert not (here / "run").exists()

@@ -65,6 +65,7 @@ class _Images:
     validation: _Set
     test: _Set
     data: Dataset  # all of it, as it came
+    scale: str | None  # of all training images, those that are held out too
 
     @property
     def classes(self) -> int:
@@ -177,20 +178,21 @@ def _train(options: argparse.Namespace, started: float) -> int:
 def _load(options: argparse.Namespace) -> _Images:
     data = load_data(options.data, progress=not options.quiet)
     train, test = _Set(*data.train), _Set(*data.test)
-    _check_scale(train.x, test.x)
+    scale = _common_scale(train.x, test.x)
     if options.validation_split == 0:
-        return _Images(train, test, test, data)
+        return _Images(train, test, test, data, scale)
     kept, held_out = _hold_out(train, options.validation_split, options.seed)
-    return _Images(kept, held_out, test, data)
+    return _Images(kept, held_out, test, data, scale)
 
 
-def _check_scale(train: Array, test: Array) -> None:
-    """See that the test images can be meant on the scale that the network learns from the training images."""
+def _common_scale(train: Array, test: Array) -> str | None:
+    """Return the scale of the training images; CommandError if the test images cannot be meant on it."""
     try:
         scale = scales.learned(train.reshape(len(train), -1), "--data: training images")
         scales.reader(test.reshape(len(test), -1), scale, "--data: test images")
     except ValueError as error:
         raise CommandError(str(error)) from error
+    return scale
 
 
 def _hold_out(given: _Set, fraction: float, seed: int) -> tuple[_Set, _Set]:
@@ -223,6 +225,7 @@ def _build(options: argparse.Namespace, images: _Images) -> NeuralNetwork:
         network.class_names = images.data.class_names if images.data.named else ()
     except ValueError as error:
         raise CommandError(f"--data: {error}: rename the class") from error
+    network.scale = images.scale
     return network
 
 
