@@ -253,6 +253,16 @@ def test_the_first_part_decides_on_the_scale_and_later_ones_follow_it(digits):
         pixels.predict(x / 255)
 
 
+def test_all_rows_of_a_prediction_are_read_in_one_way(digits):
+    fitted = model(max_iter=1).fit(*digits)
+    rows = np.full((5000, 64), 2.5)  # alone they would be no pixels
+    with pytest.raises(ValueError, match="must hold pixels"):
+        fitted.predict(rows)
+    rows[-1] = 100
+    for method in (fitted.predict, fitted.predict_proba, fitted.predict_log_proba):
+        np.testing.assert_array_equal(method(rows)[0], method(rows[-2:])[0])
+
+
 def test_rows_that_are_held_out_count_for_the_scale():
     rng = np.random.default_rng(0)
     for _ in range(5):

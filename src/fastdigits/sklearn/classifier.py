@@ -410,6 +410,8 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     def _outputs(self, X: Any, function: Callable[[Any], Float32]) -> Float32:
         with np.errstate(over="ignore", invalid="ignore"):
             X = validate_data(self, flat(X), reset=False, accept_sparse="csr", dtype=_DTYPES, order="C")
+        if isinstance(X, np.ndarray):  # whole, as the network decides for all rows together how to read them
+            return function(X)
         return np.concatenate([function(dense(X[part])) for part in pieces(X.shape[0], ROWS_AT_ONCE)])
 
     # -- training ------------------------------------------------------------------------------------------
