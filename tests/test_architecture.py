@@ -21,6 +21,7 @@ ROOMS = [  # a module imports from rooms above it only
     "tensorfile",
     "changes",
     "hyperparameters",
+    "entries",
     "threads",
     "memory",
     "_kernels",

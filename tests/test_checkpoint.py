@@ -3,8 +3,10 @@
 import copy
 import errno
 import functools
+import json
 import os
 import re
+import tempfile
 
 import numpy as np
 import pytest
@@ -330,6 +332,394 @@ def test_a_file_that_lies_is_refused_before_anything_changes(killed, lie):
     ):
         net.fit(x, y, **arguments(), callbacks=[fd.Checkpoint(killed), KillAfter(10**9)], resume=killed)
     assert bits(net) == before
+
+
+class Remembers(fd.Callback):
+    """A callback of the user's own: it keeps what JSON cannot always hold, and checks nothing before."""
+
+    def __init__(self):
+        self.seen, self.best, self.array = 0, float("inf"), np.zeros(2, np.float32)
+
+    def on_epoch_end(self, epoch, network, history):
+        self.seen += 1
+
+    def state_dict(self):
+        return {"seen": self.seen, "best": self.best, "array": self.array}
+
+    def load_state_dict(self, content):
+        self.array = content["array"]
+        self.best = content["best"]
+        self.seen = content["seen"] + 0 // len(content["array"])
+
+
+class Silent(fd.Callback):
+    """A callback without a state."""
+
+
+def watched(folder):
+    """Return the arguments of a training whose checkpoints have every part that there is."""
+    optimizer = fd.Adam(0.02)
+    watching = [
+        fd.EarlyStopping("loss", patience=4),
+        fd.ReduceOnPlateau(optimizer, monitor="loss", patience=2),
+        Remembers(),
+        Silent(),
+        fd.Checkpoint(folder, every=3),
+        KillAfter(10**9),
+    ]
+    return {
+        "optimizer": optimizer,
+        "average": fd.EMA(0.9),
+        "callbacks": watching,
+        "epochs": 5,
+        "batch_size": 32,
+    }
+
+
+X, Y = examples()
+
+
+@functools.cache
+def whole_checkpoint():
+    """Return arrays and state of a checkpoint within the third epoch of five."""
+    with tempfile.TemporaryDirectory() as folder:
+        given = watched(folder)
+        given["callbacks"][-1] = KillAfter(9)
+        with pytest.raises(Killed):
+            network().fit(X, Y, **given)
+        found = newest(folder)
+        assert found.state["position"]["epoch"] == 2
+        assert found.state["position"]["step"] > 0
+        return found.tensors, found.state
+
+
+def write_checkpoint(folder, tensors, state, **more):
+    state = state if isinstance(state, str) else json.dumps(state)
+    content = storage.encode(tensors, "fastdigits-checkpoint", **more)
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    header["__metadata__"]["state"] = state
+    text = json.dumps(header).encode()
+    path = folder / "checkpoint-000000000012.safetensors"
+    path.write_bytes(len(text).to_bytes(8, "little") + text + content[8 + size :])
+
+
+def everything(net, given):
+    """Return all that a lie must not change, in a form that can be compared."""
+    optimizer, average = given["optimizer"], given["average"]
+    states = [
+        (one.step, *(array.tobytes() for array in one.arrays)) for one in optimizer.states(net.parameters())
+    ]
+    averages = [(one.name, array.tobytes()) for one, array in average._averages]
+    return (
+        bits(net), net.seed, net.epochs_trained, [layer.step for layer in net.layers if hasattr(layer, "step")],
+        optimizer.lr, optimizer.step_count, states, average.step, averages,
+        [sorted((name, repr(value)) for name, value in vars(one).items()) for one in given["callbacks"]],
+    )  # fmt: skip
+
+
+def need_refusal(folder):
+    """See that the checkpoint in a folder is refused by a network and an optimizer that have a past."""
+    net, given = network(), watched(folder)
+    net.fit(X[:40], Y[:40], optimizer=given["optimizer"], average=given["average"], epochs=1)
+    before = everything(net, given)
+    files_before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(fd.ModelFileError, match=r"checkpoint-000000000012\.safetensors: ") as caught:
+        net.fit(X, Y, **given, resume=folder)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 1500 + len(str(folder))
+    assert everything(net, given) == before
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == files_before
+
+
+def leaves(value, path=()):
+    """Return the path of every entry of a state, the inner ones too; of a list, that of the first."""
+    found = [path] if path else []
+    inner = (
+        value.items()
+        if isinstance(value, dict)
+        else list(enumerate(value))[:1]
+        if isinstance(value, list)
+        else []
+    )
+    for name, entry in inner:
+        found += leaves(entry, (*path, name))
+    return found
+
+
+NO_ENTRIES = [
+    None,
+    [],
+    {},
+    "x",
+    "1",
+    True,
+    False,
+    -1,
+    1.5,
+    10**400,
+    1e308,
+    float("nan"),
+    float("inf"),
+    [[]],
+    {"a": 1},
+]
+MAY_BE = {  # what looks odd, and yet may be true
+    ("lr",): (1.5,),
+    ("position", "seconds"): (1.5,),
+    ("history", "loss", 0): (1.5,),
+    ("history", "lr", 0): (1.5,),
+    ("history", "seconds", 0): (1.5,),
+    ("history", "images_per_second", 0): (1.5,),
+    ("position", "tallies", 0, 0): (1.5,),
+}  # fmt: skip
+FREE = ("callbacks", 2)  # the user's own part
+
+
+def paths():
+    return [path for path in leaves(whole_checkpoint()[1]) if path[:2] != FREE or len(path) == 2]
+
+
+def test_a_checkpoint_that_is_whole_goes_on(tmp_path):
+    write_checkpoint(tmp_path, *whole_checkpoint())
+    given, expected = watched(tmp_path), network()
+    expected.fit(X, Y, **watched(tmp_path / "other"))
+    net = network()
+    net.fit(X, Y, **given, resume=tmp_path)
+    assert bits(net) == bits(expected)
+    assert (given["callbacks"][2].seen, given["callbacks"][2].best) == (5, float("inf"))
+
+
+@pytest.mark.parametrize(
+    "top", ["settings", "position", "epochs_trained", "lr", "counts", "history", "callbacks"]
+)
+def test_no_entry_of_a_checkpoint_takes_a_value_that_cannot_be(tmp_path, top):
+    tensors, state = whole_checkpoint()
+    tried = 0
+    for path in paths():
+        if path[0] != top:
+            continue
+        for value in NO_ENTRIES:
+            lie = copy.deepcopy(state)
+            inner = lie
+            for name in path[:-1]:
+                inner = inner[name]
+            if value in MAY_BE.get(path, ()) or (
+                inner[path[-1]] == value and type(inner[path[-1]]) is type(value)
+            ):
+                continue
+            inner[path[-1]] = value
+            write_checkpoint(tmp_path, tensors, lie)
+            need_refusal(tmp_path)
+            tried += 1
+    assert tried > 10
+
+
+def test_no_entry_of_a_checkpoint_may_be_missing_or_unknown_or_there_twice(tmp_path):
+    tensors, state = whole_checkpoint()
+    text = json.dumps(state)
+    for path in [(), *paths()]:
+        inner = lie = copy.deepcopy(state)
+        for name in path[:-1]:
+            inner = inner[name]
+        if path and path != FREE:
+            del inner[path[-1]]
+            write_checkpoint(tmp_path, tensors, lie)
+            need_refusal(tmp_path)
+        inner = lie = copy.deepcopy(state)
+        for name in path:
+            inner = inner[name]
+        if isinstance(inner, dict) and path != FREE:
+            inner["other"] = None
+            write_checkpoint(tmp_path, tensors, lie)
+            need_refusal(tmp_path)
+    for name in ("epoch", "best", "waited", "step", "lr", "optimizer"):
+        write_checkpoint(tmp_path, tensors, text.replace(f'"{name}": ', f'"{name}": 0, "{name}": ', 1))
+        need_refusal(tmp_path)
+    write_checkpoint(tmp_path, tensors, state, extra=1)
+    need_refusal(tmp_path)
+
+
+ODD = {
+    "missing": lambda array: None,
+    "a scalar": lambda array: array.reshape(-1)[0],
+    "one": lambda array: array.reshape(-1)[:1],
+    "flat or deep": lambda array: array.reshape(1, *array.shape),
+    "one less": lambda array: array[:-1],
+    "NaN": lambda array: array * np.nan,
+    "infinity": lambda array: np.full_like(array, -np.inf),
+    "negative": lambda array: -np.abs(array) - 1,
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_no_array_of_a_checkpoint_may_be_other_than_it_was_written(tmp_path, odd):
+    tensors, state = whole_checkpoint()
+    tried = 0
+    for name, array in tensors.items():
+        may_be_negative = not ("running_var" in name or name.startswith("optimizer/v/"))
+        if name.startswith("callback/2/") or (odd == "negative" and may_be_negative):
+            continue
+        lie = ODD[odd](array)
+        rest = {other: found for other, found in tensors.items() if other != name}
+        write_checkpoint(
+            tmp_path, rest if lie is None else {**rest, name: np.asarray(lie, np.float32)}, state
+        )
+        need_refusal(tmp_path)
+        tried += 1
+    assert tried >= 8
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["callback/9/x", "callback/1/x", "callback/-1/x", "callback/00/values", "callback/3/x", "callback/x", "callback",
+     "callback/0/best", "callback/2/seen", "callback/0/", "average", "average/x", "average/step", "optimizer/m/x",
+     "optimizer/step", "network/x", "network/", "x", ""],
+)  # fmt: skip
+def test_no_array_may_be_unknown(tmp_path, name):
+    tensors, state = whole_checkpoint()
+    write_checkpoint(tmp_path, {**tensors, name: np.zeros(3, np.float32)}, state)
+    need_refusal(tmp_path)
+
+
+def changed_state(*path, to):
+    state = copy.deepcopy(whole_checkpoint()[1])
+    set_in(*path, to=to)({}, state)
+    return state
+
+
+def best_of_minus_a_milliard():
+    tensors, _ = whole_checkpoint()
+    values = {"callback/0/values": tensors["callback/0/values"] * np.nan}
+    return tensors | values, changed_state("callbacks", 0, "best", to=-1e9)
+
+
+TOGETHER = {
+    "best of -1e9 with values of NaN": best_of_minus_a_milliard,
+    "nothing seen by EarlyStopping": lambda: (
+        {name: array for name, array in whole_checkpoint()[0].items() if not name.startswith("callback/0/")},
+        changed_state("callbacks", 0, to={"best": None, "best_epoch": None}),
+    ),
+    "best of another epoch": lambda: (
+        whole_checkpoint()[0],
+        changed_state("callbacks", 0, "best_epoch", to=1),
+    ),
+    "callbacks in another order": lambda: (
+        whole_checkpoint()[0],
+        changed_state("callbacks", to=whole_checkpoint()[1]["callbacks"][::-1]),
+    ),
+    "a callback more": lambda: (
+        whole_checkpoint()[0],
+        changed_state("callbacks", to=[*whole_checkpoint()[1]["callbacks"], {}]),
+    ),
+    "steps of an average that was elsewhere": lambda: (
+        whole_checkpoint()[0],
+        changed_state("counts", "average", to=3),
+    ),
+    "tallies without a step": lambda: (whole_checkpoint()[0], changed_state("position", "step", to=0)),
+    "steps without tallies": lambda: (whole_checkpoint()[0], changed_state("position", "tallies", to=None)),
+    "a whole epoch of steps": lambda: (whole_checkpoint()[0], changed_state("position", "step", to=7)),
+    "more hits than images": lambda: (
+        whole_checkpoint()[0],
+        changed_state("position", "tallies", to=[[1.0, 9.0, 8.0]] * 2),
+    ),
+    "fewer images than none": lambda: (
+        whole_checkpoint()[0],
+        changed_state("position", "tallies", to=[[1.0, 0.0, -8.0], [1.0, 0.0, 600.0]]),
+    ),
+    "epochs that are left out": lambda: (whole_checkpoint()[0], changed_state("history", "epoch", to=[1, 3])),
+    "an accuracy above 1": lambda: (whole_checkpoint()[0], changed_state("history", "accuracy", to=[0.5, 2])),
+    "a loss of -1e9": lambda: (whole_checkpoint()[0], changed_state("history", "loss", to=[1.0, -1e9])),
+    "a negative rate": lambda: (whole_checkpoint()[0], changed_state("history", "lr", to=[0.1, -0.1])),
+    "validation that there is not": lambda: (
+        whole_checkpoint()[0],
+        changed_state("history", "val_loss", to=[1.0, 1.0]),
+    ),
+    "epochs before the beginning": lambda: (whole_checkpoint()[0], changed_state("epochs_trained", to=1)),
+}
+
+
+@pytest.mark.parametrize("lie", TOGETHER)
+def test_entries_that_do_not_go_together_are_refused(tmp_path, lie):
+    write_checkpoint(tmp_path, *TOGETHER[lie]())
+    need_refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "part", [{}, {"seen": 3, "best": 1.0}, {"seen": "x", "best": 1.0}, {"seen": None, "best": 1.0}]
+)
+def test_what_a_callback_of_the_users_own_cannot_take_changes_nothing(tmp_path, part):
+    tensors, state = copy.deepcopy(whole_checkpoint())
+    state["callbacks"][2] = part
+    if part == {} or (len(part) == 2 and part["seen"] == 3):
+        del tensors["callback/2/array"]
+    write_checkpoint(tmp_path, tensors, state)
+    net, given = network(), watched(tmp_path)
+    before = everything(net, given)
+    with pytest.raises(
+        fd.ModelFileError, match=r"checkpoint-0+12\.safetensors: its part of Remembers must be"
+    ):
+        net.fit(X, Y, **given, resume=tmp_path)
+    assert everything(net, given)[:-1] == before[:-1]
+    assert given["callbacks"][2].seen == 0
+    assert given["callbacks"][0].best is None
+    assert given["callbacks"][0]._kept is None
+
+
+def test_a_callback_may_check_its_own_state_before_anything_changes(tmp_path):
+    class Careful(Remembers):
+        def check_state_dict(self, content, network, history):
+            raise KeyError("no such thing")
+
+    write_checkpoint(tmp_path, *whole_checkpoint())
+    net, given = network(), watched(tmp_path)
+    given["callbacks"][2] = Careful()
+    type(given["callbacks"][2]).__name__ = "Remembers"
+    before = everything(net, given)
+    with pytest.raises(fd.ModelFileError, match="no such thing"):
+        net.fit(X, Y, **given, resume=tmp_path)
+    assert everything(net, given) == before
+
+
+def test_a_subclass_that_adds_to_a_state_goes_on(tmp_path):
+    class Counting(fd.EarlyStopping):
+        calls = 0
+
+        def on_epoch_end(self, epoch, network, history):
+            self.calls += 1
+            return super().on_epoch_end(epoch, network, history)
+
+        def state_dict(self):
+            return super().state_dict() | {"calls": self.calls}
+
+        def load_state_dict(self, content):
+            super().load_state_dict(content)
+            self.calls = content["calls"]
+
+    given = {"epochs": 5, "batch_size": 32}
+    with pytest.raises(Killed):
+        network().fit(
+            X, Y, **given, callbacks=[Counting("loss"), fd.Checkpoint(tmp_path, every=3), KillAfter(9)]
+        )
+    counting = Counting("loss")
+    again = [counting, fd.Checkpoint(tmp_path, every=3), KillAfter(10**9)]
+    network().fit(X, Y, **given, callbacks=again, resume=tmp_path)
+    assert counting.calls == 5
+
+
+def test_a_training_that_cannot_begin_leaves_what_it_would_have_taken_over(tmp_path):
+    class Fails(Silent):
+        def on_train_begin(self, network, history):
+            raise RuntimeError("not now")
+
+    write_checkpoint(tmp_path, *whole_checkpoint())
+    net, given = network(), watched(tmp_path)
+    given["callbacks"][3] = Fails()
+    Fails.__name__ = "Silent"
+    before = everything(net, given)
+    with pytest.raises(RuntimeError, match="not now"):
+        net.fit(X, Y, **given, resume=tmp_path)
+    assert everything(net, given)[:-1] == before[:-1]
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff" * 100, b"\x02\0\0\0\0\0\0\0{}"])

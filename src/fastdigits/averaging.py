@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
-
 from . import backend, memory
+from .entries import Check, checked, count, floats
 from .hyperparameters import Configured, check_number
 from .inputs import Float32, check_count
 from .parameters import Parameter
@@ -81,6 +80,19 @@ class WeightAverage(Configured):
         self._need_begin()
         return {"step": self.step} | {one.name: average.copy() for one, average in self._averages}
 
+    def check_state_dict(self, parameters: Iterable[Parameter], content: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a state that `load_state_dict` can take for these parameters; nothing changes.
+
+        Raises
+        ------
+        TypeError
+            If the step is no integer, or if an average holds no real numbers.
+        ValueError
+            If an average is missing, unknown, of another shape or not finite.
+        """
+        checks: dict[str, Check] = {one.name: floats((one.value.size,)) for one in parameters}
+        return checked(content, checks | {"step": count()}, type(self).__name__)
+
     def load_state_dict(self, content: Mapping[str, Any]) -> None:
         """Go on from where `state_dict` was taken, in a training that has begun with the same parameters.
 
@@ -88,19 +100,14 @@ class WeightAverage(Configured):
         ------
         RuntimeError
             If `begin` has not come before.
-        ValueError
-            If an average is missing, unknown or of another size. Nothing has changed then.
+        TypeError, ValueError
+            As `check_state_dict`. Nothing has changed then.
         """
         self._need_begin()
-        subject = type(self).__name__
-        step = check_count(content.get("step"), "step", subject, least=0)
-        sizes = {one.name: average.size for one, average in self._averages}
-        got = {name: np.size(array) for name, array in content.items() if name != "step"}
-        if sizes != got:
-            raise ValueError(f"{subject}: the averages must fit the parameters, {sizes}; got {got}")
+        content = self.check_state_dict([parameter for parameter, _ in self._averages], content)
         for parameter, average in self._averages:
             average[...] = content[parameter.name]
-        self.step = step
+        self.step = content["step"]
 
     def _need_begin(self) -> None:
         if not self._averages:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import files, inputs
+from .entries import Check, checked, count, floats, least_of, number, optional
 from .hyperparameters import check_number
 from .inputs import Float32
 from .optimizers import Optimizer
@@ -107,8 +108,29 @@ class Callback:
         """Return what a checkpoint must hold for `load_state_dict`: arrays, and what JSON can hold."""
         return {}
 
+    def check_state_dict(self, content: Mapping[str, Any], network: NeuralNetwork, history: History) -> None:
+        """Raise a TypeError or a ValueError if `load_state_dict` cannot take this content; change nothing.
+
+        Comes before anything of a checkpoint is taken over, and only if the class that defines it, or a subclass of
+        that, defines `state_dict`: a subclass that adds to the state should override both.
+
+        Parameters
+        ----------
+        content : mapping
+            What a checkpoint has in the place of what `state_dict` returned: it may be anything.
+        network : NeuralNetwork
+            The network that is to be trained on; its values are not yet those of the checkpoint.
+        history : History
+            The epochs of the checkpoint.
+        """
+        checked(content, {}, type(self).__name__)
+
     def load_state_dict(self, content: Mapping[str, Any]) -> None:
-        """Go on from where `state_dict` was taken; comes after `on_train_begin`."""
+        """Go on from where `state_dict` was taken; comes after `on_train_begin`.
+
+        An exception ends `fit` with a `ModelFileError`. Network, optimizer and the attributes of all callbacks are
+        then what they were.
+        """
 
 
 class Snapshot:
@@ -123,6 +145,14 @@ class Snapshot:
         network.values[...] = self._values
         for name, array in network.buffers().items():
             array[...] = self._buffers[name]
+
+    @staticmethod
+    def checks(network: NeuralNetwork) -> dict[str, Check]:
+        """Return what the `arrays` of a snapshot of this network must look like."""
+        buffers = network.buffers().items()
+        return {"values": floats(network.values.shape)} | {
+            name: floats(array.shape, least_of(name)) for name, array in buffers
+        }
 
     def arrays(self) -> dict[str, Float32]:
         """Return them by name, for a `state_dict`."""
@@ -212,6 +242,19 @@ class EarlyStopping(Callback):
         arrays = {} if self._kept is None else self._kept.arrays()
         return {"best_epoch": self.best_epoch, "best": self.best, **arrays}
 
+    def check_state_dict(self, content: Mapping[str, Any], network: NeuralNetwork, history: History) -> None:
+        """See that the best epoch is one of the history, and that its weights fit the network."""
+        check_best(
+            content,
+            "best_epoch",
+            "best",
+            self.monitor,
+            network,
+            history,
+            self.restore_best,
+            type(self).__name__,
+        )
+
     def load_state_dict(self, content: Mapping[str, Any]) -> None:
         """Go on from there."""
         self.best_epoch, self.best = content["best_epoch"], content["best"]
@@ -290,6 +333,17 @@ class ReduceOnPlateau(Callback):
         """Return the best measure so far, and how long it has not improved."""
         return {"best": self.best, "waited": self._waited}
 
+    def check_state_dict(self, content: Mapping[str, Any], network: NeuralNetwork, history: History) -> None:
+        """See that the best measure is one of the history, and that the waiting began after it."""
+        subject, measures = type(self).__name__, getattr(history, self.monitor)
+        state = checked(content, {"best": optional(number()), "waited": count()}, subject)
+        best = state["best"]
+        if (best is None) != (not measures) or (best is not None and best not in measures):
+            raise ValueError(f"{subject}: best must be a {self.monitor} of the history; got {best}")
+        longest = len(measures) - 1 - measures.index(best) if measures else 0
+        if state["waited"] > longest:
+            raise ValueError(f"{subject}: waited must be at most {longest} epochs; got {state['waited']}")
+
     def load_state_dict(self, content: Mapping[str, Any]) -> None:
         """Go on from there."""
         self.best, self._waited = content["best"], content["waited"]
@@ -349,6 +403,46 @@ def _need_validation(monitor: str, history: History, subject: str) -> None:
             f"{subject}: {monitor} needs validation data; got none: give fit validation_data or "
             "validation_split, or monitor loss"
         )
+
+
+def check_best(
+    content: Mapping[str, Any],
+    epoch: str,
+    measure: str,
+    monitor: str,
+    network: NeuralNetwork,
+    history: History,
+    with_weights: bool,
+    subject: str,
+) -> None:
+    """Raise an error unless a state is that of a best epoch: its number, its measure and, if wanted, its weights.
+
+    Parameters
+    ----------
+    content : mapping
+        The state.
+    epoch, measure : str
+        Names of the entries with the number of the epoch and with its measure; both are None before the first epoch.
+    monitor : str
+        Which measure of the history it is.
+    network : NeuralNetwork
+        Whose weights are kept.
+    history : History
+        The epochs so far.
+    with_weights : bool
+        Whether weights are kept.
+    subject : str
+        What an error message begins with.
+    """
+    keeps = with_weights and len(history) > 0
+    entries = {epoch: optional(count(1)), measure: optional(number())}
+    state = checked(content, entries | (Snapshot.checks(network) if keeps else {}), subject)
+    best, value = state[epoch], state[measure]
+    if (best is None) != (len(history) == 0) or (best is not None and best not in history.epoch):
+        raise ValueError(f"{subject}: {epoch} must be an epoch of the history; got {best}")
+    wanted = None if best is None else getattr(history, monitor)[history.epoch.index(best)]
+    if value != wanted:
+        raise ValueError(f"{subject}: {measure} must be the {monitor} of epoch {best}, {wanted}; got {value}")
 
 
 def improves(monitor: str, value: float, best: float | None, min_delta: float) -> bool:

@@ -20,17 +20,19 @@ import numpy as np
 from . import files, inputs
 from .averaging import WeightAverage
 from .callbacks import Callback, History
+from .entries import checked, count, floats, least_of, listing, number, optional
 from .errors import ModelFileError
 from .hyperparameters import check_number
 from .inputs import Float32
 from .layers import Dropout
+from .losses import SoftmaxCrossEntropy
 from .network import NeuralNetwork
 from .optimizers import Optimizer
-from .storage import bad_values
-from .tensorfile import encode, read
+from .tensorfile import differing_names, encode, parse, read
 from .undo import Before
 
 FORMAT = "fastdigits-checkpoint"
+ROUNDING = 1e-3  # how far sums of float32 may be beyond their bounds
 KEPT = 2  # the newest ones; if a disk loses one, there is another
 _NAME = "checkpoint-{:012d}.safetensors"
 _PATTERN = "checkpoint-" + 12 * "[0-9]" + ".safetensors"
@@ -137,9 +139,13 @@ class Training:
     settings : callable
         Returns what a training that goes on must have in common with this one: name to what JSON can hold.
     steps : int
-        Steps an epoch.
+        Steps per epoch.
     epochs : int
         Epochs of this call.
+    loss : SoftmaxCrossEntropy
+        Its mean is what the history holds.
+    sizes : int
+        Sizes of batches that the tallies are kept for.
     """
 
     network: NeuralNetwork
@@ -151,16 +157,18 @@ class Training:
     settings: Callable[[], dict[str, Any]]
     steps: int
     epochs: int
+    loss: SoftmaxCrossEntropy
+    sizes: int
 
     def to_bytes(self) -> bytes:
         """Return the content of a checkpoint."""
         tensors, counts = self._arrays()
         callbacks = []
-        for number, callback in enumerate(self.callbacks):
+        for i, callback in enumerate(self.callbacks):
             plain: dict[str, Any] = {}
             for name, value in callback.state_dict().items():
                 if isinstance(value, np.ndarray):
-                    tensors[f"callback/{number}/{name}"] = value
+                    tensors[f"callback/{i}/{name}"] = value
                 else:
                     plain[name] = value
             callbacks.append(plain)
@@ -189,115 +197,216 @@ class Training:
             tensors |= {f"{owner}/{name}": array for name, array in content.items()}
         return tensors, counts
 
-    def restore(self, found: Found) -> None:
-        """Become what a checkpoint says; what a callback keeps comes later, by `restore_callbacks`.
+    def before(self) -> Before:
+        """Return what `restore` and the beginning of a training may change, to be put back."""
+        states = self.optimizer.states(self.network.parameters())
+        attributes: list[tuple[Any, str]] = [
+            *((owner, "step") for owner in (*states, *self._dropouts())),
+            *((state, "arrays") for state in states),
+            *((self.optimizer, name) for name in ("step_count", "lr")),
+            *((self.network, name) for name in ("epochs_trained", "scale")),
+            *((self.history, name) for name in (*_lists(), "last_epoch")),
+        ]
+        if self.average is not None:
+            attributes += [(self.average, name) for name in vars(self.average)]
+        return Before(attributes, [self.network.values, *self.network.buffers().values()])
+
+    def check(self, found: Found) -> Checked:
+        """Return what is to be taken over from a checkpoint. Nothing changes.
 
         Raises
         ------
-        ValueError
-            If it belongs to a training of other data or settings. Nothing has changed then.
         ModelFileError
-            If it does not hold what it should. Nothing has changed then.
+            If it belongs to a training of other data or settings, or if anything in it is not as a training writes
+            it.
         """
         self._check_settings(found)
-        tensors, counts = self._arrays()
-        shapes = {name: array.shape for name, array in tensors.items()}
-        got = {name: array.shape for name, array in found.tensors.items() if not name.startswith("callback/")}
-        if shapes != got:
-            wrong = sorted(name for name in shapes.keys() | got.keys() if shapes.get(name) != got.get(name))
-            raise found.error(f"its arrays must be those of the training; got others: {', '.join(wrong[:5])}")
-        for name in shapes:
-            if problem := bad_values(name.removeprefix("network/"), found.tensors[name]):
-                raise found.error(problem)
         try:
-            position, history = self._position(found.state), self._history(found.state)
-            steps = {
-                name: inputs.check_count(found.state["counts"][name], name, "counts", least=0)
-                for name in counts
-            }
-            if max(steps.values()) >= 2**63:
-                raise ValueError("counts: steps must be below 2**63")
-            lr = check_number(found.state["lr"], "lr", "optimizer", over=0)
-            epochs = inputs.check_count(found.state["epochs_trained"], "epochs_trained", "network", least=0)
-            if len(found.state["callbacks"]) != len(self.callbacks):
-                raise ValueError(f"it must have {len(self.callbacks)} callbacks")
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise found.error(f"its state must be whole; got {type(error).__name__}: {error}") from error
-        network, optimizer = self.network, self.optimizer
-        states = optimizer.states(network.parameters())
-        before = Before(
-            [
-                *((owner, "step") for owner in (*states, *self._dropouts())),
-                *((state, "arrays") for state in states),
-                *((optimizer, "step_count"), (optimizer, "lr"), (network, "epochs_trained")),
-            ],
-            [network.values, *network.buffers().values()],
-        )
-        try:
-            self._take(found, steps)
-            network.epochs_trained, optimizer.lr = epochs, lr
-        except BaseException:
-            for owner, attribute, value in before.attributes:
-                setattr(owner, attribute, value)
-            for array, copy in before.arrays:
-                array[...] = copy
+            return self._checked(found)
+        except MemoryError:
             raise
-        for name, values in history.items():
-            getattr(self.history, name)[:] = values
-        self.history.last_epoch = epochs - position.epoch + self.epochs
-        for field in fields(Position):
-            setattr(self.position, field.name, getattr(position, field.name))
+        except Exception as error:  # a callback's own check may raise anything
+            raise found.error(f"its state must be whole; got {type(error).__name__}: {error}") from error
 
-    def _take(self, found: Found, steps: dict[str, int]) -> None:
-        """Take over the arrays of a checkpoint, which fit, and the counts."""
-        targets = {one.name: one.value for one in self.network.parameters()} | self.network.buffers()
-        for name, array in found.part("network/").items():
-            targets[name][...] = array
-        self.optimizer.load_state_dict(
-            self.network.parameters(), {"step": steps["optimizer"], **found.part("optimizer/")}
+    def _checked(self, found: Found) -> Checked:
+        network, parameters = self.network, self.network.parameters()
+        wanted = ("settings", "position", "epochs_trained", "lr", "counts", "history", "callbacks")
+        if difference := differing_names(found.state, wanted):
+            raise ValueError(f"the state must have {', '.join(wanted)}; {difference}")
+        state = found.state
+        position = self._position(state["position"])
+        done = position.epoch * self.steps + position.step
+        epochs_trained = count(position.epoch)(state["epochs_trained"], "epochs_trained", "network")
+        history = self._history(state["history"], position.epoch, epochs_trained)
+
+        owners = {"optimizer": count(), "average": count(done, done)}
+        if self.average is None:
+            del owners["average"]
+        steps = checked(state["counts"], owners | {one.name: count() for one in self._dropouts()}, "counts")
+        shapes = {one.name: one.value.shape for one in parameters}
+        shapes |= {name: array.shape for name, array in network.buffers().items()}
+        callbacks = listing(len(self.callbacks), _entries)(state["callbacks"], "callbacks", "state")
+        folders = ["network", *owners, *(f"callback/{i}" for i in range(len(callbacks)))]
+        if unknown := [
+            name for name in found.tensors if not name.startswith(tuple(f"{one}/" for one in folders))
+        ]:
+            raise ValueError(
+                f"its arrays must be those of the training; got others: {', '.join(unknown[:5])}"
+            )
+        parts = {owner: {"step": steps[owner], **found.part(f"{owner}/")} for owner in owners}
+        result = Checked(
+            position,
+            epochs_trained,
+            check_number(state["lr"], "lr", "optimizer", over=0),
+            {layer: steps[layer.name] for layer in self._dropouts()},
+            history,
+            checked(
+                found.part("network/"),
+                {name: floats(shape, least_of(name)) for name, shape in shapes.items()},
+                "network",
+            ),
+            self.optimizer.check_state_dict(parameters, parts["optimizer"]),
+            None if self.average is None else self.average.check_state_dict(parameters, parts["average"]),
+            [entries | found.part(f"callback/{i}/") for i, entries in enumerate(callbacks)],
         )
-        if self.average is not None:
-            self.average.load_state_dict({"step": steps["average"], **found.part("average/")})
-        for layer in self._dropouts():
-            layer.step = steps[layer.name]
+        for i, (callback, entries) in enumerate(zip(self.callbacks, callbacks, strict=True)):
+            if twice := entries.keys() & found.part(f"callback/{i}/").keys():
+                raise ValueError(
+                    f"{type(callback).__name__}: entries must come once; got {sorted(twice)} twice"
+                )
+            if _knows_its_state(callback):
+                callback.check_state_dict(result.callbacks[i], network, history)
+        return result
+
+    def restore(self, checkpoint: Checked) -> None:
+        """Become what a checkpoint says; what a callback keeps comes later, by `restore_callbacks`."""
+        network, optimizer = self.network, self.optimizer
+        targets = {one.name: one.value for one in network.parameters()} | network.buffers()
+        for name, array in checkpoint.network.items():
+            targets[name][...] = array
+        optimizer.load_state_dict(network.parameters(), checkpoint.optimizer)
+        if self.average is not None and checkpoint.average is not None:
+            self.average.load_state_dict(checkpoint.average)
+        for layer, step in checkpoint.dropouts.items():
+            layer.step = step
+        network.epochs_trained, optimizer.lr = checkpoint.epochs_trained, checkpoint.lr
+        for name in _lists():
+            setattr(self.history, name, getattr(checkpoint.history, name))
+        self.history.last_epoch = checkpoint.history.last_epoch
+        for field in fields(Position):
+            setattr(self.position, field.name, getattr(checkpoint.position, field.name))
+
+    def restore_callbacks(self, checkpoint: Checked, found: Found) -> None:
+        """Give each callback what it kept; comes after ``on_train_begin``.
+
+        Raises
+        ------
+        ModelFileError
+            If a callback cannot take it. The attributes of all callbacks are then what they were.
+        """
+        before = [(vars(callback), dict(vars(callback))) for callback in self.callbacks]
+        try:
+            for callback, content in zip(self.callbacks, checkpoint.callbacks, strict=True):
+                callback.load_state_dict(content)
+        except BaseException as error:
+            for attributes, were in before:
+                attributes.clear()
+                attributes.update(were)
+            if not isinstance(error, Exception) or isinstance(error, MemoryError):
+                raise
+            name = type(callback).__name__
+            raise found.error(
+                f"its part of {name} must be what {name} can go on from; got {error!r}"
+            ) from error
 
     def _dropouts(self) -> list[Dropout]:
         return [layer for layer in self.network.layers if isinstance(layer, Dropout)]
 
-    def restore_callbacks(self, found: Found) -> None:
-        """Give each callback what it kept; comes after ``on_train_begin``."""
-        for number, callback in enumerate(self.callbacks):
-            callback.load_state_dict(
-                {**found.state["callbacks"][number], **found.part(f"callback/{number}/")}
-            )
-
     def _check_settings(self, found: Found) -> None:
         ours, theirs = self.settings(), found.state.get("settings")
         if not isinstance(theirs, dict):
-            raise found.error(f"its settings must be an object; got {theirs!r}")
-        for name in (*ours, *theirs):
-            if ours.get(name) != theirs.get(name):
-                raise ValueError(
-                    f"fit: resume: {name} must be as in {found.path}: {theirs.get(name)}; got {ours.get(name)}: "
+            raise found.error(f"its settings must be an object; got {theirs!r:.200}")
+        if difference := differing_names(theirs, ours):
+            raise found.error(f"its settings must be those of a training; {difference}")
+        for name in ours:
+            if json.dumps(ours[name]) != json.dumps(theirs[name]):  # True is not 1
+                raise ModelFileError(
+                    f"fit: resume: {name} must be as in {found.path}: {theirs[name]!s:.500}; got {ours[name]!s:.500}: "
                     "take the same data and settings, or begin anew without resume"
                 )
 
-    def _position(self, state: dict[str, Any]) -> Position:
-        position = Position(**state["position"])
-        for name, stop in (("epoch", self.epochs), ("step", self.steps + 1)):
-            if inputs.check_count(getattr(position, name), name, "position", least=0) >= stop:
-                raise ValueError(f"position: {name} must be below {stop}; got {getattr(position, name)}")
-        check_number(position.seconds, "seconds", "position", least=0)
-        if position.tallies is not None:
-            np.array(position.tallies, dtype=np.float64).reshape(-1, 3)
+    def _position(self, content: object) -> Position:
+        checks = {
+            "epoch": count(most=self.epochs - 1),
+            "step": count(most=self.steps - 1),
+            "seconds": number(least=0),
+            "tallies": optional(listing(self.sizes, listing(3, number()))),
+        }
+        position = Position(**checked(content, checks, "position"))
+        if position.step == 0 and (position.tallies is not None or position.seconds > 0):
+            raise ValueError("position: tallies and seconds must be of steps; got some before the first")
+        if position.step > 0 and position.tallies is None:
+            raise ValueError(f"position: tallies must be of {position.step} steps; got none")
+        for loss, hits, mass in position.tallies or []:
+            if not (self._least_loss() * mass <= loss and 0 <= hits <= mass * (1 + ROUNDING)):
+                raise ValueError(
+                    f"position: tallies must be sums of losses, hits and weights; got {loss, hits, mass}"
+                )
         return position
 
-    def _history(self, state: dict[str, Any]) -> dict[str, list[float]]:
-        lists = {name: list(map(float, state["history"][name])) for name in _lists()}
-        lists["epoch"] = list(map(int, lists["epoch"]))
-        if any(len(values) not in (0, len(lists["epoch"])) for values in lists.values()):
-            raise ValueError("each list of the history must have an entry an epoch")
-        return lists
+    def _history(self, content: object, epochs: int, epochs_trained: int) -> History:
+        """Return the history of a checkpoint, so many epochs of this training that end with ``epochs_trained``."""
+        share = number(least=0, most=1)
+        kinds = dict.fromkeys(_lists(), number(least=0))
+        kinds |= dict.fromkeys(("loss", "val_loss"), number(least=self._least_loss()))
+        kinds |= {"epoch": count(1), "accuracy": share, "val_accuracy": share}
+        lengths = dict.fromkeys(kinds, epochs)
+        if not self.history.validates:
+            lengths |= {"val_loss": 0, "val_accuracy": 0}
+        checks = {name: listing(lengths[name], kind) for name, kind in kinds.items()}
+        begun = epochs_trained - epochs
+        history = History(
+            **checked(content, checks, "history"),
+            last_epoch=begun + self.epochs,
+            validates=self.history.validates,
+        )
+        if history.epoch != list(range(begun + 1, epochs_trained + 1)):
+            raise ValueError(f"history: epoch must count to {epochs_trained}; got {history.epoch!s:.100}")
+        return history
+
+    def _least_loss(self) -> float:
+        """Return what no mean loss is below; a loss of the user's own may be anything."""
+        return -ROUNDING if type(self.loss) is SoftmaxCrossEntropy else -float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a checkpoint holds, each part checked."""
+
+    position: Position
+    epochs_trained: int
+    lr: float
+    dropouts: dict[Dropout, int]
+    history: History
+    network: dict[str, Float32]
+    optimizer: dict[str, Any]
+    average: dict[str, Any] | None
+    callbacks: list[dict[str, Any]]
+
+
+def _entries(value: object, name: str, subject: str) -> dict[str, Any]:
+    """Return the plain entries of a callback's state; a check."""
+    if not isinstance(value, dict):
+        raise TypeError(f"{subject}: each of {name} must be an object; got {value!r:.200}")
+    return value
+
+
+def _knows_its_state(callback: Callback) -> bool:
+    """Return whether a callback's check is of its state: a subclass may override `state_dict` alone."""
+    for kind in type(callback).__mro__:
+        if "check_state_dict" in vars(kind) or "state_dict" in vars(kind):
+            return "check_state_dict" in vars(kind)
+    return False
 
 
 @dataclass(frozen=True)
@@ -332,11 +441,11 @@ def newest(folder: str | os.PathLike[str]) -> Found | None:
         If there are some, but none can be read. Where only the newest cannot, a warning names it.
     """
     found = _all(Path(folder))
-    for number, path in enumerate(found):
+    for i, path in enumerate(found):
         try:
             checkpoint = _read(path)
         except ModelFileError as error:
-            if number + 1 == len(found):
+            if i + 1 == len(found):
                 raise
             warnings.warn(f"{error}: an older checkpoint is taken", stacklevel=3)
         else:
@@ -347,7 +456,9 @@ def newest(folder: str | os.PathLike[str]) -> Found | None:
 def _read(path: Path) -> Found:
     metadata, tensors = read(path, FORMAT)
     try:
-        state = json.loads(metadata["state"])
+        if difference := differing_names(metadata, ("format", "version", "state")):
+            raise ValueError(difference)
+        state = parse(metadata["state"], finite=False)  # a callback of the user's own may keep what is not
         if not isinstance(state, dict):
             raise ValueError(f"an object is wanted, it is {type(state).__name__}")
     except (KeyError, ValueError, RecursionError) as error:

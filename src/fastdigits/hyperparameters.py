@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import numbers
 from typing import Any
 
@@ -49,7 +50,10 @@ def check_number(
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         raise TypeError(f"{subject}: {name} must be a number; got {value!r}")
     with np.errstate(over="ignore", under="ignore"):
-        rounded = float(np.float32(value))
+        try:
+            rounded = float(np.float32(value))
+        except OverflowError:  # a whole number beyond any float
+            rounded = math.inf
     fits = (
         np.isfinite(rounded)
         and (least is None or rounded >= least)
@@ -61,8 +65,15 @@ def check_number(
         low = f"{least:g} ≤ " if least is not None else f"{over:g} < " if over is not None else ""
         high = f" ≤ {most:g}" if most is not None else f" < {under:g}" if under is not None else ""
         bounds = f" with {low}{name}{high}" if low or high else ""
-        raise ValueError(f"{subject}: {name} must be a finite float32 number{bounds}; got {value!r}")
+        raise ValueError(f"{subject}: {name} must be a finite float32 number{bounds}; got {_shown(value)}")
     return float(value)
+
+
+def _shown(value: object) -> str:
+    """Return a number as an error message shows it: whole numbers may have more digits than Python prints."""
+    if isinstance(value, int) and abs(value) >= 1 << 200:
+        return f"a number of {value.bit_length()} bits"
+    return repr(value)
 
 
 class Configured(Watched):

@@ -13,8 +13,9 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from . import backend, changes, memory
+from .entries import Check, checked, count, floats
 from .hyperparameters import Configured, check_number
-from .inputs import Float32, as_array, check_count, in_order
+from .inputs import Float32
 from .parameters import Parameter
 
 
@@ -37,7 +38,8 @@ class State(changes.Watched):
 class Optimizer(Configured):
     """What every optimizer has in common: the learning rate, the states of parameters, and `step`.
 
-    An optimizer of your own names its arrays in ``state_names`` and overrides ``_update``.
+    An optimizer of your own names its arrays in ``state_names``, those of them that are never negative in
+    ``state_not_negative`` too, and overrides ``_update``.
 
     Parameters
     ----------
@@ -76,6 +78,7 @@ class Optimizer(Configured):
     """
 
     state_names: tuple[str, ...] = ()
+    state_not_negative: tuple[str, ...] = ()
 
     def __init__(self, lr: float) -> None:
         self.lr = self._checked("lr", lr, over=0)
@@ -156,6 +159,29 @@ class Optimizer(Configured):
             )
         return content
 
+    def check_state_dict(self, parameters: Iterable[Parameter], content: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a state that `load_state_dict` can take, its arrays as float32; nothing changes.
+
+        Parameters
+        ----------
+        parameters, content
+            As for `load_state_dict`.
+
+        Raises
+        ------
+        TypeError
+            If the step is no integer, or if an array holds no real numbers.
+        ValueError
+            If an entry is missing or unknown, if an array has another shape or is not finite, or if a mean of
+            squares is negative.
+        """
+        checks: dict[str, Check] = {"step": count()}
+        for parameter in self._checked_parameters(parameters):
+            for name in self.state_names:
+                least = 0.0 if name in self.state_not_negative else None
+                checks[f"{name}/{parameter.name}"] = floats(parameter.value.shape, least)
+        return checked(content, checks, self._subject)
+
     def load_state_dict(self, parameters: Iterable[Parameter], content: Mapping[str, Any]) -> None:
         """Go on with these parameters from where `state_dict` was taken.
 
@@ -168,20 +194,12 @@ class Optimizer(Configured):
 
         Raises
         ------
-        TypeError
-            If the step is no integer, or if an array holds no real numbers.
-        ValueError
-            If an array is missing, unknown, of another shape or not finite. Nothing has changed then.
+        TypeError, ValueError
+            As `check_state_dict`. Nothing has changed then.
         """
         met = self._checked_parameters(parameters)
-        wanted = {f"{name}/{parameter.name}" for parameter in met for name in self.state_names} | {"step"}
-        if wanted != content.keys():
-            missing, unknown = sorted(wanted - content.keys()), sorted(content.keys() - wanted)
-            raise ValueError(
-                f"{self._subject}: the state must fit the parameters; got {missing or 'none'} missing and "
-                f"{unknown or 'none'} unknown: was it taken from another optimizer or network?"
-            )
-        step = check_count(content["step"], "step", self._subject, least=0)
+        content = self.check_state_dict(met, content)
+        step = content["step"]
         arrays = [[self._loaded(content, name, parameter) for name in self.state_names] for parameter in met]
         for state, loaded in iter(
             list(zip(self.states(met), arrays, strict=True))
@@ -218,17 +236,8 @@ class Optimizer(Configured):
         return state
 
     def _loaded(self, content: Mapping[str, Any], name: str, parameter: Parameter) -> Float32:
-        key = f"{name}/{parameter.name}"
-        array = as_array(content[key], f"{self._subject}: {key}")
-        if array.shape != parameter.value.shape:
-            raise ValueError(f"{self._subject}: {key} must be {parameter.value.shape}; got {array.shape}")
-        loaded: Float32 = memory.floats(array.size)
-        loaded[...] = in_order(array, np.float32).reshape(-1)
-        if not np.isfinite(loaded).all():
-            raise ValueError(
-                f"{self._subject}: {key} must be finite as float32; got NaN or what is beyond it: no step could go on "
-                "from there"
-            )
+        loaded: Float32 = memory.floats(parameter.value.size)
+        loaded[...] = content[f"{name}/{parameter.name}"].reshape(-1)
         return loaded
 
     def __getstate__(self) -> dict[str, Any]:
@@ -324,6 +333,7 @@ class RMSprop(Optimizer):
     """
 
     state_names = ("square",)
+    state_not_negative = ("square",)
 
     def __init__(self, lr: float = 0.001, decay: float = 0.9, *, eps: float = 1e-8) -> None:
         super().__init__(lr)
@@ -359,6 +369,7 @@ class Adam(Optimizer):
     """
 
     state_names = ("m", "v")
+    state_not_negative = ("v",)
 
     def __init__(
         self, lr: float = 0.001, *, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8

@@ -19,10 +19,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from . import files
 from .assembly import BUILT_IN, need_built_in
+from .entries import bad_numbers, least_of
 from .errors import ModelFileError
 from .inputs import Float32
 from .layers import Dropout, Layer
@@ -122,11 +121,8 @@ def finite_tensors(network: NeuralNetwork, subject: str) -> dict[str, Float32]:
 
 def bad_values(name: str, tensor: Float32) -> str:
     """Return what an error message says of values that no tensor of this name may have; nothing if all are good."""
-    if not np.isfinite(tensor).all():
-        return f"{name} must be finite; got {tensor[~np.isfinite(tensor)][0]}"
-    if name.endswith("running_var") and tensor.min() < 0:
-        return f"{name} must not be negative; got {tensor.min()}"
-    return ""
+    problem = bad_numbers(tensor, least_of(name))
+    return f"{name} {problem}" if problem else ""
 
 
 def _tensors(network: NeuralNetwork) -> dict[str, Float32]:

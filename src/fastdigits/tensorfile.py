@@ -115,8 +115,8 @@ def _header(file: BinaryIO) -> tuple[dict[str, Any], int]:
     return header, size - 8 - length
 
 
-def parse(text: str | bytes) -> Any:
-    """Return what JSON says, if it names nothing twice and all its numbers are some."""
+def parse(text: str | bytes, *, finite: bool = True) -> Any:
+    """Parse JSON; reject duplicate keys and, unless ``finite`` is False, NaN and infinities by name."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -130,7 +130,7 @@ def parse(text: str | bytes) -> Any:
     def no_number(name: str) -> None:
         raise ValueError(f"numbers must be finite; got {name}")
 
-    return json.loads(text, object_pairs_hook=once, parse_constant=no_number)
+    return json.loads(text, object_pairs_hook=once, parse_constant=no_number if finite else None)
 
 
 def differing_names(found: Iterable[str], wanted: Iterable[str]) -> str:

@@ -147,8 +147,6 @@ def _fit(
 ) -> History:
     """Train with arguments that are checked."""
     network.threads = threads
-    if average is not None:
-        average.begin(network.parameters(), epochs * len(parts))
     job = Job(
         network,
         train,
@@ -170,17 +168,17 @@ def _fit(
     history = History(last_epoch=network.epochs_trained + epochs, validates=held_out is not None)
     stateful = tuple(callback for callback in watching if not isinstance(callback, Progress))
     settings = functools.cache(functools.partial(_settings, job))
+    lowered = lowers(job)
+    sizes = len({part.stop - part.start for part in parts}) if lowered else 1
     training = Training(
-        network, optimizer, average, stateful, history, Position(), settings, len(parts), epochs
+        network, optimizer, average, stateful, history, Position(), settings, len(parts), epochs, loss, sizes
     )
-    if found is not None:
-        training.restore(found)
-    before, network.scale = network.scale, train.scale
+    scale = network.scale
     try:
-        return _train(job, Lowered(job) if lowers(job) else Eager(), training, found)
+        return _train(job, training, found, lowered=lowered)
     except DivergedError:
         if network.epochs_trained == 0:  # as it came: it may yet learn another scale
-            network.scale = before
+            network.scale = scale
         raise
 
 
@@ -238,15 +236,10 @@ def _settings(job: Job) -> dict[str, Any]:
     }
 
 
-def _train(job: Job, way: Lowered | Eager, training: Training, found: Found | None) -> History:
+def _train(job: Job, training: Training, found: Found | None, *, lowered: bool) -> History:
     network, history, at = job.network, training.history, training.position
     with contextlib.ExitStack() as ends:  # every callback gets its end, whatever another one raises
-        for callback in reversed(job.callbacks):
-            ends.callback(callback.on_train_end, network, history)
-        for callback in job.callbacks:
-            callback.on_train_begin(network, history)
-        if found is not None:
-            training.restore_callbacks(found)
+        way = _begin(job, training, found, ends, lowered=lowered)
         while at.epoch < job.epochs:
             before = Snapshot(network)
             try:
@@ -266,6 +259,34 @@ def _train(job: Job, way: Lowered | Eager, training: Training, found: Found | No
                 break
             _write_checkpoint(job, training, epoch_is_over=True)
     return history
+
+
+def _begin(
+    job: Job, training: Training, found: Found | None, ends: contextlib.ExitStack, *, lowered: bool
+) -> Lowered | Eager:
+    """Begin, or go on from a checkpoint; where that fails, network, optimizer and average are what they were."""
+    checkpoint = None if found is None else training.check(found)
+    before = training.before()
+    job.network.scale = job.train.scale
+    try:
+        if job.average is not None:
+            job.average.begin(job.network.parameters(), job.epochs * len(job.parts))
+        if checkpoint is not None:
+            training.restore(checkpoint)
+        way = Lowered(job) if lowered else Eager()
+        for callback in reversed(job.callbacks):
+            ends.callback(callback.on_train_end, job.network, training.history)
+        for callback in job.callbacks:
+            callback.on_train_begin(job.network, training.history)
+        if checkpoint is not None and found is not None:
+            training.restore_callbacks(checkpoint, found)
+    except BaseException:
+        for owner, attribute, value in before.attributes:
+            setattr(owner, attribute, value)
+        for array, copy in before.arrays:
+            array[...] = copy
+        raise
+    return way
 
 
 def _write_checkpoint(job: Job, training: Training, *, epoch_is_over: bool) -> None:
