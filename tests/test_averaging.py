@@ -6,6 +6,7 @@ import pytest
 import fastdigits as fd
 from fastdigits import _reference as twin
 from fastdigits import backend as backends
+from fastdigits.parameters import Parameter
 
 
 @pytest.mark.parametrize("n", [0, 1, 5, 16, 33, 1000])
@@ -82,6 +83,39 @@ def test_update_needs_begin():
 def test_wrong_arguments_are_refused(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+def test_a_state_that_does_not_fit_is_refused_and_changes_nothing():
+    average, parameters = fd.EMA(0.9), [Parameter("weight", np.ones((2, 3))), Parameter("bias", np.ones(3))]
+    average.begin(parameters, 4)
+    average.update()
+    good = average.state_dict()
+    ones = np.ones(6, np.float32)
+    bad = [
+        ({**good, "weight": 1.0}, ValueError, r"EMA: weight must be \(6,\); got \(\)"),
+        ({**good, "weight": ones[:1]}, ValueError, r"EMA: weight must be \(6,\); got \(1,\)"),
+        ({**good, "weight": ones.reshape(2, 3)}, ValueError, r"EMA: weight must be \(6,\); got \(2, 3\)"),
+        ({**good, "weight": ones * np.nan}, ValueError, "EMA: weight must be finite; got nan"),
+        ({**good, "bias": np.full(3, 1e300)}, ValueError, "EMA: bias must be finite; got inf"),
+        ({**good, "bias": ["a", "b", "c"]}, TypeError, "EMA: bias must hold real numbers"),
+        ({**good, "other": ones}, ValueError, r"got none missing and \['other'\] unknown"),
+        ({"step": 1, "weight": ones}, ValueError, r"got \['bias'\] missing and none unknown"),
+        ({**good, "step": True}, TypeError, "EMA: step must be an integer; got True"),
+        ({**good, "step": 1.0}, TypeError, "EMA: step must be an integer; got 1.0"),
+        ({**good, "step": -1}, ValueError, "EMA: step must be at least 0; got -1"),
+        ({**good, "step": 2**70}, ValueError, "EMA: step must be at most"),
+        (None, TypeError, "EMA: a state must have entries by name; got None"),
+    ]
+    for content, error, match in bad:
+        with pytest.raises(error, match=match):
+            average.load_state_dict(content)
+        with pytest.raises(error, match=match):
+            average.check_state_dict(parameters, content)
+        after = average.state_dict()
+        assert after["step"] == 1
+        assert all(after[name].tobytes() == good[name].tobytes() for name in ("weight", "bias"))
+    average.load_state_dict({"step": 3, "weight": -ones, "bias": -ones[:3]})
+    assert average.step == 3
 
 
 def test_averages_print_the_calls_that_make_them():

@@ -190,6 +190,14 @@ def test_without_a_checkpoint_it_begins_at_the_beginning(tmp_path):
     assert bits(resumed) == bits(whole)
 
 
+def test_a_file_in_the_place_of_the_folder_is_refused(killed):
+    for path in killed.iterdir():
+        with pytest.raises(
+            fd.ModelFileError, match=r"checkpoint-.*: resume must be a folder of checkpoints; got a"
+        ):
+            network().fit(*examples(), **arguments(), resume=path)
+
+
 def test_the_last_two_are_kept_and_leftovers_removed(tmp_path):
     x, y = examples()
     (tmp_path / ".checkpoint-000000000004.safetensors.0badc0de.tmp").write_bytes(b"half")

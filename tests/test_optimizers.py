@@ -409,6 +409,12 @@ def test_a_state_that_does_not_fit_is_refused_and_changes_nothing():
             ValueError,
             "Adam: v/weight must be finite; got nan",
         ),
+        ({**good, "v/weight": -np.ones((3, 4))}, ValueError, "Adam: v/weight must not be negative; got -1"),
+        ({**good, "m/weight": 1.0}, ValueError, r"Adam: m/weight must be \(3, 4\); got \(\)"),
+        ({**good, "m/weight": [[1.0]]}, ValueError, r"Adam: m/weight must be \(3, 4\); got \(1, 1\)"),
+        ({**good, "step": True}, TypeError, "Adam: step must be an integer; got True"),
+        ({**good, "step": 10**400}, ValueError, "Adam: step must be at most .*; got a number of 1329 bits"),
+        ([], TypeError, r"Adam: a state must have entries by name; got \[\]"),
         ({**good, "step": 1.5}, TypeError, "Adam: step must be an integer; got 1.5"),
         ({**good, "step": -1}, ValueError, "Adam: step must be at least 0; got -1"),
     ]
@@ -478,3 +484,19 @@ def test_the_defaults_are_the_documented_ones():
     assert RMSprop().config() == {"lr": 0.001, "decay": 0.9, "eps": 1e-8}
     assert Adam().config() == {"lr": 0.001, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
     assert AdamW().config() == {**Adam().config(), "weight_decay": 0.01}
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "negative", "any_sign"),
+    [(RMSprop(), ["square"], []), (AdamW(), ["v"], ["m"]), (Momentum(), [], ["velocity"])],
+)
+def test_only_means_of_squares_may_not_be_negative(optimizer, negative, any_sign):
+    parameter = Parameter("weight", start())
+    state = optimizer.state_dict([parameter])
+    for name in negative:
+        with pytest.raises(ValueError, match=f"{name}/weight must not be negative; got -1"):
+            optimizer.load_state_dict([parameter], state | {f"{name}/weight": -np.ones((3, 4))})
+        assert optimizer.step_count == 0
+    for name in any_sign:
+        optimizer.load_state_dict([parameter], state | {f"{name}/weight": -np.ones((3, 4))})
+        np.testing.assert_array_equal(optimizer.state_dict([parameter])[f"{name}/weight"], -1)

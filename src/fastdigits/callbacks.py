@@ -111,8 +111,8 @@ class Callback:
     def check_state_dict(self, content: Mapping[str, Any], network: NeuralNetwork, history: History) -> None:
         """Raise a TypeError or a ValueError if `load_state_dict` cannot take this content; change nothing.
 
-        Comes before anything of a checkpoint is taken over, and only if the class that defines it, or a subclass of
-        that, defines `state_dict`: a subclass that adds to the state should override both.
+        Comes before anything of a checkpoint is taken over. A subclass that overrides `state_dict` should override this
+        too: else its state is not checked, because this class does not describe it.
 
         Parameters
         ----------

@@ -35,7 +35,7 @@ FORMAT = "fastdigits-checkpoint"
 ROUNDING = 1e-3  # how far sums of float32 may be beyond their bounds
 KEPT = 2  # the newest ones; if a disk loses one, there is another
 _NAME = "checkpoint-{:012d}.safetensors"
-_PATTERN = "checkpoint-" + 12 * "[0-9]" + ".safetensors"
+PATTERN = "checkpoint-" + 12 * "[0-9]" + ".safetensors"
 
 
 class Checkpoint(Callback):
@@ -94,6 +94,8 @@ class Checkpoint(Callback):
         """Write one and remove those that are too old."""
         try:
             name = _NAME.format(done)
+            if (self.folder / name).is_symlink():  # what it points to is not this training's to replace
+                (self.folder / name).unlink()
             files.write(self.folder / name, training.to_bytes(), example=name)
             for old in _all(self.folder)[KEPT:]:
                 old.unlink(missing_ok=True)
@@ -438,8 +440,11 @@ def newest(folder: str | os.PathLike[str]) -> Found | None:
     Raises
     ------
     ModelFileError
-        If there are some, but none can be read. Where only the newest cannot, a warning names it.
+        If there are some, but none can be read. Where only the newest cannot, a warning names it. Also if it is no
+        folder, such as a checkpoint itself.
     """
+    if os.path.lexists(folder) and not os.path.isdir(folder):
+        raise ModelFileError(f"{folder}: resume must be a folder of checkpoints; got a file: name its folder")
     found = _all(Path(folder))
     for i, path in enumerate(found):
         try:
@@ -468,7 +473,7 @@ def _read(path: Path) -> Found:
 
 def _all(folder: Path) -> list[Path]:
     """Return the checkpoints in a folder, the newest first."""
-    return sorted(folder.glob(_PATTERN), reverse=True)
+    return sorted(folder.glob(PATTERN), reverse=True)
 
 
 def _lists() -> list[str]:

@@ -29,7 +29,7 @@ def checked(content: object, checks: Mapping[str, Check], subject: str) -> dict[
         If an entry is missing, unknown, or not as its check requires.
     """
     if not isinstance(content, Mapping):
-        raise TypeError(f"{subject} must be entries by name; got {content!r:.200}")
+        raise TypeError(f"{subject}: a state must have entries by name; got {content!r:.200}")
     if difference := differing_names(content, checks):
         raise ValueError(f"{subject} must have {_listed(checks) or 'no entries'}; {difference}")
     return {name: check(content[name], name, subject) for name, check in checks.items()}
