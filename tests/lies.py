@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 import fastdigits as fd
+from fastdigits import train_options
 
 NAMES = {  # of the file that a reader is given: what it is shows from that
     "idx": "a-idx3-ubyte",
@@ -32,6 +33,8 @@ NAMES = {  # of the file that a reader is given: what it is shows from that
     "csv.gz": "a.csv.gz",
     "model": "a.safetensors",
     "checkpoint": "checkpoint-000000000001.safetensors",
+    "callbacks": "checkpoint-000000000001.safetensors",
+    "settings": "settings.json",
     "picture": "a.png",
 }
 READERS = [name for name in NAMES if name != "picture" or hasattr(fd, "prepare")]  # of this version
@@ -56,6 +59,14 @@ def train(**options) -> None:
     network().fit(x, y, epochs=2, batch_size=4, **options)
 
 
+def watched(checkpoint: fd.Checkpoint) -> dict[str, object]:
+    """Return arguments of a training that has all kinds of state."""
+    optimizer = fd.Adam()
+    plateau = fd.ReduceOnPlateau(optimizer, monitor="loss")
+    watching = [fd.EarlyStopping("loss"), plateau, checkpoint]
+    return {"optimizer": optimizer, "average": fd.EMA(0.9), "callbacks": watching}
+
+
 def read(reader: str, path: Path) -> None:
     """Let a reader have the file and use what it gives."""
     if reader in ("idx", "gzip"):
@@ -67,6 +78,10 @@ def read(reader: str, path: Path) -> None:
             reads(path)
     elif reader == "checkpoint":
         train(callbacks=[Checkpoint()], resume=path.parent)
+    elif reader == "callbacks":
+        train(**watched(Checkpoint()), resume=path.parent)
+    elif reader == "settings":
+        train_options.from_record(path.parent)
     else:
         fd.load_data(path)
 
@@ -94,7 +109,12 @@ def seeds(reader: str) -> list[bytes]:
         if reader == "model":
             network().save(folder / "a")
             return [(folder / "a").read_bytes()]
-        train(callbacks=[fd.Checkpoint(folder / "c", every=3)])
+        if reader == "settings":
+            options = train_options.read(["--epochs", "3", "--augment", "rotation=5", "--ema", "0.9"])
+            options.command, options.resumed = "python -m fastdigits.train --epochs 3", 0
+            return [json.dumps(train_options.to_record(options), indent=2).encode()]
+        checkpoint = fd.Checkpoint(folder / "c", every=3)
+        train(**(watched(checkpoint) if reader == "callbacks" else {"callbacks": [checkpoint]}))
         return [path.read_bytes() for path in sorted((folder / "c").iterdir())]
 
 
@@ -336,6 +356,116 @@ def checkpoint_lies() -> dict[str, bytes]:
     return header_lies(whole) | fact_lies(whole, "state", values)
 
 
+def callbacks_lies() -> dict[str, bytes]:
+    """Return lies in what callbacks, optimizer and average keep, and in what the history says of it."""
+    whole = seeds("callbacks")[-1]
+    stop = 8 + int.from_bytes(whole[:8], "little")
+    header, data = json.loads(whole[8:stop]), whole[stop:]
+    text = fact(whole, "state")
+    values = {"callbacks: one missing": changed(text, r'(?<="callbacks": \[)\{[^}]*\}, ', "")}
+    for place in ("best_epoch", "best", "waited", "average"):
+        pattern = rf'(?<="{place}": )[\d.e-]+'
+        values |= {f"{place}: {name}": changed(text, pattern, value) for name, value in NUMBERS.items()}
+        values[f"{place}: there twice"] = changed(text, rf'(?="{place}")', f'"{place}": 1, ')
+    for place in ("epoch", "loss", "accuracy", "lr", "seconds"):
+        pattern = rf'(?<="{place}": \[)[^\]]*'
+        values |= {
+            f"history: {place}: {name}": changed(text, pattern, value) for name, value in NUMBERS.items()
+        }
+        values[f"history: {place}: one too many"] = changed(text, rf'(?<="{place}": \[)', "1, ")
+    for name in ("loss", "lr", "seconds"):  # odd, but numbers as good as others
+        del values[f"history: {name}: 2^70"]
+    found = fact_lies(whole, "state", values)
+    for name in (
+        "callback/0/values", "callback/0/batchnorm1.running_var", "optimizer/v/dense1.weight", "average/dense1.weight",
+        "network/batchnorm1.running_var",
+    ):  # fmt: skip
+        begin, end = header[name]["data_offsets"]
+        count = (end - begin) // 4
+        for what, value in (("NaN", np.nan), ("infinity", np.inf), ("less than nothing", -1)):
+            number = struct.pack("<f", value)
+            if what != "less than nothing" or "running_var" in name or "/v/" in name:
+                found[f"{name}: {what}"] = whole[: stop + begin] + number * count + whole[stop + end :]
+        for what, shape in (("one for all", [1]), ("no dimensions", [])):
+            entry = header[name] | {"shape": shape, "data_offsets": [0, 4]}
+            rest = [other for other in header if other not in ("__metadata__", name)]
+            parts, places, place = [data[:4]], {}, 4
+            for other in sorted(rest, key=lambda other: header[other]["data_offsets"]):
+                first, last = header[other]["data_offsets"]
+                places[other] = header[other] | {"data_offsets": [place, place + last - first]}
+                parts.append(data[first:last])
+                place += last - first
+            found[f"{name}: {what}"] = tensors(
+                {"__metadata__": header["__metadata__"], name: entry, **places}, b"".join(parts)
+            )
+    return found
+
+
+ODD = {
+    "nothing": None, "true": True, "false": False, "words": "x", "a number in quotes": "1", "a half": 1.5,
+    "a thousand as a float": 1e3, "less than nothing": -1, "400 digits": 10**400, "infinity": float("inf"),
+    "NaN": float("nan"), "a list": [], "a list of a word": ["1"], "lists in lists": [[1]], "an object": {},
+    "an object of the unknown": {"x": 1}, "a zero": "\0", "an escape": "\x1b]0;x\x07", "no Unicode": "\ud800",
+}  # fmt: skip
+TAKEN = {  # what options take of these; what is data is for load_data to say
+    "preset": ("nothing",), "no_plots": ("true", "false"), "backend": ("nothing",), "augment": ("nothing",),
+    "ema": ("nothing",), "swa": ("nothing",), "momentum": ("nothing",), "weight_decay": ("nothing",),
+    "patience": ("nothing",), "checkpoint_every": ("nothing",),
+    "clip_norm": ("nothing", "a half", "a thousand as a float"), "learning_rate": ("a half", "a thousand as a float"),
+    "data": ("words", "a number in quotes", "a zero", "an escape", "no Unicode"),
+}  # fmt: skip
+
+
+def settings_lies() -> dict[str, bytes]:
+    (whole,) = seeds("settings")
+    record = json.loads(whole)
+    found = {
+        f"{key}: {name}": json.dumps(record | {key: value}).encode()
+        for key in record
+        for name, value in ODD.items()
+        if name not in TAKEN.get(key, ())
+    }
+    found |= {
+        f"{key}: missing": json.dumps({name: record[name] for name in record if name != key}).encode()
+        for key in record
+    }
+    for name, value in ODD.items():
+        if name not in ("a half", "a thousand as a float"):
+            lie = record | {"augment": record["augment"] | {"rotation": value}}
+            found[f"rotation: {name}"] = json.dumps(lie).encode()
+    command = record["command"]
+    lines = {
+        "another program": "rm -rf /", "a second one behind it": f"{command}; rm -rf /",
+        "one in it": f"{command} $(rm x)", "a second line": f"{command}\nrm x",
+        "another command": command.replace("train", "draw"), "a variable before it": f"LD_PRELOAD=x {command}",
+        "a quote": f"{command} '", "an escape in it": f"{command} \x1b[31m",
+    }  # fmt: skip
+    together = {
+        "both averages": {"swa": 0.5}, "a momentum of Adam": {"momentum": 0.5},
+        "a decay of Adam": {"weight_decay": 0.1}, "patience without images": {"patience": 2},
+        "widths of half": {"hidden": [64.5]}, "a width of none": {"hidden": [0]}, "an ema of 1": {"ema": 1},
+        "a width that is true": {"hidden": [True]}, "a seed of 2^128": {"seed": 2**128},
+        "a run that went on too often": {"resumed": 10**10}, "an unknown name": {"threads": 3},
+    }  # fmt: skip
+    together |= {f"a command: {name}": {"command": line} for name, line in lines.items()}
+    return (
+        found
+        | {name: json.dumps(record | lie).encode() for name, lie in together.items()}
+        | {
+            "nothing at all": b"",
+            "a list": b"[]",
+            "a name twice": whole.replace(b"{", b'{"epochs": 3,', 1),
+            "depth": b'{"epochs":' * 10**5,
+            "depth in brackets": changed(whole.decode(), r'(?<="seed": )0', "[" * 900 + "]" * 900).encode(),
+            "10,000 digits": changed(whole.decode(), r'(?<="seed": )0', "9" * 10_000).encode(),
+            "64 MB of spaces": whole + b" " * 2**26,
+            "text of two bytes a letter": whole.decode().encode("utf-16"),
+            "no text": b"\xff" * 100,
+            "its end is missing": whole[:-10],
+        }
+    )
+
+
 def picture_lies() -> dict[str, bytes]:
     def png(width: int, height: int, bits: int = 8, data: bytes = b"") -> bytes:
         header = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
@@ -367,6 +497,8 @@ LIES: dict[str, Callable[[], dict[str, bytes]]] = {
     "csv.gz": packed_csv_lies,
     "model": model_lies,
     "checkpoint": checkpoint_lies,
+    "callbacks": callbacks_lies,
+    "settings": settings_lies,
     "picture": picture_lies,
 }
 

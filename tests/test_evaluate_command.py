@@ -334,9 +334,9 @@ def test_the_folder_of_a_run_is_not_touched(made, here, capsys):
 def test_an_earlier_evaluation_is_kept_unless_overwrite_is_said(made, here, capsys):
     tell(made, capsys, "-o", "out")
     (here / "out" / "notes.txt").write_text("mine")
-    (here / "out" / "old.png").touch()
+    (here / "out" / "weights.png").touch()
     earlier = json.loads((here / "out" / runs.EVALUATION).read_text(encoding="utf-8"))
-    runs.write_result(here / "out", earlier | {"pictures": ["old.png"]}, runs.EVALUATION)
+    runs.write_result(here / "out", earlier | {"pictures": ["weights.png"]}, runs.EVALUATION)
     assert "--output: must not hold an evaluation already" in refused(made, here, capsys, "-o", "out")
     result, _ = tell(made, capsys, "-o", "out", "--overwrite", "--part", "train")
     assert result["images"] == 240

@@ -1,7 +1,9 @@
 """`python -m fastdigits.train --resume`, after real kills."""
 
+import copy
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -11,11 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from lies import fact, fact_lies, seeds, settings_lies
 from sampled import sampled
 from tiny_digits import write_digits
 
 import fastdigits as fd
-from fastdigits import backend, runs, train
+from fastdigits import backend, evaluate, runs, train, training
 
 SOURCE = Path(fd.__file__).parents[1]
 WORDS = ("--epochs", "40", "--batch-size", "16", "--dropout", "0.2", "--augment", "rotation=9,shift=1", "--ema", "0.9",
@@ -168,7 +171,7 @@ def test_the_result_names_the_line_that_makes_the_run_and_how_often_it_went_on(b
         raise SystemExit(9)
 
     with monkeypatch.context() as patch:
-        patch.setattr(fd.NeuralNetwork, "fit", die)
+        patch.setattr(training, "_run_epoch", die)
         with pytest.raises(SystemExit):
             main("--resume", begun, "--quiet", "--json")
     assert main("--resume", begun, "--quiet", "--threads", 1) == 0
@@ -190,7 +193,8 @@ def test_a_record_that_is_none_is_refused(begun, capsys, change):
     (begun / runs.SETTINGS).write_text(json.dumps(record))
     with pytest.raises(SystemExit):
         main("--resume", begun)
-    assert "command must be a line and resumed a number; got" in capsys.readouterr().err
+    (name,) = change
+    assert re.search(rf"settings\.json: must hold the settings .* {name} must be", capsys.readouterr().err)
 
 
 def test_the_settings_are_written_first(begun, digits):
@@ -237,6 +241,191 @@ def test_what_is_no_run_is_refused(here, capsys, content):
     err = capsys.readouterr().err
     assert err.startswith("fastdigits train: error: --resume: ")
     assert err.count("\n") == 1
+
+
+def snapshot(folder):
+    """Return all that is in a folder, links as what they point to."""
+    return {
+        path.relative_to(folder).as_posix(): os.readlink(path) if path.is_symlink() else path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_symlink() or path.is_file()
+    }
+
+
+def refusal(capsys, *words):
+    """Return the one line that a command ends with, which no terminal takes for an order."""
+    try:
+        code = main(*words)
+    except SystemExit as exit_:
+        code = exit_.code
+    captured = capsys.readouterr()
+    assert (code, captured.out) == (2, "")
+    assert captured.err.count("\n") == 1
+    assert captured.err[:-1].isprintable()
+    assert len(captured.err) < 1200
+    return captured.err
+
+
+SETTINGS_LIES = settings_lies()
+
+
+@pytest.mark.parametrize("part", range(6))
+def test_settings_that_lie_are_one_line_with_their_file_and_change_nothing(begun, capsys, part):
+    (begun / runs.MODEL).write_bytes(b"of the run")
+    names = [name for name in SETTINGS_LIES if "64 MB" not in name][part::6]
+    assert len(names) > 80
+    for name in names:
+        (begun / runs.SETTINGS).write_bytes(SETTINGS_LIES[name])
+        before = snapshot(begun.parent)
+        error = refusal(capsys, "--resume", begun)
+        assert error.startswith(f"fastdigits train: error: --resume: {begun / runs.SETTINGS}: "), (
+            name,
+            error,
+        )
+        assert snapshot(begun.parent) == before, name
+
+
+@pytest.mark.parametrize("key", [*json.loads(seeds("settings")[0])])
+@pytest.mark.parametrize(
+    "value", ["x", "\0", "\x1b]0;x\x07", "\ud800", "http://x", "../../../etc/passwd", "/dev/null"]
+)
+def test_no_setting_takes_these_words(begun, capsys, key, value):
+    record = json.loads((begun / runs.SETTINGS).read_text())
+    (begun / runs.SETTINGS).write_text(json.dumps(record | {key: value}))
+    before = snapshot(begun)
+    error = refusal(capsys, "--resume", begun)
+    assert error.startswith(f"fastdigits train: error: --resume: {begun / runs.SETTINGS}: ")
+    assert snapshot(begun) == before
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFOs")
+@pytest.mark.parametrize("name", [runs.SETTINGS, runs.RESULT])
+@pytest.mark.parametrize("kind", ["FIFO", "folder", "link to itself"])
+def test_settings_and_results_that_are_no_files_are_refused(begun, capsys, name, kind):
+    file = begun / name
+    file.unlink(missing_ok=True)
+    if kind == "FIFO":
+        os.mkfifo(file)
+    elif kind == "folder":
+        file.mkdir()
+    else:
+        file.symlink_to(file)
+    assert f"{file}: must be a file with a JSON object; got: " in refusal(capsys, "--resume", begun)
+
+
+RESULTS = {
+    "a few names": {"interrupted": False, "total_seconds": 1, "x": "\x1b[31m"},
+    "nothing of it": {},
+    "an end that is a word": {"interrupted": "no"},
+    "a list": [],
+    "an accuracy of 2": {"test_accuracy": 2},
+    "an accuracy that is true": {"test_accuracy": True},
+    "an accuracy in words": {"train_accuracy": "\x1b[31m"},
+    "a loss in a list": {"test_loss": [1]},
+    "fewer images than none": {"test_images": -1},
+    "seconds without end": {"total_seconds": 10**400},
+    "half an epoch": {"epochs": 0.5},
+}
+
+
+@pytest.mark.parametrize("lie", RESULTS)
+def test_a_result_that_lies_is_one_line_with_its_file_and_changes_nothing(begun, capsys, lie):
+    if "of 2" in lie or ("end" not in lie and lie not in ("a few names", "nothing of it", "a list")):
+        assert main("--resume", begun, "--quiet") == 0
+        capsys.readouterr()
+        content = runs.finished(begun) | RESULTS[lie]
+    else:
+        content = RESULTS[lie]
+    (begun / runs.RESULT).write_text(json.dumps(content))
+    before = snapshot(begun)
+    assert f"fastdigits train: error: {begun / runs.RESULT}: " in refusal(capsys, "--resume", begun, "--json")
+    assert snapshot(begun) == before
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "\0", '{"a":' * 10**5, '{"interrupted": false, "interrupted": true}']
+)
+def test_a_result_that_is_none_is_one_line(begun, capsys, text):
+    (begun / runs.RESULT).write_text(text)
+    assert f"{begun / runs.RESULT}: must be a file with a JSON object; got: " in refusal(
+        capsys, "--resume", begun
+    )
+
+
+def test_a_finished_run_without_its_model_is_refused(begun, capsys):
+    assert main("--resume", begun, "--quiet") == 0
+    capsys.readouterr()
+    assert runs.finished(begun)["epochs"] == 2
+    (begun / runs.MODEL).unlink()
+    assert "a finished run must have model.safetensors; got none beside it" in refusal(
+        capsys, "--resume", begun
+    )
+
+
+def test_a_checkpoint_that_lies_leaves_the_folder_as_it_was(here, square, capsys):
+    words = ("--data", square, *WORDS, "--validation-split", "0.1", "--patience", "30")
+    process = start(*words, "-o", "run", "--checkpoint-every", 50, cwd=here)
+    while len(list((here / "run").glob("checkpoint-*.safetensors"))) < 2:
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.kill()
+    process.wait()
+    *older, newest = sorted((here / "run").glob("checkpoint-*.safetensors"))
+    for path in older:
+        path.unlink()
+    whole = newest.read_bytes()
+    state = json.loads(fact(whole, "state"))
+    lies = [
+        (0, "epoch", 10**6), (0, "loss", -1e9), (1, "best", -1e9), (1, "best_epoch", True),
+    ]  # fmt: skip
+    for number, name, value in lies:
+        lie = copy.deepcopy(state)
+        assert name in lie["callbacks"][number]
+        lie["callbacks"][number][name] = value
+        (content,) = fact_lies(whole, "state", {"lie": json.dumps(lie)}).values()
+        newest.write_bytes(content)
+        before = snapshot(here / "run")
+        assert f"run/{newest.name}: its state must be whole; got " in refusal(
+            capsys, "--resume", "run", "--quiet"
+        )
+        assert snapshot(here / "run") == before
+    newest.write_bytes(whole)
+    assert main("--resume", "run", "--quiet") == 0
+    assert json.loads((here / "run" / runs.RESULT).read_text())["resumed"] == 1
+
+
+@pytest.mark.parametrize("name", [*runs.OWN, "checkpoint-000000000003.safetensors"])
+def test_nothing_is_written_through_a_link_in_a_folder(here, digits, begun, capsys, name):
+    victim = here / "victim"
+    victim.write_text("precious")
+    target = begun / name
+    settings = (begun / runs.SETTINGS).read_bytes()
+    if name == runs.SETTINGS:
+        (here / "victim").write_bytes(settings)
+    target.unlink(missing_ok=True)
+    target.symlink_to("../victim")
+    before = snapshot(here)
+    words = ("--data", digits, "--epochs", 1, "--no-plots", "-o", begun, "--overwrite")
+    assert f"{target}: must be a file, to be replaced by one of the run; got a link" in refusal(
+        capsys, *words
+    )
+    if name != runs.RESULT:
+        assert f"{target}: must be a file" in refusal(capsys, "--resume", begun)
+    assert evaluate.main(["--data", str(digits), "--model", str(begun), "-o", str(begun), "--overwrite"]) == 2
+    capsys.readouterr()
+    assert snapshot(here) == before
+
+
+def test_a_checkpoint_replaces_a_link_and_leaves_what_it_points_to(tmp_path):
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / "run").mkdir()
+    link = tmp_path / "run" / "checkpoint-000000000003.safetensors"
+    link.symlink_to("../victim")
+    net = fd.NeuralNetwork([fd.Dense(4, 2)], seed=0)
+    x, y = np.arange(64, dtype=np.uint8).reshape(16, 4), np.arange(16) % 2
+    net.fit(x, y, epochs=2, batch_size=4, callbacks=[fd.Checkpoint(link.parent, every=3)])
+    assert (tmp_path / "victim").read_text() == "precious"
+    assert not link.is_symlink()
 
 
 def test_other_data_is_refused(square, here, capsys):

@@ -1,13 +1,14 @@
 """The folder of a run is new or free, and nothing in it is touched but the files of a run."""
 
 import json
+import re
 import subprocess
 import sys
 from datetime import datetime
 
 import pytest
 
-from fastdigits import runs
+from fastdigits import runs, visualize
 from fastdigits.commands import CommandError
 
 
@@ -105,16 +106,25 @@ def test_a_file_named_runs_is_refused_for_the_default_folder(tmp_path, monkeypat
 
 
 def test_only_pictures_that_an_earlier_result_lists_are_removed(tmp_path):
-    for name in ("old.png", "mine.png", "notes.txt"):
+    for name in ("curves.png", "notes.txt"):
         (tmp_path / name).touch()
     outside = tmp_path / "inner"
     outside.mkdir()
-    runs.write_result(outside, {"pictures": ["old.png", "../mine.png", "notes.txt", "gone.png"]})
-    for name in ("old.png", "notes.txt"):
+    runs.write_result(outside, {"pictures": ["curves.png", "../curves.png", "mine.png", "notes.txt", 3]})
+    for name in ("curves.png", "weights.png", "mine.png", "notes.txt"):
         (outside / name).touch()
     runs.remove_pictures(outside)
-    assert sorted(path.name for path in outside.iterdir()) == ["notes.txt", runs.RESULT]
-    assert (tmp_path / "mine.png").exists()
+    assert sorted(path.name for path in outside.iterdir()) == [
+        "mine.png",
+        "notes.txt",
+        runs.RESULT,
+        "weights.png",
+    ]
+    assert (tmp_path / "curves.png").exists()
+
+
+def test_the_pictures_that_may_be_removed_are_those_that_are_drawn():
+    assert set(re.findall(r"``(\w+\.png)``", visualize.write_pictures.__doc__)) == set(runs.PICTURES)
 
 
 @pytest.mark.parametrize(

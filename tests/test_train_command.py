@@ -436,8 +436,8 @@ def test_a_folder_without_images_is_one_line_and_leaves_nothing_behind(here, nam
 def test_an_output_folder_with_a_run_is_kept_unless_overwrite_is_said(digits, here, capsys):
     first = quick(digits, "run")
     (here / "run" / "notes.txt").write_text("mine")
-    (here / "run" / "old.png").touch()
-    runs.write_result(here / "run", first[0] | {"pictures": ["old.png"]})
+    (here / "run" / "weights.png").touch()
+    runs.write_result(here / "run", first[0] | {"pictures": ["weights.png"]})
     assert main("--data", digits, "-o", "run", "--seed", 1) == 2
     assert "--output: must not hold a run already" in capsys.readouterr().err
     assert fd.load(here / "run" / runs.MODEL).values.tobytes() == first[2]

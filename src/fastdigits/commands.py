@@ -23,6 +23,7 @@ from typing import Any, NoReturn
 from . import __version__, backend, console
 from .console import shown
 from .data.sources import FORMS, NAMES
+from .entries import MOST_COUNT
 from .errors import DataError, DivergedError, ModelFileError
 from .hyperparameters import check_number
 from .threads import get_num_threads, set_num_threads
@@ -80,6 +81,18 @@ class Parser(argparse.ArgumentParser):
             self.error(self._unknown(unknown[0]))
         return options
 
+    def taken(self, option: argparse.Action, text: str) -> Any:
+        """Return what an option makes of a text.
+
+        Raises
+        ------
+        argparse.ArgumentError
+            If it does not take it.
+        """
+        value = self._get_value(option, text)
+        self._check_value(option, value)
+        return value
+
     def _unknown(self, word: str) -> str:
         if not word.startswith("-"):
             return f"unexpected argument {shown(word)}; see --help"
@@ -116,20 +129,22 @@ class _Layout(argparse.HelpFormatter):
         return console.wrap(text, width)
 
 
-def whole_number(text: str, least: int = 1) -> int:
-    """Return the whole number in ``text``, at least ``least``; a type for argparse."""
+def whole_number(text: str, least: int = 1, most: float = MOST_COUNT) -> int:
+    """Return the whole number in ``text``, from ``least`` to ``most``; a type for argparse."""
     try:
         number = int(text)
     except ValueError:
         number = None
     if number is None or number < least:
         raise argparse.ArgumentTypeError(f"must be a whole number of at least {least}; got {shown(text)}")
+    if number > most:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at most {most}; got {shown(text)}")
     return number
 
 
 def seed(text: str) -> int:
-    """Return the whole number in ``text``, at least 0; a type for argparse."""
-    return whole_number(text, least=0)
+    """Return the whole number in ``text``, from 0 to 2**128 - 1, as NumPy's seeds are; a type for argparse."""
+    return whole_number(text, least=0, most=2**128 - 1)
 
 
 def positive(text: str) -> float:
@@ -150,7 +165,8 @@ def fraction(text: str) -> float:
 def widths(text: str) -> tuple[int, ...]:
     """Return the whole numbers that commas separate in ``text``; a type for argparse."""
     try:
-        return tuple(whole_number(part) for part in text.split(","))
+        # that a width is too large is for the memory to say
+        return tuple(whole_number(part, most=math.inf) for part in text.split(","))
     except argparse.ArgumentTypeError:
         raise argparse.ArgumentTypeError(
             f"must be whole numbers of at least 1 with commas between them, such as 64,32; got {shown(text)}"
@@ -271,6 +287,16 @@ def command_line(name: str, argv: Sequence[str] | None) -> str:
     chosen = os.environ.get(backend.VARIABLE)
     before = [f"{backend.VARIABLE}={shlex.quote(chosen)}"] if chosen and not named else []
     return " ".join([*before, "python", "-m", f"fastdigits.{name}", *map(shlex.quote, words)])
+
+
+def is_command_line(name: str, line: str) -> bool:
+    """Return whether `command_line` may have made a line: pasted into a shell, it runs that command alone."""
+    try:
+        words = shlex.split(line)
+    except ValueError:
+        return False
+    command = words[1:] if words[:1] and words[0].startswith(f"{backend.VARIABLE}=") else words
+    return command[:3] == ["python", "-m", f"fastdigits.{name}"] and " ".join(map(shlex.quote, words)) == line
 
 
 # -- the way out -------------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-import json
 import os
 import platform
 import shutil
@@ -19,15 +18,45 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__, backend, files
+from .checkpoint import PATTERN as CHECKPOINTS
 from .commands import PRETRAINED, CommandError, to_json
 from .console import say
+from .entries import Check, checked, count, number, optional
+from .errors import DataError
 from .network import NeuralNetwork
 from .storage import load, load_pretrained
+from .tensorfile import parse
 from .threads import get_num_threads
 
 MODEL, HISTORY, RESULT, REPORT = "model.safetensors", "history.csv", "result.json", "report.html"
 SETTINGS = "settings.json"
 EVALUATION = "evaluation.json"
+PICTURES = tuple(
+    f"{name}.png"
+    for name in ("curves", "predictions_right", "predictions_wrong", "confused_pairs", "confusion", "calibration",
+                 "weights")
+)  # fmt: skip
+OWN = (
+    MODEL,
+    HISTORY,
+    RESULT,
+    REPORT,
+    SETTINGS,
+    EVALUATION,
+    *PICTURES,
+)  # all that is written beside checkpoints
+MOST_JSON = 1 << 24  # bytes: the result of ten thousand classes has three million
+
+_SHARE = number(least=0, most=1)
+_RESULT: dict[str, Check] = {  # what a script reads of a finished run, whatever else a later version adds
+    **dict.fromkeys(("test_accuracy", "train_accuracy"), _SHARE),
+    **dict.fromkeys(("precision", "recall", "f1", "calibration_error"), optional(_SHARE)),
+    **dict.fromkeys(("test_loss", "train_loss"), optional(number())),
+    **dict.fromkeys(("test_images", "train_images", "parameters"), count(1)),
+    **dict.fromkeys(("epochs", "resumed"), count()),
+    **dict.fromkeys(("train_seconds", "total_seconds"), number(least=0)),
+    "best_epoch": optional(count(1)),
+}
 
 
 @contextlib.contextmanager
@@ -59,6 +88,8 @@ def folder(
     if output is not None and not overwrite:
         _check_free(output, files, kind)
     existed = output is not None and output.is_dir()
+    if output is not None:
+        _check_own(output)
     try:
         chosen = _new("" if kind == "run" else f"_{kind}") if output is None else output
         chosen.mkdir(parents=True, exist_ok=True)
@@ -86,9 +117,20 @@ def _check_free(output: Path, files: Sequence[str], kind: str) -> None:
             )
 
 
+def _check_own(output: Path) -> None:
+    """Raise a CommandError if a file of a run is no file: what a link points to is not the run's to write."""
+    for path in [*(output / name for name in OWN), *output.glob(CHECKPOINTS)]:
+        if path.is_symlink() or (os.path.lexists(path) and not path.is_file()):
+            what = "a link" if path.is_symlink() else "a folder" if path.is_dir() else "no file"
+            raise CommandError(
+                f"{path}: must be a file, to be replaced by one of the run; got {what}: remove it, or choose another "
+                "folder"
+            )
+
+
 def _check_writable(path: Path) -> None:
-    probe = path / f".fastdigits-{os.getpid()}.tmp"
-    probe.touch()
+    probe = path / f".fastdigits-{os.getpid()}-{os.urandom(4).hex()}.tmp"
+    probe.touch(exist_ok=False)
     probe.unlink()
 
 
@@ -118,28 +160,56 @@ def read_settings(path: Path) -> dict[str, Any]:
 
     Raises
     ------
-    CommandError
+    DataError
         If the folder holds no run, or one whose settings cannot be read.
     """
-    try:
-        settings = json.loads((path / SETTINGS).read_text(encoding="utf-8"))
-        if not isinstance(settings, dict):
-            raise ValueError(f"an object is wanted, it is {type(settings).__name__}")
-    except (OSError, ValueError, RecursionError) as error:
-        raise CommandError(
-            f"--resume: must be the folder of a run, with {SETTINGS} in it; got {str(path)!r} ({error})"
-        ) from error
-    return settings
+    return _read_json(path / SETTINGS)
 
 
 def finished(path: Path) -> dict[str, Any] | None:
-    """Return the result of a run that came to its end, None if it did not."""
-    try:
-        result = json.loads((path / RESULT).read_text(encoding="utf-8"))
-        done = isinstance(result, dict) and result["interrupted"] is False and "total_seconds" in result
-    except (OSError, ValueError, KeyError, RecursionError):
+    """Return the result of a run that came to its end, None if it did not.
+
+    Raises
+    ------
+    DataError
+        If there is a result that no run can have written.
+    """
+    file = path / RESULT
+    if not os.path.lexists(file):
         return None
-    return result if done else None
+    result = _read_json(file)
+    if not isinstance(result.get("interrupted"), bool):
+        raise DataError(
+            f"{file}: interrupted must be true or false; got {result.get('interrupted')!r:.100}: remove it"
+        )
+    if result["interrupted"] or "total_seconds" not in result:
+        return None
+    try:
+        checked({name: result[name] for name in _RESULT if name in result}, _RESULT, "the result")
+        if not (path / MODEL).is_file():
+            raise ValueError(f"a finished run must have {MODEL}; got none beside it")
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{file}: must be the result of a run; got: {error}: remove it") from error
+    return result
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    """Return the JSON object in a file of a run's folder; raise a DataError that names the file if there is none."""
+    try:
+        if not file.is_file():
+            raise ValueError(
+                "a folder" if file.is_dir() else "nothing of this name" if not file.exists() else "no file"
+            )
+        with open(file, "rb") as opened:
+            content = opened.read(MOST_JSON + 1)
+        if len(content) > MOST_JSON:
+            raise ValueError(f"more than {MOST_JSON:,} bytes")
+        found = parse(content.decode())
+        if not isinstance(found, dict):
+            raise ValueError(f"a value of type {type(found).__name__}")
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{file}: must be a file with a JSON object; got: {error}") from error
+    return found
 
 
 def write_result(path: Path, result: dict[str, Any], name: str = RESULT) -> None:
@@ -148,19 +218,17 @@ def write_result(path: Path, result: dict[str, Any], name: str = RESULT) -> None
 
 
 def remove_pictures(path: Path, result: str = RESULT) -> None:
-    """Remove pictures and report that an earlier result in the folder lists: none may pass for the new run's."""
+    """Remove pictures and report that an earlier result in the folder lists: none may pass for the new run's.
+
+    Names that this package does not give are left alone, whatever the result says.
+    """
     try:
-        earlier = json.loads((path / result).read_text(encoding="utf-8"))
-        names = [name for name in earlier["pictures"] if Path(name).name == name and name.endswith(".png")]
-        names += [REPORT] if earlier.get("report") == REPORT else []
-    except (
-        OSError,
-        ValueError,
-        AttributeError,
-        KeyError,
-        TypeError,
-    ):  # no earlier result, or none of ours: nothing to remove
+        earlier = _read_json(path / result)
+    except DataError:  # no earlier result, or none of ours: nothing to remove
         return
+    listed = earlier.get("pictures")
+    names = [name for name in PICTURES if isinstance(listed, list) and name in listed]
+    names += [REPORT] if earlier.get("report") == REPORT else []
     for name in names:
         (path / name).unlink(missing_ok=True)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import copy
+import functools
 import math
 import shlex
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,11 @@ import numpy as np
 
 from . import __version__, backend, commands, console, report, runs, scales, train_options
 from .assessment import MEANS, assess
-from .callbacks import Callback, EarlyStopping, History, Snapshot, improves
+from .callbacks import Callback, EarlyStopping, History, Snapshot, check_best, improves
 from .checkpoint import Checkpoint, clear
 from .commands import CommandError
 from .data import Dataset, load_data
-from .errors import DivergedError
+from .errors import DataError, DivergedError, ModelFileError
 from .inputs import Array, Float32
 from .losses import SoftmaxCrossEntropy
 from .metrics import wilson_interval
@@ -79,7 +80,8 @@ class _Keeper(Callback):
     one: nothing is chosen by the test images.
     """
 
-    def __init__(self, images: _Images) -> None:
+    def __init__(self, images: _Images, begin: Callable[[], None]) -> None:
+        self._begin = begin
         self.history = History()
         self.epoch: int | None = None  # the one whose weights are kept
         self._may_choose = images.validation is not images.test
@@ -88,6 +90,7 @@ class _Keeper(Callback):
 
     def on_train_begin(self, network: NeuralNetwork, history: History) -> None:
         self.history = history
+        self._begin()
 
     def on_epoch_end(self, epoch: int, network: NeuralNetwork, history: History) -> None:
         loss = history.val_loss[-1]
@@ -97,6 +100,9 @@ class _Keeper(Callback):
     def state_dict(self) -> dict[str, Any]:
         arrays = {} if self._snapshot is None else self._snapshot.arrays()
         return {"epoch": self.epoch, "loss": self._loss, **arrays}
+
+    def check_state_dict(self, content: Mapping[str, Any], network: NeuralNetwork, history: History) -> None:
+        check_best(content, "epoch", "loss", "val_loss", network, history, True, "the part that is kept")
 
     def load_state_dict(self, content: Mapping[str, Any]) -> None:
         self.epoch, self._loss = content["epoch"], content["loss"]
@@ -131,15 +137,19 @@ def _train(options: argparse.Namespace, started: float) -> int:
         if options.json:
             commands.print_json(result)
         return commands.DONE
-    images = _load(options)
-    network = _build(options, images)
-    if options.learning_rate == train_options.AUTO:
-        options.learning_rate = _found_rate(options, images, network)
+    try:
+        images = _load(options)
+        network = _build(options, images)
+        if options.learning_rate == train_options.AUTO:
+            options.learning_rate = _found_rate(options, images, network)
+    except (CommandError, DataError) as error:
+        raise CommandError(_named(options, error)) from error
     say = console.silent if options.quiet else console.say
     with runs.folder(options.output, overwrite=options.overwrite or options.resume is not None) as folder:
         if options.resume is None:
             clear(folder)
-        runs.write_settings(folder, train_options.to_record(options))
+        if options.resume is None:  # else when it goes on: a folder that cannot go on stays as it is
+            runs.write_settings(folder, train_options.to_record(options))
         circumstances = _circumstances(options, folder)
         say(_opening(options, images, network))
         try:
@@ -251,7 +261,7 @@ def _fit(
     options: argparse.Namespace, images: _Images, network: NeuralNetwork, folder: Path
 ) -> tuple[History, dict[str, Any]]:
     """Train; return the whole epochs, which of them was kept, and whether an interrupt ended the training."""
-    keeper = _Keeper(images)
+    keeper = _Keeper(images, functools.partial(_go_on, options, folder))
     stopping = None if options.patience is None else EarlyStopping(patience=options.patience)
     checkpoint = Checkpoint(folder, every=options.checkpoint_every)
     try:
@@ -265,7 +275,7 @@ def _fit(
             resume=options.resume,
         )
     except (TypeError, ValueError) as error:  # the images do not suit: each message of fit says what to do
-        raise CommandError(str(error)) from error
+        raise CommandError(_named(options, error)) from error
     except DivergedError as error:
         if keeper.epoch is None:
             raise
@@ -280,6 +290,19 @@ def _fit(
         return history, {"best_epoch": keeper.epoch, "interrupted": True}
     best = None if stopping is None else stopping.best_epoch
     return keeper.whole_epochs(), {"best_epoch": best, "interrupted": False}
+
+
+def _named(options: argparse.Namespace, error: Exception) -> str:
+    """Return an error message; of settings that are those of a run, it names their file."""
+    if options.resume is None or isinstance(error, ModelFileError):
+        return str(error)
+    return f"--resume: {options.resume / runs.SETTINGS}: {error}"
+
+
+def _go_on(options: argparse.Namespace, folder: Path) -> None:
+    """Note that a run goes on, where it does: all of its folder has been checked by now."""
+    if options.resume is not None:
+        runs.write_settings(folder, train_options.to_record(options))
 
 
 def _scores(images: _Images, network: NeuralNetwork) -> dict[str, Any]:

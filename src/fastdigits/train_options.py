@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import functools
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 
 from . import commands, console, recipes, runs
 from .augment import Augmentation
+from .entries import Check, checked, count
+from .errors import DataError
 from .layers import Layer
 from .optimizers import Optimizer
 from .recipes import ACTIVATIONS, BATCHNORMS, OPTIMIZERS, SCHEDULES, Recipe
@@ -72,7 +75,10 @@ def read(argv: Sequence[str] | None) -> argparse.Namespace:
         return _resumed(parser, argv, options.resume)
     if preset is not None:
         _leave_out(options, preset)
-    _check_together(parser, options)
+    if problem := _contradiction(options):
+        parser.error(problem)
+    if options.overwrite and options.output is None:
+        parser.error("--overwrite: needs a folder; got none: name it with --output")
     return options
 
 
@@ -87,27 +93,16 @@ def to_settings(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def to_record(options: argparse.Namespace) -> dict[str, Any]:
-    """Return what `_resumed` reads: the settings, the line that makes the run, and how often it went on."""
+    """Return what `from_record` reads: the settings, the line that makes the run, and how often it went on."""
     return to_settings(options) | {"command": options.command, "resumed": options.resumed}
 
 
 def _resumed(parser: commands.Parser, argv: Sequence[str] | None, run: Path) -> argparse.Namespace:
     """Return the options of a run that is to go on; exit with 2 if others are given."""
     try:
-        saved = runs.read_settings(run)
-        command, resumed = saved.pop("command"), saved.pop("resumed")
-        if not isinstance(command, str) or type(resumed) is not int or resumed < 0:
-            raise ValueError(f"command must be a line and resumed a number; got {command!r}, {resumed!r}")
-        settings = saved | {"hidden": tuple(saved["hidden"])}
-        if saved["augment"] is not None:
-            settings["augment"] = Augmentation(**saved["augment"])
-        known = to_settings(parser.read([])).keys()
-        if known != saved.keys():
-            raise ValueError(f"its names must be {', '.join(known)}; got {', '.join(saved)}")
-    except commands.CommandError as error:
-        parser.error(str(error))
-    except (KeyError, TypeError, ValueError) as error:
-        parser.error(f"--resume: {run / runs.SETTINGS} must hold the settings of a run; got {error!r}")
+        settings, command, resumed = from_record(run)
+    except DataError as error:
+        parser.error(f"--resume: {error}")
     parser.set_defaults(**settings, output=run)
     options = parser.read(argv)
     for name, value in settings.items():
@@ -120,6 +115,80 @@ def _resumed(parser: commands.Parser, argv: Sequence[str] | None, run: Path) -> 
         parser.error(f"--resume: the run stays in its folder; got --output {options.output}: omit it")
     options.command, options.resumed = command, resumed + 1
     return options
+
+
+def from_record(run: Path) -> tuple[dict[str, Any], str, int]:
+    """Return what `to_record` wrote into the folder of a run: settings, as options have them, line, and count.
+
+    Raises
+    ------
+    DataError
+        If an entry is missing, unknown, or not what the option of its name takes. The message names the file.
+    """
+    saved = runs.read_settings(run)
+    parser = _parser()
+    options = parser.read([])
+    try:
+        checks: dict[str, Check] = {
+            name: functools.partial(_setting, parser) for name in to_settings(options)
+        }
+        settings = checked(saved, checks | {"command": _line, "resumed": count(0, 10**9)}, "settings")
+        command, resumed = settings.pop("command"), settings.pop("resumed")
+        if problem := _contradiction(argparse.Namespace(**settings)):
+            raise ValueError(problem)
+    except (TypeError, ValueError, RecursionError) as error:
+        file = run / runs.SETTINGS
+        raise DataError(f"{file}: must hold the settings of a run; got: {error}") from error
+    return settings, command, resumed
+
+
+def _line(value: object, name: str, subject: str) -> str:
+    """Return the line that makes the run; a check."""
+    if not isinstance(value, str) or not commands.is_command_line("train", value):
+        raise ValueError(f"{subject}: {name} must be a line python -m fastdigits.train …; got {value!r:.100}")
+    return value
+
+
+def _setting(parser: commands.Parser, value: object, name: str, subject: str) -> Any:
+    """Return the value of a setting if the option of its name, given it as text, comes to the same; a check."""
+    (option,) = (action for action in parser._actions if action.dest == name)
+    if option.nargs == 0:
+        if not isinstance(value, bool):
+            raise TypeError(f"{subject}: {name} must be true or false; got {value!r:.100}")
+        return value
+    if value is None and option.default is None:
+        return None
+    try:
+        taken = parser.taken(option, _as_text(value))
+    except argparse.ArgumentError as error:
+        raise ValueError(f"{subject}: {name}: {error.message}") from error
+    if not _same(taken, value):
+        raise TypeError(f"{subject}: {name} must be of the type that its option has; got {value!r:.100}")
+    return taken
+
+
+def _as_text(value: object) -> str:
+    """Return a setting as it would stand on the command line."""
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    if isinstance(value, dict):
+        return ",".join(f"{name}={entry}" for name, entry in value.items())
+    return str(value)
+
+
+def _same(taken: object, value: object) -> bool:
+    """Return whether what an option took is what JSON had, of the same type; JSON may write 1.0 as 1."""
+    if isinstance(taken, Augmentation):
+        theirs, ours = value, asdict(taken)
+        return (
+            isinstance(theirs, dict)
+            and theirs.keys() == ours.keys()
+            and all(_same(ours[name], theirs[name]) for name in ours)
+        )
+    if isinstance(taken, tuple):
+        return isinstance(value, list) and len(taken) == len(value) and all(map(_same, taken, value))
+    kinds = (int, float) if type(taken) is float else (type(taken),)
+    return type(value) in kinds and taken == value
 
 
 def recipe(options: argparse.Namespace) -> Recipe:
@@ -366,17 +435,16 @@ def _add_output(parser: commands.Parser) -> None:
     commands.add_report_options(group)
 
 
-def _check_together(parser: commands.Parser, options: argparse.Namespace) -> None:
-    """Exit with 2 if options contradict each other."""
+def _contradiction(options: argparse.Namespace) -> str:
+    """Return what an error message says of settings that contradict each other; nothing if none do."""
     for name, of in (("momentum", "momentum"), ("weight_decay", "adamw")):
         if getattr(options, name) is not None and options.optimizer != of:
-            parser.error(
-                f"--{name.replace('_', '-')}: needs --optimizer {of}; got --optimizer {options.optimizer}"
-            )
+            return f"--{name.replace('_', '-')}: needs --optimizer {of}; got --optimizer {options.optimizer}"
+    if options.ema is not None and options.swa is not None:
+        return "--swa: must not be given with --ema; got both"
     if options.patience is not None and options.validation_split == 0:
-        parser.error(
+        return (
             "--patience: needs images that are neither trained on nor tested on; "
             "got --validation-split 0: add --validation-split 0.1"
         )
-    if options.overwrite and options.output is None:
-        parser.error("--overwrite: needs a folder; got none: name it with --output")
+    return ""
