@@ -225,7 +225,7 @@ class Training:
         self._check_settings(found)
         try:
             return self._checked(found)
-        except MemoryError:
+        except (MemoryError, SystemError):  # NumPy's own, where memory runs out: no fault of the file
             raise
         except Exception as error:  # a callback's own check may raise anything
             raise found.error(f"its state must be whole; got {type(error).__name__}: {error}") from error
@@ -314,7 +314,7 @@ class Training:
             for attributes, were in before:
                 attributes.clear()
                 attributes.update(were)
-            if not isinstance(error, Exception) or isinstance(error, MemoryError):
+            if not isinstance(error, Exception) or isinstance(error, MemoryError | SystemError):
                 raise
             name = type(callback).__name__
             raise found.error(
