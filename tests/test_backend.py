@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -83,3 +84,47 @@ def test_the_configuration_is_printed_and_returned(backend, capsys):
         assert f"{key} " in printed
     with pytest.raises(ValueError, match="mode must be 'print' or 'dict'; got 'json'"):
         fd.show_config("json")
+
+
+@pytest.mark.parametrize("name", ["cuda", "AVX2", *(set(backends.MODULES) - set(fd.available_backends()))])
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict x.png", "draw", "bench"])
+def test_a_wrong_environment_is_one_line_of_each_command(tmp_path, command, name):
+    run = subprocess.run(
+        [sys.executable, "-m", "fastdigits", *command.split()],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"FASTDIGITS_BACKEND": name, "PYTHONPATH": str(Path(fd.__file__).parents[1])},
+    )
+    assert run.returncode == 2
+    assert run.stdout == ""
+    start = f"fastdigits {command.split()[0]}: error: FASTDIGITS_BACKEND={name}: backend"
+    assert run.stderr.startswith(start)
+    assert run.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wrong_environment_gives_way_to_what_is_said():
+    program = "import fastdigits as fd; fd.use_backend('numpy'); print(fd.backend_name())"
+    assert say("cuda", program).stdout.strip() == "numpy"
+    program = (
+        "from fastdigits import predict; raise SystemExit(predict.main(['x.png', '--backend', 'numpy']))"
+    )
+    assert say("cuda", program).stderr.startswith("fastdigits predict: error: x.png: ")
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "fd.backend_name()",
+        "fd.show_config('dict')",
+        "fd.NeuralNetwork([fd.Dense(2, 2)]).predict([[1.0, 2.0]])",
+        "fd.NeuralNetwork([fd.Dense(2, 2)]).fit([[1.0, 2.0]] * 4, [0, 1, 0, 1])",
+    ],
+)
+def test_with_a_wrong_environment_each_use_raises(use):
+    run = say("cuda", f"import fastdigits as fd; {use}")
+    assert run.returncode == 1
+    assert run.stderr.splitlines()[-1].startswith(
+        "ValueError: FASTDIGITS_BACKEND=cuda: backend: must be one of"
+    )

@@ -6,6 +6,7 @@ import os
 import sys
 from importlib import import_module
 from types import ModuleType
+from typing import NoReturn
 
 from .threads import get_num_threads
 
@@ -19,6 +20,26 @@ MODULES = {
 
 kernels: ModuleType
 _name: str
+
+
+class _Wrong(ModuleType):
+    """Stands for kernels that `VARIABLE` names and that cannot serve: each use raises, until another is chosen.
+
+    An import that raised would keep commands from saying so in one line, and from taking ``--backend`` instead.
+    """
+
+    def __init__(self, error: ValueError | ImportError) -> None:
+        super().__init__("wrong kernels")
+        self._error = error
+
+    def fail(self) -> NoReturn:
+        """Raise the error, each time anew."""
+        raise type(self._error)(str(self._error))
+
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("__"):  # what Python itself asks modules for
+            raise AttributeError(name)
+        self.fail()
 
 
 def available_backends() -> list[str]:
@@ -55,7 +76,15 @@ def use_backend(name: str) -> None:
 
 
 def backend_name() -> str:
-    """Return the name of the backend that serves."""
+    """Return the name of the backend that serves.
+
+    Raises
+    ------
+    ValueError, ImportError
+        If ``FASTDIGITS_BACKEND`` names one that is unknown or not available, and no other was chosen.
+    """
+    if isinstance(kernels, _Wrong):
+        kernels.fail()
     return _name
 
 
@@ -78,7 +107,7 @@ def show_config(mode: str = "print") -> dict[str, object] | None:
         raise ValueError(f"show_config: mode must be 'print' or 'dict'; got {mode!r}")
     config: dict[str, object] = {
         "fastdigits": __version__,
-        "backend": _name,
+        "backend": backend_name(),
         "available backends": available_backends(),
         "threads": get_num_threads(),
         "floats in a vector": getattr(kernels, "LANE_COUNT", None),
@@ -113,13 +142,14 @@ def load(name: str) -> ModuleType:
 
 
 def _choose() -> None:
+    global kernels, _name
     wanted = os.environ.get(VARIABLE, "")
     try:
         use_backend(wanted or load("generic").instruction_sets()[0])
     except (ValueError, ImportError) as error:
         if not wanted:
             raise
-        raise type(error)(f"{VARIABLE}={wanted}: {error}") from error
+        kernels, _name = _Wrong(type(error)(f"{VARIABLE}={wanted}: {error}")), wanted
 
 
 _choose()

@@ -344,11 +344,13 @@ def run(
 
 
 def _use(name: str | None, threads: int | None) -> None:
-    if name is not None:
-        try:
+    try:
+        if name is None:
+            backend.backend_name()
+        else:
             backend.use_backend(name)
-        except ImportError as error:
-            raise CommandError(f"--backend: {error}") from error
+    except (ValueError, ImportError) as error:
+        raise CommandError(f"--backend: {error}" if name is not None else str(error)) from error
     set_num_threads(threads)
     try:
         get_num_threads()
