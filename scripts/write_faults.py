@@ -64,10 +64,12 @@ class Calls:
     def wrapped(self, name: str, function: Callable[..., object]) -> Callable[..., object]:
         return lambda *arguments, **options: self.call(name, lambda: function(*arguments, **options))
 
-    def open(self, path: Path, mode: str) -> "File":
+    def open(self, path: Path, mode: str, opener: Callable[[str, int], int] | None = None) -> "File":
         made = []
         try:
-            return self.call("open", lambda: made.append(File(open(path, mode), self)) or made[0])
+            return self.call(
+                "open", lambda: made.append(File(open(path, mode, opener=opener), self)) or made[0]
+            )
         except BaseException:
             for file in made:
                 file.file.close()

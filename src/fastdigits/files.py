@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
+import stat
 from pathlib import Path
 
+_KINDS = {
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+}
 _writing: set[Path] = set()  # what this process has not renamed yet
 
 
@@ -18,7 +26,7 @@ def write(path: str | os.PathLike[str], content: bytes, *, example: str, sync: b
     Parameters
     ----------
     path : str or path-like
-        The file. One that exists is replaced in one go, or stays as it is; a link stays a link.
+        The file. One that exists is replaced in one go, or stays as it is.
     content : bytes
         All of it.
     example : str
@@ -29,20 +37,24 @@ def write(path: str | os.PathLike[str], content: bytes, *, example: str, sync: b
     Raises
     ------
     OSError
-        If the file cannot be written.
+        If the file cannot be written; before anything is written, if `check` refuses the path.
+
+    Notes
+    -----
+    The new file keeps the permissions of the old one, and its owner and group where the system allows it (root may
+    set the owner); without the group it keeps no permissions for a group. A symbolic link stays and its target is
+    replaced, or made where it is missing. Another hard link to the old file keeps the old content. A file that is
+    read-only is replaced as well: it is the folder that must be writable.
     """
-    target = Path(path).resolve()  # where a link points to, so that the link stays
-    if target.is_dir():
-        raise IsADirectoryError(f"{path}: must be a file; got a folder: add a name such as {example}")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"{path}: its folder must exist; got {target.parent}: make it first")
-    start = f".{os.fsencode(target.name)[:150].decode('utf-8', 'ignore')}."  # names have 255 bytes at most
-    _remove_leftovers(target.parent, start)
-    beside = target.with_name(f"{start}{os.getpid()}-{os.urandom(4).hex()}.tmp")
+    target, old = _checked(path, example)
+    remove_leftovers(target)
+    beside = target.with_name(f"{_start(target)}{os.getpid()}-{os.urandom(4).hex()}.tmp")
     _writing.add(beside)
     leftover = os.fsencode(beside)  # where memory has run out, the name cannot be made into this any more
     try:
-        with open(beside, "xb") as file:
+        with open(beside, "xb", opener=_open_private if old else None) as file:
+            if old:
+                _take_over(file.fileno(), old)
             file.write(content)
             file.flush()
             if sync:
@@ -60,11 +72,88 @@ def write(path: str | os.PathLike[str], content: bytes, *, example: str, sync: b
         _writing.discard(beside)
 
 
-def _remove_leftovers(folder: Path, start: str) -> None:
+def check(path: str | os.PathLike[str], *, example: str) -> None:
+    """See that `write` may write the file: that it is a regular one, or none yet in a folder that exists.
+
+    Raises
+    ------
+    OSError
+        If it is a folder, a device, a pipe, a socket, a loop of links, or a name of an open stream such as
+        ``/dev/stdout``: a rename would replace the device itself, or the file that a shell has open.
+    """
+    _checked(path, example)
+
+
+def _checked(path: str | os.PathLike[str], example: str) -> tuple[Path, os.stat_result | None]:
+    """Return where the file is, behind symbolic links, and what the one there is; None where there is none."""
+    name = os.fspath(path)
+    shown = repr(name) if not name or "\0" in name else name
+    if not name or "\0" in name:
+        raise FileNotFoundError(f"{shown}: must be the name of a file, such as {example}")
+    try:
+        old = os.stat(name)
+    except FileNotFoundError:  # none yet, or the target of a link is missing
+        old = None
+    except OSError as error:
+        reason = "a loop of symbolic links" if error.errno == errno.ELOOP else error.strerror
+        raise type(error)(
+            f"{name}: must be a file, or the name of a new one; got {reason}: choose another name"
+        ) from error
+    if old is not None and stat.S_ISDIR(old.st_mode):
+        raise IsADirectoryError(f"{name}: must be a file; got a folder: add a name such as {example}")
+    kind = None if old is None else _KINDS.get(stat.S_IFMT(old.st_mode))
+    if kind is None and _is_stream(name):
+        kind = "a stream that is open"
+    if kind is not None:
+        raise OSError(f"{name}: must be a file; got {kind}: choose a name such as {example}")
+    target = Path(os.path.realpath(name))
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"{name}: its folder must exist; got {target.parent}: make it first")
+    return target, old
+
+
+def _is_stream(name: str) -> bool:
+    """Return whether a name leads through one of a stream, such as ``/dev/stdout`` or ``/proc/self/fd/1``."""
+    for _ in range(40):  # as many links as Linux follows
+        folder = os.path.realpath(os.path.dirname(name))
+        if folder == "/dev/fd" or (folder.startswith("/proc/") and folder.endswith("/fd")):
+            return True
+        try:
+            name = os.path.join(folder, os.readlink(name))
+        except OSError:  # no link: this is the end of the way
+            return False
+    return False
+
+
+def _open_private(name: str, flags: int) -> int:
+    return os.open(name, flags, 0o600)  # nobody may read what the old file kept from them, not for a moment
+
+
+def _take_over(file: int, old: os.stat_result) -> None:
+    """Give a new file the permissions of the old one, and its owner and group as far as the system allows."""
+    if os.name != "posix":
+        return
+    mode = stat.S_IMODE(old.st_mode) & 0o777
+    with contextlib.suppress(OSError):
+        os.fchown(file, -1, old.st_gid)
+    with contextlib.suppress(OSError):
+        os.fchown(file, old.st_uid, -1)
+    if os.fstat(file).st_gid != old.st_gid:  # what a group might do, another group must not
+        mode &= ~0o070
+    with contextlib.suppress(OSError):  # file systems without permissions
+        os.fchmod(file, mode)
+
+
+def _start(target: Path) -> str:
+    """Return how the names of what becomes a file begin; names have 255 bytes at most."""
+    return f".{os.fsencode(target.name)[:150].decode('utf-8', 'ignore')}."
+
+
+def remove_leftovers(target: Path) -> None:
     """Remove what was not renamed by processes that are gone; who still writes keeps what it has."""
-    names = re.compile(re.escape(start) + r"(\d+)-[0-9a-f]{8}\.tmp")
+    names = re.compile(re.escape(_start(target)) + r"(\d+)-[0-9a-f]{8}\.tmp")
     with contextlib.suppress(OSError):  # a folder may be such that it can be written to and not be listed
-        for left in folder.iterdir():
+        for left in target.parent.iterdir():
             found = names.fullmatch(left.name)
             if found and left not in _writing and not _runs(int(found[1])):
                 with contextlib.suppress(OSError):

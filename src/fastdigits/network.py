@@ -661,7 +661,8 @@ class NeuralNetwork:
         Parameters
         ----------
         path : str or path-like
-            The file; one that exists is replaced.
+            The file; one that exists is replaced and keeps its permissions. A symbolic link stays, another hard
+            link keeps the old content.
 
         Raises
         ------
@@ -670,7 +671,7 @@ class NeuralNetwork:
         ValueError
             If a parameter is not finite.
         OSError
-            If the file cannot be written.
+            If the file cannot be written, or is a device, a pipe or a folder.
         """
         from . import storage
 

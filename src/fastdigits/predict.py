@@ -20,6 +20,7 @@ from .network import NeuralNetwork
 from .pictures import open_picture
 from .preparing import SIDE, find_digits
 from .readings import COLUMNS, DRAWN, Reading, readings_figure
+from .visualize.canvas import write_figure
 
 COMMAND = "fastdigits predict"
 DPI = 120  # of the drawing
@@ -152,6 +153,7 @@ def _check_output(output: Path | None, names: list[str]) -> None:
         raise CommandError(
             f"--output: must be in a folder that exists; got {str(output)!r}: make the folder first"
         )
+    runs.check_file(output)
     for name in names:
         with contextlib.suppress(OSError):
             if output.samefile(name):
@@ -280,7 +282,7 @@ def _draw(readings: list[Reading], options: argparse.Namespace) -> None:
         console.say(f"{COMMAND}: the drawing has the first {DRAWN} of {total:,} digits")
     figure = readings_figure(readings)
     if options.output is not None:
-        figure.savefig(options.output, dpi=DPI)
+        write_figure(figure, options.output, dpi=DPI)
         if options.show and not runs.show(options.output):
             _say(f"no display to show the drawing on: open {options.output}", options)
         return

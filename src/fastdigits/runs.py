@@ -100,6 +100,8 @@ def folder(
             f"({error.strerror}): choose another with --output FOLDER"
         ) from error
     try:
+        for name in OWN:
+            check_file(chosen / name)
         yield chosen
     finally:
         if not existed:
@@ -132,6 +134,14 @@ def _check_writable(path: Path) -> None:
     probe = path / f".fastdigits-{os.getpid()}-{os.urandom(4).hex()}.tmp"
     probe.touch(exist_ok=False)
     probe.unlink()
+
+
+def check_file(path: Path) -> None:
+    """See that a file can be written, before anything is done; CommandError if something else has its name."""
+    try:
+        files.check(path, example=path.name)
+    except OSError as error:
+        raise CommandError(f"--output: {error}") from error
 
 
 def _new(ending: str) -> Path:

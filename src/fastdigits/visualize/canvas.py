@@ -6,10 +6,14 @@ matplotlib's own layout engine would draw everything twice more to find out.
 
 from __future__ import annotations
 
+import io
 import math
+import os
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from .. import files
 from ..inputs import Array, as_array, check_count
 
 if TYPE_CHECKING:
@@ -76,6 +80,19 @@ def message(text: str) -> Figure:
     figure = new_figure(6, 2)
     figure.text(0.5, 0.5, text, ha="center", va="center", fontsize=TITLE)
     return figure
+
+
+def write_figure(figure: Figure, path: str | os.PathLike[str], *, dpi: int, **options: Any) -> None:
+    """Write a figure to a file, whole or not at all, in the format that the name ends with.
+
+    Parameters
+    ----------
+    options
+        What else matplotlib's ``savefig`` is to know.
+    """
+    content = io.BytesIO()
+    figure.savefig(content, format=Path(path).suffix[1:].lower(), dpi=dpi, **options)
+    files.write(path, content.getvalue(), example="picture.png", sync=False)
 
 
 def names_of(class_names: Sequence[str] | None, size: int, subject: str) -> list[str]:
