@@ -93,6 +93,7 @@ ROOMS = [  # a module imports from rooms above it only
     "readings",
     "console",
     "commands",
+    "locks",
     "runs",
     "train_options",
     "markup",

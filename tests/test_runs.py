@@ -34,7 +34,7 @@ def test_a_folder_is_made_with_those_above_it_and_left_as_it_is_filled(tmp_path)
     wanted = tmp_path / "a" / "b"
     with runs.folder(wanted) as folder:
         assert folder == wanted
-        assert list(wanted.iterdir()) == []
+        assert [path.name for path in wanted.iterdir()] == [runs.locks.NAME]
         (folder / runs.MODEL).touch()
     assert [path.name for path in wanted.iterdir()] == [runs.MODEL]
 
@@ -87,7 +87,7 @@ def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path, monkeypatch):
     def refuse(path):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(runs, "_check_writable", refuse)  # as the user root may write everywhere
+    monkeypatch.setattr(runs.locks, "Lock", refuse)  # as the user root may write everywhere
     with (
         pytest.raises(CommandError, match=r"can be written to; got .*\(Permission denied\)"),
         runs.folder(tmp_path / "new"),

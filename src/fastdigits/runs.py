@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from . import __version__, backend, files
+from . import __version__, backend, files, locks
 from .checkpoint import PATTERN as CHECKPOINTS
 from .commands import PRETRAINED, CommandError, to_json
 from .console import say
@@ -67,7 +67,7 @@ def folder(
     files: Sequence[str] = (MODEL, RESULT, SETTINGS),
     kind: str = "run",
 ) -> Iterator[Path]:
-    """Give a folder that can be written to; take a new one away again if nothing was written.
+    """Give a folder that no other process writes into; take a new one away again if nothing was written.
 
     Parameters
     ----------
@@ -83,7 +83,8 @@ def folder(
     Raises
     ------
     CommandError
-        If the folder cannot be made or written to, or if it holds a run already.
+        If the folder cannot be made or written to, if another process writes into it, if it holds a run already,
+        or something that is no file under the name of one that is to be written.
     """
     if output is not None and not overwrite:
         _check_free(output, files, kind)
@@ -93,17 +94,23 @@ def folder(
     try:
         chosen = _new("" if kind == "run" else f"_{kind}") if output is None else output
         chosen.mkdir(parents=True, exist_ok=True)
-        _check_writable(chosen)
+        lock = locks.Lock(chosen)
+    except BlockingIOError as error:
+        raise CommandError(
+            f"--output: must not be in use; got {str(output)!r}, which another process writes into: wait until it "
+            "has ended, or choose another folder"
+        ) from error
     except OSError as error:
         raise CommandError(
             f"--output: must be a folder that can be written to; got {str(output or 'runs')!r} "
             f"({error.strerror}): choose another with --output FOLDER"
         ) from error
     try:
-        for name in OWN:
-            check_file(chosen / name)
+        if not overwrite:  # again: another process may have been faster
+            _check_free(chosen, files, kind)
         yield chosen
     finally:
+        lock.release()
         if not existed:
             with contextlib.suppress(OSError):
                 chosen.rmdir()  # succeeds only while it is empty
@@ -128,12 +135,6 @@ def _check_own(output: Path) -> None:
                 f"{path}: must be a file, to be replaced by one of the run; got {what}: remove it, or choose another "
                 "folder"
             )
-
-
-def _check_writable(path: Path) -> None:
-    probe = path / f".fastdigits-{os.getpid()}-{os.urandom(4).hex()}.tmp"
-    probe.touch(exist_ok=False)
-    probe.unlink()
 
 
 def check_file(path: Path) -> None:

@@ -148,8 +148,11 @@ def _train(options: argparse.Namespace, started: float) -> int:
     with runs.folder(options.output, overwrite=options.overwrite or options.resume is not None) as folder:
         if options.resume is None:
             clear(folder)
-        if options.resume is None:  # else when it goes on: a folder that cannot go on stays as it is
             runs.write_settings(folder, train_options.to_record(options))
+        elif runs.finished(folder) is not None:  # since it was looked at above
+            raise CommandError(
+                f"--resume: must be a run that is not finished; got {folder}, just finished elsewhere"
+            )
         circumstances = _circumstances(options, folder)
         say(_opening(options, images, network))
         try:
