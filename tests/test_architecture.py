@@ -15,6 +15,8 @@ PACKAGE = Path(fastdigits.__file__).parent
 ROOMS = [  # a module imports from rooms above it only
     "errors",
     "files",
+    "streams",
+    "interrupts",
     "inputs",
     "scales",
     "undo",

@@ -7,7 +7,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from . import __version__, console
+from . import __version__, commands, console
 
 # A command is a module of this name with a main(argv) that returns the exit code.
 COMMANDS = {
@@ -34,6 +34,7 @@ HELP = "\n".join(
 )
 
 
+@commands.entry("fastdigits")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that ``argv`` names, the process's own arguments where it is None.
 

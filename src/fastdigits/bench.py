@@ -194,6 +194,7 @@ def _timed(call: Call) -> float:
 # -- the command -------------------------------------------------------------------------------------------
 
 
+@commands.entry(COMMAND)
 def main(argv: Sequence[str] | None = None) -> int:
     """Compare as ``argv`` says; return the exit code."""
     parser = commands.Parser(

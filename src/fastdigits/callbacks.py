@@ -6,14 +6,13 @@ import csv
 import io
 import math
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import files, inputs
+from . import files, inputs, streams
 from .entries import Check, checked, count, floats, least_of, number, optional
 from .hyperparameters import check_number
 from .inputs import Float32
@@ -352,7 +351,8 @@ class ReduceOnPlateau(Callback):
 class Progress(Callback):
     """Show a bar within each epoch, and a line after it, on standard error.
 
-    The bar is left away where standard error is no terminal; the lines are not.
+    Without a terminal there are only the lines. What standard error does not take is lost: nothing that happens to
+    the messages ends a training.
     """
 
     def __init__(self) -> None:
@@ -369,7 +369,12 @@ class Progress(Callback):
             from tqdm import tqdm
 
             self._bar = tqdm(
-                total=total, desc=self._title, unit=" images", leave=False, disable=None, file=sys.stderr
+                total=total,
+                desc=self._title,
+                unit=" images",
+                leave=False,
+                disable=None,
+                file=streams.messages(),
             )
         self._bar.update(done - self._bar.n)
 
@@ -379,7 +384,7 @@ class Progress(Callback):
 
         self._close()
         self._title = _title(epoch + 1, history)
-        tqdm.write(epoch_line(history), file=sys.stderr)
+        tqdm.write(epoch_line(history), file=streams.messages())
 
     def on_train_end(self, network: NeuralNetwork, history: History) -> None:
         """Take the bar away, if an error or an interrupt left it."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import contextlib
 import difflib
+import functools
 import gc
 import json
 import math
@@ -16,11 +18,11 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from . import __version__, backend, console
+from . import __version__, backend, console, interrupts, streams
 from .console import shown
 from .data.sources import FORMS, NAMES
 from .entries import MOST_COUNT
@@ -92,6 +94,9 @@ class Parser(argparse.ArgumentParser):
         value = self._get_value(option, text)
         self._check_value(option, value)
         return value
+
+    def _print_message(self, message: str, file: object = None) -> None:
+        console.show(message.rstrip("\n"))  # help and version: argparse would not say where they were lost
 
     def _unknown(self, word: str) -> str:
         if not word.startswith("-"):
@@ -302,6 +307,58 @@ def is_command_line(name: str, line: str) -> bool:
 # -- the way out -------------------------------------------------------------------------------------------
 
 
+_Main = Callable[[Sequence[str] | None], int]
+
+
+def entry(command: str) -> Callable[[_Main], Callable[..., int]]:
+    """Make a ``main(argv)`` safe: streams that fail, further Ctrl-C behind the first, matplotlib's settings.
+
+    Messages that standard error does not take are lost, and the command goes on. Pictures are drawn without a
+    window whatever ``MPLBACKEND`` says. An answer that standard output does not take ends with 2; a reader that
+    left, as behind ``| head``, is no error.
+
+    Parameters
+    ----------
+    command : str
+        What an error line begins with, such as ``"fastdigits train"``.
+    """
+
+    def safe(main: _Main) -> Callable[..., int]:
+        @functools.wraps(main)
+        def guarded(argv: Sequence[str] | None = None) -> int:
+            with interrupts.once(), streams.safe(), _without_windows():
+                return _told(command, lambda: _flushed(main, argv))
+
+        return guarded
+
+    return safe
+
+
+def _flushed(main: _Main, argv: Sequence[str] | None) -> int:
+    try:
+        code = main(argv)
+    except SystemExit:  # argparse's, after --help and after a wrong option
+        console.flush()
+        raise
+    console.flush()
+    return code
+
+
+@contextlib.contextmanager
+def _without_windows() -> Iterator[None]:
+    """Let matplotlib load what draws files; a notebook's MPLBACKEND names a module that may not be there."""
+    name = "MPLBACKEND"
+    before = os.environ.get(name)
+    os.environ[name] = "agg"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
 def run(
     command: str,
     work: Callable[[], int],
@@ -329,11 +386,19 @@ def run(
     """
     atexit.unregister(gc.freeze)
     atexit.register(gc.freeze)  # else Python looks through all objects once more: 30 ms after Ctrl-C
-    try:
+
+    def prepared() -> int:
         _use(backend_name, threads)
         return work()
+
+    return _told(command, prepared)
+
+
+def _told(command: str, work: Callable[[], int]) -> int:
+    """Return the exit code of the work; tell an expected error in one line."""
+    try:
+        return work()
     except BrokenPipeError:  # nobody reads standard output any more, as behind ``| head``
-        console.reader_left()
         return DONE
     except (CommandError, DataError, ModelFileError, DivergedError, OSError) as error:
         console.tell_error(command, str(error))
@@ -359,8 +424,11 @@ def _use(name: str | None, threads: int | None) -> None:
 
 
 def print_json(result: dict[str, Any]) -> None:
-    """Print one JSON object as one line on standard output."""
-    print(to_json(result), flush=True)
+    """Print one JSON object as one line on standard output; OSError if it does not take it, or nobody reads it."""
+    try:
+        console.show(to_json(result))
+    except BrokenPipeError as error:
+        raise OSError("standard output: must be read to its end; got a reader that left before") from error
 
 
 def to_json(value: Any, indent: int | None = None) -> str:

@@ -6,8 +6,10 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TextIO
+
+from . import streams
 
 NARROWEST, WIDEST = 40, 80  # columns that lines are laid out in
 LABEL = 16  # columns of the names in a table
@@ -40,21 +42,44 @@ def _painted(text: str, code: str) -> str:
 
 
 def say(text: str) -> None:
-    """Print to standard error."""
-    print(text, file=sys.stderr, flush=True)
+    """Print to standard error; what it does not take is lost."""
+    print(text, file=streams.messages(), flush=True)
 
 
 def show(text: str) -> None:
-    """Print to standard output; say nothing if nobody reads it any more, as behind ``| head``."""
+    """Print to standard output, which is what a command was asked for.
+
+    Raises
+    ------
+    BrokenPipeError
+        If nobody reads it any more, as behind ``| head``.
+    OSError
+        If standard output does not take it: it is closed, or its disk is full.
+    """
+    if sys.stdout is None:
+        raise OSError(_not_taken("a closed stream"))
+    _written(lambda: print(text, flush=True))
+
+
+def flush() -> None:
+    """See that standard output took everything; raise as `show` does."""
+    if sys.stdout is not None:
+        _written(sys.stdout.flush)
+
+
+def _written(write: Callable[[], None]) -> None:
     try:
-        print(text, flush=True)
+        write()
     except BrokenPipeError:
-        reader_left()
+        streams.discard(sys.stdout)
+        raise
+    except (OSError, ValueError) as error:  # ValueError: it was closed
+        streams.discard(sys.stdout)
+        raise OSError(_not_taken(getattr(error, "strerror", None) or str(error))) from error
 
 
-def reader_left() -> None:
-    """Send what still stands in standard output's buffer nowhere: the interpreter's last flush would fail."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _not_taken(reason: str) -> str:
+    return f"standard output: must take the answer; got: {reason}: send it to a file with room, or to a pipe"
 
 
 def silent(text: str) -> None:

@@ -17,6 +17,7 @@ from .export.html import is_exported
 COMMAND = "fastdigits draw"
 
 
+@commands.entry(COMMAND)
 def main(argv: Sequence[str] | None = None) -> int:
     """Write and open a page as ``argv`` says; return the exit code."""
     parser = commands.Parser(

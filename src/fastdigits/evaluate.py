@@ -47,6 +47,7 @@ Ctrl-C.
 """
 
 
+@commands.entry(COMMAND)
 def main(argv: Sequence[str] | None = None) -> int:
     """Evaluate as ``argv`` says, the process's own arguments where it is None.
 

@@ -54,6 +54,7 @@ done; 2 wrong input, one line for each; 130 interrupted with Ctrl-C.
 """
 
 
+@commands.entry(COMMAND)
 def main(argv: Sequence[str] | None = None) -> int:
     """Read the pictures that ``argv`` names, the process's own arguments where it is None.
 
@@ -105,6 +106,7 @@ def _predict(options: argparse.Namespace) -> int:
     names = sources.expanded(options.images)
     _check_output(options.output, names)
     table = None if options.json else _Table(names)
+    drawn, lost = options.show or options.output is not None, None
     readings: list[Reading] = []
     errors: list[dict[str, str]] = []
     for name in names:
@@ -120,13 +122,20 @@ def _predict(options: argparse.Namespace) -> int:
             continue
         readings += found
         if table is not None:
-            table.add(found)
+            try:
+                table.add(found)
+            except OSError as error:  # nobody reads the table any more, or standard output is closed or full
+                if not drawn:
+                    raise
+                table, lost = None, error
+    if readings and drawn:
+        _draw(readings, options)
+    if lost is not None:
+        raise lost
     if options.json:
         named = None if options.model is None else model
         result = {"images": [reading.as_json() for reading in readings], "errors": errors, "model": named}
         commands.print_json(result)
-    if readings and (options.show or options.output is not None):
-        _draw(readings, options)
     return commands.WRONG if errors else commands.DONE
 
 
@@ -262,17 +271,17 @@ class _Table:
 
     def add(self, readings: list[Reading]) -> None:
         """Print a line each."""
+        lines = []
         if not self._begun:
             self._width = max(self._width, *(len(reading.name) for reading in readings))
-            self._print("image", COLUMNS)
+            lines.append(self._line("image", COLUMNS))
             self._begun = True
-        for reading in readings:
-            self._print(reading.name, reading.cells())
-        sys.stdout.flush()
+        lines += [self._line(reading.name, reading.cells()) for reading in readings]
+        console.show("\n".join(lines))
 
-    def _print(self, name: str, cells: tuple[str, ...]) -> None:
+    def _line(self, name: str, cells: tuple[str, ...]) -> str:
         reads, confidence, runner_up = cells
-        print(f"{name:<{self._width}}  {reads:<7} {confidence:<32} {runner_up}")
+        return f"{name:<{self._width}}  {reads:<7} {confidence:<32} {runner_up}"
 
 
 def _draw(readings: list[Reading], options: argparse.Namespace) -> None:

@@ -54,8 +54,9 @@ def as_file(name: str) -> Iterator[Path]:
     if name != STANDARD_INPUT:
         yield Path(name)
         return
-    if sys.stdin.isatty():
-        raise DataError("standard input: must be a picture; got a terminal: pipe a file into the command")
+    if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
+        got = "a terminal" if sys.stdin is not None and not sys.stdin.closed else "a closed stream"
+        raise DataError(f"standard input: must be a picture; got {got}: pipe a file into the command")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "standard input")
         path.write_bytes(sys.stdin.buffer.read())

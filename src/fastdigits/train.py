@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from . import __version__, backend, commands, console, report, runs, scales, train_options
+from . import __version__, backend, commands, console, interrupts, report, runs, scales, train_options
 from .assessment import MEANS, assess
 from .callbacks import Callback, EarlyStopping, History, Snapshot, check_best, improves
 from .checkpoint import Checkpoint, clear
@@ -24,6 +24,7 @@ from .commands import CommandError
 from .data import Dataset, load_data
 from .errors import DataError, DivergedError, ModelFileError
 from .inputs import Array, Float32
+from .interrupts import Hold
 from .losses import SoftmaxCrossEntropy
 from .metrics import wilson_interval
 from .network import SPLIT, NeuralNetwork, stream
@@ -33,6 +34,7 @@ COMMAND = "fastdigits train"
 UNSAID = ("command", "json", "quiet", "show", "resume", "resumed")  # what changes nothing about the run
 
 
+@commands.entry(COMMAND)
 def main(argv: Sequence[str] | None = None) -> int:
     """Train as ``argv`` says, the process's own arguments where it is None.
 
@@ -145,7 +147,8 @@ def _train(options: argparse.Namespace, started: float) -> int:
     except (CommandError, DataError) as error:
         raise CommandError(_named(options, error)) from error
     say = console.silent if options.quiet else console.say
-    with runs.folder(options.output, overwrite=options.overwrite or options.resume is not None) as folder:
+    where = runs.folder(options.output, overwrite=options.overwrite or options.resume is not None)
+    with where as folder, interrupts.Hold() as hold:
         if options.resume is None:
             clear(folder)
             runs.write_settings(folder, train_options.to_record(options))
@@ -156,17 +159,17 @@ def _train(options: argparse.Namespace, started: float) -> int:
         circumstances = _circumstances(options, folder)
         say(_opening(options, images, network))
         try:
-            history, outcome = _fit(options, images, network, folder)
+            history, outcome = _fit(options, images, network, folder, hold)
         except (CommandError, DivergedError):  # nothing came of it: a new run leaves nothing behind
             if options.resume is None and not (folder / runs.MODEL).exists():
                 clear(folder)
                 (folder / runs.SETTINGS).unlink(missing_ok=True)
             raise
-        # What cannot be made again comes first: a second interrupt then costs no more than the figures.
+        # `_fit` has begun to hold Ctrl-C back: no further one costs any of this. What cannot be made again comes first.
         network.save(folder / runs.MODEL)
         history.write_csv(folder / runs.HISTORY)
-        interrupted = outcome["interrupted"]
-        scores = _known_scores(images, history, outcome) if interrupted else _scores(images, network)
+        scores, interrupted = _scores(images, network, history, outcome, folder, hold)
+        outcome["interrupted"] = interrupted
         result = scores | _amounts(images, network, history) | outcome | circumstances
         runs.remove_pictures(folder)
         if not interrupted:
@@ -174,7 +177,7 @@ def _train(options: argparse.Namespace, started: float) -> int:
             runs.write_result(folder, result)
         result |= {"pictures": [], "report": None}
         if not interrupted:
-            result |= _present(options, folder, images, network, history, result, started)
+            result |= _present(options, folder, images, network, history, result, started, hold)
         result["total_seconds"] = time.perf_counter() - started
         runs.write_result(folder, result)
     say(_saved(result, _following(options, folder, images, result["interrupted"])))
@@ -261,9 +264,12 @@ def _found_rate(options: argparse.Namespace, images: _Images, network: NeuralNet
 
 
 def _fit(
-    options: argparse.Namespace, images: _Images, network: NeuralNetwork, folder: Path
+    options: argparse.Namespace, images: _Images, network: NeuralNetwork, folder: Path, hold: Hold
 ) -> tuple[History, dict[str, Any]]:
-    """Train; return the whole epochs, which of them was kept, and whether an interrupt ended the training."""
+    """Train; return the whole epochs, which of them was kept, and whether an interrupt ended the training.
+
+    However the training ends, Ctrl-C is held back from then on.
+    """
     keeper = _Keeper(images, functools.partial(_go_on, options, folder))
     stopping = None if options.patience is None else EarlyStopping(patience=options.patience)
     checkpoint = Checkpoint(folder, every=options.checkpoint_every)
@@ -277,16 +283,19 @@ def _fit(
             progress=not options.quiet,
             resume=options.resume,
         )
+        hold.begin()
     except (TypeError, ValueError) as error:  # the images do not suit: each message of fit says what to do
         raise CommandError(_named(options, error)) from error
     except DivergedError as error:
         if keeper.epoch is None:
             raise
+        hold.begin()
         keeper.restore(network)
         network.save(folder / runs.MODEL)
         keeper.whole_epochs().write_csv(folder / runs.HISTORY)
         raise CommandError(f"{error}; {keeper.kept(folder)}") from error
     except KeyboardInterrupt:
+        hold.begin()
         keeper.restore(network)
         history = keeper.whole_epochs()
         console.say(f"{COMMAND}: interrupted after {_epochs(len(history))}; {keeper.kept(folder)}")
@@ -308,7 +317,26 @@ def _go_on(options: argparse.Namespace, folder: Path) -> None:
         runs.write_settings(folder, train_options.to_record(options))
 
 
-def _scores(images: _Images, network: NeuralNetwork) -> dict[str, Any]:
+def _scores(
+    images: _Images,
+    network: NeuralNetwork,
+    history: History,
+    outcome: dict[str, Any],
+    folder: Path,
+    hold: Hold,
+) -> tuple[dict[str, Any], bool]:
+    """Return how good the network is, and whether an interrupt left only what is known of that."""
+    if not outcome["interrupted"]:
+        try:
+            with hold.lifted():
+                return _measured(images, network), False
+        except KeyboardInterrupt:
+            hold.begin()
+            console.say(f"{COMMAND}: interrupted at the figures; model and history are in {folder}")
+    return _known_scores(images, history, outcome), True
+
+
+def _measured(images: _Images, network: NeuralNetwork) -> dict[str, Any]:
     """Return how good the network is now; accuracies are fractions, losses are without label smoothing."""
     train, test = (network.evaluate(part.x, part.y) for part in (images.train, images.test))
     return {
@@ -372,27 +400,38 @@ def _present(
     history: History,
     result: dict[str, Any],
     started: float,
+    hold: Hold,
 ) -> dict[str, Any]:
     """Draw what was learned and write the report; return what the result is to say of both."""
-    test = images.test
     try:
-        probabilities, found = assess(network, test.x, test.y, images.data.class_names)
-        pictures = []
-        if not options.no_plots:
-            if not options.quiet:
-                console.say(
-                    console.table({"drawing": "curves, predictions, confusion, calibration, weights"})
-                )
-            pictures = _draw(folder, images, probabilities, network, history)
-        known = {name: found[name] for name in (*MEANS, "calibration_error", "classes")}
-        known |= {"pictures": [path.name for path in pictures], "report": runs.REPORT}
-        whole = result | known | {"total_seconds": time.perf_counter() - started}
-        report.write(
-            folder / runs.REPORT, report.training(whole, found, history, network.summary(), pictures)
-        )
+        with hold.lifted():
+            return _presented(options, folder, images, network, history, result, started)
     except KeyboardInterrupt:
+        hold.begin()
         console.say(f"{COMMAND}: interrupted at pictures and report; all else is in {folder}")
         return {"interrupted": True}
+
+
+def _presented(
+    options: argparse.Namespace,
+    folder: Path,
+    images: _Images,
+    network: NeuralNetwork,
+    history: History,
+    result: dict[str, Any],
+    started: float,
+) -> dict[str, Any]:
+    test = images.test
+    probabilities, found = assess(network, test.x, test.y, images.data.class_names)
+    pictures = []
+    if not options.no_plots:
+        if not options.quiet:
+            console.say(console.table({"drawing": "curves, predictions, confusion, calibration, weights"}))
+        pictures = _draw(folder, images, probabilities, network, history)
+    known = {name: found[name] for name in (*MEANS, "calibration_error", "classes")}
+    known |= {"pictures": [path.name for path in pictures], "report": runs.REPORT}
+    whole = result | known | {"total_seconds": time.perf_counter() - started}
+    report.write(folder / runs.REPORT, report.training(whole, found, history, network.summary(), pictures))
     return known
 
 

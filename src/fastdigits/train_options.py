@@ -51,9 +51,9 @@ examples:
   fastdigits train --json --quiet                      JSON for a script
 
 Progress and messages go to standard error; standard output has only what
---json prints. Exit codes: 0 done; 2 wrong input, described in one line; 130
-interrupted with Ctrl-C: the last whole epoch is saved, or the best one on
-held-out images.
+--json prints. Exit codes: 0 done; 2 wrong input, described in one line, or a
+result that standard output did not take; 130 interrupted with Ctrl-C: the last
+whole epoch is saved, or the best one on held-out images.
 """
 
 

@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from .. import streams
 from ..errors import DataError
 
 if TYPE_CHECKING:
@@ -249,6 +250,7 @@ class _Download:
         bar = tqdm(
             desc=self.file.name, initial=start, total=size, unit="B", unit_scale=True, leave=False,
             disable=None if self.progress else True,  # None: only on a terminal
+            file=streams.messages(),
         )  # fmt: skip
         with bar, open(self.part, "ab" if start else "wb", buffering=0) as out:
             for piece in response.raw.stream(PIECE, decode_content=False):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import files, interrupts
 from ..metrics import confusion_matrix
 from ..threads import get_num_threads
 from .canvas import DPI, as_pictures, checked, names_of, write_figure
@@ -124,18 +125,26 @@ def _write_in_two_processes(drawings: dict[Path, Callable[[], Figure]]) -> None:
 
     here, there = dict(list(drawings.items())[::2]), dict(list(drawings.items())[1::2])
     other = multiprocessing.get_context("fork").Process(target=_write_quietly, args=(there,), daemon=True)
-    try:
-        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # of forks beside threads
-            other.start()
-    except OSError:  # no further process is allowed
-        _write(drawings)
-        return
-    try:
-        _write(here)
-        other.join(PATIENCE)
-    finally:
-        other.kill()
-        other.join()
+    with interrupts.Hold() as hold:
+        hold.begin()  # else Ctrl-C could leave a process that nobody ends, or show its traceback
+        try:
+            with warnings.catch_warnings(
+                action="ignore", category=DeprecationWarning
+            ):  # of forks beside threads
+                other.start()
+        except OSError:  # no further process is allowed
+            hold.end()
+            _write(drawings)
+            return
+        try:
+            with hold.lifted():
+                _write(here)
+                other.join(PATIENCE)
+        finally:
+            other.kill()
+            other.join()
+            for path in there:  # what it was writing
+                files.remove_leftovers(path)
     if other.exitcode != 0:  # an error, which then is raised here, or no answer
         _write(there)
 
