@@ -104,8 +104,8 @@ def test_an_earlier_page_is_replaced_and_a_file_of_something_else_is_not(here, c
     [
         (["--model", "none.safetensors"], "none.safetensors: must be a model file; got nothing of this name"),
         (["--model", "flat.safetensors"], "--model: export_html: the network must take square images"),
-        (["--output", "."], ".: must be a file; got a folder: add a name such as draw.html"),
-        (["--output", "nowhere/a.html"], "nowhere/a.html: its folder must exist"),
+        (["--output", "."], "--output: .: must be a file; got a folder: choose a name such as draw.html"),
+        (["--output", "nowhere/a.html"], "--output: nowhere/a.html: its folder must exist"),
     ],
 )
 def test_what_the_user_can_put_right_is_one_line_and_exit_2(here, capsys, argv, line):

@@ -195,6 +195,20 @@ def test_interrupts_within_a_training_and_while_it_ends_keep_the_last_whole_epoc
     assert fd.load(tmp_path / "run" / runs.MODEL).epochs_trained == 3
 
 
+@pytest.mark.parametrize("interrupted", [True, False])
+def test_a_reader_of_the_answer_that_ctrl_c_ended_too_does_not_change_the_code(
+    digits, tmp_path, monkeypatch, interrupted
+):
+    def refuse(result):
+        raise OSError("standard output: must be read to its end; got a reader that left before")
+
+    monkeypatch.setattr(train.commands, "print_json", refuse)
+    if interrupted:
+        monkeypatch.setattr(fd.NeuralNetwork, "evaluate", interrupting(fd.NeuralNetwork.evaluate))
+    words = ["--data", str(digits), "--epochs", "1", "--no-plots", "--json", "-o", str(tmp_path / "run")]
+    assert train.main(words) == (130 if interrupted else 2)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="there one process draws all")
 def test_an_interrupt_while_the_second_process_starts_leaves_none_behind(tmp_path, monkeypatch):
     import multiprocessing

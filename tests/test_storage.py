@@ -158,8 +158,7 @@ def test_a_save_that_fails_leaves_the_old_file_and_nothing_beside_it(saved, monk
 @pytest.mark.skipif(os.name == "nt", reason="permissions and links of POSIX")
 def test_saving_keeps_a_link_and_honours_the_umask(tmp_path):
     target, link = tmp_path / "real", tmp_path / "link"
-    target.write_bytes(b"")
-    link.symlink_to(target)
+    link.symlink_to(target)  # which is made: an old one would keep its permissions
     before = os.umask(0o027)
     try:
         every_layer().save(link)

@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _draw(options: argparse.Namespace) -> int:
     output: Path = options.output
-    runs.check_file(output)
+    runs.check_file(output, "choose a name such as draw.html")
     if not options.overwrite and output.is_file() and not is_exported(output):
         raise CommandError(
             f"--output: must not be a file of something else; got {str(output)!r}: choose another name, "

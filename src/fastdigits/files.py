@@ -46,7 +46,7 @@ def write(path: str | os.PathLike[str], content: bytes, *, example: str, sync: b
     replaced, or made where it is missing. Another hard link to the old file keeps the old content. A file that is
     read-only is replaced as well: it is the folder that must be writable.
     """
-    target, old = _checked(path, example)
+    target, old = _checked(path, f"choose a name such as {example}")
     remove_leftovers(target)
     beside = target.with_name(f"{_start(target)}{os.getpid()}-{os.urandom(4).hex()}.tmp")
     _writing.add(beside)
@@ -72,8 +72,15 @@ def write(path: str | os.PathLike[str], content: bytes, *, example: str, sync: b
         _writing.discard(beside)
 
 
-def check(path: str | os.PathLike[str], *, example: str) -> None:
+def check(path: str | os.PathLike[str], *, hint: str) -> None:
     """See that `write` may write the file: that it is a regular one, or none yet in a folder that exists.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    hint : str
+        What to do if it may not, for the end of the message.
 
     Raises
     ------
@@ -81,15 +88,15 @@ def check(path: str | os.PathLike[str], *, example: str) -> None:
         If it is a folder, a device, a pipe, a socket, a loop of links, or a name of an open stream such as
         ``/dev/stdout``: a rename would replace the device itself, or the file that a shell has open.
     """
-    _checked(path, example)
+    _checked(path, hint)
 
 
-def _checked(path: str | os.PathLike[str], example: str) -> tuple[Path, os.stat_result | None]:
+def _checked(path: str | os.PathLike[str], hint: str) -> tuple[Path, os.stat_result | None]:
     """Return where the file is, behind symbolic links, and what the one there is; None where there is none."""
     name = os.fspath(path)
     shown = repr(name) if not name or "\0" in name else name
     if not name or "\0" in name:
-        raise FileNotFoundError(f"{shown}: must be the name of a file, such as {example}")
+        raise FileNotFoundError(f"{shown}: must be the name of a file; got none: {hint}")
     try:
         old = os.stat(name)
     except FileNotFoundError:  # none yet, or the target of a link is missing
@@ -97,15 +104,15 @@ def _checked(path: str | os.PathLike[str], example: str) -> tuple[Path, os.stat_
     except OSError as error:
         reason = "a loop of symbolic links" if error.errno == errno.ELOOP else error.strerror
         raise type(error)(
-            f"{name}: must be a file, or the name of a new one; got {reason}: choose another name"
+            f"{name}: must be a file, or the name of a new one; got {reason}: {hint}"
         ) from error
     if old is not None and stat.S_ISDIR(old.st_mode):
-        raise IsADirectoryError(f"{name}: must be a file; got a folder: add a name such as {example}")
+        raise IsADirectoryError(f"{name}: must be a file; got a folder: {hint}")
     kind = None if old is None else _KINDS.get(stat.S_IFMT(old.st_mode))
     if kind is None and _is_stream(name):
         kind = "a stream that is open"
     if kind is not None:
-        raise OSError(f"{name}: must be a file; got {kind}: choose a name such as {example}")
+        raise OSError(f"{name}: must be a file; got {kind}: {hint}")
     target = Path(os.path.realpath(name))
     if not target.parent.is_dir():
         raise FileNotFoundError(f"{name}: its folder must exist; got {target.parent}: make it first")

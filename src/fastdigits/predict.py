@@ -162,7 +162,7 @@ def _check_output(output: Path | None, names: list[str]) -> None:
         raise CommandError(
             f"--output: must be in a folder that exists; got {str(output)!r}: make the folder first"
         )
-    runs.check_file(output)
+    runs.check_file(output, "choose a name such as seen.png")
     for name in names:
         with contextlib.suppress(OSError):
             if output.samefile(name):

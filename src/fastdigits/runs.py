@@ -137,10 +137,18 @@ def _check_own(output: Path) -> None:
             )
 
 
-def check_file(path: Path) -> None:
-    """See that a file can be written, before anything is done; CommandError if something else has its name."""
+def check_file(path: Path, hint: str) -> None:
+    """See that a file can be written, before anything is done; CommandError if something else has its name.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    hint : str
+        What to do if it cannot, for the end of the message.
+    """
     try:
-        files.check(path, example=path.name)
+        files.check(path, hint=hint)
     except OSError as error:
         raise CommandError(f"--output: {error}") from error
 

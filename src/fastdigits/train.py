@@ -184,7 +184,11 @@ def _train(options: argparse.Namespace, started: float) -> int:
     if options.show and result["report"]:
         runs.show_report(folder, COMMAND)
     if options.json:
-        commands.print_json(result)
+        try:
+            commands.print_json(result)
+        except OSError:
+            if not result["interrupted"]:  # else Ctrl-C has ended its reader, too
+                raise
     return commands.INTERRUPTED if result["interrupted"] else commands.DONE
 
 

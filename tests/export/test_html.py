@@ -146,7 +146,7 @@ def test_classes_go_by_the_names_of_the_network(tmp_path):
 
 
 def test_a_file_that_cannot_be_written_says_so(tmp_path):
-    with pytest.raises(IsADirectoryError, match=r"add a name such as draw\.html"):
+    with pytest.raises(IsADirectoryError, match=r"choose a name such as draw\.html"):
         fd.export_html(digits_network(), tmp_path)
     with pytest.raises(FileNotFoundError, match="its folder must exist"):
         fd.export_html(digits_network(), tmp_path / "nowhere" / "draw.html")

@@ -244,7 +244,7 @@ def test_a_layer_of_the_user_is_refused(tmp_path):
 
 
 def test_a_folder_is_no_file(tmp_path):
-    with pytest.raises(IsADirectoryError, match=r"got a folder: add a name such as digits\.onnx"):
+    with pytest.raises(IsADirectoryError, match=r"got a folder: choose a name such as digits\.onnx"):
         trained([fd.Dense(4, 3)]).export_onnx(tmp_path)
 
 
