@@ -133,6 +133,46 @@ def test_fit_goes_on_whatever_becomes_of_its_progress(monkeypatch, stream):
     assert len(net.fit(x, y, epochs=2, progress=True)) == 2
 
 
+@pytest.mark.parametrize("end", ["sys.stderr.close()", "os.close(2)", "sys.stderr = None"])
+def test_fit_goes_on_whatever_becomes_of_its_warnings(tmp_path, end):
+    program = f"""
+import os, shutil, sys
+import numpy as np
+import fastdigits as fd
+
+class Own(fd.Layer):
+    def forward(self, x, training=False): return x
+    def backward(self, dy): return dy
+
+class Gone(fd.Checkpoint):
+    def on_train_begin(self, network, history):
+        super().on_train_begin(network, history)
+        shutil.rmtree(self.folder)
+
+{end}
+net = fd.NeuralNetwork([fd.Dense(4, 2), Own()], seed=0)
+x, y = np.random.default_rng(0).random((8, 4)), np.arange(8) % 2
+history = net.fit(x, y, epochs=2, progress=True, callbacks=[Gone("checkpoints", every=1)])
+print(len(history), flush=True)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": SOURCE},
+    )  # fmt: skip
+    assert done.stdout == "2\n"
+
+
+def test_a_warning_that_is_an_error_stays_one():
+    with pytest.raises(UserWarning, match="text"):
+        streams.warn("text", stacklevel=1)
+
+
+def test_a_warning_names_the_line_of_its_caller():
+    with pytest.warns(UserWarning, match="text") as caught:
+        streams.warn("text", stacklevel=1)
+    assert caught[0].filename == __file__
+
+
 def test_progress_and_bars_of_the_user_know_that_they_share_a_stream(monkeypatch):
     from tqdm import tqdm
 

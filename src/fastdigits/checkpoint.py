@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from . import files, inputs
+from . import files, inputs, streams
 from .averaging import WeightAverage
 from .callbacks import Callback, History
 from .entries import checked, count, floats, least_of, listing, number, optional
@@ -102,7 +101,7 @@ class Checkpoint(Callback):
             for left in self.folder.glob(".checkpoint-*.tmp"):
                 left.unlink(missing_ok=True)
         except OSError as error:
-            warnings.warn(
+            streams.warn(
                 f"Checkpoint: {self.folder} must take a checkpoint; got {error}: the training goes on "
                 "without, make room or stop it",
                 stacklevel=2,
@@ -452,7 +451,7 @@ def newest(folder: str | os.PathLike[str]) -> Found | None:
         except ModelFileError as error:
             if i + 1 == len(found):
                 raise
-            warnings.warn(f"{error}: an older checkpoint is taken", stacklevel=3)
+            streams.warn(f"{error}: an older checkpoint is taken", stacklevel=3)
         else:
             return checkpoint
     return None

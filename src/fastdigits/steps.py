@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from . import backend, changes, memory
+from . import backend, changes, memory, streams
 from .augment import Augmenter
 from .averaging import WeightAverage
 from .callbacks import Callback
@@ -60,7 +59,7 @@ def lowers(job: Job) -> bool:
     reason = why_eager(job.network, job.loss, job.optimizer)
     if reason is None:
         return True
-    warnings.warn(
+    streams.warn(
         f"fit: {reason} is written in Python, so that each step runs through the interpreter; "
         "networks of this package's own parts train several times faster",
         stacklevel=5,  # where `NeuralNetwork.fit` was called

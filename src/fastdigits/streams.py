@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from typing import Any, TextIO, cast
 
@@ -83,6 +84,12 @@ def messages() -> Messages:
     """Return standard error as a stream that never raises."""
     stream = sys.stderr
     return stream if isinstance(stream, Messages) else Messages(stream)
+
+
+def warn(text: str, *, stacklevel: int, category: type[Warning] = UserWarning) -> None:
+    """Warn as ``warnings.warn`` does; a warning that is not shown, as standard error is closed, raises nothing."""
+    with contextlib.suppress(OSError, ValueError):
+        warnings.warn(text, category, stacklevel=stacklevel + 1)
 
 
 @contextlib.contextmanager

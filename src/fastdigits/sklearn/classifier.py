@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -15,6 +14,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .. import streams
 from ..callbacks import Snapshot
 from ..inputs import Array, Float32
 from ..layers import Dense
@@ -296,10 +296,10 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             train, held_out = hold_out(train, self.validation_fraction, network.seed)
         self._train(network, classes, train, held_out, watch)
         if not watch.stopped and self.tol is not None and type(watch.schedule) is Constant:
-            warnings.warn(
+            streams.warn(
                 f"{NAME}: training ended after max_iter={self.max_iter} epochs, before tol and n_iter_no_change "
                 "stopped it: raise max_iter, or set tol=None to have that many epochs without this warning",
-                ConvergenceWarning,
+                category=ConvergenceWarning,
                 stacklevel=2,
             )
         return self
