@@ -13,6 +13,7 @@ from fastdigits import _reference
 
 PACKAGE = Path(fastdigits.__file__).parent
 ROOMS = [  # a module imports from rooms above it only
+    "text",
     "errors",
     "files",
     "streams",

@@ -174,7 +174,7 @@ def test_an_expected_error_is_one_line_and_exit_2(error, capsys):
         raise error
 
     assert commands.run("fastdigits pretend", work) == 2
-    expected = str(error).replace("\n", " ")
+    expected = str(error).replace("\n", "\\n")
     assert capsys.readouterr().err == f"fastdigits pretend: error: {expected}\n"
 
 

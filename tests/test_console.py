@@ -82,7 +82,7 @@ def test_an_error_is_one_line_with_a_red_word(monkeypatch):
     stream = Terminal()
     monkeypatch.setattr("sys.stderr", stream)
     console.tell_error("fastdigits", "a\nb")
-    assert stream.getvalue() == "fastdigits: \x1b[1;31merror:\x1b[0m a b\n"
+    assert stream.getvalue() == "fastdigits: \x1b[1;31merror:\x1b[0m a\\nb\n"
 
 
 # -- help --------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -10,11 +11,13 @@ from collections.abc import Callable, Mapping
 from typing import TextIO
 
 from . import streams
+from .text import printable
 
 NARROWEST, WIDEST = 40, 80  # columns that lines are laid out in
 LABEL = 16  # columns of the names in a table
 
 _BOLD, _RED = "1", "1;31"
+_OWN_CODES = re.compile(f"(\x1b\\[(?:{_BOLD}|{_RED}|0)m)")
 
 
 def width() -> int:
@@ -41,13 +44,19 @@ def _painted(text: str, code: str) -> str:
     return f"\x1b[{code}m{text}\x1b[0m" if has_colour(sys.stderr) else text
 
 
+def _lines(text: str) -> str:
+    """Return text for people with control characters escaped, but for line ends and the colours made here."""
+    parts = _OWN_CODES.split(text) if has_colour(sys.stderr) else [text]
+    return "".join(part if place % 2 else printable(part, keep="\n") for place, part in enumerate(parts))
+
+
 def say(text: str) -> None:
-    """Print to standard error; what it does not take is lost."""
-    print(text, file=streams.messages(), flush=True)
+    """Print to standard error, control characters escaped; what it does not take is lost."""
+    print(_lines(text), file=streams.messages(), flush=True)
 
 
 def show(text: str) -> None:
-    """Print to standard output, which is what a command was asked for.
+    """Print to standard output, which is what a command was asked for; control characters escaped.
 
     Raises
     ------
@@ -58,7 +67,7 @@ def show(text: str) -> None:
     """
     if sys.stdout is None:
         raise OSError(_not_taken("a closed stream"))
-    _written(lambda: print(text, flush=True))
+    _written(lambda: print(_lines(text), flush=True))
 
 
 def flush() -> None:
@@ -88,7 +97,7 @@ def silent(text: str) -> None:
 
 def tell_error(command: str, message: str) -> None:
     """Print an error as one line to standard error."""
-    say(f"{command}: {_painted('error:', _RED)} {' '.join(message.splitlines())}")
+    say(f"{command}: {_painted('error:', _RED)} {printable(message.strip())}")
 
 
 def shown(text: str) -> str:
@@ -97,7 +106,8 @@ def shown(text: str) -> str:
 
 
 def cut(text: str, size: int) -> str:
-    """Return ``text`` in at most ``size`` characters; where it is longer, an ellipsis ends it."""
+    """Return ``text``, escaped, in at most ``size`` characters; where it is longer, an ellipsis ends it."""
+    text = printable(text)
     return text if len(text) <= size else text[: size - 1] + "…"
 
 
@@ -107,7 +117,7 @@ def percent(fraction: float) -> str:
 
 
 def table(rows: Mapping[str, str | list[str]]) -> str:
-    """Return names and texts side by side.
+    """Return names and texts side by side, control characters in the texts escaped.
 
     Parameters
     ----------
@@ -117,7 +127,10 @@ def table(rows: Mapping[str, str | list[str]]) -> str:
     """
     lines = []
     for name, value in rows.items():
-        parts = wrap(value, width() - LABEL) if isinstance(value, str) else value
+        if isinstance(value, str):
+            parts = wrap(printable(value), width() - LABEL)
+        else:
+            parts = [printable(line) for line in value]
         labels = [name, *[""] * (len(parts) - 1)]
         lines += [f"{label:<{LABEL - 1}} {part}" for label, part in zip(labels, parts, strict=True)]
     return "\n".join(lines)

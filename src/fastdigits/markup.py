@@ -10,6 +10,8 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from .text import printable
+
 VOID = ("br", "img", "meta")  # elements that have no content and no end
 
 STYLE = """
@@ -122,7 +124,11 @@ def element(name: str, /, *content: object, **attributes: object) -> Html:
 def join(content: Iterable[object]) -> Html:
     """Return pieces of content behind one another, all but `Html` escaped, None left out."""
     pieces = (piece for piece in content if piece is not None)
-    return Html("".join(piece if isinstance(piece, Html) else html.escape(str(piece)) for piece in pieces))
+    return Html("".join(piece if isinstance(piece, Html) else _escaped(str(piece)) for piece in pieces))
+
+
+def _escaped(text: str) -> str:
+    return html.escape(printable(text, keep="\n"))
 
 
 def table(

@@ -20,6 +20,7 @@ from .network import NeuralNetwork
 from .pictures import open_picture
 from .preparing import SIDE, find_digits
 from .readings import COLUMNS, DRAWN, Reading, readings_figure
+from .text import printable
 from .visualize.canvas import write_figure
 
 COMMAND = "fastdigits predict"
@@ -116,7 +117,8 @@ def _predict(options: argparse.Namespace) -> int:
                 found = list(_read(path, shown, network, options))
         except (ValueError, OSError, MemoryError) as error:
             message = str(error) or "must fit into memory"
-            message = message if message.startswith(shown) else f"{shown}: {message}"
+            known = message.startswith((shown, printable(shown)))
+            message = message if known else f"{shown}: {message}"
             console.tell_error(COMMAND, message)
             errors.append({"image": shown, "error": message})
             continue
@@ -266,21 +268,21 @@ class _Table:
     """A table that grows by lines, as wide as the names that are known from the beginning."""
 
     def __init__(self, names: list[str]) -> None:
-        self._width = max(map(len, [*names, "image"]))
+        self._width = max(len(printable(name)) for name in [*names, "image"])
         self._begun = False
 
     def add(self, readings: list[Reading]) -> None:
         """Print a line each."""
         lines = []
         if not self._begun:
-            self._width = max(self._width, *(len(reading.name) for reading in readings))
+            self._width = max(self._width, *(len(printable(reading.name)) for reading in readings))
             lines.append(self._line("image", COLUMNS))
             self._begun = True
         lines += [self._line(reading.name, reading.cells()) for reading in readings]
         console.show("\n".join(lines))
 
     def _line(self, name: str, cells: tuple[str, ...]) -> str:
-        reads, confidence, runner_up = cells
+        name, reads, confidence, runner_up = (printable(cell) for cell in (name, *cells))
         return f"{name:<{self._width}}  {reads:<7} {confidence:<32} {runner_up}"
 
 

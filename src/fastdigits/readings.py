@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .inputs import Array, Float32
+from .text import printable
 from .visualize.canvas import BLUE, ORANGE, new_figure
 
 if TYPE_CHECKING:
@@ -115,8 +116,8 @@ def _draw_given(axes: Axes, reading: Reading, number: int) -> None:
     axes.imshow(picture, cmap="gray")
     axes.set_xticks([])
     axes.set_yticks([])
-    name = reading.name if len(reading.name) <= 34 else "…" + reading.name[-33:]
-    axes.set_title(name, fontsize=9)
+    name = printable(reading.name)
+    axes.set_title(name if len(name) <= 34 else "…" + name[-33:], fontsize=9, parse_math=False)
     if reading.boxes is not None:
         left, top, right, bottom = reading.boxes[number]
         room = 0.02 * max(picture.shape[:2])
@@ -128,7 +129,8 @@ def _draw_given(axes: Axes, reading: Reading, number: int) -> None:
         )
 
 
-def _draw_bars(axes: Axes, probabilities: Float32, names: Sequence[str]) -> None:
+def _draw_bars(axes: Axes, probabilities: Float32, class_names: Sequence[str]) -> None:
+    names = [printable(name) for name in class_names]
     classes = range(len(probabilities))
     best = int(probabilities.argmax())
     axes.bar(classes, 100 * probabilities, color=[ORANGE if label == best else BLUE for label in classes])
@@ -137,7 +139,8 @@ def _draw_bars(axes: Axes, probabilities: Float32, names: Sequence[str]) -> None
     axes.spines[["top", "right", "left"]].set_visible(False)
     if len(classes) <= 30:
         long = max(map(len, names)) > 2
-        axes.set_xticks(classes, names, fontsize=7 if long else None, rotation=90 if long else None)
+        size, angle = (7, 90) if long else (None, None)
+        axes.set_xticks(classes, names, fontsize=size, rotation=angle, parse_math=False)
     for label, value in zip(classes, 100 * probabilities, strict=True):
         if value >= 0.95:
             axes.text(label, value + 3, f"{value:.0f}", ha="center", fontsize=8)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import files
 from ..inputs import Array, as_array, check_count
+from ..text import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -99,7 +100,7 @@ def names_of(class_names: Sequence[str] | None, size: int, subject: str) -> list
     """Return one name per class, long ones cut; the classes' numbers where no names are given."""
     if class_names is not None and len(class_names) != size:
         raise ValueError(f"{subject}: class_names must be {size}, one a class; got {len(class_names)}")
-    names = map(str, range(size)) if class_names is None else class_names
+    names = map(str, range(size)) if class_names is None else map(printable, class_names)
     return [name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…" for name in names]
 
 
