@@ -131,7 +131,7 @@ def test_a_folder_that_cannot_be_read_is_told(capsys, monkeypatch):
     def forbidden(_path):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "iterdir", forbidden)
+    monkeypatch.setattr("os.scandir", forbidden)
     assert "must be a folder that can be read; got: Permission denied" in refuse(capsys, ".")
 
 

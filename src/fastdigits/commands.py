@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 
 from . import __version__, backend, console, interrupts, streams
 from .console import shown
-from .data.sources import FORMS, NAMES
+from .data.sources import FORMS, MOST_SIZE, NAMES
 from .entries import MOST_COUNT
 from .errors import DataError, DivergedError, ModelFileError
 from .hyperparameters import check_number
@@ -178,6 +178,17 @@ def widths(text: str) -> tuple[int, ...]:
         ) from None
 
 
+def size(text: str) -> tuple[int, int]:
+    """Return height and width in ``text``, such as ``28x28``; a type for argparse."""
+    found = re.fullmatch(r"(\d{1,6})[x×](\d{1,6})", text)
+    height, width = map(int, found.groups()) if found else (0, 0)
+    if not 1 <= height * width <= MOST_SIZE:
+        raise argparse.ArgumentTypeError(
+            f"must be height x width, such as 28x28, of at most {MOST_SIZE:,} pixels; got {shown(text)}"
+        )
+    return height, width
+
+
 def _number(text: str, wanted: str, **bounds: float) -> float:
     try:
         number = float(text)
@@ -219,12 +230,24 @@ def add_choice(group: _Group, name: str, choices: Iterable[str], default: str | 
 
 
 def add_data_option(group: _Group, what: str) -> None:
-    """Add ``--data``, which a command hands to `fastdigits.load_data`; ``what`` tells of its use."""
+    """Add ``--data`` and ``--size``, which a command hands to `fastdigits.load_data`; ``what`` tells of their use."""
     group.add_argument(
         "--data",
         default="mnist",
         metavar="NAME|PATH",
         help=f"{', '.join(NAMES)}; or {FORMS}; {what} (default: mnist)",
+    )
+    add_size_option(group, "pictures in folders", "they must have one size")
+
+
+def add_size_option(group: _Group, pictures: str, otherwise: str) -> None:
+    """Add ``--size``, to which pictures are fitted; ``otherwise`` tells what is so without it."""
+    group.add_argument(
+        "--size",
+        type=size,
+        metavar="HxW",
+        help=f"fit {pictures} to this height and width, such as 28x28: scaled with their proportions kept, on "
+        f"paper of their own colour (default: {otherwise})",
     )
 
 

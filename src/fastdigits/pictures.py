@@ -1,12 +1,19 @@
-"""Open a picture of any kind, and turn it the way it was taken: grey or colour, dark where it is dark.
+"""Open pictures of any kind: upright, grey or colour, what is transparent laid on paper.
 
-What is on it is the matter of other rooms.
+`open_picture` takes one picture by itself. `read_grey` reads one of a data set: nothing in it is decided by that one
+picture, so that the same shade has the same value in all of them. What is on a picture is the matter of other modules.
 """
 
 from __future__ import annotations
 
+import functools
 import os
+import stat
+import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import IO
 
 import numpy as np
@@ -17,6 +24,25 @@ from .inputs import Array, as_array
 
 MOST_PIXELS = 100_000_000  # eight times a telephone's photograph; 400 MB as a picture with transparency
 _DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")  # modes of Pillow with more than 8 bits a pixel
+# What Pillow has a name for and is no picture of a digit: documents and drawings (some start another program to be
+# read), films, and what needs a reader that Pillow does not bring.
+_NO_PICTURES = ("EPS", "WMF", "PDF", "MPEG", "BUFR", "GRIB", "HDF5", "IPTC")
+
+
+# What Pillow's readers raise on files that are damaged in their own ways; a NUL in the name as well.
+_DAMAGE = (
+    *(ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, ArithmeticError),
+    *(AttributeError, AssertionError, RuntimeError, struct.error),
+)
+
+
+@functools.cache
+def endings() -> frozenset[str]:
+    """Return the endings of files that are read as pictures in a folder, in lower case: all that Pillow opens."""
+    registered = Image.registered_extensions()
+    return frozenset(
+        ending for ending, kind in registered.items() if kind in Image.OPEN and kind not in _NO_PICTURES
+    )
 
 
 def open_picture(source: object, subject: str) -> Image.Image:
@@ -34,7 +60,8 @@ def open_picture(source: object, subject: str) -> Image.Image:
     Returns
     -------
     PIL.Image.Image
-        What is transparent became paper: white under dark ink, black under light ink.
+        What is transparent became paper: white under dark ink, black under light ink. Of several frames, the first;
+        ``info["frames"]`` is there then.
 
     Raises
     ------
@@ -44,21 +71,143 @@ def open_picture(source: object, subject: str) -> Image.Image:
         If an array is not as described.
     """
     if isinstance(source, Image.Image):
-        return _upright(source, subject)
-    if isinstance(source, str | os.PathLike):
-        return _read(os.fspath(source))
-    if hasattr(source, "read"):
-        return _read(source)  # type: ignore[arg-type]
+        return _plain(_upright(source, subject), subject)
+    if isinstance(source, str | os.PathLike) or hasattr(source, "read"):
+        file = os.fspath(source) if isinstance(source, str | os.PathLike) else source
+        with _opened(file) as (image, name):  # type: ignore[arg-type]
+            picture = _plain(image, name)
+            if has_frames(image):
+                picture.info["frames"] = True
+            return picture
     return _from_array(as_array(source, subject), subject)
 
 
-def _read(file: str | bytes | IO[bytes]) -> Image.Image:
+def has_frames(image: Image.Image) -> bool:
+    """Return whether a picture has several frames or pages, of which the first is read."""
+    return bool(image.info.get("frames") or getattr(image, "is_animated", False))
+
+
+@dataclass(frozen=True)
+class Grey:
+    """A picture of a data set.
+
+    Attributes
+    ----------
+    values : ndarray, (height, width) uint8 or float32
+        From 0 (black) to 255 (white), what is transparent white; as stored where the file does not say what is white.
+    unscaled : bool
+        Whether the values are as stored: 32-bit integers and floats. `to_uint8` scales those of a whole data set.
+    frames : bool
+        Whether the file has further frames or pages.
+    hidden : bool
+        Whether all that is visible is as white as the paper.
+    """
+
+    values: Array
+    unscaled: bool
+    frames: bool
+    hidden: bool
+
+
+def read_grey(file: str | os.PathLike[str]) -> Grey:
+    """Read a file as a picture of a data set; errors as `open_picture`."""
+    with _opened(os.fspath(file)) as (image, name):
+        frames = has_frames(image)
+        if image.mode in _DEEP:
+            values = _deep_values(image)
+            if not np.isfinite(values).all():
+                raise DataError(f"{name}: must hold finite values; got {values[~np.isfinite(values)][0]}")
+            unscaled = values.dtype != np.uint16
+            values = values.astype(np.float32) if unscaled else np.rint(values / 257).astype(np.uint8)
+            return Grey(values, unscaled, frames, False)
+        if not image.has_transparency_data:
+            return Grey(np.asarray(image.convert("L")), False, frames, False)
+        opaque = _with_opacity(image)
+        values = np.asarray(_laid_on(opaque, "white").convert("L"))
+        opacity = np.asarray(opaque.getchannel("A"))
+        return Grey(values, False, frames, bool(values.min() == 255 and opacity.min() < opacity.max()))
+
+
+def to_uint8(pictures: list[Grey], subject: str) -> list[Array]:
+    """Return the values of all pictures as uint8, scaled by one decision for all of them.
+
+    Values that files hold unscaled run from 0 to 1, to 255 or to 65,535: the least of these that holds them all.
+    Where all others are 0 or 1, they are black and white.
+
+    Raises
+    ------
+    DataError
+        If values are negative, or larger than 65,535.
+    """
+    unscaled = [picture.values for picture in pictures if picture.unscaled]
+    others = [picture.values for picture in pictures if not picture.unscaled]
+    low = min((float(values.min()) for values in unscaled), default=0.0)
+    high = max((float(values.max()) for values in unscaled), default=0.0)
+    if low < 0 or high > 65535:
+        raise DataError(
+            f"{subject}: pictures of floats or 32-bit integers must hold values within 0 … 65535; got {low:g} to "
+            f"{high:g}: save them with 8 or 16 bits"
+        )
+    factor = 255.0 if high <= 1 else 1.0 if high <= 255 else 1 / 257
+    mask = 255 if max((float(values.max()) for values in others), default=255.0) <= 1 else 1
+    scaled = []
+    for picture in pictures:
+        scale = factor if picture.unscaled else mask
+        same = picture.values.dtype == np.uint8 and scale == 1
+        values = picture.values if same else np.rint(picture.values * np.float64(scale)).astype(np.uint8)
+        scaled.append(values)
+    return scaled
+
+
+def fitted(values: Array, size: tuple[int, int]) -> Array:
+    """Return a picture at another size, its proportions kept: scaled to fit, in the middle, paper around.
+
+    Parameters
+    ----------
+    values : ndarray, (h, w) uint8 or float32
+    size : (int, int)
+        Height and width.
+
+    Returns
+    -------
+    ndarray, (height, width)
+        Each pixel of a smaller picture is the mean of what it covers, those of a larger one are bicubic. The paper is
+        the median of the picture's border. One of this size already is returned as it is.
+    """
+    if values.shape == size:
+        return values
+    if values.max() <= 1:  # a mask of 0 and 1, whose edges would be lost
+        values = values.astype(np.float32)
+    scale = min(size[0] / values.shape[0], size[1] / values.shape[1])
+    height, width = (
+        max(1, min(most, round(side * scale))) for side, most in zip(values.shape, size, strict=True)
+    )
+    border = np.concatenate([values[0], values[-1], values[:, 0], values[:, -1]])
+    kind = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
+    resized = np.asarray(Image.fromarray(values).resize((width, height), kind))
+    whole = np.full(size, np.median(border), values.dtype)
+    top, left = (size[0] - height) // 2, (size[1] - width) // 2
+    whole[top : top + height, left : left + width] = np.clip(resized, values.min(), values.max())
+    return whole
+
+
+@contextmanager
+def _opened(file: str | bytes | IO[bytes]) -> Iterator[tuple[Image.Image, str]]:
+    """Give the first frame of a file, upright, and its name; DataError for what goes wrong meanwhile."""
     name = os.fsdecode(file) if isinstance(file, str | bytes) else str(getattr(file, "name", "picture"))
     try:
+        if isinstance(file, str | bytes):
+            _check_regular(file, name)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about size, which is checked here, and about odd metadata
             with Image.open(file) as image:
-                return _upright(image, name)
+                if image.format in _NO_PICTURES:
+                    raise UnidentifiedImageError
+                upright = _upright(image, name)
+                upright.format = image.format
+                if has_frames(image):
+                    upright.info["frames"] = True
+                yield upright, name
     except UnidentifiedImageError as error:
         raise DataError(
             f"{name}: must be a picture that Pillow reads, such as PNG or JPEG; got something else: "
@@ -76,9 +225,15 @@ def _read(file: str | bytes | IO[bytes]) -> Image.Image:
         if error.errno is not None:
             raise DataError(f"{name}: must be a file that can be read; got: {error.strerror}") from error
         raise DataError(_damaged(name, error)) from error
-    except (ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, ArithmeticError) as error:
-        # what Pillow's readers raise on files that are damaged in their own ways; a NUL in the name as well
+    except _DAMAGE as error:
         raise DataError(_damaged(name, error)) from error
+
+
+def _check_regular(file: str | bytes, name: str) -> None:
+    """Raise a DataError for a pipe, which would keep the caller waiting, a device or a socket."""
+    kind = os.stat(file).st_mode
+    if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):  # of a folder, opening it tells
+        raise DataError(f"{name}: must be a file; got something else, such as a pipe or a device")
 
 
 def _damaged(name: str, error: Exception) -> str:
@@ -97,22 +252,38 @@ def _upright(image: Image.Image, subject: str) -> Image.Image:
     if width * height == 0:
         raise DataError(f"{subject}: must have pixels; got {width} × {height}")
     image.load()
-    turned = ImageOps.exif_transpose(image)
-    return _plain(turned, subject)
+    return ImageOps.exif_transpose(image)
 
 
 def _plain(image: Image.Image, subject: str) -> Image.Image:
     """Return the picture without palette, transparency and other depths than 8 bits, or as floats."""
     if image.mode in _DEEP:
-        values = np.asarray(image)
-        if image.mode.startswith("I;16"):
-            values = values.astype(np.uint16)
-        elif image.mode == "I" and values.max() > 255:  # how some versions of Pillow open 16 bits
+        values = _deep_values(image)
+        if image.mode == "I" and values.max() > 255:
             values = np.clip(values, 0, 65535).astype(np.uint16)
         return _from_array(values, subject)
     if image.has_transparency_data:
-        return _on_paper(image.convert("RGBA"))
+        return _on_paper(_with_opacity(image))
     return image if image.mode in ("L", "RGB") else image.convert("L" if image.mode in ("1", "LA") else "RGB")
+
+
+def _deep_values(image: Image.Image) -> Array:
+    """Return the values of a picture with more than 8 bits a pixel: uint16 where the file says what is white."""
+    values: Array = np.asarray(image)
+    if image.mode.startswith("I;16"):
+        values = np.array(values, np.uint16)
+        clear = image.info.get("transparency")
+        if isinstance(clear, int):
+            values[values == clear] = 65535
+        return values
+    if image.mode == "I" and image.format in ("PNG", "PPM"):  # how Pillow opens 16 bits there
+        return np.clip(values, 0, 65535).astype(np.uint16)
+    return values
+
+
+def _with_opacity(image: Image.Image) -> Image.Image:
+    """Return a picture with transparency, in whatever form, as RGBA."""
+    return image.convert("LA" if image.mode == "La" else "RGBA").convert("RGBA")
 
 
 def _on_paper(image: Image.Image) -> Image.Image:
@@ -123,8 +294,11 @@ def _on_paper(image: Image.Image) -> Image.Image:
     brightness = np.asarray(image.convert("RGB").convert("L"), dtype=np.float32)
     total = opacity.sum(dtype=np.float64)
     mean = (brightness * opacity).sum(dtype=np.float64) / total if total else 0.0
-    paper = Image.new("RGBA", image.size, "white" if mean < 128 else "black")
-    return Image.alpha_composite(paper, image).convert("RGB")
+    return _laid_on(image, "white" if mean < 128 else "black")
+
+
+def _laid_on(image: Image.Image, paper: str) -> Image.Image:
+    return Image.alpha_composite(Image.new("RGBA", image.size, paper), image).convert("RGB")
 
 
 def _from_array(array: Array, subject: str) -> Image.Image:

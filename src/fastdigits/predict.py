@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from .commands import CommandError
 from .errors import DataError
 from .inputs import Array
 from .network import NeuralNetwork
-from .pictures import open_picture
+from .pictures import fitted, has_frames, open_picture, read_grey, to_uint8
 from .preparing import SIDE, find_digits
 from .readings import COLUMNS, DRAWN, Reading, readings_figure
 from .text import printable
@@ -65,7 +66,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         0; 2 if a picture could not be read or after another error that the user can put right; 130 after an
         interrupt. A wrong option exits at once.
     """
-    options = _parser().read(argv)
+    parser = _parser()
+    options = parser.read(argv)
+    if options.size is not None and options.prepare is not False:
+        parser.error("--size: needs pictures that are used unchanged; got none: add --no-prepare")
     return commands.run(COMMAND, lambda: _predict(options), backend_name=options.backend)
 
 
@@ -82,6 +86,9 @@ def _parser() -> commands.Parser:
     )
     group.add_argument(
         "--single", action="store_true", help="each picture shows one digit, even if it is in pieces"
+    )
+    commands.add_size_option(
+        group, "pictures that are used unchanged", "they must have as many pixels as the model takes"
     )
     commands.add_backend_option(group)
     group = parser.add_argument_group("output")
@@ -104,7 +111,9 @@ def _parser() -> commands.Parser:
 def _predict(options: argparse.Namespace) -> int:
     network, model = runs.read_model(options.model)
     _prepare_model(network, model)
-    names = sources.expanded(options.images)
+    names, left_out = sources.expanded(options.images)
+    for line in left_out:
+        _say(line, options)
     _check_output(options.output, names)
     table = None if options.json else _Table(names)
     drawn, lost = options.show or options.output is not None, None
@@ -181,46 +190,64 @@ def _read(path: Path, name: str, network: NeuralNetwork, options: argparse.Names
     array = sources.read_array(path)
     if array is None:
         if options.prepare is False:
-            grey = np.asarray(open_picture(path, name).convert("L"))
-            yield from _as_they_are(grey[np.newaxis], name, network, several=False, pixels=True)
+            yield from _as_they_are(
+                _grey(path, name, options)[np.newaxis], name, network, several=False, picture=True
+            )
         else:
-            yield _prepared(path, name, network, options.single)
+            yield _prepared(path, name, network, options)
+    elif options.size is not None:
+        raise DataError(f"{name}: --size fits pictures; got an array: leave it away")
     elif options.prepare:
         images, several = _separate(array, name)
         for number, image in enumerate(images):
-            yield _prepared(image, f"{name}[{number}]" if several else name, network, options.single)
+            yield _prepared(image, f"{name}[{number}]" if several else name, network, options)
     else:
         images, several = _fitting(array, name, network)
-        yield from _as_they_are(images, name, network, several=several, pixels=False)
+        yield from _as_they_are(images, name, network, several=several)
 
 
-def _prepared(image: object, name: str, network: NeuralNetwork, single: bool) -> Reading:
+def _grey(path: Path, name: str, options: argparse.Namespace) -> Array:
+    """Return a picture as a data set would have it."""
+    picture = read_grey(path)
+    _tell_frames(picture.frames, name, options)
+    if options.size is not None:
+        picture = replace(picture, values=fitted(picture.values, options.size))
+    return to_uint8([picture], name)[0]
+
+
+def _tell_frames(frames: bool, name: str, options: argparse.Namespace) -> None:
+    if frames:
+        _say(f"{name}: has several frames or pages, of which the first is read", options)
+
+
+def _prepared(image: object, name: str, network: NeuralNetwork, options: argparse.Namespace) -> Reading:
     if network.input_width != SIDE * SIDE:
         raise DataError(
             f"{name}: a picture becomes {SIDE} × {SIDE} pixels, {SIDE * SIDE} numbers; got a model that takes "
             f"{network.input_width}: make an NPY file of images as it was trained on"
         )
-    digits = find_digits(image, single=single, subject=name)
+    digits = find_digits(image, single=options.single, subject=name)
     images = np.stack([digit.image for digit in digits])
     picture = open_picture(image, name)
+    _tell_frames(has_frames(picture), name, options)
     boxes = [digit.box for digit in digits]
     fed = scales.pixels(images, network.scale, name)
     return Reading(name, picture, images, boxes, network.predict_proba(fed), network.class_names)
 
 
 def _as_they_are(
-    images: Array, name: str, network: NeuralNetwork, *, several: bool, pixels: bool
+    images: Array, name: str, network: NeuralNetwork, *, several: bool, picture: bool = False
 ) -> Iterator[Reading]:
-    """Read images that nothing is done to; ``pixels`` says that they are of 0 … 255 for sure."""
+    """Read images that nothing is done to; those of a picture are of 0 … 255 for sure."""
     width = network.input_width
     size = images[0].size
     if size != width:
         shape = " × ".join(map(str, images.shape[1:]))
         raise DataError(
-            f"{name}: its images must have {width} pixels, as the model takes; got {shape}: --prepare makes of "
-            "any digit what MNIST has"
+            f"{name}: its images must have {width} pixels, as the model takes; got {shape}: "
+            f"{'--size HxW fits it, ' if picture else ''}--prepare makes of any digit what MNIST has"
         )
-    fed = (scales.pixels if pixels else scales.pictures)(images, network.scale, name).reshape(
+    fed = (scales.pixels if picture else scales.pictures)(images, network.scale, name).reshape(
         len(images), size
     )
     side = round(size**0.5)

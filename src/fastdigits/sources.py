@@ -13,17 +13,22 @@ import numpy as np
 
 from .data import read_idx
 from .data.idx import TYPES
+from .data.pictures import LeftOut
 from .errors import DataError
 from .inputs import Array
 
 STANDARD_INPUT = "-"
-_NAMES = frozenset(
-    [".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".npy"]
-)  # what is read in a folder
+_ARRAYS = (".npy",)  # what is read in a folder besides pictures
 
 
-def expanded(names: list[str]) -> list[str]:
+def expanded(names: list[str]) -> tuple[list[str], list[str]]:
     """Return the names with each folder replaced by the pictures and NPY files in it, sorted by name.
+
+    Returns
+    -------
+    names : list of str
+    left_out : list of str
+        A line for each folder in which something is left out.
 
     Raises
     ------
@@ -31,21 +36,27 @@ def expanded(names: list[str]) -> list[str]:
         If a folder has none, or cannot be read.
     """
     found: list[str] = []
+    left_out: list[str] = []
     for name in names:
         if name == STANDARD_INPUT or not Path(name).is_dir():
             found.append(name)
             continue
+        left = LeftOut()
         try:
-            within = sorted(Path(name).iterdir())
+            files = left.pictures_in(Path(name), also=_ARRAYS)
         except OSError as error:
             raise DataError(f"{name}: must be a folder that can be read; got: {error.strerror}") from error
-        files = [
-            str(path) for path in within if path.suffix.lower() in _NAMES and not path.name.startswith(".")
-        ]
+        told = left.told()
         if not files:
-            raise DataError(f"{name}: must be a folder with pictures or NPY files; got none: name the files")
-        found += files
-    return found
+            but = f" but {told}" if told else ""
+            what = "one of the inner folders" if left.inside else "the files"
+            raise DataError(
+                f"{name}: must be a folder with pictures or NPY files; got none{but}: name {what}"
+            )
+        if told:
+            left_out.append(f"{name}: left out {told}")
+        found += map(str, files)
+    return found, left_out
 
 
 @contextlib.contextmanager

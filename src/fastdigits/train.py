@@ -196,7 +196,7 @@ def _train(options: argparse.Namespace, started: float) -> int:
 
 
 def _load(options: argparse.Namespace) -> _Images:
-    data = load_data(options.data, progress=not options.quiet)
+    data = load_data(options.data, size=options.size, progress=not options.quiet)
     train, test = _Set(*data.train), _Set(*data.test)
     scale = _common_scale(train.x, test.x)
     if options.validation_split == 0:
@@ -529,7 +529,8 @@ def _following(options: argparse.Namespace, folder: Path, images: _Images, inter
         return [f"fastdigits train --resume {run}"]
     height, width = images.data.image_shape
     if height != width:  # no page to draw on, and no photographs
-        return [f"fastdigits evaluate --model {run} --data {shlex.quote(options.data)}"]
+        size = "" if options.size is None else f" --size {height}x{width}"
+        return [f"fastdigits evaluate --model {run} --data {shlex.quote(options.data)}{size}"]
     following = [f"fastdigits draw --model {run}"]
     if height == SIDE:
         following.append(f"fastdigits predict photo.jpg --model {run}")

@@ -86,6 +86,7 @@ def to_settings(options: argparse.Namespace) -> dict[str, Any]:
     """Return what decides a run, as JSON can hold it."""
     settings = {name: value for name, value in vars(options).items() if name not in NO_SETTINGS}
     settings["hidden"] = list(options.hidden)
+    settings["size"] = None if options.size is None else list(options.size)
     settings["augment"] = None if options.augment is None else asdict(options.augment)
     if Path(options.data).exists():
         settings["data"] = str(Path(options.data).resolve())  # it may be resumed from another folder
@@ -126,6 +127,7 @@ def from_record(run: Path) -> tuple[dict[str, Any], str, int]:
         If an entry is missing, unknown, or not what the option of its name takes. The message names the file.
     """
     saved = runs.read_settings(run)
+    saved.setdefault("size", None)  # which earlier versions did not have
     parser = _parser()
     options = parser.read([])
     try:
@@ -159,7 +161,7 @@ def _setting(parser: commands.Parser, value: object, name: str, subject: str) ->
     if value is None and option.default is None:
         return None
     try:
-        taken = parser.taken(option, _as_text(value))
+        taken = parser.taken(option, _as_text(value, name))
     except argparse.ArgumentError as error:
         raise ValueError(f"{subject}: {name}: {error.message}") from error
     if not _same(taken, value):
@@ -167,10 +169,10 @@ def _setting(parser: commands.Parser, value: object, name: str, subject: str) ->
     return taken
 
 
-def _as_text(value: object) -> str:
+def _as_text(value: object, name: str) -> str:
     """Return a setting as it would stand on the command line."""
     if isinstance(value, list):
-        return ",".join(map(str, value))
+        return ("x" if name == "size" else ",").join(map(str, value))
     if isinstance(value, dict):
         return ",".join(f"{name}={entry}" for name, entry in value.items())
     return str(value)

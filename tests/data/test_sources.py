@@ -488,7 +488,8 @@ def test_an_image_of_another_size_is_told(tmp_path):
     Image.new("L", (9, 8)).save(tmp_path / "1" / "99.png")
     with pytest.raises(
         fd.DataError,
-        match=r"1.99\.png: all images must have one size, 4 x 5 pixels as .*0.00\.png; got 9 x 8: bring",
+        match=r"1.99\.png: all images must have one size, 5 x 4 pixels .height x width. as .*0.00\.png; got 8 x 9: "
+        r"fit them to one with --size 5x4, or load_data\(…, size=\(5, 4\)\)",
     ):
         fd.load_data(tmp_path)
 
@@ -496,7 +497,7 @@ def test_an_image_of_another_size_is_told(tmp_path):
 def test_images_to_test_on_of_another_size_are_told(tmp_path):
     draw(tmp_path / "train")
     draw(tmp_path / "test", X[:, :4])
-    with pytest.raises(fd.DataError, match=r"test.0.00\.png: all images must have one size, 4 x 5 pixels"):
+    with pytest.raises(fd.DataError, match=r"test.0.00\.png: all images must have one size, 5 x 4 pixels"):
         fd.load_data(tmp_path)
 
 
