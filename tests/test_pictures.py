@@ -96,7 +96,8 @@ def test_an_array_of_another_shape_is_told(shape, match):
 def test_values_out_of_range_are_told(value):
     picture = np.zeros((9, 9))
     picture[4, 4] = value
-    with pytest.raises(ValueError, match=r"must hold values within 0 … 1 or 0 … 255; got .*: scale them"):
+    hint = "scale them" if np.isfinite(value) else "replace what is not finite"
+    with pytest.raises(ValueError, match=rf"must hold values within 0 … 1 or 0 … 255; got .*: {hint}"):
         fd.prepare(picture)
 
 

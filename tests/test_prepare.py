@@ -1,6 +1,7 @@
 """`fd.prepare` and `fd.cut_digits`: pictures of digits become what MNIST's makers made of theirs."""
 
 import contextlib
+import re
 
 import numpy as np
 import pytest
@@ -381,3 +382,50 @@ def test_the_width_of_a_stroke_is_measured_at_any_angle(degrees):
     bar.paste(255, (50, 140, 250, 160))
     turned = np.asarray(bar.rotate(degrees, Image.Resampling.BICUBIC), np.float32) / 255
     assert stroke_width(turned) == pytest.approx(2 * 200 * 20 / (2 * 220), rel=0.12)  # twice area over edge
+
+
+# -- other scales ------------------------------------------------------------------------------------------
+
+
+def enlarged(mnist) -> np.ndarray:
+    """The first test image, a 7, light on dark."""
+    return np.kron(mnist[0][0], np.ones((8, 8), np.uint8))
+
+
+@pytest.mark.parametrize("kind", [bool, np.uint8, np.uint16, np.int64, np.float32])
+@pytest.mark.parametrize("ink", [0, 1])
+def test_a_mask_is_read(tmp_path, network, mnist, kind, ink):
+    mask = (enlarged(mnist) > 100).astype(kind)
+    assert read(network, mask if ink else 1 - mask.astype(int)) == "7"
+    if kind == np.uint8 and ink:
+        Image.fromarray(mask).save(tmp_path / "mask.png")
+        assert read(network, tmp_path / "mask.png") == "7"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda picture: picture // 16,
+        lambda picture: (picture // 16).astype(np.uint16),
+        lambda picture: picture.astype(np.int64) * 16,
+        lambda picture: picture * 16.061372549,
+        lambda picture: (picture * 16.061372549).astype(np.float32),
+        lambda picture: picture / 5000,
+        lambda picture: picture / 127.5 - 1,
+        lambda picture: picture.astype(np.int64) - 128,
+        lambda picture: np.where(picture > 0, picture, np.nan),
+    ],
+)
+def test_values_on_another_scale_are_read_once_the_hint_is_followed(network, mnist, change):
+    image = change(enlarged(mnist))
+    with pytest.raises(ValueError, match=r"; got .*(scale them, |such as by )") as caught:
+        fd.prepare(image)
+    hint = re.search(r"(?:scale them, |such as by )(.*)$", str(caught.value))[1]
+    followed = eval(hint if "image" in hint else f"{hint}(image)", {"np": np, "image": image})
+    assert read(network, followed) == "7"
+
+
+def test_a_blank_picture_is_no_matter_of_scale():
+    for image in (np.zeros((40, 40)), np.full((40, 40), 7), np.full((40, 40), 0.5)):
+        with pytest.raises(ValueError, match="nothing written on it: take a picture with more contrast"):
+            fd.prepare(image)

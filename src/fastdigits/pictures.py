@@ -7,6 +7,7 @@ picture, so that the same shade has the same value in all of them. What is on a 
 from __future__ import annotations
 
 import functools
+import math
 import os
 import stat
 import struct
@@ -264,6 +265,8 @@ def _plain(image: Image.Image, subject: str) -> Image.Image:
         return _from_array(values, subject)
     if image.has_transparency_data:
         return _on_paper(_with_opacity(image))
+    if image.mode == "L" and image.getextrema()[1] == 1:  # a mask
+        return image.point(lambda value: 255 * value)
     return image if image.mode in ("L", "RGB") else image.convert("L" if image.mode in ("1", "LA") else "RGB")
 
 
@@ -323,18 +326,34 @@ def _from_array(array: Array, subject: str) -> Image.Image:
 
 
 def _to_255(array: Array, subject: str) -> Array:
-    """Return the array as uint8, or as float32 within 0 … 255."""
+    """Return the array as uint8, or as float32 within 0 … 255; integers that are 0 or 1 are black and white."""
+    low, high = float(array.min()), float(array.max())
+    if low >= 0 and high <= 1:
+        scaled = array * np.float32(255)
+        return scaled.astype(np.float32 if array.dtype.kind == "f" else np.uint8)
     if array.dtype == np.uint8:
         return array
-    if array.dtype == np.bool_:
-        return array.astype(np.uint8) * np.uint8(255)
     if array.dtype == np.uint16:
         return (array / np.float32(257)).astype(np.float32)
-    low, high = float(array.min()), float(array.max())
     if not (low >= 0 and high <= 255):  # a NaN as well
         raise ValueError(
-            f"{subject}: must hold values within 0 … 1 or 0 … 255; got {low:g} to {high:g}: scale them, or "
-            "convert to uint8 or uint16"
+            f"{subject}: must hold values within 0 … 1 or 0 … 255; got {low:g} to {high:g}: {_how_to_scale(low, high)}"
         )
-    factor = 255.0 if array.dtype.kind == "f" and high <= 1 else 1.0
-    return (array * factor).astype(np.float32)
+    return array.astype(np.float32)
+
+
+def stretch_hint(array: Array) -> str:
+    """Return what to do about an array in which nothing is found and whose values may mean another range."""
+    low, high = float(array.min()), float(array.max())
+    most = 65535 if array.dtype == np.uint16 else 1 if array.dtype.kind == "b" or high <= 1 else 255
+    if low == high or high - low > most / 2:
+        return ""
+    return (
+        f"its values run from {low:g} to {high:g}; if that is their whole range, {_how_to_scale(low, high)}"
+    )
+
+
+def _how_to_scale(low: float, high: float) -> str:
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return "replace what is not finite, such as by np.nan_to_num"
+    return f"scale them, {'image / image.max()' if low >= 0 else '(image - image.min()) / np.ptp(image)'}"

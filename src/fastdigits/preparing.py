@@ -15,8 +15,8 @@ from PIL import Image, ImageFilter
 from .cutting import Piece, SeveralRowsError, cut
 from .errors import DataError
 from .ink import Ink, find_ink
-from .inputs import Float32
-from .pictures import open_picture
+from .inputs import Float32, as_array
+from .pictures import open_picture, stretch_hint
 from .sheet import find_sheet
 
 SIDE, BOX = 28, 20  # of the image, and of the digit's box in it (LeCun, Cortes, Burges: The MNIST database)
@@ -49,7 +49,8 @@ def prepare(image: object) -> UInt8:
     ----------
     image : path, PIL.Image.Image, or array_like, (h, w) or (h, w, 1 … 4)
         PNG, JPEG and what else Pillow opens, at any size, turned as a camera says; grey, colour, transparency on
-        white; numbers from 0 to 255, 0 … 1 or of 16 bits. Dark on light and light on dark are told apart, uneven light
+        white, or on black under light ink; numbers from 0 to 255, 0 … 1, of 16 bits, or a mask of 0 and 1. Dark on
+        light and light on dark are told apart, uneven light
         and coloured paper taken away. All that is written counts as one digit.
 
     Returns
@@ -108,9 +109,11 @@ def find_digits(image: object, *, single: bool = False, subject: str = "find_dig
             f"{subject}: must show one row of digits; got several: crop the picture to one of them"
         ) from None
     if not pieces:
+        given = isinstance(image, str | os.PathLike | Image.Image) or hasattr(image, "read")
+        hint = "" if given else stretch_hint(as_array(image, subject))
         raise kind(
-            f"{subject}: must show a digit; got nothing written on it: take a picture with more contrast, "
-            "or crop it to the digit"
+            f"{subject}: must show a digit; got nothing written on it: "
+            + (hint or "take a picture with more contrast, or crop it to the digit")
         )
     return [_digit(ink, piece, offset) for piece in pieces]
 
