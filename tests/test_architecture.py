@@ -21,6 +21,7 @@ ROOMS = [  # a module imports from rooms above it only
     "inputs",
     "scales",
     "undo",
+    "foreign",
     "tensorfile",
     "changes",
     "hyperparameters",

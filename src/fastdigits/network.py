@@ -10,7 +10,7 @@ import copy
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -655,19 +655,19 @@ class NeuralNetwork:
         network.__setstate__({"layers": layers, "_parameters": assembly.named_parameters(layers)})
         return network
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str] | IO[bytes]) -> None:
         """Write the network to a safetensors file, whole or not at all; see `fastdigits.load`.
 
         Parameters
         ----------
-        path : str or path-like
+        path : str, path-like or binary file
             The file; one that exists is replaced and keeps its permissions. A symbolic link stays, another hard
-            link keeps the old content.
+            link keeps the old content. One that is open for bytes is written to where it stands.
 
         Raises
         ------
         TypeError
-            If a layer is not one of this package.
+            If a layer is not one of this package, or if ``path`` is no file.
         ValueError
             If a parameter is not finite.
         OSError

@@ -13,61 +13,72 @@ from __future__ import annotations
 import functools
 import importlib.resources
 import inspect
+import io
 import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, BinaryIO
 
-from . import files
+import numpy as np
+
+from . import files, foreign
 from .assembly import BUILT_IN, need_built_in
 from .entries import bad_numbers, least_of
 from .errors import ModelFileError
 from .inputs import Float32
 from .layers import Dropout, Layer
 from .network import NeuralNetwork
-from .tensorfile import differing_names, encode, parse, read
+from .tensorfile import differing_names, encode, opened, parse, read_opened
 
 FORMAT = "fastdigits"
 PRETRAINED = "digits.safetensors"
 _CLASS_NAMES, _SCALE = "class_names", "scale"  # in the metadata of networks that have such
 
 
-def save(network: NeuralNetwork, path: str | os.PathLike[str]) -> None:
+def save(network: NeuralNetwork, path: str | os.PathLike[str] | IO[bytes]) -> None:
     """Write a network to a safetensors file.
 
     Parameters
     ----------
     network : NeuralNetwork
         Of built-in layers.
-    path : str or path-like
-        The file. One that exists is replaced in one go, or stays as it is.
+    path : str, path-like or binary file
+        The file. One that exists is replaced in one go, or stays as it is. One that is open for bytes is written to
+        where it stands.
 
     Raises
     ------
     TypeError
-        If a layer is not one of this package: its code cannot be stored.
+        If a layer is not one of this package: its code cannot be stored; or if ``path`` is no file.
     ValueError
         If a parameter is not finite: `load` would refuse the file.
     OSError
         If the file cannot be written.
     """
+    _check_file(path, "save", "write")
     facts: dict[str, object] = {"architecture": _architecture(network)}
     if network.class_names:
         facts[_CLASS_NAMES] = network.class_names
     if network.scale is not None:
         facts[_SCALE] = network.scale
     content = encode(finite_tensors(network, "save"), FORMAT, **facts)
-    files.write(path, content, example="model.safetensors")
+    if isinstance(path, str | os.PathLike):
+        files.write(path, content, example="model.safetensors")
+        return
+    rest = memoryview(content)
+    while rest:  # an unbuffered file may take a part at a time
+        written = path.write(rest)
+        rest = rest[len(rest) if written is None else written :]
 
 
-def load(path: str | os.PathLike[str]) -> NeuralNetwork:
+def load(path: str | os.PathLike[str] | IO[bytes] | bytes | bytearray | memoryview) -> NeuralNetwork:
     """Read a network from a file that `NeuralNetwork.save` wrote.
 
     Parameters
     ----------
-    path : str or path-like
-        The file.
+    path : str, path-like, binary file or bytes
+        The file; one that is open for bytes is read from where it stands to its end. Or the content of a file.
 
     Returns
     -------
@@ -79,11 +90,47 @@ def load(path: str | os.PathLike[str]) -> NeuralNetwork:
     ModelFileError
         If the file is missing, damaged, of another format or version; if its metadata hold anything unknown, or
         lack something, down to the arguments of each layer; or if its tensors are not exactly those of the network
-        it describes: names, shapes, float32, finite.
+        it describes: names, shapes, float32, finite. Of a file of PyTorch, Keras and other programs, the message says
+        what it is and how to bring it; nothing in it is opened.
+    TypeError
+        If ``path`` is no file, or one that is open for text.
     """
-    file = Path(path)
-    metadata, tensors = read(file, FORMAT)
-    network = _rebuild(file, metadata, max_values=file.stat().st_size // 4)
+    if isinstance(path, str | os.PathLike):
+        file = Path(path)
+        if file.is_dir() and (file / "model.safetensors").is_file():
+            raise ModelFileError(
+                f"{file}: must be a model file; got a folder: name {file / 'model.safetensors'}"
+            )
+        with opened(file) as content:
+            return _load(content, str(file))
+    if isinstance(path, bytes | bytearray | memoryview):
+        return _load(io.BytesIO(path), "bytes")
+    _check_file(path, "load", "read")
+    read = path.read()
+    if not isinstance(read, bytes):
+        raise _no_file(path, "load", "rb")
+    name = getattr(path, "name", None)
+    return _load(io.BytesIO(read), name if isinstance(name, str) else type(path).__name__)
+
+
+def _check_file(path: object, subject: str, method: str) -> None:
+    """Raise a TypeError if this is neither the name of a file nor one that is open for bytes."""
+    if isinstance(path, io.TextIOBase) or not (isinstance(path, str | os.PathLike) or hasattr(path, method)):
+        raise _no_file(path, subject, "rb" if method == "read" else "wb")
+
+
+def _no_file(path: object, subject: str, mode: str) -> TypeError:
+    return TypeError(
+        f"{subject}: path must be the name of a file, or a file that is open for bytes; got "
+        f"{type(path).__name__}: open(name, {mode!r})"
+    )
+
+
+def _load(content: BinaryIO, file: str) -> NeuralNetwork:
+    if what := foreign.told(content):
+        raise ModelFileError(f"{file}: must be a model file that net.save wrote; got {what}")
+    metadata, tensors = read_opened(content, file, FORMAT)
+    network = _rebuild(file, metadata, max_values=content.seek(0, os.SEEK_END) // 4)
     wanted = _tensors(network)
     if difference := differing_names(tensors, wanted):
         raise ModelFileError(f"{file}: must hold the tensors of its layers; {difference}")
@@ -140,7 +187,7 @@ def _architecture(network: NeuralNetwork) -> dict[str, Any]:
     return {"layers": layers, "seed": network.seed, "epochs_trained": network.epochs_trained}
 
 
-def _rebuild(file: Path, metadata: dict[str, str], max_values: int) -> NeuralNetwork:
+def _rebuild(file: str, metadata: dict[str, str], max_values: int) -> NeuralNetwork:
     """Return the network that the metadata describes, with initial values."""
     optional = {_CLASS_NAMES, _SCALE}
     if difference := differing_names(metadata.keys() - optional, ["format", "version", "architecture"]):

@@ -15,13 +15,15 @@ import errno
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from .errors import ModelFileError
+from .foreign import OTHER_TENSORS
 from .inputs import Float32
 
 VERSION = "1"
@@ -75,25 +77,41 @@ def read(file: Path, kind: str) -> tuple[dict[str, str], dict[str, Float32]]:
     ModelFileError
         If the file is missing, of another kind or version, or not in every byte as the format has it.
     """
+    with opened(file) as content:
+        return read_opened(content, str(file), kind)
+
+
+@contextmanager
+def opened(file: Path) -> Iterator[BinaryIO]:
+    """Open a file to read; ModelFileError where there is none."""
     if not file.is_file():
-        what = "a folder" if file.is_dir() else "nothing of this name"
+        what = "a folder" if file.is_dir() else "something else" if file.exists() else "nothing of this name"
         raise ModelFileError(f"{file}: must be a model file; got {what}")
     try:
-        with open(file, "rb") as opened:
-            header, size = _header(opened)
-            metadata = _checked_metadata(header.pop("__metadata__", {}))
-            _check_format(metadata, kind)
-            shapes = _checked_shapes(header, size)
-            return metadata, {name: _array(opened, shape) for name, shape in shapes.items()}
+        with open(file, "rb") as content:
+            yield content
     except OSError as error:
         raise ModelFileError(f"{file}: must be a readable safetensors file; got: {error}") from error
+
+
+def read_opened(content: BinaryIO, name: str, kind: str) -> tuple[dict[str, str], dict[str, Float32]]:
+    """Return metadata and arrays of a file that is open at its beginning; see `read`."""
+    try:
+        header, size = _header(content)
+        metadata = _checked_metadata(header.pop("__metadata__", {}))
+        _check_format(metadata, kind)
+        shapes = _checked_shapes(header, size)
+        return metadata, {tensor: _array(content, shape) for tensor, shape in shapes.items()}
+    except OSError as error:
+        raise ModelFileError(f"{name}: must be a readable safetensors file; got: {error}") from error
     except (OverflowError, RecursionError, ValueError) as error:
-        raise ModelFileError(f"{file}: {error}") from error
+        raise ModelFileError(f"{name}: {error}") from error
 
 
 def _header(file: BinaryIO) -> tuple[dict[str, Any], int]:
     """Return what the header says, and how many bytes come behind it."""
-    size = os.fstat(file.fileno()).st_size
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
     length = int.from_bytes(file.read(8), "little")
     if not 0 < length <= size - 8:
         raise ValueError(
@@ -151,7 +169,7 @@ def _check_format(metadata: dict[str, str], kind: str) -> None:
     if metadata.get("format") != kind:
         raise ValueError(
             f"its format must be {kind!r}; got {metadata.get('format')!r}: only files that fastdigits "
-            "wrote as such can be read"
+            f"wrote as such can be read; of other programs, {OTHER_TENSORS}"
         )
     if metadata.get("version") != VERSION:
         raise ValueError(
