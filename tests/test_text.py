@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import fastdigits as fd
-from fastdigits import console, evaluate, markup, predict, train
+from fastdigits import console, draw, evaluate, markup, predict, train
 from fastdigits.readings import Reading, readings_figure
 from fastdigits.text import printable
 
@@ -61,6 +61,11 @@ def test_only_the_colours_made_here_reach_a_terminal(monkeypatch, capsys, colour
     console.show("two\nlines \x07")
     out, err = capsys.readouterr()
     assert (out, err) == ("two\nlines \\x07\n", line)
+
+
+def test_a_line_about_a_name_is_one_line(capsys):
+    console.tell("fastdigits", "open a\nb\x1b[2J")
+    assert capsys.readouterr().err == "fastdigits: open a\\nb\\x1b[2J\n"
 
 
 def test_a_report_shows_them_escaped():
@@ -118,10 +123,20 @@ def test_train_and_evaluate_show_names_of_folders_and_classes_escaped(tmp_path, 
     model = ["--data", "data\n\x1b", "--model", "run\r\x1b[31m"]
     assert evaluate.main([*model, "--no-plots", "-o", "\x07"]) == 0
     assert train.main(["--data", "\x1b\n"]) == 2
+    assert train.main(["--resume", "run\r\x1b[31m"]) == 0
+    assert draw.main(["--output", "page\n\x1b.html", "--no-open"]) == 0
     out, err = capsys.readouterr()
     assert out == ""
     assert printable(err, keep="\n") == err
-    for shown in (r"data\n\x1b: 50 training", r"run\r\x1b[31m/report.html", r"c\u202e7  ", r"\x07" + "\n"):
+    for shown in (
+        r"data\n\x1b: 50 training",
+        r"run\r\x1b[31m/report.html",
+        r"c\u202e7  ",
+        r"\x07" + "\n",
+        r"error: '\x1b\n': data",
+    ):
         assert shown in err
+    assert r"fastdigits train: run\r\x1b[31m is finished already" in err
+    assert err.splitlines()[-1].startswith(r"page\n\x1b.html: 0.")
     report = (tmp_path / "run\r\x1b[31m" / "report.html").read_text(encoding="utf-8")
     assert printable(report, keep="\n") == report

@@ -55,6 +55,11 @@ def say(text: str) -> None:
     print(_lines(text), file=streams.messages(), flush=True)
 
 
+def tell(subject: object, message: str) -> None:
+    """Print one line to standard error, such as of a command: what may be a name has no line ends either."""
+    say(printable(f"{subject}: {message}"))
+
+
 def show(text: str) -> None:
     """Print to standard output, which is what a command was asked for; control characters escaped.
 

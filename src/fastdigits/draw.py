@@ -65,7 +65,7 @@ def _draw(options: argparse.Namespace) -> int:
     opened = not options.no_open and _open(output)
     if not options.quiet:
         done = "opened" if opened else "open it in any browser"
-        console.say(f"{output}: {size / 1e6:.1f} MB, {done}")
+        console.tell(output, f"{size / 1e6:.1f} MB, {done}")
     if options.json:
         model = None if options.model is None else str(options.model)
         commands.print_json({"output": str(output), "bytes": size, "model": model, "opened": opened})

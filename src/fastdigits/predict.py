@@ -317,7 +317,7 @@ def _draw(readings: list[Reading], options: argparse.Namespace) -> None:
     """Write the drawing where it belongs, and open it if that is asked for."""
     total = sum(len(reading.images) for reading in readings)
     if total > DRAWN and not options.quiet:
-        console.say(f"{COMMAND}: the drawing has the first {DRAWN} of {total:,} digits")
+        console.tell(COMMAND, f"the drawing has the first {DRAWN} of {total:,} digits")
     figure = readings_figure(readings)
     if options.output is not None:
         write_figure(figure, options.output, dpi=DPI)
@@ -335,7 +335,7 @@ def _draw(readings: list[Reading], options: argparse.Namespace) -> None:
 
 def _say(text: str, options: argparse.Namespace) -> None:
     if not options.quiet:
-        console.say(f"{COMMAND}: {text}")
+        console.tell(COMMAND, text)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from typing import Any
 from . import __version__, backend, files, locks
 from .checkpoint import PATTERN as CHECKPOINTS
 from .commands import PRETRAINED, CommandError, to_json
-from .console import say
+from .console import tell
 from .entries import Check, checked, count, number, optional
 from .errors import DataError
 from .network import NeuralNetwork
@@ -255,7 +255,7 @@ def remove_pictures(path: Path, result: str = RESULT) -> None:
 def show_report(path: Path, command: str) -> None:
     """Open the report in the folder ``path``, or say where it is."""
     if not show(path / REPORT):
-        say(f"{command}: no display to show the report on: open {path / REPORT}")
+        tell(command, f"no display to show the report on: open {path / REPORT}")
 
 
 def read_model(path: Path | None) -> tuple[NeuralNetwork, str]:

@@ -135,7 +135,7 @@ class _Keeper(Callback):
 def _train(options: argparse.Namespace, started: float) -> int:
     result = None if options.resume is None else runs.finished(options.resume)
     if result is not None:
-        console.say(f"{COMMAND}: {options.resume} is finished already: there is nothing to resume")
+        console.tell(COMMAND, f"{options.resume} is finished already: there is nothing to resume")
         if options.json:
             commands.print_json(result)
         return commands.DONE
@@ -302,7 +302,7 @@ def _fit(
         hold.begin()
         keeper.restore(network)
         history = keeper.whole_epochs()
-        console.say(f"{COMMAND}: interrupted after {_epochs(len(history))}; {keeper.kept(folder)}")
+        console.tell(COMMAND, f"interrupted after {_epochs(len(history))}; {keeper.kept(folder)}")
         return history, {"best_epoch": keeper.epoch, "interrupted": True}
     best = None if stopping is None else stopping.best_epoch
     return keeper.whole_epochs(), {"best_epoch": best, "interrupted": False}
@@ -336,7 +336,7 @@ def _scores(
                 return _measured(images, network), False
         except KeyboardInterrupt:
             hold.begin()
-            console.say(f"{COMMAND}: interrupted at the figures; model and history are in {folder}")
+            console.tell(COMMAND, f"interrupted at the figures; model and history are in {folder}")
     return _known_scores(images, history, outcome), True
 
 
@@ -412,7 +412,7 @@ def _present(
             return _presented(options, folder, images, network, history, result, started)
     except KeyboardInterrupt:
         hold.begin()
-        console.say(f"{COMMAND}: interrupted at pictures and report; all else is in {folder}")
+        console.tell(COMMAND, f"interrupted at pictures and report; all else is in {folder}")
         return {"interrupted": True}
 
 
