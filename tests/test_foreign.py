@@ -145,6 +145,14 @@ def test_a_model_is_never_taken_for_one_of_these(tmp_path):
         assert fd.load(longer).input_width == 2
 
 
+def test_a_checkpoint_is_no_file_of_another_program(tmp_path):
+    network = fd.NeuralNetwork([fd.Dense(4, 2)])
+    network.fit(np.eye(4), np.array([0, 1, 0, 1]), epochs=1, callbacks=[fd.Checkpoint(tmp_path, every=1)])
+    path = next(tmp_path.glob("checkpoint*"))
+    with pytest.raises(fd.ModelFileError, match=r"got 'fastdigits-checkpoint': only files .* can be read$"):
+        fd.load(path)
+
+
 # -- following what the messages say -------------------------------------------------------------------------
 
 

@@ -166,10 +166,14 @@ def _checked_metadata(metadata: object) -> dict[str, str]:
 
 
 def _check_format(metadata: dict[str, str], kind: str) -> None:
-    if metadata.get("format") != kind:
+    if (found := metadata.get("format")) != kind:
+        hint = (
+            ""
+            if found is not None and found.startswith("fastdigits")
+            else f"; of other programs, {OTHER_TENSORS}"
+        )
         raise ValueError(
-            f"its format must be {kind!r}; got {metadata.get('format')!r}: only files that fastdigits "
-            f"wrote as such can be read; of other programs, {OTHER_TENSORS}"
+            f"its format must be {kind!r}; got {found!r}: only files that fastdigits wrote as such can be read{hint}"
         )
     if metadata.get("version") != VERSION:
         raise ValueError(
