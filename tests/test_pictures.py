@@ -35,7 +35,7 @@ def test_what_is_no_whole_picture_is_told(tmp_path, content, match):
 def test_a_file_that_is_missing_is_told(tmp_path):
     with pytest.raises(fd.DataError, match=r"none\.png: must be a file that can be read; got: No such file"):
         fd.prepare(tmp_path / "none.png")
-    with pytest.raises(fd.DataError, match="must be a file that can be read; got: Is a directory"):
+    with pytest.raises(fd.DataError, match="must be a file that can be read; got: a folder"):
         fd.prepare(tmp_path)
 
 

@@ -1,13 +1,15 @@
-"""Write a file whole or not at all."""
+"""Write a file whole or not at all; open only regular files to read."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import re
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 _KINDS = {
     stat.S_IFCHR: "a device",
@@ -188,3 +190,34 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+# -- reading -------------------------------------------------------------------------------------------------
+
+
+def open_regular(path: str | bytes | os.PathLike[str]) -> BinaryIO:
+    """Open a regular file to read its bytes.
+
+    Every reader of this package opens its files here. A pipe would keep the caller waiting for somebody to write
+    into it, and a device may have no end.
+
+    Raises
+    ------
+    OSError
+        If there is no such file, or if it is a folder, a pipe, a socket or a device: ``strerror`` says what it is and
+        what to do.
+    """
+    _check_regular(
+        os.stat(path)
+    )  # before it is opened: that waits for a pipe's other end, and makes some devices act
+    return io.open(path, "rb")  # noqa: UP020 (scripts/write_faults.py lets this module's `open` fail, to write)
+
+
+def _check_regular(status: os.stat_result) -> None:
+    if stat.S_ISREG(status.st_mode):
+        return
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "a folder: name a file in it")
+    kinds = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+    kind = kinds.get(stat.S_IFMT(status.st_mode), "a device")
+    raise OSError(errno.EINVAL, f"{kind}, not a regular file: write its content to one first")

@@ -6,20 +6,20 @@ picture, so that the same shade has the same value in all of them. What is on a 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import os
-import stat
 import struct
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from . import files
 from .errors import DataError
 from .inputs import Array, as_array
 
@@ -192,16 +192,17 @@ def fitted(values: Array, size: tuple[int, int]) -> Array:
     return whole
 
 
-@contextmanager
+@contextlib.contextmanager
 def _opened(file: str | bytes | IO[bytes]) -> Iterator[tuple[Image.Image, str]]:
     """Give the first frame of a file, upright, and its name; DataError for what goes wrong meanwhile."""
     name = os.fsdecode(file) if isinstance(file, str | bytes) else str(getattr(file, "name", "picture"))
     try:
-        if isinstance(file, str | bytes):
-            _check_regular(file, name)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about size, which is checked here, and about odd metadata
-            with Image.open(file) as image:
+            with contextlib.ExitStack() as stack:
+                named = isinstance(file, str | bytes)
+                opened = stack.enter_context(files.open_regular(file)) if named else file
+                image = stack.enter_context(Image.open(opened))
                 if image.format in _NO_PICTURES:
                     raise UnidentifiedImageError
                 upright = _upright(image, name)
@@ -228,13 +229,6 @@ def _opened(file: str | bytes | IO[bytes]) -> Iterator[tuple[Image.Image, str]]:
         raise DataError(_damaged(name, error)) from error
     except _DAMAGE as error:
         raise DataError(_damaged(name, error)) from error
-
-
-def _check_regular(file: str | bytes, name: str) -> None:
-    """Raise a DataError for a pipe, which would keep the caller waiting, a device or a socket."""
-    kind = os.stat(file).st_mode
-    if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):  # of a folder, opening it tells
-        raise DataError(f"{name}: must be a file; got something else, such as a pipe or a device")
 
 
 def _damaged(name: str, error: Exception) -> str:

@@ -219,7 +219,7 @@ def _read_json(file: Path) -> dict[str, Any]:
             raise ValueError(
                 "a folder" if file.is_dir() else "nothing of this name" if not file.exists() else "no file"
             )
-        with open(file, "rb") as opened:
+        with files.open_regular(file) as opened:
             content = opened.read(MOST_JSON + 1)
         if len(content) > MOST_JSON:
             raise ValueError(f"more than {MOST_JSON:,} bytes")

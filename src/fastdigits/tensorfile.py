@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from . import files
 from .errors import ModelFileError
 from .foreign import OTHER_TENSORS
 from .inputs import Float32
@@ -84,14 +85,15 @@ def read(file: Path, kind: str) -> tuple[dict[str, str], dict[str, Float32]]:
 @contextmanager
 def opened(file: Path) -> Iterator[BinaryIO]:
     """Open a file to read; ModelFileError where there is none."""
-    if not file.is_file():
-        what = "a folder" if file.is_dir() else "something else" if file.exists() else "nothing of this name"
+    if file.is_dir() or not os.path.lexists(file):
+        what = "a folder" if file.is_dir() else "nothing of this name"
         raise ModelFileError(f"{file}: must be a model file; got {what}")
     try:
-        with open(file, "rb") as content:
+        with files.open_regular(file) as content:
             yield content
     except OSError as error:
-        raise ModelFileError(f"{file}: must be a readable safetensors file; got: {error}") from error
+        reason = error.strerror or error
+        raise ModelFileError(f"{file}: must be a readable safetensors file; got: {reason}") from error
 
 
 def read_opened(content: BinaryIO, name: str, kind: str) -> tuple[dict[str, str], dict[str, Float32]]:

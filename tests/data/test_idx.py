@@ -112,7 +112,7 @@ def test_what_is_no_file_is_refused(tmp_path):
 
 @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="this system has no device files")
 def test_a_device_is_refused_at_once():
-    with pytest.raises(fd.DataError, match="such as a folder, a pipe or a device"):
+    with pytest.raises(fd.DataError, match="can be read; got: a device, not a regular file"):
         fd.read_idx("/dev/zero")
 
 
@@ -126,7 +126,7 @@ def test_what_is_packed_tightly_is_read_as_the_array_grows(tmp_path, name):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_a_pipe_is_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(fd.DataError, match="such as a folder, a pipe or a device"):
+    with pytest.raises(fd.DataError, match="got: a pipe, not a regular file: write its content to one first"):
         fd.read_idx(tmp_path / "pipe")
 
 

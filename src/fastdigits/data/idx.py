@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-import stat
 import struct
 import sys
 import zlib
@@ -19,8 +18,10 @@ from typing import BinaryIO
 
 import numpy as np
 
+from .. import files
 from ..errors import DataError
 from ..inputs import Array
+from .packing import check_packing
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 PIECE = 1 << 18  # bytes read, and decompressed, at a time
@@ -55,14 +56,15 @@ def read_idx(path: str | os.PathLike[str]) -> Array:
     -----
     Memory is allocated for the elements that the header announces, after a look at whether the file is large enough
     to hold them; decompression stops one byte behind them. Where they would be more than 8 times a compressed file,
-    the array begins smaller and doubles as they come, with one copy each time.
+    the array begins smaller and doubles as they come, with one copy each time. A compressed file may hold at most 100
+    times its size, or 64 MB.
     """
     name = os.fsdecode(path)
     if "\0" in name:
         raise DataError(f"{name!r}: must be a file's name; got one with a NUL character: check the path")
     try:
-        with open(name, "rb", opener=_open) as file:
-            size = _size(file, name)
+        with files.open_regular(name) as file:
+            size = os.fstat(file.fileno()).st_size
             magic = file.read(2)
             file.seek(0)
             if magic == b"\x1f\x8b":
@@ -70,18 +72,6 @@ def read_idx(path: str | os.PathLike[str]) -> Array:
             return _read(_pieces(file), name, size, size)
     except OSError as error:
         raise DataError(f"{name}: must be a file that can be read; got: {error.strerror or error}") from error
-
-
-def _open(name: str, flags: int) -> int:
-    # A pipe would keep the caller waiting for somebody to write into it.
-    return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
-
-
-def _size(file: BinaryIO, name: str) -> int:
-    status = os.fstat(file.fileno())
-    if not stat.S_ISREG(status.st_mode):
-        raise DataError(f"{name}: must be a file; got something else, such as a folder, a pipe or a device")
-    return status.st_size
 
 
 def _pieces(file: BinaryIO) -> Iterator[bytes]:
@@ -128,6 +118,8 @@ def _read(pieces: Iterator[bytes], name: str, size: int, most: int) -> Array:
             f"{name}: header announces {_times(shape)} elements of {kind.itemsize} bytes, {need:,} bytes in all; "
             f"got a file that can hold {max(most - offset, 0):,}: it is cut off, or its header is wrong"
         )
+    if most > size:
+        check_packing(f"{name}:", size, need)
     # An empty array passes the check above, but NumPy wants its other dimensions to fit into memory too.
     if math.prod(filter(None, shape)) * kind.itemsize > sys.maxsize:
         raise DataError(
@@ -199,6 +191,6 @@ def _times(shape: tuple[int, ...]) -> str:
 
 
 def exists(folder: Path, names: tuple[str, ...]) -> Path | None:
-    """Return the first of the names, plain or with ``.gz``, that is a file in the folder."""
+    """Return the first of the names, plain or with ``.gz``, that is in the folder and no folder itself."""
     candidates = (folder / (name + ending) for name in names for ending in ("", ".gz"))
-    return next((path for path in candidates if path.is_file()), None)
+    return next((path for path in candidates if path.exists() and not path.is_dir()), None)

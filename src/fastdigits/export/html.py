@@ -98,7 +98,7 @@ def export_html(
 
 def is_exported(path: str | os.PathLike[str]) -> bool:
     """Return whether a file is a page that `export_html` wrote, of whatever version."""
-    with open(path, "rb") as file:
+    with files.open_regular(path) as file:
         return f'<meta name="generator" content="{GENERATOR} '.encode() in file.read(1000)
 
 
