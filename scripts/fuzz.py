@@ -28,7 +28,16 @@ CORPUS = ROOT / "tests" / "corpus"
 sys.path.insert(0, str(ROOT / "tests"))
 from lies import NAMES, READERS, REFUSALS, read, seeds  # noqa: E402
 
-MODULES = ("storage", "checkpoint", "inputs", "data.idx", "data.tables", "data.sources", "data.labels")
+MODULES = (
+    "storage",
+    "checkpoint",
+    "inputs",
+    "data.idx",
+    "data.arrays",
+    "data.tables",
+    "data.sources",
+    "data.labels",
+)
 MODULES += ("preparing", "pictures", "ink", "cutting")  # of images
 KEPT, LARGEST = 60, 2048  # files for each reader in tests/corpus/, bytes of each
 

@@ -155,6 +155,7 @@ def gzip_lies() -> dict[str, bytes]:
         "64 MB behind ten bytes": gzip.compress(announced(10) + bytes(10 + 2**26), 1),
         "a bomb in a bomb": gzip.compress(gzip.compress(announced(10) + bytes(2**26), 9), 9),
         "4 GB where 64 MB are": gzip.compress(announced(2**16, 2**16) + bytes(2**26), 1),
+        "80 MB of zeros that are announced": gzip.compress(announced(80 * 2**20) + bytes(80 * 2**20), 1),
         "thousands of empty members": gzip.compress(b"", mtime=0) * 50_000,
     }
 
@@ -170,11 +171,11 @@ def npy(shape: object, data: bytes = b"", descr: str = "|u1", header: bytes = b"
     )
 
 
-def npz(**members: bytes) -> bytes:
+def npz(compression: int = zipfile.ZIP_DEFLATED, **members: bytes) -> bytes:
     stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(stream, "w", compression) as archive:
         for name, content in members.items():
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), content, zipfile.ZIP_DEFLATED)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), content, compression)
     return stream.getvalue()
 
 
@@ -208,6 +209,11 @@ def npz_lies() -> dict[str, bytes]:
         "numbers of no bytes": npz(x=npy((2**40, 4), descr="|V0"), y=y),
         "labels that are NaN": npz(x=npy((2, 4), bytes(8)), y=npy((2,), b"\0\0\xc0\x7f" * 2, "<f4")),
         "one member twice": twice.getvalue(),
+        "80 MB of zeros": npz(x=npy((20 * 2**20, 4), bytes(80 * 2**20)), y=y),
+        "80 MB of zeros, packed without a bound": npz(
+            zipfile.ZIP_BZIP2, x=npy((20 * 2**20, 4), bytes(80 * 2**20)), y=y
+        ),
+        "a header of another length": npz(x=npy((12, 4), bytes(47)), y=y),
         "its end is missing": whole[:-30],
     }
 
@@ -221,6 +227,9 @@ def csv_lies() -> dict[str, bytes]:
         "zeros between": CSV + b"1,\0,\0,\0,\0\n",
         "a number of 100,000 digits": CSV + b"1," + b"9" * 100_000 + b",0,0,0\n",
         "a pixel that is NaN": CSV + b"1,nan,0,0,0\n",
+        "labels of 1,001 characters": CSV + b"w" * 1001 + b",1,2,3,4\n",
+        "10,001 classes": CSV + b"".join(b"w%d,1,2,3,4\n" % number for number in range(10_001)),
+        "a class that is missing": CSV + b"nan,1,2,3,4\n",
         "surrogates": CSV + b"\xed\xa0\x80,1,2,3,4\n",
     }
 

@@ -230,7 +230,7 @@ def add_choice(group: _Group, name: str, choices: Iterable[str], default: str | 
 
 
 def add_data_option(group: _Group, what: str) -> None:
-    """Add ``--data`` and ``--size``, which a command hands to `fastdigits.load_data`; ``what`` tells of their use."""
+    """Add ``--data``, ``--size`` and ``--label-column`` for `load_data`; ``what`` tells of the use of the data."""
     group.add_argument(
         "--data",
         default="mnist",
@@ -238,6 +238,12 @@ def add_data_option(group: _Group, what: str) -> None:
         help=f"{', '.join(NAMES)}; or {FORMS}; {what} (default: mnist)",
     )
     add_size_option(group, "pictures in folders", "they must have one size")
+    group.add_argument(
+        "--label-column",
+        metavar="NAME",
+        help="the column of a .csv file that has the labels: its name in the heading, first, last, or its number from "
+        "0 on (default: the one named label, target, class or y)",
+    )
 
 
 def add_size_option(group: _Group, pictures: str, otherwise: str) -> None:

@@ -97,7 +97,9 @@ def _evaluate(options: argparse.Namespace, started: float) -> int:
     say = console.silent if options.quiet else console.say
     _check_output(options.output)
     network, name = runs.read_model(options.model)
-    data = load_data(options.data, size=options.size, progress=not options.quiet)
+    data = load_data(
+        options.data, size=options.size, label_column=options.label_column, progress=not options.quiet
+    )
     images, labels = data.test if options.part == "test" else data.train
     labels, class_names = _by_name(network, name, data, labels)
     _check_fit(network, name, images, labels, options)

@@ -196,7 +196,9 @@ def _train(options: argparse.Namespace, started: float) -> int:
 
 
 def _load(options: argparse.Namespace) -> _Images:
-    data = load_data(options.data, size=options.size, progress=not options.quiet)
+    data = load_data(
+        options.data, size=options.size, label_column=options.label_column, progress=not options.quiet
+    )
     train, test = _Set(*data.train), _Set(*data.test)
     scale = _common_scale(train.x, test.x)
     if options.validation_split == 0:
@@ -530,6 +532,8 @@ def _following(options: argparse.Namespace, folder: Path, images: _Images, inter
     height, width = images.data.image_shape
     if height != width:  # no page to draw on, and no photographs
         size = "" if options.size is None else f" --size {height}x{width}"
+        if options.label_column is not None:
+            size += f" --label-column {shlex.quote(options.label_column)}"
         return [f"fastdigits evaluate --model {run} --data {shlex.quote(options.data)}{size}"]
     following = [f"fastdigits draw --model {run}"]
     if height == SIDE:

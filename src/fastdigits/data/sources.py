@@ -7,19 +7,22 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
+from .. import files
 from ..errors import DataError
 from ..inputs import Array, Int64, check_count
 from ..network import stream
 from ..text import printable
+from .arrays import read_npz
 from .datasets import IDX_NAMES, Pair, load_folder, load_mnist
 from .idx import exists
-from .labels import check_pair, to_classes, to_pictures
+from .labels import check_pair, plain_number, to_classes, to_pictures
 from .pictures import class_folders, read_pictures
 from .published import DIGITS, PUBLISHED, load_published
-from .tables import CSV_ENDINGS, read_csv, read_npz
+from .tables import CSV_ENDINGS, read_table
 
 NAMES = ("mnist", *PUBLISHED)
 FORMS = "a folder of four IDX files, a folder for each class of images, a .csv or an .npz file"
@@ -76,6 +79,7 @@ def load_data(
     *,
     size: tuple[int, int] | None = None,
     seed: int = 0,
+    label_column: str | int | None = None,
     progress: bool = False,
 ) -> Dataset:
     """Load images and labels by the name of a published data set, or from a file or folder.
@@ -95,6 +99,11 @@ def load_data(
         Decides which sixth of the images is set apart for testing where the source has none for it. The commands
         leave it at 0, whatever their own seed: what one run tests on, no other run and no evaluation counts as
         trained on, and networks from different seeds are compared on the same images.
+    label_column : str or int, optional
+        The column of a CSV that has the labels: its name in the heading, ``"first"``, ``"last"``, or its number, from 0
+        on. If it is not given, it is the column named ``label``, else ``target``, ``class``, ``y``, ``labels``,
+        ``targets`` or ``digit``; without a heading, the column of words, or the first or the last one, if the values
+        leave no doubt which. ``note`` says which was taken.
     progress : bool, default False
         Whether to show a download on standard error.
 
@@ -116,7 +125,11 @@ def load_data(
     """
     seed = check_count(seed, "seed", "load_data", least=0)
     size = None if size is None else _checked_size(size)
-    data = _load(os.fspath(source), size, seed, progress)
+    if label_column is not None and (
+        isinstance(label_column, bool) or not isinstance(label_column, str | int)
+    ):
+        raise TypeError(f"load_data: label_column must be a name or a number; got {label_column!r}")
+    data = _load(os.fspath(source), size, seed, label_column, progress)
     if size is not None and data.image_shape != size:
         raise DataError(
             f"{data.source}: size is for pictures in folders, {size[0]} x {size[1]} pixels; got other data, of "
@@ -134,14 +147,18 @@ def _checked_size(size: object) -> tuple[int, int]:
     return height, width
 
 
-def _load(name: str, size: tuple[int, int] | None, seed: int, progress: bool) -> Dataset:
+def _load(
+    name: str, size: tuple[int, int] | None, seed: int, label_column: str | int | None, progress: bool
+) -> Dataset:
+    if name in NAMES and label_column is not None:
+        raise _no_columns(name)
     if name == "mnist":
         return Dataset(name, *load_mnist(), DIGITS)
     if name in PUBLISHED:
         return Dataset(name, *load_published(name, progress=progress), PUBLISHED[name].class_names)
     path = _path(name)
     try:
-        return _own(path, name, size, seed)
+        return _own(path, name, size, seed, label_column)
     except OSError as error:
         where = error.filename or path
         raise DataError(
@@ -160,30 +177,47 @@ def _path(name: str) -> Path:
     return path
 
 
-def _own(path: Path, name: str, size: tuple[int, int] | None, seed: int) -> Dataset:
+def _no_columns(name: str) -> DataError:
+    return DataError(
+        f"{name}: must be a .csv file, or a folder with train.csv, for --label-column (label_column); got other data: "
+        "omit it"
+    )
+
+
+def _own(
+    path: Path, name: str, size: tuple[int, int] | None, seed: int, label_column: str | int | None
+) -> Dataset:
     """Read what the user has; which of the forms it is shows from the outside."""
-    note = ""
+    notes: list[str] = []
+    table = (
+        _csv(path, "train") if path.is_dir() else path if path.name.lower().endswith(CSV_ENDINGS) else None
+    )
+    if table is None and label_column is not None:
+        raise _no_columns(name)
     if path.is_dir():
-        table = _csv(path, "train")
         idx = None if table and not _has_idx(path) else _idx_folder(path)
         if idx is not None:
             train, test = load_folder(idx)
             classes = int(max(train[1].max(), test[1].max())) + 1
             note = "" if idx == path else f"read from {printable(str(idx.relative_to(path)))}"
             return Dataset(name, train, test, tuple(map(str, range(classes))), note)
-        if table:
-            given, tested, note = _two_tables(table, _csv(path, "test"))
+        if table is not None:
+            given, tested, notes = _tables(table, _csv(path, "test"), label_column)
         elif class_folders(path):
             given, tested, note = read_pictures(path, size)
+            notes = [note]
         else:
             raise DataError(f"{path}: must be {FORMS}; got a folder with none of them in it")
-    elif path.suffix.lower() == ".npz":
-        given, tested = read_npz(path)
-    elif path.name.lower().endswith(CSV_ENDINGS):
-        given, tested = read_csv(path), None
     else:
-        raise DataError(f"{path}: must be {FORMS}; got a file of another kind")
-    return _dataset(name, str(path), given, tested, note, seed)
+        with files.open_regular(path):  # a pipe or a device is told what it is, whatever its name
+            pass
+        if path.suffix.lower() == ".npz":
+            given, tested = read_npz(path)
+        elif table is not None:
+            given, tested, notes = _tables(path, None, label_column)
+        else:
+            raise DataError(f"{path}: must be {FORMS}; got a file of another kind")
+    return _dataset(name, str(path), given, tested, notes, seed)
 
 
 def _has_idx(folder: Path) -> bool:
@@ -208,26 +242,36 @@ def _idx_folder(folder: Path) -> Path | None:
 
 
 def _csv(folder: Path, name: str) -> Path | None:
-    return next((path for end in CSV_ENDINGS if (path := folder / f"{name}{end}").is_file()), None)
+    return exists(folder, (f"{name}.csv",))
 
 
-def _two_tables(train: Path, test: Path | None) -> tuple[Pair, Pair | None, str]:
-    """Read both; a test.csv without labels, such as Kaggle's, is none to test on."""
-    given = read_csv(train)
+def _tables(
+    train: Path, test: Path | None, label_column: str | int | None
+) -> tuple[Pair, Pair | None, list[str]]:
+    """Read one table or two; a test.csv without labels, such as Kaggle's, is none to test on."""
+    table = read_table(train, label_column, needs_labels=True)
+    given = table.x, cast(Array, table.y)
     if test is None:
-        return given, None, ""
-    try:
-        return given, read_csv(test), ""
-    except DataError as error:
-        if "a column of labels" not in str(error):
-            raise
-        return given, None, f"{test.name} has no labels"
+        return given, None, [table.note]
+    # What the training table leaves no doubt of decides for the other one, whose values may tell less.
+    column = (
+        table.label_column if label_column is None and isinstance(table.label_column, int) else label_column
+    )
+    tested = read_table(test, column, width=given[0].shape[1])
+    if tested.y is None:
+        return given, None, [table.note, f"{test.name} has no labels"]
+    if table.note == tested.note:
+        return given, (tested.x, tested.y), [table.note]
+    both = [f"{path.name}: {one.note}" for path, one in ((train, table), (test, tested)) if one.note]
+    return given, (tested.x, tested.y), both
 
 
-def _dataset(name: str, subject: str, given: Pair, tested: Pair | None, note: str, seed: int) -> Dataset:
+def _dataset(
+    name: str, subject: str, given: Pair, tested: Pair | None, notes: list[str], seed: int
+) -> Dataset:
     """Check the parts, number the classes, and set images apart where there are none to test on."""
     parts = [given] if tested is None else [given, tested]
-    pictures = [to_pictures(x, subject) for x, _ in parts]
+    pictures, scale = to_pictures([x for x, _ in parts], subject)
     for x, (_, y) in zip(pictures, parts, strict=True):
         check_pair(x, y, subject)
     if pictures[0].shape[1:] != pictures[-1].shape[1:]:
@@ -236,13 +280,20 @@ def _dataset(name: str, subject: str, given: Pair, tested: Pair | None, note: st
             f"got {pictures[-1].shape[1:]}"
         )
     labels, class_names = to_classes([y for _, y in parts], subject)
+    numbers = [plain_number(name) is not None for name in class_names]
+    if any(numbers) and not all(numbers):
+        notes = [*notes, "labels are numbers and words: each is the name of a class"]
+    notes = [*notes, scale]
     if tested is not None:
-        return Dataset(name, (pictures[0], labels[0]), (pictures[1], labels[1]), class_names, note)
+        return Dataset(name, (pictures[0], labels[0]), (pictures[1], labels[1]), class_names, _joined(notes))
     x, y = pictures[0], labels[0]
     train, test = _split(y, seed, subject)
-    apart = f"no images to test on: {len(test):,} of {len(y):,} are set apart for it, by seed {seed}"
-    note = "; ".join(filter(None, (note, apart)))
-    return Dataset(name, (x[train], y[train]), (x[test], y[test]), class_names, note)
+    notes.append(f"no images to test on: {len(test):,} of {len(y):,} are set apart for it, by seed {seed}")
+    return Dataset(name, (x[train], y[train]), (x[test], y[test]), class_names, _joined(notes))
+
+
+def _joined(notes: list[str]) -> str:
+    return "; ".join(note for note in notes if note)
 
 
 def _split(y: Array, seed: int, subject: str) -> tuple[Int64, Int64]:

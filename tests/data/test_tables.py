@@ -1,0 +1,276 @@
+"""Which column of a table has the labels, what a heading is, and what a label may be: named, certain, or refused."""
+
+import gzip
+
+import numpy as np
+import pytest
+
+import fastdigits as fd
+
+RNG = np.random.default_rng(3)
+X = RNG.integers(0, 256, (60, 4))
+X[0, :2] = 0, 255
+Y = np.arange(60) % 3
+HEAD = "label,a,b,c,d\n"
+
+
+def rows(*columns, between=",") -> str:
+    """Lines of the columns, each an array (n,) or (n, m)."""
+    texts = [np.reshape(column, (len(column), -1)).astype(str) for column in columns]
+    return "".join(between.join(line) + "\n" for line in np.concatenate(texts, axis=1))
+
+
+def read(tmp_path, text: str, name: str = "a.csv", **options) -> fd.Dataset:
+    (tmp_path / name).write_text(text, encoding="utf-8", newline="")
+    return fd.load_data(tmp_path / name, **options)
+
+
+def check(data: fd.Dataset, x=X, y=Y) -> None:
+    """The data are these images and labels, in whatever order."""
+    images, labels = (np.concatenate(part) for part in zip(*data, strict=True))
+    found = sorted(zip(images.reshape(len(images), -1).tolist(), labels.tolist(), strict=True))
+    assert found == sorted(zip(np.asarray(x).tolist(), np.asarray(y).tolist(), strict=True))
+
+
+INDEX = np.arange(60)
+NAMED = {
+    "label before y": ("x,y,label\n" + rows(X[:, :2], Y), X[:, :2], ""),
+    "target before digit": (
+        "digit,f,target\n" + rows(X[:, :2] % 5, Y),
+        X[:, :2] % 5,
+        "labels: column 'target'",
+    ),
+    "class before y": ("y,Class,f\n" + rows(X[:, 0], Y, X[:, 1]), X[:, :2], "labels: column 'Class'"),
+    "y beside x alone": ("x,y\n" + rows(X[:, 0], Y), X[:, :1], "labels: column 'y'"),
+    "digit": ("f,g,digit\n" + rows(X[:, :2], Y), X[:, :2], "labels: column 'digit'"),
+    "label among numbers": ("label,0,1,2,3\n" + rows(Y, X), X, ""),
+    "pandas without names": (
+        "0,1,2,3,4\n" + rows(Y, X),
+        X,
+        "the first line, 0, 1, 2, …, is a heading; labels: column '0'",
+    ),
+    "pandas without names, its index": (
+        ",0,1,2,3,4\n" + rows(INDEX, Y, X),
+        X,
+        "the first line, 0, 1, 2, …, is a heading; labels: column '0'; left out: column 0, the first",
+    ),
+    "pandas with its index": (",label,a,b,c,d\n" + rows(INDEX, Y, X), X, "left out: column 0, the first"),
+    "Kaggle's numbers": ("ImageId,Label,a,b,c,d\n" + rows(INDEX + 1, Y, X), X, "left out: column 'ImageId'"),
+    "first": (rows(Y, X), X, "labels: column 0, the first"),
+    "last, as optdigits has it": (rows(X % 17, INDEX % 10), X % 17, "labels: column 4, the last"),
+    "last, binary pixels": (rows(X % 2, INDEX % 10), X % 2, "labels: column 4, the last"),
+    "last, behind row numbers": (
+        rows(INDEX, X % 17, INDEX % 10),
+        X % 17,
+        "labels: column 5, the last; left out: column 0, the first",
+    ),
+    "sep=": ("sep=;\n" + HEAD.replace(",", ";") + rows(Y, X, between=";"), X, ""),
+    "sep= with tabs, mark, Windows": (
+        "\ufeff" + ("sep=\t\n" + HEAD.replace(",", "\t") + rows(Y, X, between="\t")).replace("\n", "\r\n"),
+        X,
+        "",
+    ),
+    "labels with .0": (HEAD + rows(Y.astype(float), X), X, ""),
+    "labels with ,0": (
+        HEAD.replace(",", ";") + rows(Y.astype(float), X, between=";").replace(".", ","),
+        X,
+        "",
+    ),
+    "a comma behind each line": (
+        HEAD.replace("\n", ",\n") + rows(Y, X).replace("\n", ",\n"),
+        X,
+        "left out: column 5, the last",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_the_column_of_labels_is_found_and_named(tmp_path, name):
+    text, x, note = NAMED[name]
+    data = read(tmp_path, text)
+    check(data, x, INDEX % 10 if name.startswith("last") else Y)
+    assert data.train[0].dtype == np.uint8
+    assert data.note.rpartition("no images to test on")[0].removesuffix("; ") == note
+
+
+def test_words_in_one_column_are_labels_wherever_it_is(tmp_path):
+    words = np.array(["x", "y", "z"])[Y]
+    for text in (rows(X / 10, words), rows(words, X / 10), rows(X[:, :2] / 10, words, X[:, 2:] / 10)):
+        data = read(tmp_path, text)
+        check(data, np.float32(X / 10))
+        assert data.class_names == ("x", "y", "z")
+
+
+DOUBT = {
+    "both ends": (rows(Y, X[:, :2], (Y + 1) % 3), "both may be it, such as '0' and '1': say --label-column"),
+    "bits at both ends": (rows(Y % 2, X % 2), "both may be it"),
+    "neither end": (rows(X), "neither can be it, such as '0' and "),
+    "written by numpy.savetxt": (
+        rows(np.char.mod("%.18e", Y), X),
+        "neither can be it, such as '0.000000000000000000e",
+    ),
+    "x, y and a digit": ("x,y,digit\n" + rows(X[:, :2], Y), "one column of labels; got y and digit: name it"),
+    "twice": ("label,label,a\n" + rows(Y, Y, X[:, 0]), "must have one column of labels; got label and label"),
+    "no name": (
+        "species,a\n" + rows(Y, X[:, 0]),
+        "named label, .*; got 2 columns, species … a: name it with --label",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DOUBT)
+def test_a_column_in_doubt_is_refused(tmp_path, name):
+    text, match = DOUBT[name]
+    with pytest.raises(fd.DataError, match=rf"a\.csv: .*{match}"):
+        read(tmp_path, text)
+
+
+@pytest.mark.parametrize("column", ["species", "Species", "last", "4", 4, -1])
+def test_the_column_may_be_asked_for(tmp_path, column):
+    check(read(tmp_path, "label,b,c,d,species\n" + rows(X, Y), label_column=column))
+    if column not in ("species", "Species"):
+        check(read(tmp_path, rows(X, Y), label_column=column))
+
+
+@pytest.mark.parametrize(
+    ("source", "column", "error", "match"),
+    [
+        (
+            "a.csv",
+            "spezies",
+            fd.DataError,
+            "in the heading, first, last, or a number from 0 to 4; got 'spezies'",
+        ),
+        ("a.csv", 5, fd.DataError, r"got '5' for 5 columns, label, a, b … d"),
+        ("a.csv", 1.5, TypeError, r"label_column must be a name or a number; got 1\.5"),
+        ("mnist", "label", fd.DataError, r"mnist: must be a \.csv file, or a folder with train\.csv"),
+        ("a.npz", "label", fd.DataError, r"a\.npz: must be a \.csv file"),
+    ],
+)
+def test_a_column_that_is_not_there_is_told(tmp_path, monkeypatch, source, column, error, match):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text(HEAD + rows(Y, X))
+    np.savez("a.npz", x=X, y=Y)
+    with pytest.raises(error, match=match):
+        fd.load_data(source, label_column=column)
+
+
+@pytest.mark.parametrize("label", ["", " ", "NA", "nan", "NaN", "null", "None", "<NA>", "#N/A", "?"])
+def test_a_missing_label_is_told_by_its_line(tmp_path, label):
+    text = HEAD + "\n" + rows(Y, X).replace("\n2,", f"\n{label},", 1)
+    with pytest.raises(
+        fd.DataError, match=r"a\.csv: labels must not be missing; got '.*' on line 5: fill it in"
+    ):
+        read(tmp_path, text)
+
+
+@pytest.mark.parametrize("label", ["1e1", "+1", "-1", "１", "1.5", "inf"])
+def test_only_plain_digits_are_a_number(tmp_path, label):
+    with pytest.raises(fd.DataError, match=r"plain whole numbers, such as 7, or words; got '.*' on line 4"):
+        read(tmp_path, HEAD + rows(Y, X).replace("\n2,", f"\n{label},", 1))
+
+
+@pytest.mark.parametrize(("label", "got"), [("a\x1b", r"a\\x1b"), ("a\0", r"a\\x00"), ("w" * 1001, "w+")])
+def test_a_label_that_can_name_no_class_is_told_by_its_line(tmp_path, label, got):
+    with pytest.raises(fd.DataError, match=rf"labels must have 1 to 1,000 .*; got '{got}' on line 4"):
+        read(tmp_path, HEAD + rows(Y, X).replace("\n2,", f"\n{label},", 1))
+
+
+def test_numbers_and_words_are_classes_by_name(tmp_path):
+    data = read(tmp_path, HEAD + rows([*"0123456789AB"] * 5, X))
+    assert data.class_names == tuple("0123456789AB")
+    assert data.note.startswith("labels are numbers and words: each is the name of a class; ")
+    assert read(tmp_path, HEAD + rows(["0_1", "1_2", "2_3"] * 20, X)).class_names == ("0_1", "1_2", "2_3")
+
+
+def test_too_many_classes_are_refused_before_the_rest_is_read(tmp_path):
+    lines = [f"w{number},1,2\n" for number in range(10_001)]
+    for rest in ("", "this is no line of the table\n"):
+        with pytest.raises(
+            fd.DataError, match=r"at most 10,000 different values, .*; got more by line 10002: --label"
+        ):
+            read(tmp_path, "label,a,b\n" + "".join(lines) + rest)
+
+
+def test_decimal_commas_are_read_where_they_do_not_separate(tmp_path):
+    halves = np.where(X == 255, 255, X) / 2
+    for between in ";\t":
+        commas = rows(halves, between=between).replace(".", ",")
+        text = "".join(
+            f"{label}{between}{line}\n" for label, line in zip(Y, commas.splitlines(), strict=True)
+        )
+        for heading in ("", HEAD.replace(",", between)):
+            check(read(tmp_path, heading + text), np.float32(halves))
+    words = rows(np.char.add("x,", Y.astype(str)), np.char.replace(halves.astype(str), ".", ","), between=";")
+    assert read(tmp_path, words).class_names == ("x,0", "x,1", "x,2")
+
+
+def test_a_comma_and_a_point_in_one_number_are_refused(tmp_path):
+    text = HEAD.replace(",", ";") + "0;1,5;2;3;4\n1;1.234,5;2;3;4\n"
+    with pytest.raises(fd.DataError, match=r"none between thousands; got '1\.234,5' on line 3"):
+        read(tmp_path, text)
+
+
+@pytest.mark.parametrize("pixel", ["inf", "nan", "1e39"])
+def test_a_pixel_that_is_not_finite_is_told_by_its_line(tmp_path, pixel):
+    with pytest.raises(fd.DataError, match=r"pixels must be finite; got (inf|nan) on line 5"):
+        read(tmp_path, HEAD + "0,1,2,3,4\n\n\n1,2," + pixel + ",3,4\n")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_a_text_in_another_encoding_is_told_what_to_do(tmp_path, encoding):
+    (tmp_path / "a.csv").write_bytes((HEAD + rows(["ä", "b", "c"] * 20, X)).encode(encoding))
+    with pytest.raises(fd.DataError, match=r"must be a text file in UTF-8; got: .*: save it as CSV in UTF-8"):
+        fd.load_data(tmp_path / "a.csv")
+
+
+# -- two tables ----------------------------------------------------------------------------------------------
+
+
+def test_the_test_table_follows_the_training_table(tmp_path):
+    """Its own values would leave the column in doubt."""
+    (tmp_path / "train.csv").write_text(rows(X % 17, INDEX % 10))
+    (tmp_path / "test.csv").write_text("1,2,3,4,0\n2,3,4,5,1\n")
+    data = fd.load_data(tmp_path)
+    assert data.test[1].tolist() == [0, 1]
+    assert "train.csv: labels: column 4, the last" in data.note
+
+
+@pytest.mark.parametrize("column", [None, "label", "first"])
+@pytest.mark.parametrize("heading", [True, False])
+def test_a_test_table_without_labels_is_passed_over(tmp_path, heading, column):
+    (tmp_path / "train.csv").write_text(HEAD * heading + rows(Y, X))
+    (tmp_path / "test.csv").write_text("a,b,c,d\n" * heading + rows(X))
+    if heading or column != "label":
+        assert "test.csv has no labels; no images" in fd.load_data(tmp_path, label_column=column).note
+
+
+@pytest.mark.parametrize(
+    ("ends", "dtype"), [(("", ".0"), np.uint8), ((".0", ""), np.uint8), (("", ".5"), np.float32)]
+)
+def test_one_scale_for_both_tables_whatever_the_spelling(tmp_path, ends, dtype):
+    for name, end in zip(("train.csv", "test.csv.gz"), ends, strict=True):
+        x = np.char.add(X.astype(str), np.array(["", "", "", end]))
+        text = (HEAD + rows(Y, x)).encode()
+        (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+    data = fd.load_data(tmp_path)
+    assert data.train[0].dtype == data.test[0].dtype == dtype
+    told = (
+        "" if dtype == np.uint8 else "numbers from 0 to 255, not all whole within 0 … 255: taken as they are"
+    )
+    assert data.note == told
+
+
+# -- from the command line -----------------------------------------------------------------------------------
+
+
+def test_train_and_evaluate_take_the_column(tmp_path, monkeypatch, capsys):
+    from fastdigits import evaluate, train
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text("a,b,c,d,species\n" + rows(X, np.array(["x", "y", "z"])[Y]))
+    assert train.main(["--data", "a.csv", "-o", "run", "--epochs", "1", "--no-plots"]) == 2
+    assert "name it with --label-column" in capsys.readouterr().err
+    column = ["--data", "a.csv", "--label-column", "species", "--no-plots"]
+    assert train.main([*column, "-o", "run", "--epochs", "1"]) == 0
+    assert evaluate.main([*column, "--model", "run", "-o", "figures"]) == 0
