@@ -323,18 +323,97 @@ def test_a_damaged_npy_file_is_told(tmp_path, capsys, content):
 
 def test_a_pickle_in_an_npy_file_is_not_opened(tmp_path, capsys):
     np.save(tmp_path / "a.npy", np.array([{"code": 1}], dtype=object), allow_pickle=True)
-    assert "Object arrays cannot be loaded" in refuse(capsys, tmp_path / "a.npy")
+    assert "must hold numbers or text; got dtype object" in refuse(capsys, tmp_path / "a.npy")
 
 
 def test_a_file_that_may_not_be_read_is_told(monkeypatch):
     def forbidden(*_arguments):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("builtins.open", forbidden)
+    monkeypatch.setattr("io.open", forbidden)
     with pytest.raises(
         fd.DataError, match=r"seven\.png: must be a file that can be read; got: Permission denied"
     ):
-        sources.read_array(Path("seven.png"))
+        sources.read_array(Path("seven.png"), 784)
+
+
+# -- tables ------------------------------------------------------------------------------------------------
+
+
+def csv(images, labels=None, heading: bool = True) -> str:
+    """The images as Kaggle has them: with labels in train.csv, without in test.csv."""
+    lines = [",".join(map(str, image.ravel())) for image in images]
+    names = [f"pixel{place}" for place in range(images[0].size)]
+    if labels is not None:
+        names.insert(0, "label")
+        lines = [f"{label},{line}" for label, line in zip(labels, lines, strict=True)]
+    return "\n".join([",".join(names)] * heading + lines) + "\n"
+
+
+@pytest.mark.parametrize("heading", [True, False])
+@pytest.mark.parametrize("labelled", [True, False])
+def test_a_table_is_read_with_or_without_labels(tmp_path, capsys, heading, labelled):
+    x, y = (part[:60] for part in fd.load_mnist()[1])
+    (tmp_path / "test.csv").write_text(csv(x, y if labelled else None, heading))
+    np.save(tmp_path / "test.npy", x)
+    table, array = (tell(capsys, tmp_path / name)["images"] for name in ("test.csv", "test.npy"))
+    assert [one["digits"] for one in table] == [one["digits"] for one in array]
+    assert table[3]["image"].endswith("test.csv[3]")
+
+
+def test_a_note_says_what_was_left_out(tmp_path, capsys):
+    x, y = (part[:60] for part in fd.load_mnist()[1])
+    (tmp_path / "a.csv").write_text(csv(x, y, heading=False))
+    assert main(tmp_path / "a.csv") == 0
+    assert capsys.readouterr().err.strip().endswith("a.csv: labels: column 0, the first")
+    assert main(tmp_path / "a.csv", "--quiet") == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_submission_has_a_label_for_each_image(tmp_path, capsys):
+    x = fd.load_mnist()[1][0][:5]
+    (tmp_path / "test.csv").write_text(csv(x[:3]))
+    (tmp_path / "more.csv").write_text(csv(x[3:]))
+    names = tmp_path / "test.csv", tmp_path / "more.csv"
+    assert main(*names, "--submission", tmp_path / "out.csv") == 0
+    assert (tmp_path / "out.csv").read_text() == "ImageId,Label\n1,7\n2,2\n3,1\n4,0\n5,4\n"
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.endswith(f"5 labels written to {tmp_path / 'out.csv'}\n")
+    assert len(tell(capsys, *names, "--submission", tmp_path / "out.csv")["images"]) == 5
+
+
+def test_a_submission_that_lacks_an_image_is_not_written(tmp_path, capsys):
+    (tmp_path / "test.csv").write_text(csv(fd.load_mnist()[1][0][:3]))
+    assert main("notes.txt", tmp_path / "test.csv", "--submission", tmp_path / "out.csv") == 2
+    assert "--submission: needs all images; got errors: " in capsys.readouterr().err
+    assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("output", "match"),
+    [
+        ("out.txt", r"--submission: must end in \.csv; got 'out\.txt'"),
+        ("nowhere/out.csv", "--submission: must be in a folder that exists"),
+        ("test.csv", r"--submission: must not be a file that is read; got 'test\.csv'"),
+    ],
+)
+def test_a_submission_that_cannot_be_written_is_told_before_anything_is_read(
+    tmp_path, monkeypatch, capsys, output, match
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "test.csv").write_text("pixel0,pixel1\n1,2\n")
+    assert re.search(match, refuse(capsys, "test.csv", "--submission", output))
+
+
+def test_evaluate_sends_a_table_without_labels_to_predict(tmp_path, monkeypatch, capsys):
+    from fastdigits import evaluate
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "test.csv").write_text(csv(fd.load_mnist()[1][0][:3]))
+    assert evaluate.main(["--data", "test.csv"]) == 2
+    assert "read them with: fastdigits predict test.csv\n" in capsys.readouterr().err
+    assert main("test.csv") == 0
 
 
 # -- models ------------------------------------------------------------------------------------------------
@@ -449,7 +528,7 @@ def test_without_a_display_it_is_said_where_the_drawing_is(tmp_path, capsys, mon
             "none/a.png",
             r"--output: must be in a folder that exists; got 'none/a\.png': make the folder first",
         ),
-        ("seven.png", r"--output: must not be a picture that is read; got 'seven\.png': choose another"),
+        ("seven.png", r"--output: must not be a file that is read; got 'seven\.png': choose another"),
     ],
 )
 def test_an_output_that_cannot_be_written_is_told_before_anything_is_read(capsys, monkeypatch, output, match):

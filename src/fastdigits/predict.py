@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import csv
+import io
 import os
 import sys
 import tempfile
@@ -13,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import commands, console, runs, scales, sources
+from . import commands, console, files, runs, scales, sources
 from .commands import CommandError
 from .errors import DataError
 from .inputs import Array
@@ -33,9 +35,9 @@ Pillow opens, dark on light or light on dark. Each picture is cut into its
 digits, each digit is prepared like those of MNIST, and a row of digits is
 printed as a number, with the confidence in each and the second choice.
 
-IDX and NPY files hold many images. They are used unchanged, light on dark,
+IDX, NPY and CSV files hold many images. They are used unchanged, light on dark,
 pixels of 0 ... 255 or of 0 ... 1, or what the model was trained on, unless
---prepare is given. A folder stands for
+--prepare is given. Labels in a CSV are left out. A folder stands for
 all pictures and NPY files in it, and - for standard input.
 """
 
@@ -47,6 +49,7 @@ examples:
   fastdigits predict *.png --output seen.png   the same as a picture
   fastdigits predict t10k-images-idx3-ubyte.gz --model runs/mine
   fastdigits predict drawings.npy --prepare    an array (n, height, width)
+  fastdigits predict test.csv --submission submission.csv   for Kaggle
 
 Standard output has the table, or one JSON object with --json: for each image
 its name, the number on it, and for each digit the confidence, the runner-up,
@@ -104,6 +107,12 @@ def _parser() -> commands.Parser:
         metavar="FILE",
         help="write the drawing to a file: PNG, PDF or SVG",
     )
+    group.add_argument(
+        "--submission",
+        type=commands.path,
+        metavar="FILE",
+        help="write the labels to a CSV file with the columns ImageId and Label, as Kaggle takes them; print no table",
+    )
     commands.add_report_options(group)
     return parser
 
@@ -114,8 +123,9 @@ def _predict(options: argparse.Namespace) -> int:
     names, left_out = sources.expanded(options.images)
     for line in left_out:
         _say(line, options)
-    _check_output(options.output, names)
-    table = None if options.json else _Table(names)
+    _check_output(options.output, names, "--output", (".png", ".pdf", ".svg"))
+    _check_output(options.submission, names, "--submission", (".csv",))
+    table = None if options.json or options.submission is not None else _Table(names)
     drawn, lost = options.show or options.output is not None, None
     readings: list[Reading] = []
     errors: list[dict[str, str]] = []
@@ -139,6 +149,8 @@ def _predict(options: argparse.Namespace) -> int:
                 if not drawn:
                     raise
                 table, lost = None, error
+    if options.submission is not None:
+        _submit(readings, errors, options)
     if readings and drawn:
         _draw(readings, options)
     if lost is not None:
@@ -163,23 +175,22 @@ def _prepare_model(network: NeuralNetwork, model: str) -> None:
     network.class_names = network.class_names or map(str, range(classes))
 
 
-def _check_output(output: Path | None, names: list[str]) -> None:
-    """Refuse what could not be drawn, before anything is read."""
+def _check_output(output: Path | None, names: list[str], option: str, endings: tuple[str, ...]) -> None:
+    """Refuse what could not be written, before anything is read."""
     if output is None:
         return
-    if output.suffix.lower() not in (".png", ".pdf", ".svg"):
-        raise CommandError(f"--output: must end in .png, .pdf or .svg; got {str(output)!r}")
+    if output.suffix.lower() not in endings:
+        wanted = " or ".join(filter(None, [", ".join(endings[:-1]), endings[-1]]))
+        raise CommandError(f"{option}: must end in {wanted}; got {str(output)!r}")
     if not output.parent.is_dir():
         raise CommandError(
-            f"--output: must be in a folder that exists; got {str(output)!r}: make the folder first"
+            f"{option}: must be in a folder that exists; got {str(output)!r}: make the folder first"
         )
-    runs.check_file(output, "choose a name such as seen.png")
+    runs.check_file(output, f"choose a name that ends in {endings[0]}", option)
     for name in names:
         with contextlib.suppress(OSError):
             if output.samefile(name):
-                raise CommandError(
-                    f"--output: must not be a picture that is read; got {name!r}: choose another"
-                )
+                raise CommandError(f"{option}: must not be a file that is read; got {name!r}: choose another")
 
 
 # -- reading -----------------------------------------------------------------------------------------------
@@ -187,7 +198,9 @@ def _check_output(output: Path | None, names: list[str]) -> None:
 
 def _read(path: Path, name: str, network: NeuralNetwork, options: argparse.Namespace) -> Iterator[Reading]:
     """Yield what is on a picture, or on each image of an array."""
-    array = sources.read_array(path)
+    array, note = sources.read_array(path, network.input_width or 0)
+    if note:
+        _say(f"{name}: {note}", options)
     if array is None:
         if options.prepare is False:
             yield from _as_they_are(
@@ -311,6 +324,21 @@ class _Table:
     def _line(self, name: str, cells: tuple[str, ...]) -> str:
         name, reads, confidence, runner_up = (printable(cell) for cell in (name, *cells))
         return f"{name:<{self._width}}  {reads:<7} {confidence:<32} {runner_up}"
+
+
+def _submit(readings: list[Reading], errors: list[dict[str, str]], options: argparse.Namespace) -> None:
+    """Write the labels as Kaggle takes them; not if an image is missing, which would shift the numbers."""
+    if errors:
+        console.tell_error(
+            COMMAND, f"--submission: needs all images; got errors: {options.submission} is not written"
+        )
+        return
+    lines = io.StringIO()
+    table = csv.writer(lines, lineterminator="\n")
+    table.writerow(["ImageId", "Label"])
+    table.writerows([number, reading.reads] for number, reading in enumerate(readings, 1))
+    files.write(options.submission, lines.getvalue().encode(), example="submission.csv")
+    _say(f"{len(readings):,} labels written to {options.submission}", options)
 
 
 def _draw(readings: list[Reading], options: argparse.Namespace) -> None:

@@ -137,7 +137,7 @@ def _check_own(output: Path) -> None:
             )
 
 
-def check_file(path: Path, hint: str) -> None:
+def check_file(path: Path, hint: str, option: str = "--output") -> None:
     """See that a file can be written, before anything is done; CommandError if something else has its name.
 
     Parameters
@@ -146,11 +146,13 @@ def check_file(path: Path, hint: str) -> None:
         The file.
     hint : str
         What to do if it cannot, for the end of the message.
+    option : str, default "--output"
+        Which names the file, for its beginning.
     """
     try:
         files.check(path, hint=hint)
     except OSError as error:
-        raise CommandError(f"--output: {error}") from error
+        raise CommandError(f"{option}: {error}") from error
 
 
 def _new(ending: str) -> Path:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import sys
 import tempfile
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
+from . import files
 from .data import read_idx
+from .data.arrays import read_npy
 from .data.idx import TYPES
+from .data.labels import to_pictures
 from .data.pictures import LeftOut
+from .data.tables import CSV_ENDINGS, read_table
 from .errors import DataError
 from .inputs import Array
 
@@ -43,11 +44,11 @@ def expanded(names: list[str]) -> tuple[list[str], list[str]]:
             continue
         left = LeftOut()
         try:
-            files = left.pictures_in(Path(name), also=_ARRAYS)
+            pictures = left.pictures_in(Path(name), also=_ARRAYS)
         except OSError as error:
             raise DataError(f"{name}: must be a folder that can be read; got: {error.strerror}") from error
         told = left.told()
-        if not files:
+        if not pictures:
             but = f" but {told}" if told else ""
             what = "one of the inner folders" if left.inside else "the files"
             raise DataError(
@@ -55,7 +56,7 @@ def expanded(names: list[str]) -> tuple[list[str], list[str]]:
             )
         if told:
             left_out.append(f"{name}: left out {told}")
-        found += map(str, files)
+        found += map(str, pictures)
     return found, left_out
 
 
@@ -77,35 +78,38 @@ def as_file(name: str) -> Iterator[Path]:
             raise DataError(str(error).replace(str(path), path.name)) from error
 
 
-def read_array(path: Path) -> Array | None:
-    """Return what an IDX or NPY file holds; None where the file is neither, as its first bytes tell.
+def read_array(path: Path, width: int) -> tuple[Array | None, str]:
+    """Return the images that a file of arrays holds, and a note on how it was read.
+
+    Parameters
+    ----------
+    path : Path
+        An IDX or NPY file, as its first bytes tell, or a CSV, as its ending does. The images are None if it is neither.
+    width : int
+        Pixels per image that the network takes; tells a CSV without heading whether it has labels. Labels are left out.
 
     Raises
     ------
     DataError
         If the file cannot be read or is damaged.
     """
-    if not path.is_file():
-        what = "a folder" if path.is_dir() else "something else" if path.exists() else "nothing of this name"
-        raise DataError(f"{path}: must be a file; got {what}: check the name")
     try:
-        with open(path, "rb") as file:
+        with files.open_regular(path) as file:
             start = file.read(6)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: must be a file; got nothing of this name: check the name") from error
     except OSError as error:
-        raise DataError(f"{path}: must be a file that can be read; got: {error.strerror}") from error
+        also = (
+            f", or pipe it into the command as {STANDARD_INPUT}"
+            if path.is_fifo() and path.suffix != ".csv"
+            else ""
+        )
+        raise DataError(f"{path}: must be a file that can be read; got: {error.strerror}{also}") from error
+    if path.name.lower().endswith(CSV_ENDINGS):
+        table = read_table(path, width=width)
+        (images,), note = to_pictures([table.x], str(path))
+        return images, "; ".join(filter(None, [table.note, note]))
     if start == b"\x93NUMPY":
-        return _read_npy(path)
+        return read_npy(path), ""
     is_idx = len(start) > 3 and start[:2] == b"\0\0" and start[2] in TYPES and 1 <= start[3] <= 4
-    return read_idx(path) if is_idx or start[:2] == b"\x1f\x8b" else None
-
-
-def _read_npy(path: Path) -> Array:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # such as of a header that Python 2 wrote
-            array: Array = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError, MemoryError, OverflowError, SyntaxError) as error:
-        raise DataError(
-            f"{path}: must be a whole NPY file of numbers; got: {error}: write it again with numpy.save"
-        ) from error
-    return array
+    return read_idx(path) if is_idx or start[:2] == b"\x1f\x8b" else None, ""
