@@ -174,7 +174,7 @@ def test_a_bad_label_smoothing_is_refused(smoothing, error, match):
         ([["a"]], [0], None, TypeError, "logits must hold real numbers"),
         (logits(2), [0, 4], None, ValueError, "y must lie within 0 … 3.*; got labels from 0 to 4"),
         (logits(2), [0, -1], None, ValueError, "got labels from -1 to 0"),
-        (logits(2), [0], None, ValueError, r"y must be \(2,\), one label an image; got \(1,\)"),
+        (logits(2), [0], None, ValueError, r"y must be \(2,\), one label per image; got \(1,\)"),
         (logits(2), [[0], [1]], None, ValueError, r"y must be \(2,\)"),
         (logits(2), [0.0, 1.0], None, TypeError, "y must hold integers; got dtype float64"),
         (

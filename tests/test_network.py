@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -237,7 +238,7 @@ def test_bad_images_are_refused_before_anything_changes(method, x, error, match)
 
 
 BAD_LABELS = [
-    ([0, 1], ValueError, r"y must be \(3,\), one label an image; got \(2,\)"),
+    ([0, 1], ValueError, r"y must be \(3,\), one label per image; got \(2,\)"),
     ([[0], [1], [2]], ValueError, r"got \(3, 1\)"),
     (np.eye(3, dtype=int), ValueError, "argmax"),
     ([0, 1, 3], ValueError, "within 0 … 2, as the network has 3 outputs; got labels from 0 to 3"),
@@ -245,7 +246,7 @@ BAD_LABELS = [
     (np.array([0, 1, 2**64 - 1], dtype=np.uint64), ValueError, "got labels from 0 to 18446744073709551615"),
     ([0.0, 1.0, 2.0], TypeError, "must hold integers; got dtype float64"),
     ([True, False, True], TypeError, "must hold integers; got dtype bool"),
-    (["0", "1", "2"], TypeError, "real numbers; got dtype <U1"),
+    (["0", "1", "2"], TypeError, "must hold integers; got words, such as"),
 ]
 
 
@@ -257,6 +258,45 @@ def test_bad_labels_are_refused_before_anything_changes(method, y, error, match)
     with pytest.raises(error, match=match):
         getattr(net, method)(pixels(3), y)
     np.testing.assert_array_equal(net.values, before)
+
+
+MENDED = {
+    "a column": (np.array([[0], [1], [2]]), "y.ravel()"),
+    "a row": (np.array([[0, 1, 2]]), "y.ravel()"),
+    "one-hot rows": (np.eye(3, dtype=int), "y.argmax(axis=1)"),
+    "words": (np.array(["a", "b", "c"]), "class_names, y = np.unique(y, return_inverse=True)"),
+    "words as objects": (
+        np.array(["a", "b", "c"], object),
+        "class_names, y = np.unique(y, return_inverse=True)",
+    ),
+    "whole floats": (np.array([0.0, 1.0, 2.0]), "y.astype(np.int64)"),
+    "counted from 1": (np.array([1, 2, 3]), "y - 1"),
+}
+
+
+@pytest.mark.parametrize("name", MENDED)
+def test_the_hint_about_labels_mends_them(name):
+    y, hint = MENDED[name]
+    with pytest.raises((TypeError, ValueError), match=rf"{re.escape(hint)}$"):
+        small().evaluate(pixels(3), y)
+    names = {"np": np, "y": y}
+    exec(hint if " = " in hint else f"y = {hint}", names)
+    assert small().evaluate(pixels(3), names["y"]) == small().evaluate(pixels(3), [0, 1, 2])
+
+
+@pytest.mark.parametrize(
+    ("y", "match"),
+    [
+        (None, "must hold integers, one label per image; got None$"),
+        ([0.0, np.nan, 2.0], "got nan at row 1: labels are missing, leave those images out$"),
+        ([0.0, 0.5, 1.0], "got 0.5 at row 1: number the classes 0, 1, 2, …$"),
+        (np.array(["a", None, "b"], object), "got None at row 1: leave those images out$"),
+        (np.array(["a", 1, "b"], object), "must hold real numbers; got dtype object"),
+    ],
+)
+def test_labels_that_are_missing_are_told_by_row(y, match):
+    with pytest.raises(TypeError, match=match):
+        small().evaluate(pixels(3), y)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, ">i4", np.uint64])

@@ -226,22 +226,61 @@ def check_labels(y: object, n: int, n_classes: int, subject: str) -> Int64:
     ValueError
         If their number or their shape differs from (n,), or if one is out of range.
     """
-    array = as_array(y, subject)
+    try:
+        array = as_array(y, subject)
+    except TypeError as error:
+        raise TypeError(_why_no_labels(y, subject) or str(error)) from error
     if array.ndim != 1:
-        hint = ": one-hot rows become labels by y.argmax(axis=1)" if array.ndim == 2 else ""
-        raise ValueError(f"{subject} must be ({n},), one label an image; got {array.shape}{hint}")
+        one_hot = ": one-hot rows become labels by y.argmax(axis=1)" if array.ndim == 2 else ""
+        hint = ": y.ravel()" if array.size == n else one_hot
+        raise ValueError(f"{subject} must be ({n},), one label per image; got {array.shape}{hint}")
     if array.shape[0] != n:
-        raise ValueError(f"{subject} must be ({n},), one label an image; got {array.shape}")
+        raise ValueError(f"{subject} must be ({n},), one label per image; got {array.shape}")
     if array.dtype.kind not in "ui":
-        raise TypeError(f"{subject} must hold integers; got dtype {array.dtype}: y.astype(np.int64)")
+        raise TypeError(f"{subject} must hold integers; got {_no_integers(array)}")
     labels: Int64 = np.array(array, dtype=np.int64, order="C")
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= n_classes:
+        hint = ": y - 1" if low == 1 and high == n_classes else ""
         raise ValueError(
             f"{subject} must lie within 0 … {n_classes - 1}, as the network has {n_classes} outputs; "
-            f"got labels from {int(array.min())} to {int(array.max())}"
+            f"got labels from {int(array.min())} to {int(array.max())}{hint}"
         )
     return labels
+
+
+def _no_integers(array: Array) -> str:
+    """Return what labels of another type are, and what to do about them."""
+    if array.dtype.kind == "f" and array.size:
+        wrong = np.flatnonzero(~np.isfinite(array))
+        if wrong.size:
+            return f"{array[wrong[0]]} at row {wrong[0]}: labels are missing, leave those images out"
+        wrong = np.flatnonzero(array != np.rint(array))
+        if wrong.size:
+            return f"{array[wrong[0]]} at row {wrong[0]}: number the classes 0, 1, 2, …"
+    return f"dtype {array.dtype}: y.astype(np.int64)"
+
+
+def _why_no_labels(y: object, subject: str) -> str:
+    """Return what to do about labels that are words or missing; nothing if they are something else."""
+    if y is None:
+        return f"{subject} must hold integers, one label per image; got None"
+    try:
+        array = np.asarray(y)
+    except (TypeError, ValueError):
+        return ""
+    if array.dtype.kind not in "USO" or array.size == 0:
+        return ""
+    values = array.ravel().tolist()
+    missing = [row for row, value in enumerate(values) if value is None or value != value]
+    if missing:
+        return f"{subject} must hold integers; got {values[missing[0]]} at row {missing[0]}: leave those images out"
+    if all(isinstance(value, str | bytes) for value in values):
+        return (
+            f"{subject} must hold integers; got words, such as {values[0]!r}: number them, "
+            "class_names, y = np.unique(y, return_inverse=True)"
+        )
+    return ""
 
 
 def check_weights(weights: object, n: int, subject: str) -> Float32:
