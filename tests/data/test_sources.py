@@ -237,7 +237,7 @@ def test_many_classes_have_room(tmp_path):
             {"x_train": X, "y_train": Y, "x_test": X[:, 1:], "y_test": Y},
             r"images to test on must be \(5, 4\), as those to train on; got \(4, 4\)",
         ),
-        ({"x": np.array([{}] * 24), "y": Y}, "x must hold numbers or text; got dtype object"),
+        ({"x": np.array([{}] * 24), "y": Y}, "x must hold numbers or text; got dtype object: save it"),
     ],
 )
 def test_an_npz_file_that_does_not_fit_is_refused(tmp_path, arrays, match):

@@ -101,6 +101,18 @@ def test_words_in_one_column_are_labels_wherever_it_is(tmp_path):
         assert data.class_names == ("x", "y", "z")
 
 
+@pytest.mark.parametrize("missing", ["NA", "?", ""])
+def test_a_first_line_that_lacks_pixels_is_an_image_and_told(tmp_path, missing):
+    with pytest.raises(fd.DataError, match=r"could not convert string .* on line 1, column 2"):
+        read(tmp_path, f"5,{missing},1,{missing},3\n" + rows(Y, X))
+
+
+def test_labels_of_y_and_n_are_no_heading(tmp_path):
+    data = read(tmp_path, rows(np.array(["y", "n", "m"])[Y], X))
+    check(data, y=2 - Y)
+    assert data.class_names == ("m", "n", "y")
+
+
 DOUBT = {
     "both ends": (rows(Y, X[:, :2], (Y + 1) % 3), "both may be it, such as '0' and '1': say --label-column"),
     "bits at both ends": (rows(Y % 2, X % 2), "both may be it"),

@@ -181,7 +181,9 @@ def _check_header(file: IO[bytes], size: int, subject: str) -> int:
         raise DataError(f"{subject} must be of NumPy's format 1.0 or 2.0; got {version[0]}.{version[1]}")
     shape, _, dtype = _HEADERS[version](file)
     if dtype.kind not in "buifcUS":
-        raise DataError(f"{subject} must hold numbers or text; got dtype {dtype}")
+        raise DataError(
+            f"{subject} must hold numbers or text; got dtype {dtype}: save it as numbers, or words by astype(str)"
+        )
     need, rest = int(math.prod(shape) * dtype.itemsize), size - file.tell()
     if need != rest or min(shape, default=0) < 0:
         raise DataError(

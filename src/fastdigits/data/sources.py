@@ -260,10 +260,17 @@ def _tables(
     tested = read_table(test, column, width=given[0].shape[1])
     if tested.y is None:
         return given, None, [table.note, f"{test.name} has no labels"]
+    x = tested.x
+    if (
+        table.names
+        and len(set(table.names)) == len(table.names)
+        and sorted(table.names) == sorted(tested.names)
+    ):
+        x = x[:, [tested.names.index(name) for name in table.names]]  # the same columns in another order
     if table.note == tested.note:
-        return given, (tested.x, tested.y), [table.note]
+        return given, (x, tested.y), [table.note]
     both = [f"{path.name}: {one.note}" for path, one in ((train, table), (test, tested)) if one.note]
-    return given, (tested.x, tested.y), both
+    return given, (x, tested.y), both
 
 
 def _dataset(

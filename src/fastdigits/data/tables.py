@@ -47,6 +47,8 @@ class Table:
     Attributes
     ----------
     x : ndarray, (n, d) uint8 or float32
+    names : list of str
+        The names of its columns; none without a heading.
     y : ndarray, (n,) object, or None
         The labels as text.
     label_column : str, int or None
@@ -56,6 +58,7 @@ class Table:
     """
 
     x: Array
+    names: list[str]
     y: Array | None
     label_column: str | int | None
     note: str
@@ -112,10 +115,11 @@ def read_table(
         )
     x = _columns_of(values, pixels)
     _check_finite(path, layout, x)
+    names = [layout.names[place] for place in pixels] if layout.names else []
     if label is None:
-        return Table(x, None, None, note)
+        return Table(x, names, None, None, note)
     y = np.array(words, object)[values[:, label].astype(np.int64)]
-    return Table(x, y, layout.names[label] if layout.names else label, note)
+    return Table(x, names, y, layout.names[label] if layout.names else label, note)
 
 
 # -- lines ---------------------------------------------------------------------------------------------------
@@ -188,7 +192,7 @@ def _layout(path: Path) -> _Layout:
         raise DataError(
             f"{path}: must have a label and pixels on each line, with commas between them; got {first[:40].strip()!r}"
         )
-    if _is_heading(fields):
+    if _is_heading(fields, others):
         return _Layout(delimiter, start[0][0], fields, others)
     return _Layout(delimiter, start[0][0] - 1, [], fields)
 
@@ -204,10 +208,23 @@ def _fields(line: str, delimiter: str) -> list[str]:
     return [field.strip() for field in next(csv.reader([line], delimiter=delimiter), [])]
 
 
-def _is_heading(fields: list[str]) -> bool:
+def _is_heading(fields: list[str], others: list[str]) -> bool:
     """Return whether a line names columns: an image has one word at most, its label."""
-    words = [field for field in fields if field and not is_number(field.replace(",", "."))]
-    return len(words) > 1 or any(word.lower() in _LABEL_NAMES for word in words) or _counts_up(fields)
+    words = _words(fields)
+    if len(words) == 1 and fields[words[0]].lower() == "y" and words == _words(others):
+        return False  # labels may be y and n
+    return (
+        len(words) > 1 or any(fields[place].lower() in _LABEL_NAMES for place in words) or _counts_up(fields)
+    )
+
+
+def _words(fields: list[str]) -> list[int]:
+    """Return the places of the fields that are words: no numbers, and nothing that stands for a missing one."""
+    return [
+        place
+        for place, field in enumerate(fields)
+        if not is_missing(field) and not is_number(field.replace(",", "."))
+    ]
 
 
 def _counts_up(fields: list[str]) -> bool:
@@ -313,10 +330,7 @@ def _named(names: list[str], path: Path) -> int | None:
 
 def _found(path: Path, layout: _Layout, left_out: list[int]) -> tuple[int, list[int]]:
     """Return the place of the labels where no name tells, and the column of row numbers, if the first is one."""
-    word = [
-        place for place, field in enumerate(layout.first) if field and not is_number(field.replace(",", "."))
-    ]
-    word = [place for place in word if place not in left_out]
+    word = [place for place in _words(layout.first) if place not in left_out]
     if len(word) == 1:
         return word[0], []
     begin = 1 if left_out == [0] else 0
