@@ -147,7 +147,7 @@ def test_a_model_is_never_taken_for_one_of_these(tmp_path):
 
 def test_a_checkpoint_is_no_file_of_another_program(tmp_path):
     network = fd.NeuralNetwork([fd.Dense(4, 2)])
-    network.fit(np.eye(4), np.array([0, 1, 0, 1]), epochs=1, callbacks=[fd.Checkpoint(tmp_path, every=1)])
+    network.fit(np.eye(4), np.array([0, 1, 0, 1]), epochs=2, callbacks=[fd.Checkpoint(tmp_path, every=1)])
     path = next(tmp_path.glob("checkpoint*"))
     with pytest.raises(fd.ModelFileError, match=r"got 'fastdigits-checkpoint': only files .* can be read$"):
         fd.load(path)
@@ -285,5 +285,5 @@ def test_a_run_and_what_is_no_file_are_told(tmp_path, network):
         fd.load(tmp_path)
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe")
-        with pytest.raises(fd.ModelFileError, match="pipe: must be a model file; got something else"):
+        with pytest.raises(fd.ModelFileError, match="pipe: must be .* got: a pipe, not a regular file"):
             fd.load(tmp_path / "pipe")

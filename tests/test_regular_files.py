@@ -100,9 +100,9 @@ def test_checkpoints_settings_and_results_that_are_pipes_are_refused(tmp_path):
     net = fd.NeuralNetwork([fd.Dense(4, 2)])
     with pytest.raises(fd.ModelFileError, match=PIPE):
         net.fit(np.zeros((4, 4), np.uint8), np.arange(4) % 2, epochs=1, resume=tmp_path)
-    with pytest.raises(runs.CommandError, match=r"--resume: .*a pipe, not a regular file"):
-        runs.read_settings(tmp_path)
-    assert runs.finished(tmp_path) is None
+    for read in (runs.read_settings, runs.finished):
+        with pytest.raises(fd.DataError, match=PIPE):
+            read(tmp_path)
     runs.remove_pictures(tmp_path)
     with pytest.raises(OSError, match="a pipe"):
         is_exported("a")

@@ -200,8 +200,9 @@ def _opened(file: str | bytes | IO[bytes]) -> Iterator[tuple[Image.Image, str]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about size, which is checked here, and about odd metadata
             with contextlib.ExitStack() as stack:
-                named = isinstance(file, str | bytes)
-                opened = stack.enter_context(files.open_regular(file)) if named else file
+                opened = (
+                    stack.enter_context(files.open_regular(file)) if isinstance(file, str | bytes) else file
+                )
                 image = stack.enter_context(Image.open(opened))
                 if image.format in _NO_PICTURES:
                     raise UnidentifiedImageError

@@ -217,10 +217,6 @@ def finished(path: Path) -> dict[str, Any] | None:
 def _read_json(file: Path) -> dict[str, Any]:
     """Return the JSON object in a file of a run's folder; raise a DataError that names the file if there is none."""
     try:
-        if not file.is_file():
-            raise ValueError(
-                "a folder" if file.is_dir() else "nothing of this name" if not file.exists() else "no file"
-            )
         with files.open_regular(file) as opened:
             content = opened.read(MOST_JSON + 1)
         if len(content) > MOST_JSON:
@@ -229,7 +225,10 @@ def _read_json(file: Path) -> dict[str, Any]:
         if not isinstance(found, dict):
             raise ValueError(f"a value of type {type(found).__name__}")
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{file}: must be a file with a JSON object; got: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        if isinstance(error, FileNotFoundError):
+            reason = "nothing of this name"
+        raise DataError(f"{file}: must be a file with a JSON object; got: {reason}") from error
     return found
 
 

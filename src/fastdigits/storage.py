@@ -20,8 +20,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
-import numpy as np
-
 from . import files, foreign
 from .assembly import BUILT_IN, need_built_in
 from .entries import bad_numbers, least_of

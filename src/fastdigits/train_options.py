@@ -127,7 +127,6 @@ def from_record(run: Path) -> tuple[dict[str, Any], str, int]:
         If an entry is missing, unknown, or not what the option of its name takes. The message names the file.
     """
     saved = runs.read_settings(run)
-    saved = {"size": None, "label_column": None} | saved  # which earlier versions did not have
     parser = _parser()
     options = parser.read([])
     try:
