@@ -421,7 +421,8 @@ TAKEN = {  # what options take of these; what is data is for load_data to say
     "ema": ("nothing",), "swa": ("nothing",), "momentum": ("nothing",), "weight_decay": ("nothing",),
     "patience": ("nothing",), "checkpoint_every": ("nothing",),
     "clip_norm": ("nothing", "a half", "a thousand as a float"), "learning_rate": ("a half", "a thousand as a float"),
-    "data": ("words", "a number in quotes", "a zero", "an escape", "no Unicode"),
+    "data": ("words", "a number in quotes", "a zero", "an escape", "no Unicode"), "size": ("nothing",),
+    "label_column": ("nothing", "words", "a number in quotes", "a zero", "an escape", "no Unicode"),
 }  # fmt: skip
 
 
@@ -468,6 +469,8 @@ def settings_lies() -> dict[str, bytes]:
             "depth in brackets": changed(whole.decode(), r'(?<="seed": )0', "[" * 900 + "]" * 900).encode(),
             "10,000 digits": changed(whole.decode(), r'(?<="seed": )0', "9" * 10_000).encode(),
             "64 MB of spaces": whole + b" " * 2**26,
+            "a million objects": b'{"a":[' + b"{}," * 10**6 + b"{}]}",
+            "a hundred thousand widths": json.dumps(record | {"hidden": [1] * 10**5}).encode(),
             "text of two bytes a letter": whole.decode().encode("utf-16"),
             "no text": b"\xff" * 100,
             "its end is missing": whole[:-10],

@@ -285,5 +285,5 @@ def test_a_run_and_what_is_no_file_are_told(tmp_path, network):
         fd.load(tmp_path)
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe")
-        with pytest.raises(fd.ModelFileError, match="pipe: must be .* got: a pipe, not a regular file"):
+        with pytest.raises(fd.ModelFileError, match=r"pipe: must be .* got: a pipe, not a regular file"):
             fd.load(tmp_path / "pipe")

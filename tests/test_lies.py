@@ -53,7 +53,8 @@ TEXTS = {  # what some of them are told
         "a name twice": "'epochs' must stand there once; got it 2 times",
         "an unknown name": r"settings must have .*; got none missing and \['threads'\] unknown",
         "a momentum of Adam": "--momentum: needs --optimizer momentum; got --optimizer adam",
-        "64 MB of spaces": "must be a file with a JSON object; got: more than 16,777,216 bytes",
+        "64 MB of spaces": "must be a file with a JSON object; got: more than 1,048,576 bytes",
+        "a hundred thousand widths": "settings: hidden: must be at most 1,000 widths; got 100,000",
     },
     "checkpoint": {
         "a tensor of NaN": "dense1.weight must be finite; got nan: remove the file",

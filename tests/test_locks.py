@@ -98,7 +98,9 @@ def test_what_cannot_be_written_is_told_before_the_work(tmp_path, name, capsys):
     (tmp_path / "run" / name).mkdir(parents=True)
     words = ["--data", str(tmp_path / "digits"), "-o", str(tmp_path / "run"), "--overwrite"]
     assert train.main(words) == 2
-    assert f"{name}: must be a file, to be replaced by one of the run; got a folder" in capsys.readouterr().err
+    assert (
+        f"{name}: must be a file, to be replaced by one of the run; got a folder" in capsys.readouterr().err
+    )
     assert [path.name for path in (tmp_path / "run").iterdir()] == [name]
 
 

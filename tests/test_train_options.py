@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import fastdigits as fd
-from fastdigits import backend, train_options
+from fastdigits import backend, commands, runs, train_options
 
 SOURCE = Path(fd.__file__).parents[1]
 
@@ -203,3 +203,63 @@ def test_help_needs_neither_matplotlib_nor_other_slow_packages():
 def test_each_backend_can_be_asked_for():
     for name in backend.MODULES:
         assert train_options.read(["--backend", name]).backend == name
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--epochs", 2**53 + 1), "--epochs: must be a whole number of at most 9007199254740992; got"),
+        (
+            ("--seed", 2**128),
+            "--seed: must be a whole number of at most 340282366920938463463374607431768211455; got",
+        ),
+        (("--hidden", ",".join(["1"] * 1001)), "--hidden: must be at most 1,000 widths; got 1,001"),
+        (("--patience", "1" * 5000), "--patience: must be a whole number of at least 1; got '1"),
+    ],
+)
+def test_whole_numbers_have_bounds(words, message, capsys):
+    with pytest.raises(SystemExit):
+        train_options.read([str(word) for word in words])
+    assert message in capsys.readouterr().err
+
+
+def test_the_largest_whole_numbers_are_taken():
+    options = train_options.read(
+        ["--epochs", str(2**53), "--seed", str(2**128 - 1), "--hidden", "1" + 999 * ",1"]
+    )
+    assert (options.epochs, options.seed, len(options.hidden)) == (2**53, 2**128 - 1, 1000)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["--preset", "accurate"],
+        ["--preset", "default", "--optimizer", "sgd"],
+        [
+            "--optimizer",
+            "momentum",
+            "--momentum",
+            "0.5",
+            "--swa",
+            "0.25",
+            "--clip-norm",
+            "1",
+            "--lr",
+            "3e-05",
+        ],
+        ["--data", "it's; a $(name)", "--hidden", "5", "--augment", "rotation=10,shift=1.5", "--no-plots"],
+        ["--validation-split", "0.1", "--patience", "3", "--checkpoint-every", "7", "--seed", str(2**100)],
+        ["--optimizer", "adamw", "--weight-decay", "0", "--backend", "numpy", "--lr", "auto"],
+    ],
+)
+def test_the_record_of_a_run_is_read_back_as_its_options(words, tmp_path):
+    options = train_options.read(words)
+    options.command, options.resumed = commands.command_line("train", words), 3
+    runs.write_settings(tmp_path, train_options.to_record(options))
+    settings, command, resumed = train_options.from_record(tmp_path)
+    assert (command, resumed) == (options.command, 3)
+    assert settings == {name: getattr(options, name) for name in settings}
+    assert {name: type(value) for name, value in settings.items()} == {
+        name: type(getattr(options, name)) for name in settings
+    }

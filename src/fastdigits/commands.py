@@ -31,6 +31,7 @@ from .hyperparameters import check_number
 from .threads import get_num_threads, set_num_threads
 
 DONE, WRONG, INTERRUPTED = 0, 2, 130
+MOST_LAYERS = 1_000  # hidden ones: a model file holds ten thousand arrays, up to six for each
 PRETRAINED = "the one that comes with the package"  # what --model is without being said
 
 _Group = argparse._ArgumentGroup
@@ -169,6 +170,10 @@ def fraction(text: str) -> float:
 
 def widths(text: str) -> tuple[int, ...]:
     """Return the whole numbers that commas separate in ``text``; a type for argparse."""
+    if text.count(",") >= MOST_LAYERS:
+        raise argparse.ArgumentTypeError(
+            f"must be at most {MOST_LAYERS:,} widths; got {text.count(',') + 1:,}"
+        )
     try:
         # that a width is too large is for the memory to say
         return tuple(whole_number(part, most=math.inf) for part in text.split(","))

@@ -45,7 +45,7 @@ OWN = (
     EVALUATION,
     *PICTURES,
 )  # all that is written beside checkpoints
-MOST_JSON = 1 << 24  # bytes: the result of ten thousand classes has three million
+MOST_SETTINGS, MOST_RESULT = 1 << 20, 1 << 23  # bytes: the result of ten thousand classes has three million
 
 _SHARE = number(least=0, most=1)
 _RESULT: dict[str, Check] = {  # what a script reads of a finished run, whatever else a later version adds
@@ -184,7 +184,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     DataError
         If the folder holds no run, or one whose settings cannot be read.
     """
-    return _read_json(path / SETTINGS)
+    return _read_json(path / SETTINGS, MOST_SETTINGS)
 
 
 def finished(path: Path) -> dict[str, Any] | None:
@@ -214,13 +214,13 @@ def finished(path: Path) -> dict[str, Any] | None:
     return result
 
 
-def _read_json(file: Path) -> dict[str, Any]:
+def _read_json(file: Path, most: int = MOST_RESULT) -> dict[str, Any]:
     """Return the JSON object in a file of a run's folder; raise a DataError that names the file if there is none."""
     try:
         with files.open_regular(file) as opened:
-            content = opened.read(MOST_JSON + 1)
-        if len(content) > MOST_JSON:
-            raise ValueError(f"more than {MOST_JSON:,} bytes")
+            content = opened.read(most + 1)
+        if len(content) > most:
+            raise ValueError(f"more than {most:,} bytes")
         found = parse(content.decode())
         if not isinstance(found, dict):
             raise ValueError(f"a value of type {type(found).__name__}")
