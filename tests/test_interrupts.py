@@ -231,16 +231,17 @@ def test_an_interrupt_while_the_second_process_starts_leaves_none_behind(tmp_pat
 
 @pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
 @pytest.mark.parametrize("mode", [(), ("--anywhere",)], ids=["training", "anywhere"])
-def test_several_interrupts_at_random_moments_leave_everything_whole(mode):
+@pytest.mark.parametrize("runs", ["1", pytest.param("5", marks=pytest.mark.exhaustive)])
+def test_several_interrupts_at_random_moments_leave_everything_whole(mode, runs):
     done = subprocess.run(
-        [sys.executable, ROOT / "scripts" / "interrupts.py", "--runs", "3", "--signals", "3", *mode],
+        [sys.executable, ROOT / "scripts" / "interrupts.py", "--runs", runs, "--signals", "3", *mode],
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHONPATH": str(Path(fd.__file__).parents[1])},
         timeout=200,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("3 interrupts of 3 signals")
+    assert done.stdout.startswith(f"{runs} interrupts of 3 signals")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
