@@ -92,6 +92,18 @@ def test_a_run_that_came_meanwhile_is_kept(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == [runs.MODEL]
 
 
+@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="links need a privilege there")
+def test_no_file_is_made_through_a_link_of_the_lock_s_name(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / locks.NAME).symlink_to(tmp_path / "victim")
+    with (
+        pytest.raises(CommandError, match="must be a folder that can be written to"),
+        runs.folder(tmp_path / "run"),
+    ):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
 @pytest.mark.parametrize("name", [runs.MODEL, runs.HISTORY, runs.RESULT, runs.REPORT])
 def test_what_cannot_be_written_is_told_before_the_work(tmp_path, name, capsys):
     write_digits(tmp_path / "digits")

@@ -14,6 +14,7 @@ else:
     import fcntl
 
 NAME = ".fastdigits.lock"
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # else a stranger's folder could make a file somewhere else
 _TAKEN = frozenset([errno.EACCES, errno.EAGAIN, errno.EDEADLK])
 
 
@@ -42,7 +43,7 @@ class Lock:
     def __init__(self, folder: Path) -> None:
         self._path = folder / NAME
         while True:
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | _NO_LINK, 0o666)
             try:
                 _lock(self._file)
             except BaseException:
