@@ -338,3 +338,10 @@ def test_the_dtype_of_pixels_does_not_count(dtype):
     x = inked(3, 28, 28)
     expected = fd.Augmentation().apply(x, seed=1)
     np.testing.assert_array_equal(fd.Augmentation().apply(x.astype(dtype), seed=1), expected)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, bool, np.int64, np.float32])
+def test_no_images_are_no_error_in_any_dtype(dtype):
+    distorted = fd.Augmentation().apply(np.zeros((0, 9), dtype))
+    assert distorted.shape == (0, 9)
+    assert distorted.dtype == np.uint8

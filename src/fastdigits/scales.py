@@ -139,7 +139,7 @@ def reader(images: Array, scale: str | None, subject: str) -> Callable[[Array], 
 
 def levels(images: Array, subject: str) -> Array:
     """Return images that hold whole numbers from 0 to 255 as uint8 in C order; ValueError if they hold others."""
-    if images.dtype != np.uint8:
+    if images.dtype != np.uint8 and images.size:
         low, high = _extremes(images, subject)
         if not _are_levels(images, low, high):
             hint = "x * 255" if low >= 0 and high <= 1 else "np.rint(x.clip(0, 255))"
