@@ -701,6 +701,8 @@ def test_an_interrupt_leaves_a_classifier_that_can_go_on(digits, monkeypatch):
         ({"activation": "tanh"}, ValueError, "FastDigitsClassifier: activation must be one of relu, leaky-relu"),
         ({"batchnorm": True}, ValueError, "batchnorm must be one of first, all, none; got True"),
         ({"dropout": 1}, ValueError, "FastDigitsClassifier: dropout must be"),
+        ({"scale": "255"}, ValueError, "scale must be one of auto, pixels, unit, numbers; got '255'"),
+        ({"scale": None}, ValueError, "scale must be one of auto, pixels, unit, numbers; got None"),
         ({"learning_rate": "invscaling"}, ValueError, "learning_rate must be one of constant.*'invscaling'"),
         ({"learning_rate": 0.1}, ValueError, "learning_rate must be .*, or a fastdigits.Schedule; got 0.1"),
         ({"learning_rate_init": 0}, ValueError, "Adam: lr must be"),
@@ -817,3 +819,15 @@ def test_without_scikit_learn_the_import_says_what_to_install():
     assert run.returncode == 1
     assert "ImportError: fastdigits.sklearn needs scikit-learn" in run.stderr
     assert "pip install 'scikit-learn>=1.6'" in run.stderr
+
+
+def test_a_table_of_whole_numbers_may_be_numbers():
+    x, y = np.array([[20, 30], [40, 99]]), [0, 1]
+    later = np.array([[20, 30], [4000, -3]])
+    model = FastDigitsClassifier(scale="numbers", max_iter=2, tol=None)
+    for told in (clone(model).fit(x, y), model.partial_fit(x, y, [0, 1])):
+        assert told.network_.scale == "numbers"
+        told.predict(later)
+    learned = FastDigitsClassifier(max_iter=2, tol=None).fit(x, y)
+    with pytest.raises(ValueError, match=r"must hold pixels 0 … 255, .* got values from -3 to 4000"):
+        learned.predict(later)

@@ -103,6 +103,8 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     class_weight : dict, "balanced" or None, default None
         Weight of each class, which multiplies ``sample_weight``. "balanced" is n / (classes · rows of it), where
         rows are counted by their sample weights.
+    scale : {"auto", "pixels", "unit", "numbers"}, default "auto"
+        What the numbers of a row mean; "auto" learns it from the first rows. See Notes.
 
     Attributes
     ----------
@@ -141,7 +143,8 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     **Values.** Their dtype does not count. The first `fit` or `partial_fit` decides on the scale, which is kept as
     ``network_.scale``: whole numbers from 0 to 255, the largest above 16, are pixels and divided by 255; all others
     are taken as they are, as float32. `predict` reads its rows on the same scale, and refuses what cannot be meant on
-    it. Scale the columns of tables, by StandardScaler in a Pipeline for instance. Images may be (n, height, width).
+    it. For a table of whole numbers, ``scale="numbers"`` takes all as they are; better scale its columns, by
+    StandardScaler in a Pipeline for instance. Images may be (n, height, width).
 
     **Memory.** `fit` holds the rows once more in float32, 4 bytes a number, and pixels in 1 byte, unless
     they come in C order and one of float32 and uint8; sparse rows are made dense at once for that. Early stopping
@@ -225,6 +228,7 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         epsilon: float = 1e-8,
         n_iter_no_change: int = 10,
         class_weight: dict[Any, float] | str | None = None,
+        scale: str = "auto",
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -251,6 +255,7 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
         self.class_weight = class_weight
+        self.scale = scale
 
     def fit(
         self,
@@ -375,6 +380,7 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     def _network(self, classes: Array | None, width: int) -> tuple[NeuralNetwork, Array]:
         """Return a new network for these classes, or for none the one there is, if it can be trained on."""
         layers = settings.layers(self, width, len(self.classes_ if classes is None else classes))
+        scale = settings.scale(self)
         if classes is None:
             present = list(self.network_.layers)
             if repr(layers) != repr(present):
@@ -386,7 +392,9 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         if len(classes) < 2:
             raise ValueError(f"{NAME}: y must hold at least 2 classes; got {len(classes)} class: {classes}")
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        return NeuralNetwork(layers, seed=seed), classes
+        network = NeuralNetwork(layers, seed=seed)
+        network.scale = scale
+        return network, classes
 
     # -- what is made of the data --------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from .. import scales
 from ..hyperparameters import check_number
 from ..inputs import check_count
 from ..layers import Dense, Layer
@@ -67,6 +68,13 @@ def schedule(model: FastDigitsClassifier) -> Schedule:
             f"got {model.learning_rate!r}"
         )
     return kinds[model.learning_rate]()
+
+
+def scale(model: FastDigitsClassifier) -> str | None:
+    """Return the scale of the rows, or None where they tell it."""
+    if model.scale == "auto" or model.scale in scales.SCALES:
+        return None if model.scale == "auto" else model.scale
+    raise ValueError(f"{NAME}: scale must be one of auto, {', '.join(scales.SCALES)}; got {model.scale!r}")
 
 
 def batch_size(model: FastDigitsClassifier) -> int | None:
