@@ -174,12 +174,12 @@ def test_a_program_leaves_it(kernels, helper, threads, wanted):
     program = kernels.Program(np.empty(0, np.int64))
     with program as doors:
         doors.dense_forward(y, x, weight, bias)
-    program.expose(y, x)
+    program.bind_io(y, x)
     kernels.forget_habits()  # the first steps are shared
     with state(helper, wanted):
         program.run(np.empty(0, np.int64), lrs, 0, threads)
         ran = helper.get_state()
-        program.answer(y, x, threads, 20)
+        program.predict(y, x, threads, 20)
         answered = helper.get_state()
         with contextlib.suppress(ValueError):
             program.run(np.empty(1, np.int64), lrs, 0, threads)

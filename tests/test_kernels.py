@@ -486,7 +486,7 @@ def test_weights_of_any_size_are_shared_out(kernels, size):
         which.gather_weights(y, total, weights, np.array([0, 2]))
         np.testing.assert_allclose(total, 6 * size, rtol=4 * EPS)
         np.testing.assert_allclose(y, [1 / 6, 5 / 6], rtol=4 * EPS)
-        which.tally(totals, weights, probs, np.array([0, 2, 2]), weights, np.array([2.0]))
+        which.accumulate(totals, weights, probs, np.array([0, 2, 2]), weights, np.array([2.0]))
         np.testing.assert_allclose(totals, [2 * 8 * size, 2 * 6 / 8, 2], rtol=4 * EPS)
 
 
@@ -506,7 +506,7 @@ def test_sums_over_a_batch_are_as_good_for_many_rows_as_for_few(kernels):
         np.testing.assert_allclose(dbeta, whole, rtol=EPS)
         np.testing.assert_allclose(dgamma, whole * float(tenth), rtol=2 * EPS)
         which.gather_weights(np.empty(n, np.float32), total, tenths, rows)
-        which.tally(totals, tenths, table, labels, tenths, np.ones(1))
+        which.accumulate(totals, tenths, table, labels, tenths, np.ones(1))
         np.testing.assert_allclose([total[0], *totals], [whole, whole, 1, 1], rtol=1e-12)
         mean, var = np.zeros(2, np.float32), np.zeros(2, np.float32)
         y, x_hat = np.empty_like(table), np.empty_like(table)
@@ -521,25 +521,25 @@ def test_weights_that_are_all_zero_stay_zero(kernels):
         y, total, totals = blank(2), np.full(1, np.nan), np.ones(3)
         which.gather_weights(y, total, np.zeros(3, np.float32), np.array([0, 2]))
         assert (y.tolist(), total.tolist()) == ([0, 0], [0])
-        which.tally(totals, y, np.ones((2, 2), np.float32), np.zeros(2, np.int64), y, np.array([4.0]))
+        which.accumulate(totals, y, np.ones((2, 2), np.float32), np.zeros(2, np.int64), y, np.array([4.0]))
         assert totals.tolist() == [1, 1, 5]
 
 
-def test_tally_adds_up_losses_and_hits(kernels):
+def test_accumulate_adds_up_losses_and_hits(kernels):
     probs = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]], np.float32)
     for which in (kernels, twin):
         totals = np.array([1.0, 2.0, 3.0])
         weights = np.array([0.5, 0.25, 0.25], np.float32)
-        which.tally(totals, weights, probs, np.array([0, 1, 1]), weights, np.array([8.0]))
+        which.accumulate(totals, weights, probs, np.array([0, 1, 1]), weights, np.array([8.0]))
         np.testing.assert_allclose(totals, [1 + 8 * 1.0, 2 + 8 * 0.75, 3 + 8])
 
 
-def test_a_tally_without_classes_is_refused(kernels):
-    given = arguments("tally")
+def test_accumulating_without_classes_is_refused(kernels):
+    given = arguments("accumulate")
     given[2] = given[2][:, :0].copy()
     for which in (kernels, twin):
-        with pytest.raises(ValueError, match="tally: probs must have at least 1 column, a class; got 0"):
-            which.tally(*given)
+        with pytest.raises(ValueError, match="accumulate: probs must have at least 1 column, a class; got 0"):
+            which.accumulate(*given)
 
 
 # -- optimizers ----------------------------------------------------------------------------------------------
@@ -640,7 +640,7 @@ def doors(n: int = 3, d: int = 4, m: int = 5, p: int = 7) -> dict[str, list]:
         "batchnorm_backward": [x, wide, wide, x, x, wide, wide],
         "softmax_cross_entropy_forward": [tall, x, x, rows, tall, 0.1],
         "softmax_cross_entropy_backward": [x, x, rows, tall, 0.1],
-        "tally": [(D, (3,)), tall, x, rows, tall, (D, (1,))],
+        "accumulate": [(D, (3,)), tall, x, rows, tall, (D, (1,))],
         "sgd_update": [flat, flat, 0.1],
         "momentum_update": [flat, flat, flat, 0.1, 0.9, True],
         "rmsprop_update": [flat, flat, flat, 0.1, 0.9, 1e-8],
@@ -670,7 +670,7 @@ FREE = {  # (door, argument): the axis that may have any length: where rows are 
     ("gather_pixels", 1): 0,
     ("gather_labels", 1): 0,
     ("gather_weights", 2): 0,
-    ("tally", 2): 1,
+    ("accumulate", 2): 1,
     ("sum_squares", 0): 0,
     ("sum_squares", 1): 0,
     ("clip", 0): 0,

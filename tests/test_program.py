@@ -184,7 +184,7 @@ def test_a_step_of_the_original_network_waits_four_times():
     layers = [fd.Dense(784, 64), fd.BatchNorm(64), fd.ReLU(), fd.Dense(64, 32), fd.ReLU(), fd.Dense(32, 10)]
     x, y = digits(64, width=784)
     step = TrainingStep(fd.NeuralNetwork(layers), x, y, None, 64, fd.SoftmaxCrossEntropy(), fd.Adam())
-    # labels gathered, 9 forward (the first layer and batch normalisation take 2 each), loss, tally, loss, 8 backward,
+    # labels gathered, 9 forward (the first layer and batch normalisation take 2 each), loss, accumulate, loss, 8 backward,
     # and 2 updates: images are looked up where they are, and the updates of weights and biases are part of the ops
     # that make their gradients
     assert len(step._program) == 23
@@ -358,11 +358,11 @@ def softmax_program():
     program = backend.kernels.Program(np.zeros(0, np.int64))
     with program as doors:
         doors.softmax_forward(y, x)
-    program.expose(y, x)
+    program.bind_io(y, x)
     return program, y, x
 
 
-def test_a_program_answers_with_other_arrays_in_place_of_the_exposed_ones():
+def test_a_program_answers_with_other_arrays_in_place_of_the_bound_ones():
     program, recorded, _ = softmax_program()
     x = np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32)
     kept = x.copy()
@@ -370,7 +370,7 @@ def test_a_program_answers_with_other_arrays_in_place_of_the_exposed_ones():
     backend.kernels.softmax_forward(wanted, x)
     for _ in range(2):
         probs.fill(np.nan)
-        program.answer(probs, x)
+        program.predict(probs, x)
         assert probs.tobytes() == wanted.tobytes()
     assert not recorded.any()
     assert x.tobytes() == kept.tobytes()
@@ -380,8 +380,8 @@ def test_a_program_answers_with_other_arrays_in_place_of_the_exposed_ones():
 def test_a_program_answers_no_arrays_of_another_size(rows, rows_of_x):
     program, _, _ = softmax_program()
     probs, x = np.zeros((rows, 4), np.float32), np.zeros((rows_of_x, 4), np.float32)
-    with pytest.raises(ValueError, match=r"Program.answer: y and x must be of the size of those"):
-        program.answer(probs, x)
+    with pytest.raises(ValueError, match=r"Program.predict: y and x must be of the size of those"):
+        program.predict(probs, x)
     assert not probs.any()
 
 
@@ -390,11 +390,11 @@ def test_a_program_answers_into_nothing_that_may_not_be_written():
     probs = np.zeros((3, 4), np.float32)
     probs.flags.writeable = False
     with pytest.raises(ValueError, match="read-only"):
-        program.answer(probs, x)
+        program.predict(probs, x)
     with pytest.raises(ValueError, match=r"not C-contiguous|not contiguous"):
-        program.answer(np.zeros((3, 4), np.float32), np.zeros((3, 8), np.float32)[:, ::2])
-    with pytest.raises(ValueError, match=r"Program.answer: y and x must"):  # nothing was exposed
-        backend.kernels.Program(np.zeros(0, np.int64)).answer(
+        program.predict(np.zeros((3, 4), np.float32), np.zeros((3, 8), np.float32)[:, ::2])
+    with pytest.raises(ValueError, match=r"Program.predict: y and x must"):  # nothing was bound
+        backend.kernels.Program(np.zeros(0, np.int64)).predict(
             np.zeros(0, np.float32), np.zeros(0, np.float32)
         )
 

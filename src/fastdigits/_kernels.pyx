@@ -50,15 +50,15 @@ cdef extern from "_vector.h" nogil:
     uint64_t nonzero_bytes(const uint8_t* p)
     int lowest_bit(uint64_t bits)
     int count_bits(uint64_t bits)
-    void turn_four(float* y, Py_ssize_t ldy, const float* x, Py_ssize_t ldx)
-    void turn_tile(uint8_t* y, Py_ssize_t ldy, const uint8_t* const* x, Py_ssize_t p)
+    void transpose_four(float* y, Py_ssize_t ldy, const float* x, Py_ssize_t ldx)
+    void transpose_tile(uint8_t* y, Py_ssize_t ldy, const uint8_t* const* x, Py_ssize_t p)
     int32_t bits_of(float x)
     float float_of(int32_t i)
     uint64_t float_mode_enter()
     void float_mode_leave(uint64_t old)
     const char* COMPILED_BY
-    void* tape  # the Program that records the door which this thread is in, or NULL
-    Py_ssize_t home  # the first item of this thread's own share of the op that it works on
+    void* recording  # the Program that records the door which this thread is in, or NULL
+    Py_ssize_t first_owned  # the first item of this thread's own share of the op that it works on
 
 cdef extern from "_processor.h" nogil:
     int supports_avx2()
@@ -132,6 +132,13 @@ cdef struct Op:  # one kernel with its arguments bound
     Py_ssize_t step  # … and how many have passed since
     Update update[2]  # rules to apply to the gradients a[0] and a[1] as soon as they are known
     bint keep  # whether a gradient that goes through its rule must be found in its array afterwards
+    # What a program needs to know of an op stands in these, set where the op is defined; by default it needs nothing.
+    bint gathers  # whether it only copies the rows a[2] of a[1] to a[0] …
+    int gathered  # … and which array, if one, may be replaced by what it was gathered from: see rows; 0 for none
+    bint only_updates  # whether it is an optimizer's update by itself …
+    int takes_updates  # … and how many of its outputs, from the first on, are gradients whose updates it can do
+    bint gives_losses  # whether a[0] are the losses of the n[0] samples, after which a step may end
+    bint lendable  # whether its units are long and alike enough for threads to take over each other's
     const int64_t* rows  # which rows of its pixels the samples are, or NULL: one after the other …
     const int64_t* ahead  # … and which they are in the coming step, or NULL
     bint unread  # whether a gathering op is left out, as those who want its rows look them up themselves
@@ -148,13 +155,13 @@ cdef enum:
     LINE = 16  # floats in a cache line
     BLOCK = 16  # samples that stay together, whatever the number of threads: sums over a batch are sums over blocks
     PART = 16384  # multiply-adds of a stage that pay for another thread that is awake …
-    USES = 8  # of an exposed array by the ops of a program, and one more
+    USES = 8  # of a bound array by the ops of a program, and one more
     HABITS = 16  # amounts of work for which programs remember whether to share it
     WAKING = 1 << 22  # … and of a whole call, for one that may be asleep: about 0.1 ms against 50 µs
 
 
 cdef void do_part(void* context, int part, int parts) noexcept nogil:
-    global home
+    global first_owned
     cdef Job* job = <Job*>context
     cdef const Op* op
     cdef Py_ssize_t i, begin, end
@@ -163,7 +170,7 @@ cdef void do_part(void* context, int part, int parts) noexcept nogil:
         op = &job.ops[i]
         begin = units_of(op) * part // parts
         end = units_of(op) * (part + 1) // parts
-        home = begin * op.grain
+        first_owned = begin * op.grain
         if begin == end:
             continue
         if op.lends and parts > 1 and parts == job.parts:
@@ -182,7 +189,7 @@ cdef void do_units(const Op* op, Job* job, int part, int parts) noexcept nogil:
     cdef Py_ssize_t unit
     cdef int k
     for k in range(parts):
-        if k > 0 and home + op.grain > op.items:  # its own share could not hold the gradient of a whole unit
+        if k > 0 and first_owned + op.grain > op.items:  # its own share could not hold the gradient of a whole unit
             break
         while True:
             unit = share_first(&job.shares[part]) if k == 0 else share_last(&job.shares[(part + k) % parts])
@@ -206,8 +213,8 @@ cdef int submit(Op* op, tuple arrays) except -1:
     cdef Job job
     cdef int parts = <int>min(<Py_ssize_t>threads, 1 + op.work // WAKING)
     cdef int64_t begin
-    if tape != NULL:
-        (<Program>tape).record(op, arrays)
+    if recording != NULL:
+        (<Program>recording).record(op, arrays)
         return 0
     job.ops = op
     job.count = 1
@@ -321,6 +328,15 @@ cdef int stage_after(const Touch* touches_, Py_ssize_t at, const Op* op, bint wr
     return stage
 
 
+cdef int update_slot(const Op* op, const float* grad) noexcept nogil:
+    # where an op that makes this gradient wants the rule for it, or -1
+    cdef int slot
+    for slot in range(op.takes_updates):
+        if op.a[slot] == grad:
+            return slot
+    return -1
+
+
 cdef bint all_finite(const float* x, Py_ssize_t n) noexcept nogil:
     cdef double total = 0
     cdef Py_ssize_t i
@@ -355,7 +371,7 @@ cdef class Program:
 
     cdef Op* ops
     cdef Py_ssize_t count, room
-    cdef bint recording
+    cdef bint is_open
     cdef list held
     cdef int64_t[::1] rows
     cdef Py_ssize_t row_count  # of the arrays that rows are gathered from, the shortest
@@ -371,7 +387,7 @@ cdef class Program:
     def __cinit__(self, int64_t[::1] rows not None):
         self.ops = NULL
         self.count = self.room = 0
-        self.recording = False
+        self.is_open = False
         self.held = []
         self.rows = rows
         self.row_count = PY_SSIZE_T_MAX
@@ -391,13 +407,13 @@ cdef class Program:
         return 1 + self.ops[self.count - 1].stage if self.count else 0
 
     def __enter__(self):
-        if self.count or self.recording:
+        if self.count or self.is_open:
             raise RuntimeError("Program: this program is recorded already; make a new one")
-        self.recording = True
+        self.is_open = True
         return Recording.__new__(Recording, self)
 
     def __exit__(self, kind, error, traceback):
-        self.recording = False
+        self.is_open = False
         if kind is not None:
             self.count = 0
             return
@@ -451,7 +467,7 @@ cdef class Program:
             last[i] = -1
         for i in range(self.count):
             op = &self.ops[i]
-            if op.loop == update_loop:
+            if op.only_updates:
                 value = place_of(sorted_, arrays, op.update[0].value)
                 maker = last[place_of(sorted_, arrays, op.update[0].grad)]
                 slot = update_slot(&self.ops[maker], op.update[0].grad) if maker >= last[value] and maker >= 0 else -1
@@ -505,7 +521,7 @@ cdef class Program:
                     memset(touched[at].last, -1, sizeof(touched[at].last))
                     touched[at].next, first[array] = first[array], at
                 touched[at].last[written][whole] = max(touched[at].last[written][whole], op.stage)
-            if op.loop == softmax_cross_entropy_forward_loop:  # updates come later: they need all of dlogits
+            if op.gives_losses:  # updates come later: they need all of dlogits
                 self.losses, self.n_losses, self.loss_stage = op.a[0], op.n[0], op.stage
 
     cdef int sort_by_stage(self) except -1:
@@ -539,9 +555,7 @@ cdef class Program:
         cdef Py_ssize_t i
         cdef int k
         cdef bint written, whole
-        if op.loop != dense_forward_uint8_loop and op.loop != dense_backward_weight_uint8_loop and (
-            op.loop != dense_backward_weight_loop or op.grain == 1
-        ):
+        if not op.lendable:
             return False
         i = position
         while i > 0 and self.ops[i - 1].stage == op.stage:
@@ -572,13 +586,12 @@ cdef class Program:
 
     cdef void look_up(self, Op* op) noexcept:
         # let the first layer look its rows up where they are gathered from
-        cdef int at = 2 if op.loop == dense_forward_uint8_loop else 3
         cdef Py_ssize_t i
-        if op.loop != dense_forward_uint8_loop and op.loop != dense_backward_weight_uint8_loop:
+        if op.gathered == 0:
             return
         for i in range(self.count):
-            if self.ops[i].loop == gather_loop and self.ops[i].a[0] == op.a[at]:
-                op.a[at], op.rows = self.ops[i].a[1], <const int64_t*>self.ops[i].a[2]
+            if self.ops[i].gathers and self.ops[i].a[0] == op.a[op.gathered]:
+                op.a[op.gathered], op.rows = self.ops[i].a[1], <const int64_t*>self.ops[i].a[2]
                 self.ops[i].unread = True
 
     def run(self, const int64_t[::1] order, const double[::1] lrs, Py_ssize_t tick=0, int threads=1):
@@ -630,8 +643,8 @@ cdef class Program:
             raise ValueError(f"Program.run: order must lie in 0 … {self.row_count - 1}; got {wrong}")
         return done
 
-    def expose(self, float[:, ::1] y not None, x not None):
-        """Name the recorded arrays in whose place `answer` takes others: the result, and what it is made of."""
+    def bind_io(self, float[:, ::1] y not None, x not None):
+        """Name the recorded arrays in whose place `predict` takes others: the result, and what it is made of."""
         cdef Py_buffer buffer
         PyObject_GetBuffer(x, &buffer, PyBUF_SIMPLE)
         self.outcome_bytes, self.given_bytes = y.shape[0] * y.shape[1] * <Py_ssize_t>sizeof(float), buffer.len
@@ -650,13 +663,13 @@ cdef class Program:
                     found += 1
         uses[found] = NULL
 
-    def answer(self, y not None, x not None, int threads=1, Py_ssize_t calls=1):
-        """Run what was recorded once, with other arrays in place of the exposed ones: a prediction.
+    def predict(self, y not None, x not None, int threads=1, Py_ssize_t calls=1):
+        """Run what was recorded once, with other arrays in place of the bound ones: a prediction.
 
         Parameters
         ----------
         y, x : ndarray, C order
-            Of as many bytes as the exposed arrays.
+            Of as many bytes as the bound arrays.
         threads : int
             How many threads may share the work.
         calls : int
@@ -680,7 +693,7 @@ cdef class Program:
         PyBuffer_Release(&into)
         PyBuffer_Release(&of)
         if not fits:
-            raise ValueError("Program.answer: y and x must be of the size of those that were exposed")
+            raise ValueError("Program.predict: y and x must be of the size of those that were bound")
 
     cdef Habit* habit(self, int threads) noexcept:
         return &habits[(self.work + threads) % HABITS]
@@ -749,10 +762,10 @@ cdef class Program:
 
     cdef bint do_alone(self) noexcept nogil:
         # all stages at once; nobody waits
-        global home
+        global first_owned
         cdef Py_ssize_t i
         cdef bint finite = True
-        home = 0
+        first_owned = 0
         for i in range(self.count):
             if self.losses != NULL and i > 0 and self.ops[i - 1].stage == self.loss_stage < self.ops[i].stage:
                 finite = all_finite(self.losses, self.n_losses)
@@ -800,15 +813,15 @@ cdef class Noted:
     def __call__(self, *arguments):
         # Between the two assignments nothing but the door runs: no bytecode, so no signal handler, and no finalizer of
         # what the garbage collector finds.
-        global tape
-        if not self.program.recording:
+        global recording
+        if not self.program.is_open:
             raise RuntimeError("Program: this program is recorded already; make a new one")
         cdef int collects = PyGC_Disable()
-        tape = <void*>self.program
+        recording = <void*>self.program
         try:
             self.door(*arguments)
         finally:
-            tape = NULL
+            recording = NULL
             if collects:
                 PyGC_Enable()
 
@@ -874,8 +887,9 @@ cdef inline void split_in_halves(Op* op) noexcept nogil:
 
 cdef int expect_rows(str door, const int64_t[::1] rows, Py_ssize_t n) except -1:
     cdef Py_ssize_t i
-    if tape != NULL and rows.shape[0] > 0 and &rows[0] == &(<Program>tape).rows[0]:  # filled, and checked, by each step
-        (<Program>tape).row_count = min((<Program>tape).row_count, n)
+    if recording != NULL and rows.shape[0] > 0 and &rows[0] == &(<Program>recording).rows[0]:
+        # filled, and checked, by each step
+        (<Program>recording).row_count = min((<Program>recording).row_count, n)
         return 0
     for i in range(rows.shape[0]):
         if rows[i] < 0 or rows[i] >= n:
@@ -905,6 +919,7 @@ cdef int submit_gather(
     define(&op, gather_loop, SAMPLES, rows.shape[0], rows.shape[0] * d * bytes_ // 32, 3, 1, 0b110)
     op.a[0], op.a[1], op.a[2] = <float*>y, <float*>x, <float*>&rows[0]
     op.n[0], op.n[1], op.n[2] = rows.shape[0], d, bytes_
+    op.gathers = True
     split_in_halves(&op)
     submit(&op, arrays)
     return 0
@@ -914,21 +929,21 @@ def gather(float[:, ::1] y, const float[:, ::1] x, const int64_t[::1] rows):
     cdef Py_ssize_t n = rows.shape[0], d = x.shape[1]
     expect2("gather", "y", y.shape[0], y.shape[1], n, d)
     expect_rows("gather", rows, x.shape[0])
-    submit_gather(&y[0, 0], &x[0, 0], rows, d, sizeof(float), (y, x, rows) if tape != NULL else None)
+    submit_gather(&y[0, 0], &x[0, 0], rows, d, sizeof(float), (y, x, rows) if recording != NULL else None)
 
 
 def gather_uint8(unsigned char[:, ::1] y, const unsigned char[:, ::1] x, const int64_t[::1] rows):
     cdef Py_ssize_t n = rows.shape[0], d = x.shape[1]
     expect2("gather_uint8", "y", y.shape[0], y.shape[1], n, d)
     expect_rows("gather_uint8", rows, x.shape[0])
-    submit_gather(&y[0, 0], &x[0, 0], rows, d, 1, (y, x, rows) if tape != NULL else None)
+    submit_gather(&y[0, 0], &x[0, 0], rows, d, 1, (y, x, rows) if recording != NULL else None)
 
 
 def gather_labels(int64_t[::1] y, const int64_t[::1] x, const int64_t[::1] rows):
     cdef Py_ssize_t n = rows.shape[0]
     expect("gather_labels", "y", y.shape[0], n)
     expect_rows("gather_labels", rows, x.shape[0])
-    submit_gather(&y[0], &x[0], rows, 1, sizeof(int64_t), (y, x, rows) if tape != NULL else None)
+    submit_gather(&y[0], &x[0], rows, 1, sizeof(int64_t), (y, x, rows) if recording != NULL else None)
 
 
 cdef void gather_pixels_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -951,7 +966,7 @@ def gather_pixels(float[:, ::1] y, const unsigned char[:, ::1] x, const int64_t[
     define(&op, gather_pixels_loop, SAMPLES, n, n * d // 8, 3, 1, 0b110)
     op.a[0], op.a[1], op.a[2] = &y[0, 0], <float*>&x[0, 0], <float*>&rows[0]
     op.n[0], op.n[1] = n, d
-    submit(&op, (y, x, rows) if tape != NULL else None)
+    submit(&op, (y, x, rows) if recording != NULL else None)
 
 
 cdef void gather_weights_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -978,7 +993,7 @@ def gather_weights(float[::1] y, double[::1] total, const float[::1] x, const in
     define(&op, gather_weights_loop, WHOLE, 1, n, 4, 2, 0b1111)
     op.a[0], op.a[1], op.a[2], op.a[3] = &y[0], <float*>&total[0], <float*>&x[0], <float*>&rows[0]
     op.n[0] = n
-    submit(&op, (y, total, x, rows) if tape != NULL else None)
+    submit(&op, (y, total, x, rows) if recording != NULL else None)
 
 
 # == dense =============================================================================================================
@@ -1124,7 +1139,7 @@ cdef void pack(
     if transposed:
         for j in range(0, cols // 4 * 4, 4):
             for p in range(0, k // 4 * 4, 4):
-                turn_four(panel + p * COLS + j, COLS, b + j * ldb + p, ldb)
+                transpose_four(panel + p * COLS + j, COLS, b + j * ldb + p, ldb)
         for j in range(cols):
             for p in range(k // 4 * 4 if j < cols // 4 * 4 else 0, k):
                 panel[p * COLS + j] = b[j * ldb + p]
@@ -1192,10 +1207,10 @@ cdef inline void put(float* p, vec v, Py_ssize_t left) noexcept nogil:
 
 
 cdef void skip_row(
-    float* y, const float* start, const uint8_t* x, const uint64_t* lit, Py_ssize_t words, const float* w, Py_ssize_t ldw,
+    float* y, const float* start, const uint8_t* x, const uint64_t* nonzero, Py_ssize_t words, const float* w, Py_ssize_t ldw,
     Py_ssize_t n,
 ) noexcept nogil:
-    # y (n,) = start (n,), or zero, + x / 255 @ w (·, n), over those bytes of x only whose bits are set in lit (words,).
+    # y (n,) = start (n,), or zero, + x / 255 @ w (·, n), over those bytes of x only whose bits are set in nonzero (words,).
     # Eight vectors of y at a time, then four, two and one, so that y stays in registers.
     cdef vec c0, c1, c2, c3, c4, c5, c6, c7, v
     cdef const float* row
@@ -1204,7 +1219,7 @@ cdef void skip_row(
     while j + 8 * LANES <= n:
         c0 = c1 = c2 = c3 = c4 = c5 = c6 = c7 = splat(0)
         for p in range(words):
-            bits = lit[p]
+            bits = nonzero[p]
             while bits:
                 e = CHUNK * p + lowest_bit(bits)
                 bits &= bits - 1
@@ -1230,7 +1245,7 @@ cdef void skip_row(
     if j + 4 * LANES <= n:
         c0 = c1 = c2 = c3 = splat(0)
         for p in range(words):
-            bits = lit[p]
+            bits = nonzero[p]
             while bits:
                 e = CHUNK * p + lowest_bit(bits)
                 bits &= bits - 1
@@ -1248,7 +1263,7 @@ cdef void skip_row(
     if j + 2 * LANES <= n:
         c0 = c1 = splat(0)
         for p in range(words):
-            bits = lit[p]
+            bits = nonzero[p]
             while bits:
                 e = CHUNK * p + lowest_bit(bits)
                 bits &= bits - 1
@@ -1262,7 +1277,7 @@ cdef void skip_row(
     while j < n:
         c0 = splat(0)
         for p in range(words):
-            bits = lit[p]
+            bits = nonzero[p]
             while bits:
                 e = CHUNK * p + lowest_bit(bits)
                 bits &= bits - 1
@@ -1273,7 +1288,7 @@ cdef void skip_row(
 
 cdef void skip_two_rows(
     float* y0, float* y1, const float* start0, const float* start1, const uint8_t* x0, const uint8_t* x1,
-    const uint64_t* lit0, const uint64_t* lit1, Py_ssize_t words, const float* w, Py_ssize_t ldw, Py_ssize_t n,
+    const uint64_t* nonzero0, const uint64_t* nonzero1, Py_ssize_t words, const float* w, Py_ssize_t ldw, Py_ssize_t n,
 ) noexcept nogil:
     # skip_row for two rows at once: four sums of one row alone would wait for each other. What takes eight vectors is left
     # to skip_row.
@@ -1282,15 +1297,15 @@ cdef void skip_two_rows(
     cdef uint64_t a, b
     cdef Py_ssize_t j = n // (8 * LANES) * (8 * LANES), p, e
     if n - j < 4 * LANES:
-        skip_row(y0, start0, x0, lit0, words, w, ldw, n)
-        skip_row(y1, start1, x1, lit1, words, w, ldw, n)
+        skip_row(y0, start0, x0, nonzero0, words, w, ldw, n)
+        skip_row(y1, start1, x1, nonzero1, words, w, ldw, n)
         return
     if j > 0:
-        skip_row(y0, start0, x0, lit0, words, w, ldw, j)
-        skip_row(y1, start1, x1, lit1, words, w, ldw, j)
+        skip_row(y0, start0, x0, nonzero0, words, w, ldw, j)
+        skip_row(y1, start1, x1, nonzero1, words, w, ldw, j)
     c0 = c1 = c2 = c3 = d0 = d1 = d2 = d3 = splat(0)
     for p in range(words):
-        a, b = lit0[p], lit1[p]
+        a, b = nonzero0[p], nonzero1[p]
         while a != 0 and b != 0:
             e = CHUNK * p + lowest_bit(a)
             a &= a - 1
@@ -1336,14 +1351,14 @@ cdef void skip_two_rows(
     store(y1 + j + 3 * LANES, base(start1, j + 3 * LANES) + d3)
     j += 4 * LANES
     if j < n:
-        skip_row(y0 + j, start0 + j if start0 != NULL else NULL, x0, lit0, words, w + j, ldw, n - j)
-        skip_row(y1 + j, start1 + j if start1 != NULL else NULL, x1, lit1, words, w + j, ldw, n - j)
+        skip_row(y0 + j, start0 + j if start0 != NULL else NULL, x0, nonzero0, words, w + j, ldw, n - j)
+        skip_row(y1 + j, start1 + j if start1 != NULL else NULL, x1, nonzero1, words, w + j, ldw, n - j)
 
 
-cdef inline bint skipping_pays(Py_ssize_t lit, Py_ssize_t pixels) noexcept nogil:
+cdef inline bint skipping_pays(Py_ssize_t nonzero, Py_ssize_t pixels) noexcept nogil:
     # Below half with AVX-512 and three fifths elsewhere, where both passes together cross in scripts/crossing.py:
     # 64 images take 35 and 45 µs at MNIST's 19 % and 79 and 100 when all pixels are multiplied with AVX-512.
-    return 2 * lit < pixels if LANES > 8 else 5 * lit < 3 * pixels
+    return 2 * nonzero < pixels if LANES > 8 else 5 * nonzero < 3 * pixels
 
 
 cdef void find_images(
@@ -1363,17 +1378,17 @@ cdef inline Py_ssize_t words_of(Py_ssize_t pixels) noexcept nogil:
 cdef Py_ssize_t find_bits(uint64_t* bits, const uint8_t* x, Py_ssize_t n) noexcept nogil:
     # bits (words of n) = which bytes of x (n,) are not zero; returns how many
     cdef uint8_t rest[CHUNK]
-    cdef Py_ssize_t p = 0, lit = 0
+    cdef Py_ssize_t p = 0, nonzero = 0
     while (p + 1) * CHUNK <= n:
         bits[p] = nonzero_bytes(x + p * CHUNK)
-        lit += count_bits(bits[p])
+        nonzero += count_bits(bits[p])
         p += 1
     if p * CHUNK < n:
         memset(rest, 0, CHUNK)
         memcpy(rest, x + p * CHUNK, n - p * CHUNK)
         bits[p] = nonzero_bytes(rest)
-        lit += count_bits(bits[p])
-    return lit
+        nonzero += count_bits(bits[p])
+    return nonzero
 
 
 cdef void widen(
@@ -1392,15 +1407,6 @@ cdef void update(const Op* op, int slot, const float* grad, Py_ssize_t offset, P
     # apply the rule in this slot, if there is one, to count floats from offset on, whose gradient is at grad
     if op.update[slot].rule != NULL:
         op.update[slot].rule(&op.update[slot], grad, offset, count)
-
-
-cdef int update_slot(const Op* op, const float* grad) noexcept nogil:
-    # where an op that makes this gradient wants the rule for it, or -1
-    if op.loop != dense_backward_weight_loop and op.loop != dense_backward_weight_uint8_loop:
-        return -1
-    if grad == op.a[0]:
-        return 0
-    return 1 if grad == op.a[1] else -1
 
 
 cdef void dense_forward_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -1443,12 +1449,12 @@ cdef int submit_forward(Op* op, float[:, ::1] y, object x, object weight, object
     rest = bytearray(n * n_out * sizeof(float) if halves else 0)
     op.a[0], op.a[1] = &y[0, 0], <float*>PyByteArray_AS_STRING(rest)
     split_in_halves(op)
-    submit(op, (y, rest, x, weight, bias) if tape != NULL else None)
+    submit(op, (y, rest, x, weight, bias) if recording != NULL else None)
     if halves:
         define(&add, add_loop, SAMPLES, n, n * n_out, 2, 1, 0)
         add.a[0], add.a[1] = op.a[0], op.a[1]
         add.n[0], add.n[1] = n, n_out
-        submit(&add, (y, rest) if tape != NULL else None)
+        submit(&add, (y, rest) if recording != NULL else None)
     return 0
 
 
@@ -1526,6 +1532,7 @@ def dense_forward_uint8(
     expect2("dense_forward_uint8", "y", y.shape[0], y.shape[1], n, n_out)
     expect("dense_forward_uint8", "bias", bias.shape[0], n_out)
     define(&op, dense_forward_uint8_loop, SAMPLES, n, n * n_in * n_out // 4, 5, 2, 0b11000)
+    op.gathered, op.lendable = 2, True
     op.a[2], op.a[3], op.a[4] = <float*>&x[0, 0], <float*>&weight[0, 0], <float*>&bias[0]
     op.n[0], op.n[1], op.n[2] = n, n_in, n_out
     submit_forward(&op, y, x, weight, bias)
@@ -1553,7 +1560,7 @@ def dense_backward_input(float[:, ::1] dx, const float[:, ::1] dy, const float[:
     define(&op, dense_backward_input_loop, SAMPLES, n, n * n_in * n_out, 3, 1, 0b100)
     op.a[0], op.a[1], op.a[2] = &dx[0, 0], <float*>&dy[0, 0], <float*>&weight[0, 0]
     op.n[0], op.n[1], op.n[2] = n, n_in, n_out
-    submit(&op, (dx, dy, weight) if tape != NULL else None)
+    submit(&op, (dx, dy, weight) if recording != NULL else None)
 
 
 cdef void column_sums(
@@ -1590,7 +1597,7 @@ cdef void dense_backward_weight_loop(const Op* op, Py_ssize_t begin, Py_ssize_t 
         update(op, 1, dbias, 0, n_out)
     while i < end:
         rows = min(end - i, <Py_ssize_t>PANEL)
-        rows_of = dweight + (i if keep else home) * n_out
+        rows_of = dweight + (i if keep else first_owned) * n_out
         s = 0
         while s < n or s == 0:
             depth = min(n - s, <Py_ssize_t>BATCH)
@@ -1615,9 +1622,10 @@ def dense_backward_weight(float[:, ::1] dweight, float[::1] dbias, const float[:
     expect("dense_backward_weight", "dbias", dbias.shape[0], n_out)
     define(&op, dense_backward_weight_loop, WEIGHT_ROWS, n_in, n * n_in * n_out, 4, 2, 0b1110)
     op.grain = PANEL if half_of(n_in) < n_in else 1
+    op.takes_updates, op.lendable = 2, op.grain == PANEL
     op.a[0], op.a[1], op.a[2], op.a[3] = &dweight[0, 0], &dbias[0], <float*>&dy[0, 0], <float*>&x[0, 0]
     op.n[0], op.n[1], op.n[2] = n, n_in, n_out
-    submit(&op, (dweight, dbias, dy, x) if tape != NULL else None)
+    submit(&op, (dweight, dbias, dy, x) if recording != NULL else None)
 
 
 cdef void dense_backward_weight_uint8_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -1635,7 +1643,7 @@ cdef void dense_backward_weight_uint8_loop(const Op* op, Py_ssize_t begin, Py_ss
         fetch_ahead(op, p, width)
         s = 0
         while s < n or s == 0:
-            backward_pixels(op, dweight + (p if keep else home) * n_out, dy + s * n_out, s,
+            backward_pixels(op, dweight + (p if keep else first_owned) * n_out, dy + s * n_out, s,
                             min(n - s, <Py_ssize_t>BATCH), p, width)
             s += BATCH
         p += CHUNK
@@ -1655,16 +1663,16 @@ cdef void fetch_ahead(const Op* op, Py_ssize_t p, Py_ssize_t width) noexcept nog
             prefetch(pixels + width - 1)
 
 
-cdef void turn(
+cdef void transpose(
     uint8_t* y, Py_ssize_t ldy, const uint8_t* const* x, Py_ssize_t p, Py_ssize_t width, Py_ssize_t depth
 ) noexcept nogil:
-    # y (width, ldy) = the numbers p to p + width of the rows x (depth) turned, then zeros; 16 by 16 while that fits
+    # y (width, ldy) = the numbers p to p + width of the rows x (depth) transposed, then zeros; 16 by 16 while that fits
     cdef Py_ssize_t i, s, deep = depth // 16 * 16, wide = width // 16 * 16
     for i in range(width if deep < ldy else 0):
         memset(y + i * ldy + deep, 0, ldy - deep)
     for s in range(0, deep, 16):
         for i in range(0, wide, 16):
-            turn_tile(y + i * ldy + s, ldy, x + s, p + i)
+            transpose_tile(y + i * ldy + s, ldy, x + s, p + i)
     for s in range(depth):
         for i in range(wide if s < deep else 0, width):
             y[i * ldy + s] = x[s][p + i]
@@ -1675,31 +1683,31 @@ cdef void backward_pixels(
 ) noexcept nogil:
     # dweight (width, n_out) += (x (depth, width) / 255)ᵀ @ dy (depth, n_out), width ≤ CHUNK, depth ≤ BATCH, for the samples
     # from s and the pixels from p on; the first samples' += is =, and the update follows the last ones'.
-    # x is turned first, so that the samples in which a pixel is lit lie side by side
+    # x is transposed first, so that the samples in which a pixel is nonzero lie side by side
     cdef Py_ssize_t n_out = op.n[2]
     cdef bint first = s == 0, last = s + depth == op.n[0]
     cdef const uint8_t* images[BATCH]
-    cdef uint8_t turned[CHUNK * BATCH]
+    cdef uint8_t transposed[CHUNK * BATCH]
     cdef float band[BAND * BATCH]
-    cdef uint64_t lit[CHUNK * WORDS]
+    cdef uint64_t nonzero[CHUNK * WORDS]
     cdef float* row = dweight
     cdef Py_ssize_t words = words_of(depth), stride = words * CHUNK, i, rows, count = 0
     find_images(images, op, 3, s, depth)
-    turn(turned, stride, images, p, width, depth)
+    transpose(transposed, stride, images, p, width, depth)
     for i in range(width):
-        count += find_bits(lit + i * words, turned + i * stride, stride)
+        count += find_bits(nonzero + i * words, transposed + i * stride, stride)
     if skipping_pays(count, width * depth):
         for i in range(0, width - 1, 2):
             row = dweight + i * n_out
             skip_two_rows(row, row + n_out, NULL if first else row, NULL if first else row + n_out,
-                          turned + i * stride, turned + (i + 1) * stride, lit + i * words, lit + (i + 1) * words,
+                          transposed + i * stride, transposed + (i + 1) * stride, nonzero + i * words, nonzero + (i + 1) * words,
                           words, dy, n_out, n_out)
             if last:
                 update(op, 0, row, (p + i) * n_out, 2 * n_out)
         if width % 2:
             i = width - 1
             row = dweight + i * n_out
-            skip_row(row, NULL if first else row, turned + i * stride, lit + i * words, words, dy, n_out, n_out)
+            skip_row(row, NULL if first else row, transposed + i * stride, nonzero + i * words, words, dy, n_out, n_out)
             if last:
                 update(op, 0, row, (p + i) * n_out, n_out)
         return
@@ -1724,9 +1732,10 @@ def dense_backward_weight_uint8(
     expect("dense_backward_weight_uint8", "dbias", dbias.shape[0], n_out)
     define(&op, dense_backward_weight_uint8_loop, WEIGHT_ROWS, n_in, n * n_in * n_out // 4, 4, 2, 0b1110)
     op.grain = CHUNK
+    op.gathered, op.takes_updates, op.lendable = 3, 2, True
     op.a[0], op.a[1], op.a[2], op.a[3] = &dweight[0, 0], &dbias[0], <float*>&dy[0, 0], <float*>&x[0, 0]
     op.n[0], op.n[1], op.n[2] = n, n_in, n_out
-    submit(&op, (dweight, dbias, dy, x) if tape != NULL else None)
+    submit(&op, (dweight, dbias, dy, x) if recording != NULL else None)
 
 
 # == activations =======================================================================================================
@@ -1746,7 +1755,7 @@ def relu_forward(float[:, ::1] y, const float[:, ::1] x):
     define(&op, relu_forward_loop, SAMPLES, x.shape[0], x.shape[0] * x.shape[1], 2, 1, 0)
     op.a[0], op.a[1] = &y[0, 0], <float*>&x[0, 0]
     op.n[0], op.n[1] = x.shape[0], x.shape[1]
-    submit(&op, (y, x) if tape != NULL else None)
+    submit(&op, (y, x) if recording != NULL else None)
 
 
 cdef void relu_backward_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -1766,7 +1775,7 @@ def relu_backward(float[:, ::1] dx, const float[:, ::1] dy, const float[:, ::1] 
     define(&op, relu_backward_loop, SAMPLES, y.shape[0], y.shape[0] * y.shape[1], 3, 1, 0)
     op.a[0], op.a[1], op.a[2] = &dx[0, 0], <float*>&dy[0, 0], <float*>&y[0, 0]
     op.n[0], op.n[1] = y.shape[0], y.shape[1]
-    submit(&op, (dx, dy, y) if tape != NULL else None)
+    submit(&op, (dx, dy, y) if recording != NULL else None)
 
 
 cdef void leaky_relu_forward_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -1786,7 +1795,7 @@ def leaky_relu_forward(float[:, ::1] y, const float[:, ::1] x, float slope):
     op.a[0], op.a[1] = &y[0, 0], <float*>&x[0, 0]
     op.n[0], op.n[1] = x.shape[0], x.shape[1]
     op.s[0] = slope
-    submit(&op, (y, x) if tape != NULL else None)
+    submit(&op, (y, x) if recording != NULL else None)
 
 
 cdef void leaky_relu_backward_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -1808,7 +1817,7 @@ def leaky_relu_backward(float[:, ::1] dx, const float[:, ::1] dy, const float[:,
     op.a[0], op.a[1], op.a[2] = &dx[0, 0], <float*>&dy[0, 0], <float*>&x[0, 0]
     op.n[0], op.n[1] = x.shape[0], x.shape[1]
     op.s[0] = slope
-    submit(&op, (dx, dy, x) if tape != NULL else None)
+    submit(&op, (dx, dy, x) if recording != NULL else None)
 
 
 cdef inline float exponential(float x) noexcept nogil:
@@ -1868,7 +1877,7 @@ def softmax_forward(float[:, ::1] probs, const float[:, ::1] logits):
     define(&op, softmax_forward_loop, SAMPLES, logits.shape[0] if logits.shape[1] > 0 else 0, 8 * logits.shape[0] * logits.shape[1], 2, 1, 0)
     op.a[0], op.a[1] = &probs[0, 0], <float*>&logits[0, 0]
     op.n[0], op.n[1] = logits.shape[0], logits.shape[1]
-    submit(&op, (probs, logits) if tape != NULL else None)
+    submit(&op, (probs, logits) if recording != NULL else None)
 
 
 cdef void softmax_backward_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -1893,7 +1902,7 @@ def softmax_backward(float[:, ::1] dlogits, const float[:, ::1] dprobs, const fl
     define(&op, softmax_backward_loop, SAMPLES, probs.shape[0] if probs.shape[1] > 0 else 0, 2 * probs.shape[0] * probs.shape[1], 3, 1, 0)
     op.a[0], op.a[1], op.a[2] = &dlogits[0, 0], <float*>&dprobs[0, 0], <float*>&probs[0, 0]
     op.n[0], op.n[1] = probs.shape[0], probs.shape[1]
-    submit(&op, (dlogits, dprobs, probs) if tape != NULL else None)
+    submit(&op, (dlogits, dprobs, probs) if recording != NULL else None)
 
 
 cdef inline uint64_t split_mix(uint64_t z) noexcept nogil:
@@ -1925,7 +1934,7 @@ def dropout_forward(float[:, ::1] y, const float[:, ::1] x, float rate, uint64_t
     op.n[0], op.n[1] = x.shape[0], x.shape[1]
     op.s[0], op.s[1] = rate, <float>(1 / (1 - <double>rate))
     op.seed, op.base = seed, step
-    submit(&op, (y, x) if tape != NULL else None)
+    submit(&op, (y, x) if recording != NULL else None)
 
 
 def dropout_backward(float[:, ::1] dx, const float[:, ::1] dy, float rate, uint64_t seed, Py_ssize_t step):
@@ -1936,7 +1945,7 @@ def dropout_backward(float[:, ::1] dx, const float[:, ::1] dy, float rate, uint6
     op.n[0], op.n[1] = dy.shape[0], dy.shape[1]
     op.s[0], op.s[1] = rate, <float>(1 / (1 - <double>rate))
     op.seed, op.base = seed, step
-    submit(&op, (dx, dy) if tape != NULL else None)
+    submit(&op, (dx, dy) if recording != NULL else None)
 
 
 # == batchnorm =========================================================================================================
@@ -2052,14 +2061,14 @@ def batchnorm_forward(
     define(&op, batchnorm_blocks_loop, SAMPLES, n, 4 * n * d, 2, 1, 0)
     op.a[0], op.a[1] = <float*>PyByteArray_AS_STRING(stats), <float*>&x[0, 0]
     op.n[0], op.n[1] = n, d
-    submit(&op, (stats, x) if tape != NULL else None)
+    submit(&op, (stats, x) if recording != NULL else None)
     define(&op, batchnorm_forward_loop, SAMPLES, n, 4 * n * d, 9, 5, 0b111011100)
     op.a[8] = <float*>PyByteArray_AS_STRING(stats)
     op.a[0], op.a[1], op.a[2], op.a[3] = &y[0, 0], &x_hat[0, 0], &inv_std[0], &running_mean[0]
     op.a[4], op.a[5], op.a[6], op.a[7] = &running_var[0], <float*>&x[0, 0], <float*>&gamma[0], <float*>&beta[0]
     op.n[0], op.n[1] = n, d
     op.s[0], op.s[1] = momentum, eps
-    submit(&op, (y, x_hat, inv_std, running_mean, running_var, x, gamma, beta) if tape != NULL else None)
+    submit(&op, (y, x_hat, inv_std, running_mean, running_var, x, gamma, beta) if recording != NULL else None)
 
 
 cdef void batchnorm_inference_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -2101,7 +2110,7 @@ def batchnorm_inference(
     op.a[4], op.a[5] = <float*>&running_mean[0], <float*>&running_var[0]
     op.n[0], op.n[1] = n, d
     op.s[0] = eps
-    submit(&op, (y, x, gamma, beta, running_mean, running_var) if tape != NULL else None)
+    submit(&op, (y, x, gamma, beta, running_mean, running_var) if recording != NULL else None)
 
 
 cdef void batchnorm_products_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -2181,20 +2190,20 @@ def batchnorm_backward(
     define(&op, batchnorm_products_loop, SAMPLES, n, 4 * n * d, 3, 1, 0)
     op.a[0], op.a[1], op.a[2] = <float*>PyByteArray_AS_STRING(stats), <float*>&dy[0, 0], <float*>&x_hat[0, 0]
     op.n[0], op.n[1] = n, d
-    submit(&op, (stats, dy, x_hat) if tape != NULL else None)
+    submit(&op, (stats, dy, x_hat) if recording != NULL else None)
     define(&op, batchnorm_backward_loop, SAMPLES, n, 4 * n * d, 8, 3, 0b11100110)
     op.a[7] = <float*>PyByteArray_AS_STRING(stats)
     op.a[0], op.a[1], op.a[2], op.a[3] = &dx[0, 0], &dgamma[0], &dbeta[0], <float*>&dy[0, 0]
     op.a[4], op.a[5], op.a[6] = <float*>&x_hat[0, 0], <float*>&gamma[0], <float*>&inv_std[0]
     op.n[0], op.n[1] = n, d
-    submit(&op, (dx, dgamma, dbeta, dy, x_hat, gamma, inv_std) if tape != NULL else None)
+    submit(&op, (dx, dgamma, dbeta, dy, x_hat, gamma, inv_std) if recording != NULL else None)
 
 
 # == loss ==============================================================================================================
 
 cdef int expect_labels(str door, const int64_t[::1] labels, Py_ssize_t classes) except -1:
     cdef Py_ssize_t i
-    if tape != NULL:  # a program's labels are gathered when it runs, from labels that were checked before
+    if recording != NULL:  # a program's labels are gathered when it runs, from labels that were checked before
         return 0
     for i in range(labels.shape[0]):
         if labels[i] < 0 or labels[i] >= classes:
@@ -2240,11 +2249,12 @@ def softmax_cross_entropy_forward(
     expect("softmax_cross_entropy_forward", "weights", weights.shape[0], n)
     expect_labels("softmax_cross_entropy_forward", labels, c)
     define(&op, softmax_cross_entropy_forward_loop, SAMPLES, n, 8 * n * c, 5, 2, 0)
+    op.gives_losses = True
     op.a[0], op.a[1], op.a[2], op.a[3] = &losses[0], &probs[0, 0], <float*>&logits[0, 0], <float*>&labels[0]
     op.a[4] = <float*>&weights[0]
     op.n[0], op.n[1] = n, c
     op.s[0] = smoothing
-    submit(&op, (losses, probs, logits, labels, weights) if tape != NULL else None)
+    submit(&op, (losses, probs, logits, labels, weights) if recording != NULL else None)
 
 
 cdef void softmax_cross_entropy_backward_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -2276,10 +2286,10 @@ def softmax_cross_entropy_backward(
     op.a[0], op.a[1], op.a[2], op.a[3] = &dlogits[0, 0], <float*>&probs[0, 0], <float*>&labels[0], <float*>&weights[0]
     op.n[0], op.n[1] = n, c
     op.s[0] = smoothing
-    submit(&op, (dlogits, probs, labels, weights) if tape != NULL else None)
+    submit(&op, (dlogits, probs, labels, weights) if recording != NULL else None)
 
 
-cdef void tally_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+cdef void accumulate_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     # totals (3,) += mass · (sum of losses, share of the weights that lies where the largest probability is the label's,
     # 1); not split
     cdef double* totals = <double*>op.a[0]
@@ -2301,24 +2311,24 @@ cdef void tally_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept no
     totals[2] += mass
 
 
-def tally(
+def accumulate(
     double[::1] totals, const float[::1] losses, const float[:, ::1] probs, const int64_t[::1] labels,
     const float[::1] weights, const double[::1] mass,
 ):
     cdef Op op
     cdef Py_ssize_t n = probs.shape[0], c = probs.shape[1]
     if c < 1:
-        raise ValueError(f"tally: probs must have at least 1 column, a class; got {c}")
-    expect("tally", "totals", totals.shape[0], 3)
-    expect("tally", "losses", losses.shape[0], n)
-    expect("tally", "labels", labels.shape[0], n)
-    expect("tally", "weights", weights.shape[0], n)
-    expect("tally", "mass", mass.shape[0], 1)
-    define(&op, tally_loop, WHOLE, 1, n * c, 6, 1, 0b111111)
+        raise ValueError(f"accumulate: probs must have at least 1 column, a class; got {c}")
+    expect("accumulate", "totals", totals.shape[0], 3)
+    expect("accumulate", "losses", losses.shape[0], n)
+    expect("accumulate", "labels", labels.shape[0], n)
+    expect("accumulate", "weights", weights.shape[0], n)
+    expect("accumulate", "mass", mass.shape[0], 1)
+    define(&op, accumulate_loop, WHOLE, 1, n * c, 6, 1, 0b111111)
     op.a[0], op.a[1], op.a[2] = <float*>&totals[0], <float*>&losses[0], <float*>&probs[0, 0]
     op.a[3], op.a[4], op.a[5] = <float*>&labels[0], <float*>&weights[0], <float*>&mass[0]
     op.n[0], op.n[1] = n, c
-    submit(&op, (totals, losses, probs, labels, weights, mass) if tape != NULL else None)
+    submit(&op, (totals, losses, probs, labels, weights, mass) if recording != NULL else None)
 
 
 # == optimizers ========================================================================================================
@@ -2331,6 +2341,7 @@ cdef void update_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept n
 cdef int submit_update(Update* rule, Py_ssize_t n, double lr, tuple arrays) except -1:
     cdef Op op
     define(&op, update_loop, WEIGHT_ROWS, n, 4 * n, 2, 1, 0)
+    op.only_updates = True
     op.a[0], op.a[1] = rule.value, rule.grad
     rule.refresh(rule, lr, rule.step)
     op.update[0] = rule[0]
@@ -2358,7 +2369,7 @@ def sgd_update(float[::1] value, const float[::1] grad, double lr):
     memset(&u, 0, sizeof(u))
     expect("sgd_update", "grad", grad.shape[0], value.shape[0])
     u.rule, u.refresh, u.value, u.grad = sgd_rule, keep_lr, &value[0], <float*>&grad[0]
-    submit_update(&u, value.shape[0], lr, (value, grad) if tape != NULL else None)
+    submit_update(&u, value.shape[0], lr, (value, grad) if recording != NULL else None)
 
 
 cdef void momentum_rule(const Update* u, const float* grad, Py_ssize_t offset, Py_ssize_t count) noexcept nogil:
@@ -2388,7 +2399,7 @@ def momentum_update(
     u.rule, u.refresh, u.value, u.grad = momentum_rule, keep_lr, &value[0], <float*>&grad[0]
     u.state[0] = &velocity[0]
     u.s[1], u.s[2], u.s[3] = momentum, nesterov, momentum if nesterov else 1
-    submit_update(&u, value.shape[0], lr, (value, velocity, grad) if tape != NULL else None)
+    submit_update(&u, value.shape[0], lr, (value, velocity, grad) if recording != NULL else None)
 
 
 cdef void rmsprop_rule(const Update* u, const float* grad, Py_ssize_t offset, Py_ssize_t count) noexcept nogil:
@@ -2416,7 +2427,7 @@ def rmsprop_update(
     u.rule, u.refresh, u.value, u.grad = rmsprop_rule, keep_lr, &value[0], <float*>&grad[0]
     u.state[0] = &square[0]
     u.s[1], u.s[2], u.s[3] = decay, 1 - decay, eps
-    submit_update(&u, value.shape[0], lr, (value, square, grad) if tape != NULL else None)
+    submit_update(&u, value.shape[0], lr, (value, square, grad) if recording != NULL else None)
 
 
 cdef void adam_rule(const Update* u, const float* grad, Py_ssize_t offset, Py_ssize_t count) noexcept nogil:
@@ -2463,7 +2474,7 @@ def adam_update(
     u.rule, u.refresh, u.value, u.grad = adam_rule, adam_refresh, &value[0], <float*>&grad[0]
     u.state[0], u.state[1] = &m[0], &v[0]
     u.setting[0], u.setting[1], u.setting[2], u.setting[3], u.step = beta1, beta2, eps, weight_decay, step
-    submit_update(&u, value.shape[0], lr, (value, m, v, grad) if tape != NULL else None)
+    submit_update(&u, value.shape[0], lr, (value, m, v, grad) if recording != NULL else None)
 
 
 cdef void sum_squares_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -2489,7 +2500,7 @@ def sum_squares(double[::1] squares, const float[::1] grad, Py_ssize_t k):
     define(&op, sum_squares_loop, WHOLE, 1, grad.shape[0], 2, 1, 0b10)
     op.a[0], op.a[1] = <float*>&squares[0], <float*>&grad[0]
     op.n[0], op.n[1] = grad.shape[0], k
-    submit(&op, (squares, grad) if tape != NULL else None)
+    submit(&op, (squares, grad) if recording != NULL else None)
 
 
 cdef void clip_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -2516,7 +2527,7 @@ def clip(float[::1] grad, const double[::1] squares, float most):
     op.a[0], op.a[1] = &grad[0], <float*>&squares[0]
     op.n[0], op.n[1] = grad.shape[0], squares.shape[0]
     op.s[0] = most
-    submit(&op, (grad, squares) if tape != NULL else None)
+    submit(&op, (grad, squares) if recording != NULL else None)
 
 
 cdef void average_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -2550,7 +2561,7 @@ def average_update(
     op.n[0], op.n[1], op.n[2] = value.shape[0], start, every
     op.s[0] = least
     op.base = step
-    submit(&op, (average, value) if tape != NULL else None)
+    submit(&op, (average, value) if recording != NULL else None)
 
 
 # == augmentation ======================================================================================================
@@ -2856,7 +2867,7 @@ def augment(
     op.a[3], op.a[4], op.a[5] = <float*>&epoch[0], <float*>&distortion[0], <float*>&taps[0, 0]
     op.n[0], op.n[1], op.n[2] = height, width, taps.shape[0]
     op.seed = seed
-    submit(&op, (y, x, rows, epoch, distortion, taps) if tape != NULL else None)
+    submit(&op, (y, x, rows, epoch, distortion, taps) if recording != NULL else None)
 
 
 # == measuring =========================================================================================================

@@ -281,15 +281,15 @@ def _expect_labels(door: str, labels: Int64, classes: int) -> None:
         raise ValueError(f"{door}: labels must lie in 0 … {classes - 1}; got {labels[row]} at row {row}")
 
 
-def tally(totals: Array, losses: Array, probs: Array, labels: Int64, weights: Array, mass: Array) -> None:
+def accumulate(totals: Array, losses: Array, probs: Array, labels: Int64, weights: Array, mass: Array) -> None:
     n, c = probs.shape
     if c < 1:
-        raise ValueError(f"tally: probs must have at least 1 column, a class; got {c}")
-    _expect("tally", "totals", totals, 3)
-    _expect("tally", "losses", losses, n)
-    _expect("tally", "labels", labels, n)
-    _expect("tally", "weights", weights, n)
-    _expect("tally", "mass", mass, 1)
+        raise ValueError(f"accumulate: probs must have at least 1 column, a class; got {c}")
+    _expect("accumulate", "totals", totals, 3)
+    _expect("accumulate", "losses", losses, n)
+    _expect("accumulate", "labels", labels, n)
+    _expect("accumulate", "weights", weights, n)
+    _expect("accumulate", "mass", mass, 1)
     hits = weights[probs.argmax(axis=1) == labels].sum(dtype=np.float64)
     total = weights.sum(dtype=np.float64)
     share = hits / total if total > 0 else 0.0

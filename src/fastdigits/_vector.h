@@ -129,8 +129,8 @@ static inline int lowest_bit(uint64_t bits) { int i = 0; while (!(bits >> i & 1)
 static inline int count_bits(uint64_t bits) { int n = 0; for (; bits; bits &= bits - 1) n++; return n; }
 #endif
 
-/* y (4, 4) = x (4, 4) turned. */
-static inline void turn_four(float *y, ptrdiff_t ldy, const float *x, ptrdiff_t ldx) {
+/* y (4, 4) = x (4, 4) transposed. */
+static inline void transpose_four(float *y, ptrdiff_t ldy, const float *x, ptrdiff_t ldx) {
 #if defined(__SSE2__)
     __m128 a = _mm_loadu_ps(x), b = _mm_loadu_ps(x + ldx), c = _mm_loadu_ps(x + 2 * ldx), d = _mm_loadu_ps(x + 3 * ldx);
     _MM_TRANSPOSE4_PS(a, b, c, d);
@@ -144,8 +144,8 @@ static inline void turn_four(float *y, ptrdiff_t ldy, const float *x, ptrdiff_t 
 #endif
 }
 
-/* y (16, 16) = the numbers from p on of the rows x (16) turned: four rounds in which rows i and i + 8 are interleaved. */
-static inline void turn_tile(uint8_t *y, ptrdiff_t ldy, const uint8_t *const *x, ptrdiff_t p) {
+/* y (16, 16) = the numbers from p on of the rows x (16) transposed: four rounds in which rows i and i + 8 are interleaved. */
+static inline void transpose_tile(uint8_t *y, ptrdiff_t ldy, const uint8_t *const *x, ptrdiff_t p) {
 #if defined(__SSE2__)
     __m128i a[16], b[16];
     for (int i = 0; i < 16; i++) a[i] = _mm_loadu_si128((const __m128i *)(x[i] + p));
@@ -199,11 +199,11 @@ static inline void float_mode_leave(uint64_t old) { (void)old; }
 #endif
 
 #if defined(_MSC_VER)
-static __declspec(thread) void *tape;
-static __declspec(thread) ptrdiff_t home;
+static __declspec(thread) void *recording;
+static __declspec(thread) ptrdiff_t first_owned;
 #else
-static __thread void *tape;
-static __thread ptrdiff_t home;
+static __thread void *recording;
+static __thread ptrdiff_t first_owned;
 #endif
 
 #endif

@@ -92,10 +92,10 @@ class Predictor:
         except IndexError:
             program = _Program(self._network, size, width, rows.dtype, softmax)
         if n == size:
-            program.answer(outputs, rows, threads, calls)
+            program.predict(outputs, rows, threads, calls)
         else:
             program.batch[:n] = rows
-            program.answer(program.outputs, program.batch, threads, calls)
+            program.predict(program.outputs, program.batch, threads, calls)
             outputs[...] = program.outputs[:n]
         free.append(program)
 
@@ -107,7 +107,7 @@ class _Program:
         self.batch = memory.zeros(size, width, dtype=dtype)
         x = self.batch
         program = backend.kernels.Program(np.zeros(0, dtype=np.int64))
-        self.answer = program.answer
+        self.predict = program.predict
         with program as kernels:
             if dtype == np.uint8 and not assembly.takes_pixels(network.layers[0]):
                 x = memory.floats(size, width)
@@ -116,4 +116,4 @@ class _Program:
             if softmax:
                 logits, self.outputs = self.outputs, memory.floats(*self.outputs.shape)
                 kernels.softmax_forward(self.outputs, logits)
-        program.expose(self.outputs, self.batch)
+        program.bind_io(self.outputs, self.batch)

@@ -102,7 +102,7 @@ class TrainingStep:
                     kernels.gather_weights(shares, mass, weights, index)
                 logits = network.run(batch, training=True, kernels=kernels)
                 losses, probs = loss.run(logits, batch_labels, shares, kernels)
-                kernels.tally(self.totals, losses, probs, batch_labels, shares, mass)
+                kernels.accumulate(self.totals, losses, probs, batch_labels, shares, mass)
                 network.backward(loss.backward(kernels), kernels)
                 if clipping is not None:
                     clipping.apply(network.parameters(), kernels)
