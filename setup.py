@@ -1,5 +1,6 @@
 """Build the compiled kernels; everything else about the package stands in pyproject.toml."""
 
+import glob
 import os
 import platform
 import sys
@@ -32,8 +33,8 @@ def kernels(twin: str = "", flags: tuple[str, ...] | list[str] = ()) -> Extensio
         f"fastdigits._kernels{twin}",
         [f"src/fastdigits/_kernels{twin}.pyx"],
         depends=[
-            f"src/fastdigits/{name}"
-            for name in ("_kernels.pyx", "_vector.h", "_pool.h", "_processor.h", "_twin.c")
+            *(f"src/fastdigits/{name}" for name in ("_kernels.pyx", "_processor.h", "_twin.c")),
+            *sorted(glob.glob("src/fastdigits/kernels/*")),
         ],
         define_macros=[(f"PyInit__kernels{twin}", f"unchecked{twin}")] if twin else [],
         extra_compile_args=[*base, *flags],

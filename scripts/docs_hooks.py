@@ -1,7 +1,7 @@
 """What MkDocs does not do by itself: sources shown by name, formulas as MathML, the notebook as a page.
 
 MkDocs calls the functions ``on_…``; see ``hooks`` in mkdocs.yml. In a page, ``<!-- twin: dense_forward -->`` becomes
-that function of _reference.py, ``<!-- kernel: tile -->`` that one of _kernels.pyx, ``<!-- commands -->`` the help of
+that function of _reference.py, ``<!-- kernel: tile -->`` that one of kernels/, ``<!-- commands -->`` the help of
 each command; ``$x^2$`` and ``$$…$$`` become MathML.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from unittest import mock
 
 SOURCES = Path(__file__).parent.parent / "src" / "fastdigits"
-KINDS = {"twin": ("_reference.py", "python"), "kernel": ("_kernels.pyx", "cython")}
+KINDS = {"twin": ("_reference.py", "python"), "kernel": ("kernels/*.pxi", "cython")}
 NOTEBOOK = "tutorial.ipynb"
 
 _INCLUDE = re.compile(r"^<!-- (twin|kernel): (.+?) -->$", re.MULTILINE)
@@ -41,16 +41,23 @@ def show_sources(markdown: str) -> str:
 
 
 def _blocks(kind: str, names: list[str]) -> list[str]:
-    file, language = KINDS[kind]
-    source = (SOURCES / file).read_text(encoding="utf-8")
+    pattern, language = KINDS[kind]
     blocks = []
     for name in names:
-        line, text = find_function(source, name)
+        file, line, text = _find(pattern, name)
         title = f"src/fastdigits/{file}, line {line}"
         if _CHECK.search(text):
             text, title = _CHECK.sub("", text), f"{title}, without its checks of sizes"
         blocks.append(f'``` {{ .{language} title="{title}" }}\n{text}\n```')
     return blocks
+
+
+def _find(pattern: str, name: str) -> tuple[str, int, str]:
+    """Return the file that has a function, the number of its first line there, and its text."""
+    for path in sorted(SOURCES.glob(pattern)):
+        with contextlib.suppress(KeyError):
+            return path.relative_to(SOURCES).as_posix(), *find_function(path.read_text(encoding="utf-8"), name)
+    raise KeyError(name)
 
 
 def show_commands() -> str:

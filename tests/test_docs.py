@@ -79,7 +79,7 @@ def test_a_page_of_an_idea_shows_sources_that_exist(page):
     shown = HOOKS.show_sources(page.read_text("utf-8"))
     assert "<!-- " not in shown
     if page.stem != "your-own-layer":
-        assert "src/fastdigits/_kernels.pyx" in shown
+        assert "src/fastdigits/kernels/" in shown
     if page.stem not in ("your-own-layer", "schedules", "speed"):
         assert "src/fastdigits/_reference.py" in shown
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-HEADER = Path(__file__).parents[1] / "src" / "fastdigits" / "_pool.h"
+HEADER = Path(__file__).parents[1] / "src" / "fastdigits" / "kernels" / "pool.h"
 COMPILER = shutil.which((sysconfig.get_config_var("CC") or "cc").split()[0]) or shutil.which("cc")
 
 pytestmark = [
@@ -20,7 +20,7 @@ PROGRAM = r"""
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
-#include "_pool.h"
+#include "pool.h"
 
 static void nothing(void *context, int part, int parts) { (void)context, (void)part, (void)parts; }
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "fastdigits"
-HEADERS = ("_vector.h", "_pool.h", "_processor.h")
+HEADERS = ("kernels/vector.h", "kernels/pool.h", "_processor.h")
 COMPILER = shutil.which("cc") or shutil.which("gcc")
 ONLY_GNU = r"__attribute__|__builtin_|__asm__|__thread\b|vector_size|stdatomic|pthread|\(\{|#pragma GCC"
 
@@ -28,11 +28,11 @@ def as_seen_by(tmp_path: Path, header: str, *macros: str) -> str:
 def test_the_headers_have_nothing_for_windows_that_its_compiler_lacks(tmp_path, header):
     seen = as_seen_by(tmp_path, header, "_MSC_VER=1940", "_WIN32=1", "_M_X64=100")
     assert re.search(ONLY_GNU, seen) is None
-    assert "typedef float vec;" in seen or header != "_vector.h"
+    assert "typedef float vec;" in seen or header != "kernels/vector.h"
 
 
 @pytest.mark.skipif(COMPILER is None, reason="needs a C preprocessor")
 def test_what_is_looked_for_is_there_elsewhere(tmp_path):
-    seen = as_seen_by(tmp_path, "_vector.h", "__GNUC__=12", "__x86_64__=1", "__AVX2__=1")
+    seen = as_seen_by(tmp_path, "kernels/vector.h", "__GNUC__=12", "__x86_64__=1", "__AVX2__=1")
     assert re.search(ONLY_GNU, seen)
     assert "_mm256_sqrt_ps" in seen

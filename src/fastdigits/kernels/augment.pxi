@@ -1,0 +1,297 @@
+# Augmentation: images that are rotated, scaled, sheared, shifted and distorted elastically.
+
+# Where a pixel comes from is worked out in integers of 1 / 65,536 pixel, and its brightness in 1 / 256 of what its four
+# neighbours differ by: no instruction set rounds those in its own way. Inner loops have STRIP rounds exactly, so that
+# compilers make whole vectors of them; what they write beyond a row's end is written over or cleared.
+
+cdef enum:
+    SIDE = 64  # largest height and width of an image: what a sample needs then lies on the stack
+    STRIP = 16
+    LINES = SIDE + STRIP  # longest row with its border, in whole strips
+    PAIRS = 5296  # SIDE + 2 such rows, and a strip
+    KNOTS = SIDE + 8  # most knots of a displacement field in one direction
+    ONE = 65536  # a pixel
+
+cdef enum:  # the places in ``distortion``
+    ROTATION
+    SCALE
+    SHEAR
+    SHIFT
+    ALPHA
+    DISTORTIONS
+
+cdef double MOST[DISTORTIONS]  # keeps every coordinate below 2^31 / 65,536 pixels
+MOST[ROTATION], MOST[SCALE], MOST[SHEAR], MOST[SHIFT], MOST[ALPHA] = 3.1416, 0.5, 1, SIDE, 10000
+
+cdef struct Picture:  # what is worked out of one image
+    Py_ssize_t h, w
+    Py_ssize_t ld  # length of a row with a border of one pixel, in whole strips
+    Py_ssize_t top, bottom, left, right  # its first and last row and column with ink
+    # A pixel and the one below it, a byte each. Pixel (0, 0) is at ld + 1, around all is a blank border; so the four
+    # bytes at a pair are the pixels that a point between them is mixed from.
+    uint16_t pairs[PAIRS]
+
+
+cdef inline uint64_t strip_in(uint8_t* y, uint8_t* seen, const uint8_t* x, const uint8_t* inside) noexcept nogil:
+    # y (STRIP,) = what of x lies inside; seen |= y; 0 if there is no ink. Local arrays: nothing else can be written to
+    cdef uint64_t words[2]
+    cdef uint64_t all_seen[2]
+    cdef uint8_t* ink = <uint8_t*>words
+    cdef uint8_t* columns = <uint8_t*>all_seen
+    cdef int e
+    for e in range(STRIP):
+        ink[e] = x[e] & inside[e]
+    for e in range(STRIP):
+        columns[e] = seen[e] | ink[e]
+    memcpy(y, words, STRIP)
+    memcpy(seen, all_seen, STRIP)
+    return words[0] | words[1]
+
+
+cdef inline void strip_of_pairs(uint16_t* pairs, const uint8_t* row, const uint8_t* below) noexcept nogil:
+    cdef uint16_t pair[STRIP]
+    cdef int e
+    for e in range(STRIP):
+        pair[e] = row[e] | below[e] << 8
+    memcpy(pairs, pair, sizeof(pair))
+
+
+cdef bint take_picture(Picture* p, const uint8_t* x) noexcept nogil:
+    # put a border around x (h, w), find its ink and make its pairs; False if there is no ink
+    cdef uint8_t pixels[SIDE * SIDE + STRIP]
+    cdef uint8_t image[PAIRS + LINES]
+    cdef uint8_t inside[LINES]
+    cdef uint8_t columns[LINES]
+    cdef uint64_t ink
+    cdef Py_ssize_t i, j, ld = p.ld
+    memcpy(pixels, x, p.h * p.w)
+    memset(inside, 0, sizeof(inside))
+    memset(inside, 255, p.w)
+    memset(columns, 0, sizeof(columns))
+    memset(image, 0, (p.h + 3) * ld)
+    p.top, p.bottom = p.h, -1
+    for i in range(p.h):
+        ink = j = 0
+        while j < p.w:
+            ink |= strip_in(image + (i + 1) * ld + 1 + j, columns + j, pixels + i * p.w + j, inside + j)
+            j += STRIP
+        if ink:
+            p.top, p.bottom = min(p.top, i), i
+    if p.bottom < 0:
+        return False
+    p.left, p.right = 0, p.w - 1
+    while not columns[p.left]:
+        p.left += 1
+    while not columns[p.right]:
+        p.right -= 1
+    i = 0
+    while i < (p.h + 2) * ld:
+        strip_of_pairs(p.pairs + i, image + i, image + i + ld)
+        i += STRIP
+    p.pairs[i] = 0  # the right neighbour of the border's last pixel
+    return True
+
+
+cdef void draw_field(
+    float* field, const float* taps, Py_ssize_t knots, Py_ssize_t w, uint64_t key
+) noexcept nogil:
+    # field (knots, w) = random knots (knots, knots), uniform in -1 … 1, times taps (knots, w); rows SIDE apart
+    cdef Py_ssize_t k, l, j, place = 0
+    cdef uint64_t bits = 0
+    cdef float noise[KNOTS]
+    cdef vec total
+    for k in range(knots):
+        for l in range(knots):
+            if place % 4 == 0:  # 16 bits make a knot
+                bits = split_mix_at(key, place // 4)
+            noise[l] = <float>(<int32_t>(bits & 0xFFFF) - 32768) * <float>(1.0 / 32768)
+            bits >>= 16
+            place += 1
+        j = 0
+        while j < w:
+            total = splat(0)
+            for l in range(knots):
+                total = total + splat(noise[l]) * load(taps + l * SIDE + j)
+            store(field + k * SIDE + j, total)
+            j += LANES
+
+
+cdef void field_row(
+    int32_t* shift, const float* field, const float* taps, Py_ssize_t knots, Py_ssize_t i, Py_ssize_t w, float alpha
+) noexcept nogil:
+    # shift (w,) = alpha · column i of taps (knots, h) times field (knots, w), in 1 / 65,536 pixel
+    cdef float pixels[SIDE]
+    cdef float most = 4096
+    cdef vec total
+    cdef Py_ssize_t first = 0, last = knots, k, j
+    cdef int e
+    while first < last and taps[first * SIDE + i] == 0:  # farther away than the Gaussian reaches
+        first += 1
+    while first < last and taps[(last - 1) * SIDE + i] == 0:
+        last -= 1
+    memset(pixels + w, 0, (SIDE - w) * sizeof(float))  # whole vectors are stored, whole strips are read
+    j = 0
+    while j < w:
+        total = splat(0)
+        for k in range(first, last):
+            total = total + splat(alpha * taps[k * SIDE + i]) * load(field + k * SIDE + j)
+        store(pixels + j, total)
+        j += LANES
+    j = 0
+    while j < w:
+        for e in range(STRIP):
+            pixels[j + e] = pixels[j + e] if pixels[j + e] > -most else -most
+            pixels[j + e] = pixels[j + e] if pixels[j + e] < most else most
+            shift[j + e] = <int32_t>(pixels[j + e] * ONE)
+        j += STRIP
+
+
+cdef inline void mix_strip(
+    uint8_t* y, const uint32_t* fours, const int32_t* right, const int32_t* down
+) noexcept nogil:
+    # y (STRIP,) = four pixels each, weighted by how far right of and below the first a point lies, in 1 / 256
+    cdef int32_t mixed[STRIP]
+    cdef uint8_t narrow[STRIP]
+    cdef int32_t first, second, upper, lower
+    cdef int e
+    for e in range(STRIP):
+        first, second = fours[e] & 255, fours[e] >> 8 & 255
+        upper = (first << 8) + right[e] * (<int32_t>(fours[e] >> 16 & 255) - first)
+        lower = (second << 8) + right[e] * (<int32_t>(fours[e] >> 24) - second)
+        mixed[e] = ((upper << 8) + down[e] * (lower - upper) + 32768) >> 16
+    for e in range(STRIP):  # by itself: with bytes in it, the loop above would be made of vectors of 16 bytes only
+        narrow[e] = <uint8_t>mixed[e]
+    memcpy(y, narrow, STRIP)
+
+
+cdef void sample_row(
+    uint8_t* y, const Picture* p, int32_t u, int32_t v, int32_t du, int32_t dv, const int32_t* shift_u,
+    const int32_t* shift_v, Py_ssize_t count,
+) noexcept nogil:
+    # y (count,), in whole strips: brightness at (u + j · du + shift_u[j], v + j · dv + shift_v[j]), column and row with
+    # the border
+    cdef int32_t right[LINES]
+    cdef int32_t down[LINES]
+    cdef uint32_t place[LINES]
+    cdef uint32_t fours[LINES]
+    cdef int32_t most_u = <int32_t>(p.w + 1) * ONE, most_v = <int32_t>(p.h + 1) * ONE, ld = <int32_t>p.ld, a, b
+    cdef Py_ssize_t j = 0
+    cdef int e
+    while j < count:
+        for e in range(STRIP):
+            a = u + e * du + shift_u[j + e]
+            b = v + e * dv + shift_v[j + e]
+            a = a if a > 0 else 0
+            b = b if b > 0 else 0
+            a = a if a < most_u else most_u
+            b = b if b < most_v else most_v
+            place[j + e] = (b >> 16) * ld + (a >> 16)
+            right[j + e] = a >> 8 & 255
+            down[j + e] = b >> 8 & 255
+        u += STRIP * du
+        v += STRIP * dv
+        j += STRIP
+    for j in range(count):
+        memcpy(&fours[j], p.pairs + place[j], sizeof(uint32_t))
+    j = 0
+    while j < count:
+        mix_strip(y + j, fours + j, right + j, down + j)
+        j += STRIP
+
+
+cdef void distort(
+    uint8_t* y, const Picture* p, const double* most, const float* taps, Py_ssize_t knots, uint64_t key
+) noexcept nogil:
+    # y (h, w): source = M (target - centre - shift) + centre + field(target), M the inverse of rotation · shear · scale
+    cdef uint8_t pixels[SIDE * SIDE + STRIP]
+    cdef float fields[2][KNOTS * SIDE]
+    cdef int32_t shifts[2][LINES]
+    cdef Py_ssize_t top = 0, bottom = p.h, left = 0, count = p.w, i, k  # of rows, and of columns
+    cdef double cx = 0.5 * (p.w - 1), cy = 0.5 * (p.h - 1), angle = most[ROTATION] * draw(key, 0)
+    cdef double sx = 1 + most[SCALE] * draw(key, 1), sy = 1 + most[SCALE] * draw(key, 2)
+    cdef double shear = most[SHEAR] * draw(key, 3)
+    cdef double tx = cx + most[SHIFT] * draw(key, 4), ty = cy + most[SHIFT] * draw(key, 5)
+    cdef double c = cos(angle), s = sin(angle), low = p.h, high = -1, first = p.w, last = -1, row, column, across, along
+    cdef double m00 = (c + s * shear) / sx, m01 = (s - c * shear) / sx, m10 = -s / sy, m11 = c / sy
+    cdef int32_t u, v, du = <int32_t>floor(m00 * ONE + 0.5), dv = <int32_t>floor(m10 * ONE + 0.5)
+    memset(shifts, 0, sizeof(shifts))
+    if knots > 0:
+        for k in range(2):
+            draw_field(fields[k], taps, knots, p.w, split_mix_at(key, 6 + k))
+    else:  # ink reaches no farther than the corners of its box
+        for k in range(4):
+            column = sx * ((p.right + 1 if k & 1 else p.left - 1) - cx)
+            row = sy * ((p.bottom + 1 if k & 2 else p.top - 1) - cy)
+            across, along = tx + c * column + (c * shear - s) * row, ty + s * column + (s * shear + c) * row
+            first, last, low, high = min(first, across), max(last, across), min(low, along), max(high, along)
+        top, bottom = max(<Py_ssize_t>0, <Py_ssize_t>floor(low)), min(p.h, <Py_ssize_t>floor(high) + 2)
+        left = max(<Py_ssize_t>0, <Py_ssize_t>floor(first))
+        count = max(<Py_ssize_t>0, min(p.w, <Py_ssize_t>floor(last) + 2) - left)
+    count = (count + STRIP - 1) // STRIP * STRIP
+    left = max(<Py_ssize_t>0, min(left, p.w - count))  # strips end with the row, or reach into the next, worked out later
+    memset(pixels, 0, p.h * p.w)
+    for i in range(top, bottom):
+        if knots > 0:
+            for k in range(2):
+                field_row(shifts[k], fields[k], taps, knots, i, p.w, <float>most[ALPHA])
+        u = <int32_t>floor((m01 * (i - ty) - m00 * tx + cx) * ONE + 0.5) + ONE + <int32_t>left * du
+        v = <int32_t>floor((m11 * (i - ty) - m10 * tx + cy) * ONE + 0.5) + ONE + <int32_t>left * dv
+        sample_row(pixels + i * p.w + left, p, u, v, du, dv, shifts[0], shifts[1], count)
+    if bottom > top:
+        memset(pixels + bottom * p.w, 0, STRIP)
+    memcpy(y, pixels, p.h * p.w)
+
+
+cdef void augment_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    # image i of y (n, h · w) = image rows[i] of x, distorted; split over the images of y
+    cdef uint8_t* y = <uint8_t*>op.a[0]
+    cdef const uint8_t* x = <const uint8_t*>op.a[1]
+    cdef const int64_t* rows = <const int64_t*>op.a[2]
+    cdef const double* most = <const double*>op.a[4]
+    cdef uint64_t epoch = split_mix_at(op.seed, (<const int64_t*>op.a[3])[0])
+    cdef Py_ssize_t knots = op.n[2] if most[ALPHA] > 0 else 0, longest = max(op.n[0], op.n[1]), d = op.n[0] * op.n[1]
+    cdef Py_ssize_t i, k
+    cdef float taps[KNOTS * SIDE]  # with room for whole vectors
+    cdef Picture picture
+    picture.h, picture.w, picture.ld = op.n[0], op.n[1], (op.n[1] + 2 + STRIP - 1) // STRIP * STRIP
+    if knots > 0:
+        memset(taps, 0, sizeof(taps))
+    for k in range(knots):
+        memcpy(taps + k * SIDE, op.a[5] + k * longest, longest * sizeof(float))
+    for i in range(begin, end):
+        if i + 1 < end:  # the next image, which lies anywhere, comes nearer meanwhile
+            k = 0
+            while k < d:
+                prefetch(x + rows[i + 1] * d + k)
+                k += 64
+        if take_picture(&picture, x + rows[i] * d):
+            distort(y + i * d, &picture, most, taps, knots, split_mix_at(epoch, rows[i]))
+        else:
+            memset(y + i * d, 0, d)
+
+
+def augment(
+    unsigned char[:, ::1] y, const unsigned char[:, ::1] x, const int64_t[::1] rows, const int64_t[::1] epoch,
+    const double[::1] distortion, const float[:, ::1] taps, Py_ssize_t height, Py_ssize_t width, uint64_t seed,
+):
+    cdef Op op
+    cdef Py_ssize_t n = rows.shape[0], d = height * width, k
+    if not (1 <= height <= SIDE and 1 <= width <= SIDE):
+        raise ValueError(f"augment: images must be at most ({SIDE}, {SIDE}); got ({height}, {width})")
+    expect2("augment", "x", x.shape[0], x.shape[1], x.shape[0], d)
+    expect2("augment", "y", y.shape[0], y.shape[1], n, d)
+    expect("augment", "epoch", epoch.shape[0], 1)
+    expect("augment", "distortion", distortion.shape[0], DISTORTIONS)
+    expect2("augment", "taps", taps.shape[0], taps.shape[1], taps.shape[0], max(height, width))
+    if taps.shape[0] > KNOTS:
+        raise ValueError(f"augment: taps must have at most {KNOTS} rows; got {taps.shape[0]}")
+    for k in range(DISTORTIONS):
+        if not 0 <= distortion[k] <= MOST[k]:
+            raise ValueError(f"augment: distortion[{k}] must lie in 0 … {MOST[k]:g}; got {distortion[k]}")
+    expect_rows("augment", rows, x.shape[0])
+    define(&op, augment_loop, SAMPLES, n, (60 if taps.shape[0] > 0 else 8) * n * d, 6, 1, 0b111110)
+    op.a[0], op.a[1], op.a[2] = <float*>&y[0, 0], <float*>&x[0, 0], <float*>&rows[0]
+    op.a[3], op.a[4], op.a[5] = <float*>&epoch[0], <float*>&distortion[0], <float*>&taps[0, 0]
+    op.n[0], op.n[1], op.n[2] = height, width, taps.shape[0]
+    op.seed = seed
+    submit(&op, (y, x, rows, epoch, distortion, taps) if recording != NULL else None)

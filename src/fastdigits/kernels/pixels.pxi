@@ -1,0 +1,314 @@
+# Products with uint8 images, whose pixels are mostly zero: how to find and use the others alone.
+
+cdef float UNIT[256]  # pixel / 255
+for _pixel in range(256):
+    UNIT[_pixel] = <float>_pixel / <float>255.0
+
+
+cdef void skip_row(
+    float* y, const float* start, const uint8_t* x, const uint64_t* nonzero, Py_ssize_t words, const float* w, Py_ssize_t ldw,
+    Py_ssize_t n,
+) noexcept nogil:
+    # y (n,) = start (n,), or zero, + x / 255 @ w (·, n), over those bytes of x only whose bits are set in nonzero (words,).
+    # Eight vectors of y at a time, then four, two and one, so that y stays in registers.
+    cdef vec c0, c1, c2, c3, c4, c5, c6, c7, v
+    cdef const float* row
+    cdef uint64_t bits
+    cdef Py_ssize_t j = 0, p, e
+    while j + 8 * LANES <= n:
+        c0 = c1 = c2 = c3 = c4 = c5 = c6 = c7 = splat(0)
+        for p in range(words):
+            bits = nonzero[p]
+            while bits:
+                e = CHUNK * p + lowest_bit(bits)
+                bits &= bits - 1
+                v = splat(UNIT[x[e]])
+                row = w + e * ldw + j
+                c0 = c0 + v * load(row)
+                c1 = c1 + v * load(row + LANES)
+                c2 = c2 + v * load(row + 2 * LANES)
+                c3 = c3 + v * load(row + 3 * LANES)
+                c4 = c4 + v * load(row + 4 * LANES)
+                c5 = c5 + v * load(row + 5 * LANES)
+                c6 = c6 + v * load(row + 6 * LANES)
+                c7 = c7 + v * load(row + 7 * LANES)
+        store(y + j, base(start, j) + c0)
+        store(y + j + LANES, base(start, j + LANES) + c1)
+        store(y + j + 2 * LANES, base(start, j + 2 * LANES) + c2)
+        store(y + j + 3 * LANES, base(start, j + 3 * LANES) + c3)
+        store(y + j + 4 * LANES, base(start, j + 4 * LANES) + c4)
+        store(y + j + 5 * LANES, base(start, j + 5 * LANES) + c5)
+        store(y + j + 6 * LANES, base(start, j + 6 * LANES) + c6)
+        store(y + j + 7 * LANES, base(start, j + 7 * LANES) + c7)
+        j += 8 * LANES
+    if j + 4 * LANES <= n:
+        c0 = c1 = c2 = c3 = splat(0)
+        for p in range(words):
+            bits = nonzero[p]
+            while bits:
+                e = CHUNK * p + lowest_bit(bits)
+                bits &= bits - 1
+                v = splat(UNIT[x[e]])
+                row = w + e * ldw + j
+                c0 = c0 + v * load(row)
+                c1 = c1 + v * load(row + LANES)
+                c2 = c2 + v * load(row + 2 * LANES)
+                c3 = c3 + v * load(row + 3 * LANES)
+        store(y + j, base(start, j) + c0)
+        store(y + j + LANES, base(start, j + LANES) + c1)
+        store(y + j + 2 * LANES, base(start, j + 2 * LANES) + c2)
+        store(y + j + 3 * LANES, base(start, j + 3 * LANES) + c3)
+        j += 4 * LANES
+    if j + 2 * LANES <= n:
+        c0 = c1 = splat(0)
+        for p in range(words):
+            bits = nonzero[p]
+            while bits:
+                e = CHUNK * p + lowest_bit(bits)
+                bits &= bits - 1
+                v = splat(UNIT[x[e]])
+                row = w + e * ldw + j
+                c0 = c0 + v * load(row)
+                c1 = c1 + v * load(row + LANES)
+        store(y + j, base(start, j) + c0)
+        store(y + j + LANES, base(start, j + LANES) + c1)
+        j += 2 * LANES
+    while j < n:
+        c0 = splat(0)
+        for p in range(words):
+            bits = nonzero[p]
+            while bits:
+                e = CHUNK * p + lowest_bit(bits)
+                bits &= bits - 1
+                c0 = c0 + splat(UNIT[x[e]]) * get(w + e * ldw + j, n - j)
+        put(y + j, c0 if start == NULL else get(start + j, n - j) + c0, n - j)
+        j += LANES
+
+
+cdef void skip_two_rows(
+    float* y0, float* y1, const float* start0, const float* start1, const uint8_t* x0, const uint8_t* x1,
+    const uint64_t* nonzero0, const uint64_t* nonzero1, Py_ssize_t words, const float* w, Py_ssize_t ldw, Py_ssize_t n,
+) noexcept nogil:
+    # skip_row for two rows at once: four sums of one row alone would wait for each other. What takes eight vectors is left
+    # to skip_row.
+    cdef vec c0, c1, c2, c3, d0, d1, d2, d3, u, v
+    cdef const float* row
+    cdef uint64_t a, b
+    cdef Py_ssize_t j = n // (8 * LANES) * (8 * LANES), p, e
+    if n - j < 4 * LANES:
+        skip_row(y0, start0, x0, nonzero0, words, w, ldw, n)
+        skip_row(y1, start1, x1, nonzero1, words, w, ldw, n)
+        return
+    if j > 0:
+        skip_row(y0, start0, x0, nonzero0, words, w, ldw, j)
+        skip_row(y1, start1, x1, nonzero1, words, w, ldw, j)
+    c0 = c1 = c2 = c3 = d0 = d1 = d2 = d3 = splat(0)
+    for p in range(words):
+        a, b = nonzero0[p], nonzero1[p]
+        while a != 0 and b != 0:
+            e = CHUNK * p + lowest_bit(a)
+            a &= a - 1
+            u = splat(UNIT[x0[e]])
+            row = w + e * ldw + j
+            c0 = c0 + u * load(row)
+            c1 = c1 + u * load(row + LANES)
+            c2 = c2 + u * load(row + 2 * LANES)
+            c3 = c3 + u * load(row + 3 * LANES)
+            e = CHUNK * p + lowest_bit(b)
+            b &= b - 1
+            v = splat(UNIT[x1[e]])
+            row = w + e * ldw + j
+            d0 = d0 + v * load(row)
+            d1 = d1 + v * load(row + LANES)
+            d2 = d2 + v * load(row + 2 * LANES)
+            d3 = d3 + v * load(row + 3 * LANES)
+        while a:
+            e = CHUNK * p + lowest_bit(a)
+            a &= a - 1
+            u = splat(UNIT[x0[e]])
+            row = w + e * ldw + j
+            c0 = c0 + u * load(row)
+            c1 = c1 + u * load(row + LANES)
+            c2 = c2 + u * load(row + 2 * LANES)
+            c3 = c3 + u * load(row + 3 * LANES)
+        while b:
+            e = CHUNK * p + lowest_bit(b)
+            b &= b - 1
+            v = splat(UNIT[x1[e]])
+            row = w + e * ldw + j
+            d0 = d0 + v * load(row)
+            d1 = d1 + v * load(row + LANES)
+            d2 = d2 + v * load(row + 2 * LANES)
+            d3 = d3 + v * load(row + 3 * LANES)
+    store(y0 + j, base(start0, j) + c0)
+    store(y0 + j + LANES, base(start0, j + LANES) + c1)
+    store(y0 + j + 2 * LANES, base(start0, j + 2 * LANES) + c2)
+    store(y0 + j + 3 * LANES, base(start0, j + 3 * LANES) + c3)
+    store(y1 + j, base(start1, j) + d0)
+    store(y1 + j + LANES, base(start1, j + LANES) + d1)
+    store(y1 + j + 2 * LANES, base(start1, j + 2 * LANES) + d2)
+    store(y1 + j + 3 * LANES, base(start1, j + 3 * LANES) + d3)
+    j += 4 * LANES
+    if j < n:
+        skip_row(y0 + j, start0 + j if start0 != NULL else NULL, x0, nonzero0, words, w + j, ldw, n - j)
+        skip_row(y1 + j, start1 + j if start1 != NULL else NULL, x1, nonzero1, words, w + j, ldw, n - j)
+
+
+cdef inline bint skipping_pays(Py_ssize_t nonzero, Py_ssize_t pixels) noexcept nogil:
+    # Below half with AVX-512 and three fifths elsewhere, where both passes together cross in scripts/crossing.py:
+    # 64 images take 35 and 45 µs at MNIST's 19 % and 79 and 100 when all pixels are multiplied with AVX-512.
+    return 2 * nonzero < pixels if LANES > 8 else 5 * nonzero < 3 * pixels
+
+
+cdef void find_images(
+    const uint8_t** images, const Op* op, int at, Py_ssize_t first, Py_ssize_t count
+) noexcept nogil:
+    # where the pixels a[at] of the samples first to first + count begin
+    cdef const uint8_t* x = <const uint8_t*>op.a[at]
+    cdef Py_ssize_t i
+    for i in range(count):
+        images[i] = x + (op.rows[first + i] if op.rows != NULL else first + i) * op.n[1]
+
+
+cdef inline Py_ssize_t words_of(Py_ssize_t pixels) noexcept nogil:
+    return (pixels + CHUNK - 1) // CHUNK
+
+
+cdef Py_ssize_t find_bits(uint64_t* bits, const uint8_t* x, Py_ssize_t n) noexcept nogil:
+    # bits (words of n) = which bytes of x (n,) are not zero; returns how many
+    cdef uint8_t rest[CHUNK]
+    cdef Py_ssize_t p = 0, nonzero = 0
+    while (p + 1) * CHUNK <= n:
+        bits[p] = nonzero_bytes(x + p * CHUNK)
+        nonzero += count_bits(bits[p])
+        p += 1
+    if p * CHUNK < n:
+        memset(rest, 0, CHUNK)
+        memcpy(rest, x + p * CHUNK, n - p * CHUNK)
+        bits[p] = nonzero_bytes(rest)
+        nonzero += count_bits(bits[p])
+    return nonzero
+
+
+cdef void widen(
+    float* band, const uint8_t* const* images, Py_ssize_t p, Py_ssize_t rows, Py_ssize_t cols
+) noexcept nogil:
+    # band (rows, cols) = the pixels p to p + cols of the images (rows) / 255
+    cdef const uint8_t* pixels
+    cdef Py_ssize_t i, j
+    for i in range(rows):
+        pixels = images[i] + p
+        for j in range(cols):
+            band[i * cols + j] = <float>pixels[j] / <float>255.0
+
+
+cdef void forward_pixels(
+    const Op* op, float* y, const float* bias, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t p, Py_ssize_t stop
+) noexcept nogil:
+    # y (rows, out) = bias (out,), or zero, + the pixels p to stop of the samples from first on / 255 @ those rows of
+    # weight, rows ≤ BAND
+    cdef float band[BAND * (DEPTH + CHUNK)]
+    cdef uint64_t found[BAND * WORDS]
+    cdef const uint8_t* images[BAND]
+    cdef const float* start = bias
+    cdef const float* weight
+    cdef float* row
+    cdef Py_ssize_t n_in = op.n[1], n_out = op.n[2], ld_start = 0, width, words, count, i, k
+    find_images(images, op, 2, first, rows)
+    while p < stop or start == bias:
+        width = block_width(stop - p)
+        words = words_of(width)
+        weight = op.a[3] + p * n_out
+        count = 0
+        for i in range(rows):
+            count += find_bits(found + i * words, images[i] + p, width)
+            for k in range(words if op.rows == NULL else 0):
+                prefetch(images[i] + p + BAND * n_in + k * CHUNK)
+        if skipping_pays(count, rows * width):
+            for i in range(0, rows - 1, 2):
+                row = y + i * n_out
+                skip_two_rows(row, row + n_out, start + i * ld_start if start != NULL else NULL,
+                              start + (i + 1) * ld_start if start != NULL else NULL, images[i] + p, images[i + 1] + p,
+                              found + i * words, found + (i + 1) * words, words, weight, n_out, n_out)
+            if rows % 2:
+                i = rows - 1
+                skip_row(y + i * n_out, start + i * ld_start if start != NULL else NULL, images[i] + p, found + i * words,
+                         words, weight, n_out, n_out)
+        else:
+            widen(band, images, p, rows, width)
+            multiply(y, n_out, start, ld_start, band, width, 1, weight, n_out, False, rows, width, n_out)
+        start, ld_start = y, n_out
+        p += max(width, 1)
+
+
+cdef void fetch_ahead(const Op* op, Py_ssize_t p, Py_ssize_t width) noexcept nogil:
+    # Call for the pixels p to p + width of the coming step's images. An epoch meets its images in no order; to wait for
+    # each when its turn comes took 8.6 µs of 100 a step.
+    cdef const uint8_t* pixels
+    cdef Py_ssize_t i
+    if op.ahead == NULL or op.rows == NULL:
+        return
+    for i in range(op.n[0]):
+        pixels = <const uint8_t*>op.a[3] + op.ahead[i] * op.n[1] + p
+        prefetch(pixels)
+        if <size_t>pixels // 64 != (<size_t>pixels + width - 1) // 64:
+            prefetch(pixels + width - 1)
+
+
+cdef void transpose(
+    uint8_t* y, Py_ssize_t ldy, const uint8_t* const* x, Py_ssize_t p, Py_ssize_t width, Py_ssize_t depth
+) noexcept nogil:
+    # y (width, ldy) = the numbers p to p + width of the rows x (depth) transposed, then zeros; 16 by 16 while that fits
+    cdef Py_ssize_t i, s, deep = depth // 16 * 16, wide = width // 16 * 16
+    for i in range(width if deep < ldy else 0):
+        memset(y + i * ldy + deep, 0, ldy - deep)
+    for s in range(0, deep, 16):
+        for i in range(0, wide, 16):
+            transpose_tile(y + i * ldy + s, ldy, x + s, p + i)
+    for s in range(depth):
+        for i in range(wide if s < deep else 0, width):
+            y[i * ldy + s] = x[s][p + i]
+
+
+cdef void backward_pixels(
+    const Op* op, float* dweight, const float* dy, Py_ssize_t s, Py_ssize_t depth, Py_ssize_t p, Py_ssize_t width
+) noexcept nogil:
+    # dweight (width, n_out) += (x (depth, width) / 255)ᵀ @ dy (depth, n_out), width ≤ CHUNK, depth ≤ BATCH, for the samples
+    # from s and the pixels from p on; the first samples' += is =, and the update follows the last ones'.
+    # x is transposed first, so that the samples in which a pixel is nonzero lie side by side
+    cdef Py_ssize_t n_out = op.n[2]
+    cdef bint first = s == 0, last = s + depth == op.n[0]
+    cdef const uint8_t* images[BATCH]
+    cdef uint8_t transposed[CHUNK * BATCH]
+    cdef float band[BAND * BATCH]
+    cdef uint64_t nonzero[CHUNK * WORDS]
+    cdef float* row = dweight
+    cdef Py_ssize_t words = words_of(depth), stride = words * CHUNK, i, rows, count = 0
+    find_images(images, op, 3, s, depth)
+    transpose(transposed, stride, images, p, width, depth)
+    for i in range(width):
+        count += find_bits(nonzero + i * words, transposed + i * stride, stride)
+    if skipping_pays(count, width * depth):
+        for i in range(0, width - 1, 2):
+            row = dweight + i * n_out
+            skip_two_rows(row, row + n_out, NULL if first else row, NULL if first else row + n_out,
+                          transposed + i * stride, transposed + (i + 1) * stride, nonzero + i * words, nonzero + (i + 1) * words,
+                          words, dy, n_out, n_out)
+            if last:
+                update(op, 0, row, (p + i) * n_out, 2 * n_out)
+        if width % 2:
+            i = width - 1
+            row = dweight + i * n_out
+            skip_row(row, NULL if first else row, transposed + i * stride, nonzero + i * words, words, dy, n_out, n_out)
+            if last:
+                update(op, 0, row, (p + i) * n_out, n_out)
+        return
+    i = 0
+    while i < width:
+        rows = min(width - i, <Py_ssize_t>BAND)
+        widen(band, images, p + i, depth, rows)
+        row = dweight + i * n_out
+        multiply(row, n_out, NULL if first else row, n_out, band, 1, rows, dy, n_out, False, rows, depth, n_out)
+        i += BAND
+    if last:
+        update(op, 0, dweight, p * n_out, width * n_out)

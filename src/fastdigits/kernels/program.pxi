@@ -1,0 +1,618 @@
+# Programs: ops that are recorded once and run many times, without the interpreter between them.
+
+cdef int threads = 1
+cdef pool_choice eager  # whether the ops that doors submit one by one are shared
+
+cdef struct Habit:  # what programs of so much work a step, with so many threads, have learned, for those after them
+    Py_ssize_t work
+    int threads
+    pool_choice choice
+
+cdef Habit habits[HABITS]
+
+
+def forget_habits():
+    """Forget what was learned of whether sharing work pays, as if nothing had run yet."""
+    memset(&eager, 0, sizeof(eager))
+    memset(habits, 0, sizeof(habits))
+
+
+forget_habits()
+
+
+def set_threads(int n):
+    """Let a door that is called outside a program use up to ``n`` threads; more work is needed for each."""
+    global threads
+    if n < 1:
+        raise ValueError(f"set_threads: n must be at least 1; got {n}")
+    threads = n
+
+
+cdef int submit(Op* op, tuple arrays) except -1:
+    # the end of every door: run the op now, or give it to the program that called the door
+    cdef Job job
+    cdef int parts = <int>min(<Py_ssize_t>threads, 1 + op.work // WAKING)
+    cdef int64_t begin
+    if recording != NULL:
+        (<Program>recording).record(op, arrays)
+        return 0
+    job.ops = op
+    job.count = 1
+    job.parts = 0
+    if parts == 1:
+        with nogil:
+            pool_run(do_part, &job, 1)
+        return 0
+    if pool_alone(&eager):
+        parts = 1
+    begin = pool_now()
+    with nogil:
+        pool_run(do_part, &job, parts)
+    pool_learn(&eager, pool_now() - begin, <double>op.work)
+    return 0
+
+
+cdef bint touches(const Op* op, const float* array, bint* written, bint* whole) noexcept nogil:
+    # whether op reads or writes this array, itself or by its updates
+    cdef int k, u
+    cdef bint found = False
+    for k in range(op.arrays):
+        if op.a[k] == array:
+            found = True
+            written[0] |= k < op.outputs
+            whole[0] |= op.whole >> k & 1
+        for u in range(2):
+            if op.update[u].rule != NULL and op.update[u].grad == op.a[k] and op.update[u].value == array:
+                found = written[0] = True
+                whole[0] |= op.whole >> k & 1
+    return found
+
+
+# Threads do not wait for each other within a stage: an array that one op writes and another one touches must be split
+# alike in both, and each part of them must stay within its own share. Otherwise the later op needs a later stage. To
+# place an op takes the last stages of each way in which an array was touched, not a look at each op before it: a
+# network of 600 layers has thousands.
+
+cdef struct Touch:  # what happened to one array so far, by ops that are split alike; and the next way of splitting
+    Axis axis
+    Py_ssize_t items
+    Py_ssize_t grain
+    int last[2][2]  # the last stage, or -1, in which it was [only read, written] by ops that stay [within, beyond] parts
+    Py_ssize_t next
+
+
+cdef inline const void* array_of(const Op* op, int k) noexcept nogil:
+    # the arrays that an op touches: its own, then those that its updates change
+    if k < op.arrays:
+        return op.a[k]
+    return op.update[k - op.arrays].value if op.update[k - op.arrays].rule != NULL else NULL
+
+
+cdef int compare_arrays(const void* a, const void* b) noexcept nogil:
+    cdef size_t first = (<const size_t*>a)[0], second = (<const size_t*>b)[0]
+    return (first > second) - (first < second)
+
+
+cdef Py_ssize_t place_of(const size_t* sorted_, Py_ssize_t count, const void* array) noexcept nogil:
+    # where an array stands among those in order
+    cdef Py_ssize_t low = 0, middle
+    while low < count:
+        middle = (low + count) // 2
+        if sorted_[middle] < <size_t>array:
+            low = middle + 1
+        else:
+            count = middle
+    return low
+
+
+cdef int stage_after(const Touch* touches_, Py_ssize_t at, const Op* op, bint written, bint whole) noexcept nogil:
+    # the first stage in which op may touch an array that was touched so
+    cdef int stage = 0, wrote, beyond, last
+    cdef bint alike
+    while at >= 0:
+        alike = touches_[at].axis == op.axis and touches_[at].items == op.items and touches_[at].grain == op.grain
+        for wrote in range(0 if written else 1, 2):
+            for beyond in range(2):
+                last = touches_[at].last[wrote][beyond]
+                if last >= 0:
+                    stage = max(stage, last if alike and not whole and not beyond else last + 1)
+        at = touches_[at].next
+    return stage
+
+
+cdef int update_slot(const Op* op, const float* grad) noexcept nogil:
+    # where an op that makes this gradient wants the rule for it, or -1
+    cdef int slot
+    for slot in range(op.takes_updates):
+        if op.a[slot] == grad:
+            return slot
+    return -1
+
+
+cdef bint all_finite(const float* x, Py_ssize_t n) noexcept nogil:
+    cdef double total = 0
+    cdef Py_ssize_t i
+    for i in range(n):
+        total += x[i]
+    return isfinite(total)
+
+
+cdef inline void replace(float*** uses, float* array) noexcept nogil:
+    while uses[0] != NULL:
+        uses[0][0] = array
+        uses += 1
+
+
+@cython.final
+cdef class Program:
+    """Kernels bound to their arrays, run step after step without the interpreter.
+
+    ``with program as doors:`` records: each door that is called as ``doors.relu_forward(y, x)`` is noted instead of run.
+    What one step of training calls is then what ``run`` repeats. What changes from step to step comes from outside:
+    ``rows`` (which samples the step is about), the learning rate, and the number of the step. Doors of the module run
+    as always meanwhile, in this thread as in others.
+
+    Ops are sorted into stages; within a stage, threads need not wait for each other. An optimizer's update that follows
+    the op which makes its gradient becomes part of that op: it is applied while the gradient is in cache.
+
+    Parameters
+    ----------
+    rows : ndarray of int64, shape (n,)
+        The buffer from which the gathering kernels learn which samples the step is about; ``run`` fills it.
+    """
+
+    cdef Op* ops
+    cdef Py_ssize_t count, room
+    cdef bint is_open
+    cdef list held
+    cdef int64_t[::1] rows
+    cdef Py_ssize_t row_count  # of the arrays that rows are gathered from, the shortest
+    cdef const float* losses  # of the samples, and the stage after which they are known
+    cdef Py_ssize_t n_losses
+    cdef int loss_stage
+    cdef float** outcome[USES]  # where the arrays stand that answer replaces, then NULL
+    cdef float** given[USES]
+    cdef Py_ssize_t outcome_bytes, given_bytes
+    cdef Py_ssize_t work  # of a step
+    cdef pool_choice choice  # whether steps are shared: a copy of the habit while they run
+
+    def __cinit__(self, int64_t[::1] rows not None):
+        self.ops = NULL
+        self.count = self.room = 0
+        self.is_open = False
+        self.held = []
+        self.rows = rows
+        self.row_count = PY_SSIZE_T_MAX
+        self.losses = NULL
+        self.given[0] = NULL
+        self.work = 0
+
+    def __dealloc__(self):
+        PyMem_Free(self.ops)
+
+    def __len__(self):
+        return self.count
+
+    @property
+    def stages(self):
+        """How many times a step makes the threads wait for each other."""
+        return 1 + self.ops[self.count - 1].stage if self.count else 0
+
+    def __enter__(self):
+        if self.count or self.is_open:
+            raise RuntimeError("Program: this program is recorded already; make a new one")
+        self.is_open = True
+        return Recording.__new__(Recording, self)
+
+    def __exit__(self, kind, error, traceback):
+        self.is_open = False
+        if kind is not None:
+            self.count = 0
+            return
+        try:
+            self.arrange()
+        except BaseException:
+            self.count = 0
+            raise
+
+    cdef int arrange(self) except -1:
+        # give each op its stage, and each update to the op that makes its gradient; n log n for n ops
+        cdef Py_ssize_t i, uses = 0, arrays = 0
+        cdef int k
+        cdef size_t* sorted_
+        if self.count == 0:
+            return 0
+        for i in range(self.count):
+            uses += self.ops[i].arrays + 2
+        sorted_ = <size_t*>PyMem_Malloc(uses * (sizeof(size_t) + sizeof(Py_ssize_t) + sizeof(Touch)))
+        if sorted_ == NULL:
+            raise MemoryError()
+        try:
+            uses = 0
+            for i in range(self.count):
+                for k in range(self.ops[i].arrays + 2):
+                    if array_of(&self.ops[i], k) != NULL:
+                        sorted_[uses] = <size_t>array_of(&self.ops[i], k)
+                        uses += 1
+            qsort(sorted_, uses, sizeof(size_t), compare_arrays)
+            for i in range(uses):
+                if i == 0 or sorted_[i] != sorted_[arrays - 1]:
+                    sorted_[arrays] = sorted_[i]
+                    arrays += 1
+            self.fuse(sorted_, arrays, <Py_ssize_t*>(sorted_ + uses))
+            self.place(sorted_, arrays, <Py_ssize_t*>(sorted_ + uses), <Touch*>(sorted_ + 2 * uses))
+            self.sort_by_stage()
+        finally:
+            PyMem_Free(sorted_)
+        for i in range(self.count):
+            self.ops[i].lends = self.may_lend(i)
+            self.work += self.ops[i].work
+        return 0
+
+    cdef void fuse(self, const size_t* sorted_, Py_ssize_t arrays, Py_ssize_t* last) noexcept:
+        # Give each update to the last op that touches its gradient, if that op makes it and knows what to do with it, and
+        # if nobody after that op still wants the old value; leave out what nobody reads. last: who touched an array last.
+        cdef Py_ssize_t i, value, maker, kept = 0
+        cdef int k, slot
+        cdef Op* op
+        for i in range(arrays):
+            last[i] = -1
+        for i in range(self.count):
+            op = &self.ops[i]
+            if op.only_updates:
+                value = place_of(sorted_, arrays, op.update[0].value)
+                maker = last[place_of(sorted_, arrays, op.update[0].grad)]
+                slot = update_slot(&self.ops[maker], op.update[0].grad) if maker >= last[value] and maker >= 0 else -1
+                if slot >= 0 and self.ops[maker].update[slot].rule == NULL:
+                    self.ops[maker].update[slot] = op.update[0]
+                    last[value] = maker
+                    op.loop = NULL
+                    continue
+            for k in range(op.arrays + 2):
+                if array_of(op, k) != NULL:
+                    last[place_of(sorted_, arrays, array_of(op, k))] = i
+        for i in range(self.count):
+            op = &self.ops[i]
+            if op.loop != NULL and not (op.unread and last[place_of(sorted_, arrays, op.a[0])] == i):
+                self.ops[kept] = op[0]
+                kept += 1
+        self.count = kept
+
+    cdef void place(self, const size_t* sorted_, Py_ssize_t arrays, Py_ssize_t* first, Touch* touched) noexcept:
+        # the first stage of each op in which nothing that it touches is still in work; first: the Touch of each array
+        cdef Py_ssize_t i, at, array, count = 0
+        cdef int k
+        cdef bint written, whole
+        cdef Op* op
+        for i in range(arrays):
+            first[i] = -1
+        for i in range(self.count):
+            op = &self.ops[i]
+            op.stage = 0
+            for k in range(op.arrays + 2):
+                if array_of(op, k) != NULL:
+                    written = whole = False
+                    touches(op, <const float*>array_of(op, k), &written, &whole)
+                    at = first[place_of(sorted_, arrays, array_of(op, k))]
+                    op.stage = max(op.stage, stage_after(touched, at, op, written, whole))
+            for k in range(op.arrays + 2):
+                if array_of(op, k) == NULL:
+                    continue
+                written = whole = False
+                touches(op, <const float*>array_of(op, k), &written, &whole)
+                array = place_of(sorted_, arrays, array_of(op, k))
+                at = first[array]
+                while at >= 0 and not (
+                    touched[at].axis == op.axis and touched[at].items == op.items and touched[at].grain == op.grain
+                ):
+                    at = touched[at].next
+                if at < 0:
+                    at = count
+                    count += 1
+                    touched[at].axis, touched[at].items, touched[at].grain = op.axis, op.items, op.grain
+                    memset(touched[at].last, -1, sizeof(touched[at].last))
+                    touched[at].next, first[array] = first[array], at
+                touched[at].last[written][whole] = max(touched[at].last[written][whole], op.stage)
+            if op.gives_losses:  # updates come later: they need all of dlogits
+                self.losses, self.n_losses, self.loss_stage = op.a[0], op.n[0], op.stage
+
+    cdef int sort_by_stage(self) except -1:
+        # keeping the order within each
+        cdef Py_ssize_t i
+        cdef int stages = 0
+        cdef Py_ssize_t* starts
+        cdef Op* ordered
+        for i in range(self.count):
+            stages = max(stages, self.ops[i].stage + 1)
+        ordered = <Op*>PyMem_Malloc(self.count * sizeof(Op) + (stages + 1) * sizeof(Py_ssize_t))
+        if ordered == NULL:
+            raise MemoryError()
+        starts = <Py_ssize_t*>(ordered + self.count)
+        memset(starts, 0, (stages + 1) * sizeof(Py_ssize_t))
+        for i in range(self.count):
+            starts[self.ops[i].stage + 1] += 1
+        for i in range(stages):
+            starts[i + 1] += starts[i]
+        for i in range(self.count):
+            ordered[starts[self.ops[i].stage]] = self.ops[i]
+            starts[self.ops[i].stage] += 1
+        PyMem_Free(self.ops)
+        self.ops = ordered
+        return 0
+
+    cdef bint may_lend(self, Py_ssize_t position) noexcept:
+        # The first layer's passes and wide weight gradients, the long ones, one a stage: unless another op of the stage
+        # has to do with the same arrays, and so relies on who works on which part of them.
+        cdef Op* op = &self.ops[position]
+        cdef Py_ssize_t i
+        cdef int k
+        cdef bint written, whole
+        if not op.lendable:
+            return False
+        i = position
+        while i > 0 and self.ops[i - 1].stage == op.stage:
+            i -= 1
+        while i < self.count and self.ops[i].stage == op.stage:
+            for k in range(op.arrays if i != position else 0):
+                if touches(&self.ops[i], op.a[k], &written, &whole):
+                    return False
+            if i < position and self.ops[i].lends:
+                return False
+            i += 1
+        return True
+
+    cdef int record(self, Op* op, tuple arrays) except -1:
+        cdef Op* grown
+        cdef Py_ssize_t room
+        if self.count == self.room:
+            room = 2 * self.room + 16
+            grown = <Op*>PyMem_Realloc(self.ops, room * sizeof(Op))
+            if grown == NULL:
+                raise MemoryError()
+            self.ops, self.room = grown, room
+        self.held.append(arrays)
+        self.look_up(op)
+        self.ops[self.count] = op[0]
+        self.count += 1
+        return 0
+
+    cdef void look_up(self, Op* op) noexcept:
+        # let the first layer look its rows up where they are gathered from
+        cdef Py_ssize_t i
+        if op.gathered == 0:
+            return
+        for i in range(self.count):
+            if self.ops[i].gathers and self.ops[i].a[0] == op.a[op.gathered]:
+                op.a[op.gathered], op.rows = self.ops[i].a[1], <const int64_t*>self.ops[i].a[2]
+                self.ops[i].unread = True
+
+    def run(self, const int64_t[::1] order, const double[::1] lrs, Py_ssize_t tick=0, int threads=1):
+        """Take one step for each learning rate; step i is about the samples ``order[i·n : (i + 1)·n]``.
+
+        Parameters
+        ----------
+        order : ndarray of int64, shape (len(lrs) · n,)
+            Which samples, in which order.
+        lrs : ndarray of float64
+            The learning rate of each step.
+        tick : int
+            How many steps were taken since the program was recorded: it continues their numbers.
+        threads : int
+            How many threads may share a step. The result does not depend on it.
+
+        Returns
+        -------
+        int
+            How many steps were completed: fewer than asked for if the next one's loss was not finite. That step has
+            changed no parameter.
+
+        Raises
+        ------
+        ValueError
+            If a number in ``order`` is not that of a sample; the steps before the one that meets it were taken.
+        """
+        cdef Py_ssize_t n = self.rows.shape[0], steps = lrs.shape[0], done = 0, i
+        cdef int64_t wrong = 0
+        cdef bint known = True
+        cdef const int64_t* ahead
+        threads = self.begin(threads, steps)
+        if order.shape[0] != steps * n:
+            raise ValueError(f"Program.run: order must be ({steps * n},), {n} rows a step; got ({order.shape[0]},)")
+        with nogil:
+            while done < steps:
+                for i in range(n):  # the program's own copy is checked: order may change meanwhile
+                    self.rows[i] = order[done * n + i]
+                    if self.rows[i] < 0 or self.rows[i] >= self.row_count:
+                        known, wrong = False, self.rows[i]
+                if not known:
+                    break
+                ahead = &order[(done + 1) * n] if n > 0 and done + 1 < steps else NULL
+                if not self.step(lrs[done], tick + done, ahead, threads):
+                    break
+                done += 1
+        self.end(threads)
+        if not known:
+            raise ValueError(f"Program.run: order must lie in 0 … {self.row_count - 1}; got {wrong}")
+        return done
+
+    def bind_io(self, float[:, ::1] y not None, x not None):
+        """Name the recorded arrays in whose place `predict` takes others: the result, and what it is made of."""
+        cdef Py_buffer buffer
+        PyObject_GetBuffer(x, &buffer, PyBUF_SIMPLE)
+        self.outcome_bytes, self.given_bytes = y.shape[0] * y.shape[1] * <Py_ssize_t>sizeof(float), buffer.len
+        self.find_uses(self.outcome, &y[0, 0])
+        self.find_uses(self.given, <float*>buffer.buf)
+        PyBuffer_Release(&buffer)
+
+    cdef void find_uses(self, float*** uses, const float* array) noexcept:
+        # where ops have this array; at most USES - 1 places: there are fewer in a network
+        cdef Py_ssize_t i
+        cdef int k, found = 0
+        for i in range(self.count):
+            for k in range(self.ops[i].arrays):
+                if self.ops[i].a[k] == array and found < USES - 1:
+                    uses[found] = &self.ops[i].a[k]
+                    found += 1
+        uses[found] = NULL
+
+    def predict(self, y not None, x not None, int threads=1, Py_ssize_t calls=1):
+        """Run what was recorded once, with other arrays in place of the bound ones: a prediction.
+
+        Parameters
+        ----------
+        y, x : ndarray, C order
+            Of as many bytes as the bound arrays.
+        threads : int
+            How many threads may share the work.
+        calls : int
+            How many such calls follow each other: together they may pay for a thread that one does not pay for.
+        """
+        cdef Py_buffer into, of
+        PyObject_GetBuffer(y, &into, PyBUF_WRITABLE)
+        try:
+            PyObject_GetBuffer(x, &of, PyBUF_SIMPLE)
+        except BaseException:
+            PyBuffer_Release(&into)
+            raise
+        cdef bint fits = self.given[0] != NULL and into.len == self.outcome_bytes and of.len == self.given_bytes
+        if fits:
+            threads = self.begin(threads, calls)
+            with nogil:
+                replace(self.outcome, <float*>into.buf)
+                replace(self.given, <float*>of.buf)
+                self.step(0, 0, NULL, threads)
+            self.end(threads)
+        PyBuffer_Release(&into)
+        PyBuffer_Release(&of)
+        if not fits:
+            raise ValueError("Program.predict: y and x must be of the size of those that were bound")
+
+    cdef Habit* habit(self, int threads) noexcept:
+        return &habits[(self.work + threads) % HABITS]
+
+    cdef int begin(self, int threads, Py_ssize_t steps) noexcept:
+        # how many threads so many steps pay for; what programs of as much work know of sharing it
+        cdef Habit* habit
+        threads = <int>min(<Py_ssize_t>threads, 1 + steps * self.work // WAKING)
+        habit = self.habit(threads)
+        if habit.work != self.work or habit.threads != threads:
+            memset(habit, 0, sizeof(Habit))
+            habit.work, habit.threads = self.work, threads
+        self.choice = habit.choice
+        return threads
+
+    cdef void end(self, int threads) noexcept:
+        cdef Habit* habit = self.habit(threads)
+        if habit.work == self.work and habit.threads == threads:
+            habit.choice = self.choice
+
+    cdef bint step(self, double lr, Py_ssize_t tick, const int64_t* ahead, int threads) noexcept nogil:
+        # whether the losses are finite; the choice of a way learns from each step that may be shared
+        cdef int64_t begin
+        cdef uint64_t mode = float_mode_enter()
+        cdef bint finite
+        if threads == 1:
+            finite = self.do_step(lr, tick, ahead, 1)
+        else:
+            begin = pool_now()
+            finite = self.do_step(lr, tick, ahead, 1 if pool_alone(&self.choice) else threads)
+            pool_learn(&self.choice, pool_now() - begin, 1)
+        float_mode_leave(mode)
+        return finite
+
+    cdef bint do_step(self, double lr, Py_ssize_t tick, const int64_t* ahead, int threads) noexcept nogil:
+        cdef Py_ssize_t first = 0, i, work
+        cdef Op* op
+        cdef Job job
+        cdef int u
+        for i in range(self.count):
+            op = &self.ops[i]
+            op.step = tick
+            op.keep = ahead == NULL
+            op.ahead = ahead
+            for u in range(2):
+                if op.update[u].rule != NULL:
+                    op.update[u].refresh(&op.update[u], lr, op.update[u].step + tick)
+        if threads == 1:
+            return self.do_alone()
+        while first < self.count:
+            i = first
+            work = 0
+            while i < self.count and self.ops[i].stage == self.ops[first].stage:
+                work += self.ops[i].work
+                i += 1
+            job.ops = &self.ops[first]
+            job.count = i - first
+            job.parts = <int>min(<Py_ssize_t>min(threads, POOL_SHARES), 1 + work // PART)
+            self.share_out(&job)
+            pool_run(do_part, &job, job.parts)
+            if self.losses != NULL and self.ops[first].stage == self.loss_stage:
+                if not all_finite(self.losses, self.n_losses):
+                    return False
+            first = i
+        return True
+
+    cdef bint do_alone(self) noexcept nogil:
+        # all stages at once; nobody waits
+        global first_owned
+        cdef Py_ssize_t i
+        cdef bint finite = True
+        first_owned = 0
+        for i in range(self.count):
+            if self.losses != NULL and i > 0 and self.ops[i - 1].stage == self.loss_stage < self.ops[i].stage:
+                finite = all_finite(self.losses, self.n_losses)
+                if not finite:
+                    break
+            self.ops[i].loop(&self.ops[i], 0, self.ops[i].items)
+        return finite
+
+    cdef void share_out(self, Job* job) noexcept nogil:
+        cdef Py_ssize_t i, units
+        cdef int part
+        for i in range(job.count):
+            if job.ops[i].lends:
+                units = units_of(&job.ops[i])
+                for part in range(job.parts):
+                    share_set(&job.shares[part], units * part // job.parts, units * (part + 1) // job.parts)
+
+
+@cython.final
+cdef class Recording:
+    """The doors of this module, as a program has them while it is recorded: what is called here is noted, not run."""
+
+    cdef Program program
+
+    def __cinit__(self, Program program not None):
+        self.program = program
+
+    def __getattr__(self, str name):
+        door = globals().get(name)
+        if name.startswith("_") or door is None:
+            raise AttributeError(f"Recording: there must be a door of this name; got {name}")
+        return Noted.__new__(Noted, self.program, door)
+
+
+@cython.final
+cdef class Noted:
+    """A door whose calls a program records."""
+
+    cdef Program program
+    cdef object door
+
+    def __cinit__(self, Program program not None, door not None):
+        self.program, self.door = program, door
+
+    def __call__(self, *arguments):
+        # Between the two assignments nothing but the door runs: no bytecode, so no signal handler, and no finalizer of
+        # what the garbage collector finds.
+        global recording
+        if not self.program.is_open:
+            raise RuntimeError("Program: this program is recorded already; make a new one")
+        cdef int collects = PyGC_Disable()
+        recording = <void*>self.program
+        try:
+            self.door(*arguments)
+        finally:
+            recording = NULL
+            if collects:
+                PyGC_Enable()

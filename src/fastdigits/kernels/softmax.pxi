@@ -1,0 +1,42 @@
+# The softmax of a row: eˣ by a polynomial, the largest number and the sum.
+
+cdef inline float exponential(float x) noexcept nogil:
+    # eˣ for x ≤ 0, within 2 units in the last place; below -87 (where e^x leaves the normal floats) e^-87.
+    # x = n ln 2 + r with |r| ≤ ln 2 / 2: adding 1.5 · 2^23 rounds x / ln 2 to the integer n and leaves it in the low
+    # bits; ln 2 is subtracted in two parts; Taylor's polynomial of degree 7 has error 2^-27 on that interval.
+    x = -87 if x < -87 else x
+    cdef float shifted = x * <float>1.44269504 + <float>12582912.0
+    cdef float n = shifted - <float>12582912.0
+    cdef float r = (x - n * <float>0.693359375) + n * <float>2.12194440e-4
+    cdef float p = <float>(1.0 / 5040)
+    p = p * r + <float>(1.0 / 720)
+    p = p * r + <float>(1.0 / 120)
+    p = p * r + <float>(1.0 / 24)
+    p = p * r + <float>(1.0 / 6)
+    p = p * r + <float>0.5
+    p = p * r + <float>1.0
+    p = p * r + <float>1.0
+    return p * float_of((bits_of(shifted) - bits_of(<float>12582912.0) + 127) << 23)
+
+
+cdef float maximum(const float* x, Py_ssize_t d) noexcept nogil:
+    cdef float largest = x[0]
+    cdef Py_ssize_t j
+    for j in range(1, d):
+        largest = x[j] if x[j] > largest else largest
+    return largest
+
+
+cdef double softmax_row(float* probs, const float* logits, float largest, Py_ssize_t d) noexcept nogil:
+    # probs (d,) = e^(logits - largest) / their sum; returns the sum
+    cdef double total = 0
+    cdef float scale
+    cdef Py_ssize_t j
+    for j in range(d):
+        probs[j] = exponential(logits[j] - largest)
+    for j in range(d):
+        total += probs[j]
+    scale = <float>(1 / total)
+    for j in range(d):
+        probs[j] *= scale
+    return total
