@@ -56,7 +56,9 @@ def _find(pattern: str, name: str) -> tuple[str, int, str]:
     """Return the file that has a function, the number of its first line there, and its text."""
     for path in sorted(SOURCES.glob(pattern)):
         with contextlib.suppress(KeyError):
-            return path.relative_to(SOURCES).as_posix(), *find_function(path.read_text(encoding="utf-8"), name)
+            return path.relative_to(SOURCES).as_posix(), *find_function(
+                path.read_text(encoding="utf-8"), name
+            )
     raise KeyError(name)
 
 

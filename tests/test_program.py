@@ -184,7 +184,7 @@ def test_a_step_of_the_original_network_waits_four_times():
     layers = [fd.Dense(784, 64), fd.BatchNorm(64), fd.ReLU(), fd.Dense(64, 32), fd.ReLU(), fd.Dense(32, 10)]
     x, y = digits(64, width=784)
     step = TrainingStep(fd.NeuralNetwork(layers), x, y, None, 64, fd.SoftmaxCrossEntropy(), fd.Adam())
-    # labels gathered, 9 forward (the first layer and batch normalisation take 2 each), loss, accumulate, loss, 8 backward,
+    # labels gathered, 9 forward (the first layer and batch normalisation take 2 each), loss, sums, loss, 8 backward,
     # and 2 updates: images are looked up where they are, and the updates of weights and biases are part of the ops
     # that make their gradients
     assert len(step._program) == 23

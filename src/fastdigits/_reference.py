@@ -281,7 +281,9 @@ def _expect_labels(door: str, labels: Int64, classes: int) -> None:
         raise ValueError(f"{door}: labels must lie in 0 … {classes - 1}; got {labels[row]} at row {row}")
 
 
-def accumulate(totals: Array, losses: Array, probs: Array, labels: Int64, weights: Array, mass: Array) -> None:
+def accumulate(
+    totals: Array, losses: Array, probs: Array, labels: Int64, weights: Array, mass: Array
+) -> None:
     n, c = probs.shape
     if c < 1:
         raise ValueError(f"accumulate: probs must have at least 1 column, a class; got {c}")
