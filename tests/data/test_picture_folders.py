@@ -419,7 +419,7 @@ def test_a_size_that_is_none_is_told(tmp_path, size, error, match):
 
 
 def test_a_size_for_what_is_no_folder_of_pictures_is_told():
-    with pytest.raises(fd.DataError, match=r"mnist: size is for pictures in folders, 14 x 14 .* of 28 x 28"):
+    with pytest.raises(fd.DataError, match=r"mnist: .* for --size \(size\) 14x14; .* of 28 x 28"):
         fd.load_data("mnist", size=(14, 14))
     assert fd.load_data("mnist", size=(28, 28)).image_shape == (28, 28)
 

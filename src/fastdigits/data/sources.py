@@ -132,8 +132,8 @@ def load_data(
     data = _load(os.fspath(source), size, seed, label_column, progress)
     if size is not None and data.image_shape != size:
         raise DataError(
-            f"{data.source}: size is for pictures in folders, {size[0]} x {size[1]} pixels; got other data, of "
-            f"{data.image_shape[0]} x {data.image_shape[1]}: leave size away"
+            f"{data.source}: must be a folder of pictures for --size (size) {size[0]}x{size[1]}; got other data, of "
+            f"{data.image_shape[0]} x {data.image_shape[1]} pixels: omit it"
         )
     return data
 
