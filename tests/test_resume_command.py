@@ -209,11 +209,12 @@ def test_the_settings_are_written_first(begun, digits):
     ("words", "message"),
     [
         (("--epochs", 3), "--epochs was 2, got 3"),
-        (("--hidden", "64"), "--hidden was (64, 32), got (64,)"),
+        (("--hidden", "64"), "--hidden was 64,32, got 64: omit it"),
         (("--preset", "fast"), "--preset was None, got fast"),
         (("--seed", 1), "--seed was 0, got 1"),
         (("--data", "mnist"), "--data was"),
         (("--output", "other"), "the run stays in its folder; got --output other"),
+        (("--size", "9x9"), "--size was None, got 9x9: omit it"),
     ],
 )
 def test_other_settings_are_refused_by_name(begun, capsys, words, message):

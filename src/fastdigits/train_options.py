@@ -98,6 +98,11 @@ def to_record(options: argparse.Namespace) -> dict[str, Any]:
     return to_settings(options) | {"command": options.command, "resumed": options.resumed}
 
 
+def _spelled(name: str, value: object) -> str:
+    """Return a setting as it is typed: 8x8 for a size, 64,32 for hidden layers."""
+    return ("x" if name == "size" else ",").join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 def _resumed(parser: commands.Parser, argv: Sequence[str] | None, run: Path) -> argparse.Namespace:
     """Return the options of a run that is to go on; exit with 2 if others are given."""
     try:
@@ -107,10 +112,11 @@ def _resumed(parser: commands.Parser, argv: Sequence[str] | None, run: Path) -> 
     parser.set_defaults(**settings, output=run)
     options = parser.read(argv)
     for name, value in settings.items():
-        if getattr(options, name) != value:
+        given = getattr(options, name)
+        if given != value:
             parser.error(
-                f"--resume: settings must be those of the run; --{name.replace('_', '-')} was {value}, got "
-                f"{getattr(options, name)}: omit it, or begin a new run"
+                f"--resume: settings must be those of the run; --{name.replace('_', '-')} was "
+                f"{_spelled(name, value)}, got {_spelled(name, given)}: omit it, or begin a new run"
             )
     if options.output != run:
         parser.error(f"--resume: the run stays in its folder; got --output {options.output}: omit it")
