@@ -25,7 +25,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--threads", type=int, default=1, help="use at most N threads (default: 1)")
-    parser.add_argument("--batch-size", type=int, default=64, help="images a step (default: 64)")
+    parser.add_argument("--batch-size", type=int, default=64, help="images per step (default: 64)")
     options = parser.parse_args()
     (x, y), _ = fd.load_mnist()
     rows, labels = x.reshape(len(x), -1), y.astype(np.int64)

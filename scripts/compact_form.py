@@ -6,9 +6,9 @@ Training finds the non-zero pixels of an image whenever its turn comes. This com
 non-zero pixels found when an image's turn comes; with those bits; with the places of the pixels; with places and
 values. Each multiplies batches of 64 training images in a random order, as in training, by 784 by 64 weights. What the
 next batch needs is called for beforehand, as training does. The weight gradient goes pixel by pixel, so it needs a
-batch's images turned; the last two lines compare turning the images, and finding the non-zero ones in that, with
-turning the bits that were made once, and taking the values from where they lie. Microseconds a batch, medians of rounds
-in which they take turns, what it takes to make the form, and how much memory to keep it.
+batch's images transposed; the last two lines compare transposing the images, and finding the nonzero ones in that, with
+transposing the bits that were made once, and taking the values from where they lie. Microseconds per batch, medians of
+rounds in which they take turns, what it takes to make the form, and how much memory to keep it.
 """
 
 import shutil

@@ -1,9 +1,9 @@
-"""Find the share of lit pixels at which skipping zero pixels stops paying, for each instruction set.
+"""Find the share of nonzero pixels at which skipping zero pixels stops paying, for each instruction set.
 
     python scripts/crossing.py
 
-The kernels on uint8 images skip zero pixels where less than three fifths (AVX-512: half) are lit and multiply all of
-them otherwise, with the same bits; this shows the time of one batch of 64 for random images of each density.
+The kernels on uint8 images skip zero pixels where less than three fifths (AVX-512: half) are nonzero and multiply all
+of them otherwise, with the same bits; this shows the time of one batch of 64 for random images of each density.
 """
 
 import statistics
@@ -25,7 +25,7 @@ def main() -> None:
     weight, bias, y, dweight = (memory.floats(*shape) for shape in [(784, 64), (64,), (64, 64), (784, 64)])
     for array in (weight, bias, y):
         array[...] = rng.standard_normal(array.shape)
-    print(f"{'µs a batch, at density':<24}" + "".join(f"{density:>8.0%}" for density in DENSITIES))
+    print(f"{'µs per batch, at density':<24}" + "".join(f"{density:>8.0%}" for density in DENSITIES))
     for name in backend.available_backends():
         if name == "numpy":
             continue

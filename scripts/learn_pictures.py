@@ -437,9 +437,11 @@ def speed() -> Figure:
     lit = x[7] > 0
     grid[0, 0].imshow(np.where(lit, x[7] / 255, np.nan), cmap="gray_r", vmin=0, vmax=1)
     grid[0, 0].set_facecolor("#DDEBF4")
-    grid[0, 0].set_title(f"{lit.sum()} of 784 pixels are lit,\nthe blue ones are skipped", fontsize=9)
+    grid[0, 0].set_title(f"{lit.sum()} of 784 pixels are nonzero,\nthe blue ones are skipped", fontsize=9)
     shown = grid[0, 1].imshow(100 * (x > 0).mean(axis=0), cmap="Blues", vmin=0, vmax=100)
-    grid[0, 1].set_title(f"how often each is lit, %;\n{100 * (x > 0).mean():.0f} % on the whole", fontsize=9)
+    grid[0, 1].set_title(
+        f"how often each is nonzero, %;\n{100 * (x > 0).mean():.0f} % on the whole", fontsize=9
+    )
     figure.colorbar(shown, ax=grid[0, 1], shrink=0.7)
     for axes in grid[0, :2]:
         bare(axes)

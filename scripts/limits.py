@@ -49,11 +49,11 @@ def show(found: list[float], digits: int = 1) -> str:
 
 
 def lit_pixels() -> None:
-    """Time a lit pixel of the first layer's forward pass, its weights in the L1 cache and beyond it."""
+    """Time a nonzero pixel of the first layer's forward pass, its weights in the L1 cache and beyond it."""
     digits = load_mnist()[0][0][:64].reshape(64, 784)
     rng = np.random.default_rng(0)
     near, far = np.zeros((2, 64, 784), np.uint8)
-    for row in range(64):  # as many lit pixels in 98 columns, 25 KB of weights, as in all 784, 200 KB
+    for row in range(64):  # as many nonzero pixels in 98 columns, 25 KB of weights, as in all 784, 200 KB
         near[row, rng.choice(98, 60, replace=False)] = 200
         far[row, rng.choice(784, 60, replace=False)] = 200
     y, weight, bias = memory.floats(64, 64), memory.floats(784, 64), memory.zeros(64)
@@ -70,10 +70,10 @@ def lit_pixels() -> None:
         each = [[1e9 * t / count for t in found] for found, count in zip(times, lit, strict=True)]
         where = zip(("in 98 columns", "in 784", "digits"), each, strict=True)
         print(
-            f"{name}: ns a lit pixel, 64 images: "
+            f"{name}: ns a nonzero pixel, 64 images: "
             + ", ".join(f"{what} {show(found)}" for what, found in where)
         )
-        print(f"{name}: {lit[2]:,} lit pixels of 64 digits: {show([1e6 * t for t in times[2]])} µs")
+        print(f"{name}: {lit[2]:,} nonzero pixels of 64 digits: {show([1e6 * t for t in times[2]])} µs")
 
 
 def step() -> None:
@@ -100,7 +100,7 @@ def step() -> None:
     lit = np.count_nonzero(x[order]) / 400
     least = 1e6 * lit * 64 / bench.measure_peak(backend.kernels)
     print(
-        f"multiply-adds of the {lit:,.0f} lit pixels of a step at the peak, each of the two: {least:.1f} µs"
+        f"multiply-adds of the {lit:,.0f} nonzero pixels of a step at the peak, each of the two: {least:.1f} µs"
     )
 
 

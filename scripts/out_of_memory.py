@@ -164,7 +164,7 @@ def state(net: fd.NeuralNetwork, optimizer: fd.Adam | None = None) -> str:
 
 
 class Jobs:
-    """The jobs by name; each call of one makes it anew, without an allocation refused."""
+    """The jobs by name; each call of one makes it again, without an allocation refused."""
 
     def __init__(self, folder: Path) -> None:
         (x, y), _ = fd.load_mnist()
@@ -372,7 +372,7 @@ def keeps(make: Callable[[], Job], refuser: Python | C, total: int, every: int) 
 
 
 def told(name: str, by: str, every: int, shim: Path | None) -> tuple[dict[str, Any], list[str]]:
-    """Run the child, anew after each crash; return the figures, and what was wrong."""
+    """Run the child, again after each crash; return the figures, and what was wrong."""
     figures: dict[str, Any] = {}
     kinds: Counter[str] = Counter()
     firsts: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Run docs/tutorial.ipynb anew and keep its outputs in it.
+"""Run docs/tutorial.ipynb again and keep its outputs in it.
 
 python scripts/run_tutorial.py        needs the extra docs
 """

@@ -3,7 +3,7 @@
     python scripts/same_bits.py            # 80 trainings in 8 processes: a minute or two
 
 Each training has augmentation, dropout, a schedule, bounded gradients and averaged weights, on real MNIST, with 1, 2,
-3, 4 and 7 threads; lowered, and eager: a kernel a call; repeated in the same process and in another; while other
+3, 4 and 7 threads; lowered, and eager: one kernel per call; repeated in the same process and in another; while other
 programs keep all processors busy, and while they do not. Exit code 1 if there is more than one hash.
 """
 

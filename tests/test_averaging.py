@@ -205,7 +205,7 @@ def test_something_else_is_no_average():
         network().fit(*examples(), average=0.99)
 
 
-# -- statistics made anew --------------------------------------------------------------------------------------
+# -- statistics computed again --------------------------------------------------------------------------------------
 
 
 def test_statistics_made_anew_are_means_over_the_batches_and_nothing_else_changes(backend):

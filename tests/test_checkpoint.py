@@ -287,7 +287,7 @@ def test_a_damaged_newest_one_is_named_and_the_one_before_taken(killed):
 
 
 def edited(folder, change):
-    """Write the newest checkpoint anew with other content, and remove the older."""
+    """Write the newest checkpoint again with other content, and remove the older."""
     old, new = sorted(folder.iterdir())
     old.unlink()
     found = newest(folder)

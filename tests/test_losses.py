@@ -182,7 +182,7 @@ def test_a_bad_label_smoothing_is_refused(smoothing, error, match):
             [0, 1],
             [1],
             ValueError,
-            r"sample_weight must be \(2,\), one weight an image; got \(1,\)",
+            r"sample_weight must be \(2,\), one weight per image; got \(1,\)",
         ),
         (
             logits(2),

@@ -333,7 +333,7 @@ def test_recording_takes_time_in_proportion_to_the_depth():
 
 def test_an_order_of_the_wrong_length_is_refused():
     program = backend.kernels.Program(np.zeros(4, np.int64))
-    with pytest.raises(ValueError, match=r"order must be \(8,\), 4 rows a step; got \(7,\)"):
+    with pytest.raises(ValueError, match=r"order must be \(8,\), 4 rows per step; got \(7,\)"):
         program.run(np.zeros(7, np.int64), np.zeros(2))
 
 

@@ -761,7 +761,7 @@ def test_half_of_the_rows_to_validate_on_is_refused(iris):
 def test_other_layers_cannot_go_on(iris):
     fitted = model(max_iter=1, warm_start=True).fit(*iris)
     with pytest.raises(
-        ValueError, match=r"the layers must stay \[Dense\(4, 16.* got \[Dense\(4, 8.*train anew"
+        ValueError, match=r"the layers must stay \[Dense\(4, 16.* got \[Dense\(4, 8.*train again"
     ):
         fitted.set_params(hidden_layer_sizes=(8,)).fit(*iris)
 

@@ -118,9 +118,9 @@ def test_names_of_classes_are_kept(saved):
 @pytest.mark.parametrize(
     ("names", "error", "match"),
     [
-        ("abc", TypeError, "class_names must be strings, one a class; got 'abc'"),
-        (3, TypeError, "class_names must be strings, one a class; got 3"),
-        (["a", "b"], ValueError, "class_names must be 3, one a class, or none; got 2"),
+        ("abc", TypeError, "class_names must be strings, one per class; got 'abc'"),
+        (3, TypeError, "class_names must be strings, one per class; got 3"),
+        (["a", "b"], ValueError, "class_names must be 3, one per class, or none; got 2"),
         (["a", "b", "\n"], ValueError, r"none of them for control; got '\\n'"),
         (["a", "b", "\udcff"], ValueError, "none of them for control"),
     ],
@@ -244,8 +244,8 @@ def test_every_truncation_is_refused(saved):
         ("class_names", "[", "must describe a network"),
         ("class_names", "[]", r"class_names must be a list of strings; got \[\]"),
         ("class_names", '{"a": 1, "b": 2, "c": 3}', "class_names must be a list of strings; got {'a'"),
-        ("class_names", '["a", "b", 3]', r"class_names must be strings, one a class; got \['a', 'b', 3\]"),
-        ("class_names", '["a", "b"]', "class_names must be 3, one a class, or none; got 2"),
+        ("class_names", '["a", "b", 3]', r"class_names must be strings, one per class; got \['a', 'b', 3\]"),
+        ("class_names", '["a", "b"]', "class_names must be 3, one per class, or none; got 2"),
         ("class_names", '["a", "b", "a"]', "class_names must differ; got 'a' 2 times"),
         ("class_names", '["a", "b", ""]', "class_names must have 1 to 1,000 characters, .*; got ''"),
         ("class_names", json.dumps(["a", "b", "\x1b[2J"]), r"none of them for control; got '\\x1b\[2J'"),

@@ -1,4 +1,4 @@
-"""Standard streams that fail: messages may be lost, work may not, and the exit code tells of a lost answer."""
+"""Standard streams that fail: messages may be lost, work may not, and the exit code shows a lost answer."""
 
 import io
 import json

@@ -1,6 +1,6 @@
-"""Stands for the NumPy exercise that fastdigits grew from: float64, RMSprop, a Python object per layer.
+"""Stands for the original NumPy project that fastdigits grew from: float64, RMSprop, a Python object per layer.
 
-Written anew in its style, not copied: layers that keep what they need between forward and backward, with a
+Written again in its style, not copied: layers that keep what they need between forward and backward, with a
 dictionary of parameters and one of gradients; an optimizer that sees only names and arrays; one-hot labels.
 """
 
@@ -95,7 +95,7 @@ class Network:
         return e / e.sum(axis=1, keepdims=True)
 
     def step(self, x: np.ndarray, one_hot: np.ndarray, optimizer: RMSprop) -> tuple[float, float]:
-        """Train on one batch; return its loss and its accuracy, which the exercise shows for every epoch."""
+        """Train on one batch; return its loss and its accuracy, which the original shows for every epoch."""
         probs = self.probs(x, training=True)
         loss = -(one_hot * np.log(probs + 1e-12)).sum(axis=1).mean()
         accuracy = (probs.argmax(axis=1) == one_hot.argmax(axis=1)).mean()

@@ -49,7 +49,7 @@ CONTENDERS = {
         Contender("torch", "torch_eager.py", "torch", "PyTorch, eager"),
         Contender("sklearn", "sklearn_mlp.py", "sklearn.neural_network", "scikit-learn"),
         Contender("numpy-backend", "numpy_backend.py", "numpy", "fastdigits on NumPy"),
-        Contender("original", "original_numpy.py", "numpy", "NumPy exercise"),
+        Contender("original", "original_numpy.py", "numpy", "NumPy original"),
     )
 }
 OURS = ("fastdigits", "fastdigits-float32", "numpy-backend")

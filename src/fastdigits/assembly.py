@@ -60,12 +60,12 @@ def input_width(layers: tuple[Layer, ...]) -> int | None:
 
 
 def checked_class_names(names: Iterable[str], classes: int | None, subject: str) -> tuple[str, ...]:
-    """Return names that differ, of 1 to 1,000 characters that can be printed, one a class; or none at all."""
+    """Return names that differ, of 1 to 1,000 characters that can be printed, one per class; or none at all."""
     row = tuple(names) if isinstance(names, Iterable) and not isinstance(names, str) else None
     if row is None or not all(isinstance(name, str) for name in row):
-        raise TypeError(f"{subject} must be strings, one a class; got {names!r}")
+        raise TypeError(f"{subject} must be strings, one per class; got {names!r}")
     if row and classes is not None and len(row) != classes:
-        raise ValueError(f"{subject} must be {classes:,}, one a class, or none; got {len(row):,}")
+        raise ValueError(f"{subject} must be {classes:,}, one per class, or none; got {len(row):,}")
     for name, times in Counter(row).items():
         control = any(unicodedata.category(character) in ("Cc", "Cs") for character in name)
         if control or not 0 < len(name) <= LONGEST_NAME:

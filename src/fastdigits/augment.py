@@ -1,4 +1,4 @@
-"""Augmentation: digits that are turned, stretched, slanted, moved and bent a little, anew in each epoch.
+"""Augmentation: digits that are turned, stretched, slanted, moved and bent a little, differently in each epoch.
 
 It makes images out of images; training is the part of others.
 """
@@ -21,7 +21,7 @@ REACH = 3  # standard deviations after which a Gaussian counts as zero; 0.3 % of
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """Random distortions of images, each drawn anew for each image in each epoch.
+    """Random distortions of images, each drawn again for each image in each epoch.
 
     A pixel at p of the new image is taken from the old one at
     M · (p - centre - shift) + centre + alpha · field(p), bilinearly between four pixels, blank outside, where

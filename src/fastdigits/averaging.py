@@ -19,9 +19,9 @@ class WeightAverage(Configured):
     rate = max(1 - decay, 1 / (k + 1)). So it is the plain mean of the values at first, and stays that if the
     decay is 1.
 
-    `NeuralNetwork.fit` takes one as ``average``: it begins anew, is updated after each step, and becomes the
+    `NeuralNetwork.fit` takes one as ``average``: it starts again, is updated after each step, and becomes the
     network's weights at the end. Statistics of batch normalisation do not belong to averaged weights and are
-    made anew then, `NeuralNetwork.renew_statistics`.
+    computed again then, `NeuralNetwork.renew_statistics`.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class WeightAverage(Configured):
         self._averages: list[tuple[Parameter, Float32]] = []
 
     def begin(self, parameters: Iterable[Parameter], steps: int) -> None:
-        """Begin anew with these parameters, for a training of ``steps`` steps."""
+        """Start again with these parameters, for a training of ``steps`` steps."""
         steps = check_count(steps, "steps", type(self).__name__)
         self.step = 0
         self._first = min(int(self.start * steps), steps - 1)

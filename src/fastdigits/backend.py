@@ -33,7 +33,7 @@ class _Wrong(ModuleType):
         self._error = error
 
     def fail(self) -> NoReturn:
-        """Raise the error, each time anew."""
+        """Raise the error, each time again."""
         raise type(self._error)(str(self._error))
 
     def __getattr__(self, name: str) -> object:

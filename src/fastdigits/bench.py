@@ -151,7 +151,7 @@ def take_turns(calls: Sequence[Call], seconds: float) -> list[float]:
 
 
 def measure_peak(kernels: ModuleType) -> float:
-    """Return how many multiply-adds a second one core can do in the kernels' own vectors: the best of ten tries."""
+    """Return how many multiply-adds per second one core can do in the kernels' own vectors: the best of ten tries."""
     count = 2_000_000
     best = float("inf")
     for _ in range(10):

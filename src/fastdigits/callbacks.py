@@ -29,7 +29,7 @@ _COLUMNS = ("epoch", *MONITORS, "lr", "seconds", "images_per_second")
 
 @dataclass
 class History:
-    """What each epoch of one `NeuralNetwork.fit` came to: lists with one entry an epoch.
+    """What each epoch of one `NeuralNetwork.fit` came to: lists with one entry per epoch.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class History:
         return len(self.epoch)
 
     def write_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write one line an epoch, below a line of names; columns without entries are left out.
+        """Write one line per epoch, below a line of names; columns without entries are left out.
 
         Parameters
         ----------

@@ -333,7 +333,7 @@ class Training:
             if json.dumps(ours[name]) != json.dumps(theirs[name]):  # True is not 1
                 raise ModelFileError(
                     f"fit: resume: {name} must be as in {found.path}: {theirs[name]!s:.500}; got {ours[name]!s:.500}: "
-                    "take the same data and settings, or begin anew without resume"
+                    "take the same data and settings, or start again without resume"
                 )
 
     def _position(self, content: object) -> Position:

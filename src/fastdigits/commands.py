@@ -222,7 +222,7 @@ def add_choice(group: _Group, name: str, choices: Iterable[str], default: str | 
     choices : iterable of str
         What it takes.
     default : str or None
-        What it is without being said. Where it is None, ``what`` tells of it.
+        What it is without being said. Where it is None, ``what`` describes it.
     what : str
         What it decides.
     """
@@ -235,7 +235,7 @@ def add_choice(group: _Group, name: str, choices: Iterable[str], default: str | 
 
 
 def add_data_option(group: _Group, what: str) -> None:
-    """Add ``--data``, ``--size`` and ``--label-column`` for `load_data`; ``what`` tells of the use of the data."""
+    """Add ``--data``, ``--size`` and ``--label-column`` for `load_data`; ``what`` describes the use of the data."""
     group.add_argument(
         "--data",
         default="mnist",

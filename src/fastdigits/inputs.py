@@ -211,7 +211,7 @@ def check_labels(y: object, n: int, n_classes: int, subject: str) -> Int64:
     Parameters
     ----------
     y : array_like of int, (n,)
-        One class an image.
+        One class per image.
     n : int
         Number of images.
     n_classes : int
@@ -291,7 +291,7 @@ def check_weights(weights: object, n: int, subject: str) -> Float32:
     """
     array = as_array(weights, subject)
     if array.shape != (n,):
-        raise ValueError(f"{subject} must be ({n},), one weight an image; got {array.shape}")
+        raise ValueError(f"{subject} must be ({n},), one weight per image; got {array.shape}")
     with np.errstate(over="ignore"):  # of a long double
         double = np.array(array, dtype=np.float64)
     largest = double.max()

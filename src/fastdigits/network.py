@@ -46,7 +46,7 @@ class NeuralNetwork:
     Parameters
     ----------
     layers : sequence of Layer
-        The first takes the images, the last gives the logits, one a class. Each layer belongs to one network,
+        The first takes the images, the last gives the logits, one per class. Each layer belongs to one network,
         which names it (``dense1``, ``batchnorm1``, ``relu1``, ``relu2``) and initialises it.
     seed : int, default 0
         Decides initial weights, the order of the images, their distortions, a validation split and dropout
@@ -66,7 +66,7 @@ class NeuralNetwork:
     input_width : int or None
         Numbers an image; None where the layers do not say.
     class_names : tuple of str
-        What the classes are called; empty where they go by their numbers. Set it to any strings, one a class:
+        What the classes are called; empty where they go by their numbers. Set it to any strings, one per class:
         they are saved with the network, and the commands show them.
     scale : {"pixels", "unit", "numbers"} or None
         What the numbers of an image mean: "pixels" are 0 … 255 and divided by 255, "unit" are 0 … 1 and "numbers"
@@ -437,7 +437,7 @@ class NeuralNetwork:
         loss : SoftmaxCrossEntropy, optional
             From logits, so that the network must not end in `Softmax`.
         augment : Augmentation, optional
-            Distortions of the images, drawn anew in each epoch. ``x`` must then hold pixels, whole numbers from 0 to
+            Distortions of the images, drawn again in each epoch. ``x`` must then hold pixels, whole numbers from 0 to
             255, the network's ``scale`` must be "pixels" or None, an image must have at most 64 × 64 pixels, and rows
             must be square images. Images to validate on stay as they are.
         clip_norm : float, optional
@@ -459,7 +459,7 @@ class NeuralNetwork:
         shuffle : bool, default True
             Whether each epoch has an order of its own, which depends on seed and number of the epoch alone.
         progress : bool, default False
-            Whether standard error shows a bar and a line an epoch.
+            Whether standard error shows a bar and a line per epoch.
         threads : int, optional
             Threads to use; None leaves it to the package. The result does not depend on it.
         resume : str or path-like, optional
@@ -469,7 +469,7 @@ class NeuralNetwork:
         Returns
         -------
         History
-            One entry an epoch of this call.
+            One entry per epoch of this call.
 
         Raises
         ------
@@ -583,7 +583,7 @@ class NeuralNetwork:
         )
 
     def renew_statistics(self, x: object, *, batch_size: int = 1000) -> None:
-        """Make the running statistics of batch normalisation anew: plain means over batches of ``x``.
+        """Compute the running statistics of batch normalisation again: plain means over batches of ``x``.
 
         Parameters
         ----------
@@ -820,7 +820,7 @@ class NeuralNetwork:
         if assembly.ends_in_softmax(self.layers):
             raise ValueError(
                 f"{subject}: the network must end in logits, as the loss takes logits and applies the "
-                f"softmax itself; got Softmax() at the end: leave it away, predict_proba gives "
+                f"softmax itself; got Softmax() at the end: omit it, predict_proba gives "
                 "probabilities all the same"
             )
 

@@ -117,7 +117,7 @@ class Optimizer(Configured):
         return [self._state(parameter) for parameter in parameters]
 
     def forget(self, parameters: Iterable[Parameter]) -> None:
-        """Begin anew with these parameters: what they have as state is dropped."""
+        """Start again with these parameters: what they have as state is dropped."""
         for parameter in parameters:
             self._states.pop(parameter, None)
         changes.note()

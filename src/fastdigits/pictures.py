@@ -24,7 +24,7 @@ from .errors import DataError
 from .inputs import Array, as_array
 
 MOST_PIXELS = 100_000_000  # eight times a telephone's photograph; 400 MB as a picture with transparency
-_DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")  # modes of Pillow with more than 8 bits a pixel
+_DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")  # modes of Pillow with more than 8 bits per pixel
 # What Pillow has a name for and is no picture of a digit: documents and drawings (some start another program to be
 # read), films, and what needs a reader that Pillow does not bring.
 _NO_PICTURES = ("EPS", "WMF", "PDF", "MPEG", "BUFR", "GRIB", "HDF5", "IPTC")
@@ -266,7 +266,7 @@ def _plain(image: Image.Image, subject: str) -> Image.Image:
 
 
 def _deep_values(image: Image.Image) -> Array:
-    """Return the values of a picture with more than 8 bits a pixel: uint16 where the file says what is white."""
+    """Return the values of a picture with more than 8 bits per pixel: uint16 where the file says what is white."""
     values: Array = np.asarray(image)
     if image.mode.startswith("I;16"):
         values = np.array(values, np.uint16)

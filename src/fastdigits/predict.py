@@ -209,7 +209,7 @@ def _read(path: Path, name: str, network: NeuralNetwork, options: argparse.Names
         else:
             yield _prepared(path, name, network, options)
     elif options.size is not None:
-        raise DataError(f"{name}: --size fits pictures; got an array: leave it away")
+        raise DataError(f"{name}: --size fits pictures; got an array: omit it")
     elif options.prepare:
         images, several = _separate(array, name)
         for number, image in enumerate(images):

@@ -1,4 +1,4 @@
-"""One page that tells of a run or of an evaluation: figures, pictures, what was run and how to run it again."""
+"""One page about a run or an evaluation: figures, pictures, what was run and how to run it again."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def _page(
 
 def _learning(history: History, result: dict[str, Any], shown: dict[str, Path]) -> Html:
     epochs = len(history)
-    speed = f", {result['images_per_second']:,.0f} images a second" if result["images_per_second"] else ""
+    speed = f", {result['images_per_second']:,.0f} images per second" if result["images_per_second"] else ""
     text = (
         f"{_count(epochs, 'epoch')} of {_count(result['train_images'], 'image')} in "
         f"{result['train_seconds']:.1f} s{speed}."

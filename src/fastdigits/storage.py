@@ -160,7 +160,7 @@ def finite_tensors(network: NeuralNetwork, subject: str) -> dict[str, Float32]:
     tensors = _tensors(network)
     for name, tensor in tensors.items():
         if problem := bad_values(name, tensor):
-            raise ValueError(f"{subject}: {problem}: train the network anew")
+            raise ValueError(f"{subject}: {problem}: train the network again")
     return tensors
 
 

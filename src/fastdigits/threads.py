@@ -125,7 +125,7 @@ def _quota_v1(root: str) -> float | None:
 def _up_from(group: str) -> list[str]:
     """Return the folders of a control group and of all those above it; the last, "", is the root.
 
-    The root counts always: a container may see its own group there, and be told of one that it cannot see.
+    The root counts always: a container may see its own group there, and read of one that it cannot see.
     """
     parts = [part for part in group.split("/") if part not in ("", "..")]
     return ["/".join(parts[:depth]) for depth in range(len(parts), -1, -1)]

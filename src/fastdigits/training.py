@@ -304,7 +304,7 @@ def _write_checkpoint(job: Job, training: Training, *, epoch_is_over: bool) -> N
 def _run_epoch(job: Job, way: Lowered | Eager, training: Training) -> None:
     """Train an epoch, or the rest of one, evaluate, and add one entry to the history."""
     history, at = training.history, training.position
-    with np.errstate(over="ignore", invalid="ignore"):  # a loss that is not finite tells of these
+    with np.errstate(over="ignore", invalid="ignore"):  # a loss that is not finite shows these
         loss, accuracy, lr = _train_epoch(job, way, training)
         if at.epoch + 1 == job.epochs:
             _take_average(job)
@@ -328,7 +328,7 @@ def _run_epoch(job: Job, way: Lowered | Eager, training: Training) -> None:
 def _score(job: Job) -> dict[str, float]:
     """Return how good the network is on images that are held out, where some are.
 
-    The loss of a step tells of the weights before it. So weights and statistics that are as large as those of no
+    The loss of a step is that of the weights before it. So weights and statistics that are as large as those of no
     useful network have to show that they give the training images a finite loss.
     """
     network, train, held_out = job.network, job.train, job.held_out
@@ -420,7 +420,7 @@ def _checked_callbacks(callbacks: Iterable[Callback], progress: bool) -> tuple[C
 def _only_checkpoint(callbacks: tuple[Callback, ...]) -> Checkpoint | None:
     found = [callback for callback in callbacks if isinstance(callback, Checkpoint)]
     if len(found) > 1:
-        raise ValueError(f"fit: callbacks may hold one Checkpoint; got {len(found)}: leave the others away")
+        raise ValueError(f"fit: callbacks may hold one Checkpoint; got {len(found)}: omit the others")
     return found[0] if found else None
 
 

@@ -123,7 +123,7 @@ def test_labels_and_examples_that_do_not_suit_are_refused(tmp_path):
         fd.export_html(net, path, labels=[1, 2, 3])
     with pytest.raises(TypeError, match="labels must be a list of strings; got 3"):
         fd.export_html(net, path, labels=3)
-    with pytest.raises(ValueError, match="labels must be 3, one a class; got 2"):
+    with pytest.raises(ValueError, match="labels must be 3, one per class; got 2"):
         fd.export_html(net, path, labels=["a", "b"])
     with pytest.raises(
         ValueError, match=r"examples must hold whole numbers from 0 to 255; got float64 from 0\.5"

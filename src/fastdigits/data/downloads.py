@@ -145,7 +145,7 @@ def _quietly(pooch: Any, quiet: bool) -> Iterator[None]:
 
 
 def _fetch(file: RemoteFile, folder: Path, progress: bool) -> None:
-    """Try one address after the other; the message of the last failure tells of all."""
+    """Try one address after the other; the message of the last failure names all."""
     reasons: list[str] = []
     for url in file.urls:
         try:

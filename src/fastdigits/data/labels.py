@@ -16,7 +16,7 @@ MOST_CLASSES = 10_000  # beyond, a label is no number of a class: a year, an ide
 DARKEST_WHITE = (
     16  # whole numbers up to it may be counts or shades of 4 bits; beyond, they are pixels of 0 … 255
 )
-TOO_MANY = f"labels must have at most {MOST_CLASSES:,} different values, one a class; got more"
+TOO_MANY = f"labels must have at most {MOST_CLASSES:,} different values, one per class; got more"
 _AT_ONCE = 1024  # images: bounds the memory of a comparison
 _PLAIN = re.compile(r"[0-9]{1,9}(?:\.0*)?")
 # What pandas, R, SQL and the UCI repository write where a label is missing, in lower case

@@ -42,7 +42,7 @@ class Dataset:
     train, test : (ndarray, ndarray)
         Images (n, height, width), uint8 or floats; labels (n,), whole numbers from 0 on.
     class_names : tuple of str
-        One a class: the digits, or what the source calls them.
+        One per class: the digits, or what the source calls them.
     note : str
         What a reader should know, such as that the test images were set apart; else empty.
     """

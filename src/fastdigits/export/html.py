@@ -73,7 +73,7 @@ def export_html(
     Notes
     -----
     The page computes what `NeuralNetwork.predict_proba` does, to the rounding of float32. It has 50 kB and
-    5.3 bytes a weight: 0.3 MB for 784-64-32-10. Browsers of 2022 and later show it.
+    5.3 bytes per weight: 0.3 MB for 784-64-32-10. Browsers of 2022 and later show it.
 
     Examples
     --------
@@ -142,7 +142,7 @@ def _labels(labels: Iterable[str] | None, classes: int) -> list[str]:
     if not names or isinstance(labels, str) or not all(isinstance(name, str) for name in names):
         raise TypeError(f"export_html: labels must be a list of strings; got {labels!r}")
     if len(names) != classes:
-        raise ValueError(f"export_html: labels must be {classes}, one a class; got {len(names)}")
+        raise ValueError(f"export_html: labels must be {classes}, one per class; got {len(names)}")
     return names
 
 

@@ -69,7 +69,7 @@ def export(network: NeuralNetwork, path: str | os.PathLike[str], *, input_dtype:
         producer_version=__version__,
         doc_string=f"{network!r}\n"
         f"images, (batch, {width}) {input_dtype}: {meaning}, one image a row\n"
-        f"logits and probabilities, (batch, {network.widths(width)[-1]}) float32: one a class\n"
+        f"logits and probabilities, (batch, {network.widths(width)[-1]}) float32: one per class\n"
         "label, (batch) int64: the most probable class",
     )
     onnx.checker.check_model(model, full_check=True)

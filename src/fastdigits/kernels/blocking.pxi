@@ -19,7 +19,7 @@ cdef enum:
     WORDS = 4  # of CHUNK bits: a block of DEPTH + CHUNK pixels, or BATCH samples
 
 # A wide layer's weights should stay with the thread that changes them: what another core has written comes to this one
-# late, and what another core has read is late to be written: two threads took 76 ms an epoch at batch 64 where they now
+# late, and what another core has read is late to be written: two threads took 76 ms per epoch at batch 64 where they now
 # take 54. So the rows of a weight matrix, and the inputs they belong to, fall into two halves, and threads share the
 # halves (each half's samples too, where there are more than two threads). A weighted sum over the inputs is the sum of
 # the first half, which starts from the bias, plus that of the second.

@@ -341,7 +341,7 @@ cdef class Program:
         return 0
 
     cdef bint may_lend(self, Py_ssize_t position) noexcept:
-        # The first layer's passes and wide weight gradients, the long ones, one a stage: unless another op of the stage
+        # The first layer's passes and wide weight gradients, the long ones, one per stage: unless another op of the stage
         # has to do with the same arrays, and so relies on who works on which part of them.
         cdef Op* op = &self.ops[position]
         cdef Py_ssize_t i
@@ -417,7 +417,7 @@ cdef class Program:
         cdef const int64_t* ahead
         threads = self.begin(threads, steps)
         if order.shape[0] != steps * n:
-            raise ValueError(f"Program.run: order must be ({steps * n},), {n} rows a step; got ({order.shape[0]},)")
+            raise ValueError(f"Program.run: order must be ({steps * n},), {n} rows per step; got ({order.shape[0]},)")
         with nogil:
             while done < steps:
                 for i in range(n):  # the program's own copy is checked: order may change meanwhile

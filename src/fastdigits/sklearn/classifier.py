@@ -80,9 +80,9 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     tol : float or None, default 1e-4
         An epoch improves if it is better than the best one by this much; None never stops early.
     verbose : bool, default False
-        Whether standard error shows a line an epoch.
+        Whether standard error shows a line per epoch.
     warm_start : bool, default False
-        Whether `fit` trains ``max_iter`` more epochs instead of beginning anew; see Notes.
+        Whether `fit` trains ``max_iter`` more epochs instead of starting again; see Notes.
     momentum : float, default 0.9
         For ``sgd``.
     nesterovs_momentum : bool, default True
@@ -146,7 +146,7 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     it. For a table of whole numbers, ``scale="numbers"`` takes all as they are; better scale its columns, by
     StandardScaler in a Pipeline for instance. Images may be (n, height, width).
 
-    **Memory.** `fit` holds the rows once more in float32, 4 bytes a number, and pixels in 1 byte, unless
+    **Memory.** `fit` holds the rows once more in float32, 4 bytes per number, and pixels in 1 byte, unless
     they come in C order and one of float32 and uint8; sparse rows are made dense at once for that. Early stopping
     copies them a second time. Predictions make 4,096 sparse rows dense at a time.
 
@@ -267,7 +267,7 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         y_val: object = None,
         sample_weight_val: object = None,
     ) -> FastDigitsClassifier:
-        """Train anew, or with ``warm_start`` for ``max_iter`` more epochs.
+        """Train from the start, or with ``warm_start`` for ``max_iter`` more epochs.
 
         Parameters
         ----------
@@ -287,9 +287,9 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             This one.
         """
         watch = Watch(self, self.max_iter)
-        anew = not (self.warm_start and hasattr(self, "network_"))
-        X, y = self._checked(X, y, anew)
-        network, classes = self._network(np.unique(y) if anew else None, X.shape[1])
+        fresh = not (self.warm_start and hasattr(self, "network_"))
+        X, y = self._checked(X, y, fresh)
+        network, classes = self._network(np.unique(y) if fresh else None, X.shape[1])
         train = self._examples(X, y, sample_weight, classes, merge=True)
         network.scale = network.scale_for(train.x, f"{NAME}: X")  # of all rows, before some are held out
         held_out = None
@@ -327,16 +327,16 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         FastDigitsClassifier
             This one.
         """
-        anew = not hasattr(self, "network_")
-        if anew and classes is None:
+        fresh = not hasattr(self, "network_")
+        if fresh and classes is None:
             raise ValueError(f"{NAME}: classes must be given to the first call of partial_fit; got None")
-        if not anew and classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+        if not fresh and classes is not None and not np.array_equal(np.unique(classes), self.classes_):
             raise ValueError(
                 f"{NAME}: classes must stay those of the first call, {self.classes_}; got {classes}"
             )
         watch = Watch(self, None)
-        X, y = self._checked(X, y, anew)
-        network, known = self._network(np.unique(classes) if anew else None, X.shape[1])
+        X, y = self._checked(X, y, fresh)
+        network, known = self._network(np.unique(classes) if fresh else None, X.shape[1])
         train = self._examples(X, y, sample_weight, known, merge=True)
         self._train(network, known, train, None, watch)
         return self
@@ -386,7 +386,7 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             if repr(layers) != repr(present):
                 raise ValueError(
                     f"{NAME}: the layers must stay {present} when training goes on; got {layers}: "
-                    "train anew, with fit and warm_start=False"
+                    "train again, with fit and warm_start=False"
                 )
             return self.network_, self.classes_
         if len(classes) < 2:
@@ -398,11 +398,11 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     # -- what is made of the data --------------------------------------------------------------------------
 
-    def _checked(self, X: Any, y: Any, anew: bool) -> tuple[Any, Array]:
+    def _checked(self, X: Any, y: Any, fresh: bool) -> tuple[Any, Array]:
         """Return rows, dense or sparse, and labels as they are."""
         with np.errstate(over="ignore", invalid="ignore"):  # what is beyond float32 is found and named
             X, y = validate_data(
-                self, flat(X), plain(y, "y"), reset=anew, accept_sparse="csr", dtype=_DTYPES, order="C"
+                self, flat(X), plain(y, "y"), reset=fresh, accept_sparse="csr", dtype=_DTYPES, order="C"
             )
         check_classification_targets(y)
         return X, y

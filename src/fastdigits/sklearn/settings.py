@@ -78,7 +78,7 @@ def scale(model: FastDigitsClassifier) -> str | None:
 
 
 def batch_size(model: FastDigitsClassifier) -> int | None:
-    """Return the rows a step, or None for "auto"."""
+    """Return the rows per step, or None for "auto"."""
     if not isinstance(model.batch_size, str):
         return check_count(model.batch_size, "batch_size", NAME)
     if model.batch_size != "auto":

@@ -52,7 +52,7 @@ class Watch(Callback):
         self._reduce()
 
     def on_train_begin(self, network: NeuralNetwork, history: History) -> None:
-        """Begin the records anew for a new network, or go on from the last epoch, not from the best one."""
+        """Begin new records for a new network, or go on from the last epoch, not from the best one."""
         model = self.model
         if network is not getattr(model, "network_", None):
             model._begin(network, self.classes)  # type: ignore[arg-type]

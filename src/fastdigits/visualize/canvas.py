@@ -99,7 +99,7 @@ def write_figure(figure: Figure, path: str | os.PathLike[str], *, dpi: int, **op
 def names_of(class_names: Sequence[str] | None, size: int, subject: str) -> list[str]:
     """Return one name per class, long ones cut; the classes' numbers where no names are given."""
     if class_names is not None and len(class_names) != size:
-        raise ValueError(f"{subject}: class_names must be {size}, one a class; got {len(class_names)}")
+        raise ValueError(f"{subject}: class_names must be {size}, one per class; got {len(class_names)}")
     names = map(str, range(size)) if class_names is None else map(printable, class_names)
     return [name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…" for name in names]
 

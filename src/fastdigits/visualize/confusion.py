@@ -33,7 +33,7 @@ def confusion_matrix_figure(matrix: object, class_names: Sequence[str] | None = 
     TypeError
         If the matrix holds no integers.
     ValueError
-        If the matrix is not square, if a count is negative, or if there is not one name a class.
+        If the matrix is not square, if a count is negative, or if there is not one name per class.
     """
     from matplotlib.colors import PowerNorm
 

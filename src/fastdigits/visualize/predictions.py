@@ -62,7 +62,7 @@ def prediction_grid(
     Raises
     ------
     ValueError
-        If shapes do not belong together, or if there is not one name a class.
+        If shapes do not belong together, or if there is not one name per class.
     """
     pictures, truth, probs = checked(images, labels, probabilities, "prediction_grid")
     count = check_count(count, "count", "prediction_grid")
@@ -121,7 +121,7 @@ def confused_pairs(
     Raises
     ------
     ValueError
-        If shapes do not belong together, or if there is not one name a class.
+        If shapes do not belong together, or if there is not one name per class.
     """
     pictures, truth, probs = checked(images, labels, probabilities, "confused_pairs")
     pairs = check_count(pairs, "pairs", "confused_pairs")

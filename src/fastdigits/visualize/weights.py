@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def first_layer_weights(
     weight: object, image_shape: tuple[int, int] = (28, 28), *, count: int = 64
 ) -> Figure:
-    """Draw what each neuron of the first layer looks for: its weights, one a pixel, as an image.
+    """Draw what each neuron of the first layer looks for: its weights, one per pixel, as an image.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def first_layer_weights(
     neurons = values.T[:count].reshape(-1, *image_shape)
     columns = math.ceil(math.sqrt(len(neurons)))
     rows = math.ceil(len(neurons) / columns)
-    # Pixels that are never lit keep their random start; the colour's ends are set by the middle 99 %.
+    # Pixels that are always zero keep their random start; the colour's ends are set by the middle 99 %.
     limit = float(np.quantile(np.abs(neurons), 0.99)) or 1.0
     title = f"First layer: {len(neurons)} of {values.shape[1]} neurons"
     grid = Grid.fitted(image_shape, side=min(1.5, max(0.75, 5 / columns)), gaps=(0.08, 0.08))
