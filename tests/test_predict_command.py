@@ -255,6 +255,9 @@ def test_standard_input_that_is_none_or_wrong_is_told(capsys, monkeypatch):
     stream = io.TextIOWrapper(io.BytesIO(b"no picture"))
     monkeypatch.setattr(sys, "stdin", stream)
     assert "error: standard input: must be a picture that Pillow reads" in refuse(capsys, "-")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
+    assert "standard input: must be a picture; got nothing: pipe a file" in refuse(capsys, "-")
+    monkeypatch.setattr(sys, "stdin", stream)
     monkeypatch.setattr(stream, "isatty", lambda: True)
     assert "standard input: must be a picture; got a terminal: pipe a file into the command" in refuse(
         capsys, "-"

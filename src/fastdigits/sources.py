@@ -71,7 +71,10 @@ def as_file(name: str) -> Iterator[Path]:
         raise DataError(f"standard input: must be a picture; got {got}: pipe a file into the command")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "standard input")
-        path.write_bytes(sys.stdin.buffer.read())
+        content = sys.stdin.buffer.read()
+        if not content:
+            raise DataError("standard input: must be a picture; got nothing: pipe a file into the command")
+        path.write_bytes(content)
         try:
             yield path
         except DataError as error:
