@@ -286,3 +286,10 @@ def test_train_and_evaluate_take_the_column(tmp_path, monkeypatch, capsys):
     column = ["--data", "a.csv", "--label-column", "species", "--no-plots"]
     assert train.main([*column, "-o", "run", "--epochs", "1"]) == 0
     assert evaluate.main([*column, "--model", "run", "-o", "figures"]) == 0
+
+
+def test_lines_longer_than_a_heading_of_numbers_are_refused(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("0,1,2\n" + "".join(f"{row % 3},1,2,3,{row}00\n" for row in range(9)))
+    with pytest.raises(fd.DataError, match="as many fields as the heading; got 3 in the heading"):
+        fd.load_data(path)

@@ -282,7 +282,9 @@ def _roles(
 
 def _place(place: int, columns: list[str]) -> str:
     """Return a column as a note names it."""
-    if columns[place]:
+    if (
+        place < len(columns) and columns[place]
+    ):  # lines may be longer than the heading, which is refused later
         return repr(columns[place][:40])
     return {0: "0, the first", len(columns) - 1: f"{place}, the last"}.get(place, f"{place}, counted from 0")
 
