@@ -290,6 +290,6 @@ def test_train_and_evaluate_take_the_column(tmp_path, monkeypatch, capsys):
 
 def test_lines_longer_than_a_heading_of_numbers_are_refused(tmp_path):
     path = tmp_path / "a.csv"
-    path.write_text("0,1,2\n" + "".join(f"{row % 3},1,2,3,{row}00\n" for row in range(9)))
+    path.write_text("0,1,2\n" + "".join(f"{row}00,1,2,3,{row % 3}\n" for row in range(60)))
     with pytest.raises(fd.DataError, match="as many fields as the heading; got 3 in the heading"):
         fd.load_data(path)
