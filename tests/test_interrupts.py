@@ -231,7 +231,7 @@ def test_an_interrupt_while_the_second_process_starts_leaves_none_behind(tmp_pat
 
 @pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
 @pytest.mark.parametrize("mode", [(), ("--anywhere",)], ids=["training", "anywhere"])
-@pytest.mark.parametrize("runs", ["1", pytest.param("5", marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("runs", ["1", pytest.param("3", marks=pytest.mark.exhaustive)])
 def test_several_interrupts_at_random_moments_leave_everything_whole(mode, runs):
     done = subprocess.run(
         [sys.executable, ROOT / "scripts" / "interrupts.py", "--runs", runs, "--signals", "3", *mode],

@@ -271,7 +271,7 @@ SETTINGS_LIES = settings_lies()
 needs_links = pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
 
 
-@pytest.mark.parametrize("part", range(6))
+@pytest.mark.parametrize("part", sampled(range(6), lambda part: part == 0))
 def test_settings_that_lie_are_one_line_with_their_file_and_change_nothing(begun, capsys, part):
     (begun / runs.MODEL).write_bytes(b"of the run")
     names = [name for name in SETTINGS_LIES if "64 MB" not in name][part::6]
@@ -289,7 +289,11 @@ def test_settings_that_lie_are_one_line_with_their_file_and_change_nothing(begun
 
 @pytest.mark.parametrize("key", [*json.loads(seeds("settings")[0])])
 @pytest.mark.parametrize(
-    "value", ["x", "\0", "\x1b]0;x\x07", "\ud800", "http://x", "../../../etc/passwd", "/dev/null"]
+    "value",
+    sampled(
+        ["x", "\0", "\x1b]0;x\x07", "\ud800", "http://x", "../../../etc/passwd", "/dev/null"],
+        lambda value: value == "\x1b]0;x\x07",
+    ),
 )
 def test_no_setting_takes_these_words(begun, capsys, key, value):
     record = json.loads((begun / runs.SETTINGS).read_text())
