@@ -1,12 +1,14 @@
 """Whatever changes between two calls is seen by the next one: recorded programs are caches that know their origin."""
 
 import hashlib
+import itertools
+import threading
 
 import numpy as np
 import pytest
 
 import fastdigits as fd
-from fastdigits import changes
+from fastdigits import changes, memory
 
 LAYERS = [
     fd.Dense(16, 8),
@@ -314,3 +316,89 @@ def test_a_fingerprint_tells_what_a_program_depends_on():
     layer.running_mean = layer.running_mean
     assert changes.version != version  # the last line; it may be the same all the same
     assert changes.same(changes.fingerprint(layer), changes.fingerprint(layer))
+
+
+def change_amid_recording(monkeypatch, change, back=lambda: None) -> None:
+    """Call ``change`` and, some arrays later, ``back`` where a program asks for memory: as another thread may."""
+    plain, calls = memory.floats, itertools.count()
+
+    def floats(*shape):
+        {0: change, 8: back}.get(next(calls), lambda: None)()
+        return plain(*shape)
+
+    monkeypatch.setattr(memory, "floats", floats)
+
+
+def test_a_prediction_recorded_amid_a_change_that_is_taken_back_is_not_kept(monkeypatch):
+    net, x = network(), digits()[0]
+    right = net.predict_proba(x)
+    net.predict_proba(x[:40])  # another size is recorded below
+    with monkeypatch.context() as patch:
+        change_amid_recording(patch, lambda: setattr(net.layers[1], "eps", 10.0))
+        net.predict_proba(x[:1])
+    net.layers[1].eps = 1e-5
+    np.testing.assert_array_equal(net.predict_proba(x[:1]), right[:1])
+
+
+def test_a_training_recorded_amid_a_change_that_is_taken_back_is_recorded_again(monkeypatch):
+    """The recorded step is wrong, and looks right by all that the network is afterwards."""
+    if fd.backend_name() == "numpy":
+        pytest.skip("the NumPy backend records nothing")
+
+    def values(eps):
+        net = network()
+        norm = net.layers[1]
+        with monkeypatch.context() as patch:
+            change_amid_recording(
+                patch, lambda: setattr(norm, "eps", eps), lambda: setattr(norm, "eps", 1e-5)
+            )
+            net.fit(*digits(), epochs=1, batch_size=30, clip_norm=1.0)
+        assert norm.eps == 1e-5
+        return net.values
+
+    np.testing.assert_array_equal(values(10.0), values(1e-5))
+
+
+def test_attributes_may_be_added_while_another_thread_predicts():
+    net, x = network(), digits()[0]
+    failed, stop = [], threading.Event()
+
+    class Slow(str):
+        """A name that hands over to other threads where it is looked up."""
+
+        def __hash__(self):
+            stop.wait(1e-5)
+            return super().__hash__()
+
+    vars(net.layers[1])[Slow("comment")] = 1
+
+    def predict():
+        try:
+            while not stop.is_set():
+                net.predict(x)
+        except RuntimeError as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=predict)
+    thread.start()
+    for number in range(200):
+        setattr(net.layers[1], f"comment{number}", number)
+        net.layers[2].slope = 0.1 + number / 1000
+    stop.set()
+    thread.join()
+    assert not failed
+
+
+def test_layers_may_hold_each_other_and_whole_numbers_of_any_length():
+    net, x = network(), digits()[0]
+    for layer, other in itertools.pairwise(net.layers):
+        layer.after, other.before = other, layer
+    net.layers[0].comment = 10**5000
+    before = net.predict_proba(x)
+    net.layers[1].eps = 1.0
+    assert not np.array_equal(net.predict_proba(x), before)
+    net.fit(*digits(), epochs=1)
+    layers = [fd.ReLU() for _ in range(3000)]
+    for layer, other in itertools.pairwise(layers):
+        layer.after = other
+    assert len(changes.fingerprint(layers)) >= 3000

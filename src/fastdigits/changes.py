@@ -18,8 +18,9 @@ version: float = 0  # differs after each change, of whatever network
 _versions = itertools.count(1)
 
 COUNTERS = ("step", "step_count")  # move with each step: a program takes them from its caller
-# The learning rate comes with each run; what a forward leaves for backward is recorded with it; names are for people.
-_IGNORED = frozenset((*COUNTERS, "lr", "name", "_saved", "_states"))
+# The learning rate comes with each run; what a forward leaves for backward, and the squares of `ClipNorm`, are recorded
+# with it; names are for people.
+_IGNORED = frozenset((*COUNTERS, "lr", "name", "_saved", "_squares", "_states"))
 
 
 def note() -> None:
@@ -47,7 +48,8 @@ class Watched:
 
     def watched(self) -> Iterable[tuple[str, Any]]:
         """Return names and values of what programs depend on."""
-        return [(name, value) for name, value in vars(self).items() if name not in _IGNORED]
+        now = list(vars(self).items())  # at once: another thread may add an attribute
+        return [(name, value) for name, value in now if name not in _IGNORED]
 
 
 def fingerprint(*parts: Any) -> list[Any]:
@@ -59,8 +61,21 @@ def fingerprint(*parts: Any) -> list[Any]:
         Layers, losses, optimizers, parameters, arrays and the like, and lists and tuples of these.
     """
     found: list[Any] = []
-    for part in parts:
-        _add(part, found)
+    seen: dict[int, Any] = {}  # parts may hold each other
+    todo = [*reversed(parts)]
+    while todo:
+        value = todo.pop()
+        if value is None or isinstance(value, str | float | np.generic):
+            found.append(repr(value))  # tells 0.0 from -0.0, and takes a NaN for a NaN
+        elif isinstance(value, int):
+            found.append(hex(value))  # Python writes no longer ones in decimals
+        elif not isinstance(value, list | tuple | Watched):
+            found.append(value)
+        else:
+            found.append(str(len(value)) if isinstance(value, list | tuple) else value)
+            if id(value) not in seen:
+                seen[id(value)] = value
+                todo.extend(reversed(_inside(value)))
     return found
 
 
@@ -71,15 +86,6 @@ def same(first: list[Any], second: list[Any]) -> bool:
     )
 
 
-def _add(value: Any, found: list[Any]) -> None:
-    if value is None or isinstance(value, str | int | float | np.generic):
-        found.append(repr(value))  # tells 0.0 from -0.0, and takes a NaN for a NaN
-    elif isinstance(value, list | tuple):
-        found.append(str(len(value)))
-        for one in value:
-            _add(one, found)
-    else:
-        found.append(value)
-        for name, one in value.watched() if isinstance(value, Watched) else ():
-            found.append(name)
-            _add(one, found)
+def _inside(value: Any) -> Any:
+    """Return what a list, or something watched, holds: names too, as two attributes may change places."""
+    return value if isinstance(value, list | tuple) else [one for pair in value.watched() for one in pair]

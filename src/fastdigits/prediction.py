@@ -90,7 +90,11 @@ class Predictor:
         try:  # a program is one thread's own while it runs; another thread makes another one
             program = free.pop()
         except IndexError:
+            version, recorded_from = changes.version, self._recorded_from
             program = _Program(self._network, size, width, rows.dtype, softmax)
+            now = changes.fingerprint(self._network.layers)
+            if changes.version != version or not changes.same(now, recorded_from):
+                free = []  # something changed meanwhile, and may be changed back: nobody is to use it again
         if n == size:
             program.predict(outputs, rows, threads, calls)
         else:

@@ -127,9 +127,10 @@ class Lowered:
 
     def _record(self, job: Job) -> None:
         """Record the steps, and from what."""
-        self._version = changes.version
+        recorded_from, self._version = _parts_of(job), changes.version
         self.steps = {size: self._step(job, size) for size in self._totals}
-        self._recorded_from = _parts_of(job)
+        # What changed meanwhile may be changed back: the next look then finds that nothing fits, and records again.
+        self._recorded_from = recorded_from if changes.version == self._version else []
         self.counters = counters_of(job.network, job.optimizer, job.average)
         self._counted = [getattr(owner, name) for owner, name in self.counters]
         self.tick = 0  # steps since the programs were recorded
