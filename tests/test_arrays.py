@@ -302,6 +302,18 @@ def pandas():
 
 
 @pytest.mark.needs("pandas")
+@pytest.mark.parametrize("kind", ["Int64", "UInt8", "Float32", "mixed"])
+def test_a_frame_that_may_lack_values_is_taken_where_it_lacks_none(pandas, kind):
+    frame = pandas.DataFrame(np.arange(12).reshape(3, 4) % 2)
+    given = frame.astype({0: "Int64", 1: "float64", 2: "UInt8", 3: "boolean"} if kind == "mixed" else kind)
+    np.testing.assert_array_equal(as_array(given, "x"), frame)
+    lacking = frame.astype("Int64").where(frame != 0)
+    with pytest.raises(TypeError, match=r"values are missing, x.fillna\(0\)"):
+        as_array(lacking, "x")
+    np.testing.assert_array_equal(as_array(lacking.fillna(0), "x"), frame)  # what the message says
+
+
+@pytest.mark.needs("pandas")
 def test_frames_and_series(pandas):
     frame = pandas.DataFrame(PIXELS.reshape(12, 12), columns=[f"pixel{place}" for place in range(12)])
     labels = pandas.Series(LABELS, index=range(100, 112))

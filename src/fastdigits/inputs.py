@@ -140,12 +140,25 @@ def _plain_tensor(values: Any) -> Any:
     return plain.float() if str(plain.dtype).startswith(("torch.bfloat16", "torch.float8")) else plain
 
 
+def _plain_frame(values: Any) -> Any:
+    """Return a frame of pandas whose columns may lack values, but lack none, as NumPy's numbers: it sees objects."""
+    if not hasattr(values, "select_dtypes"):
+        return values
+    plain = {getattr(dtype, "numpy_dtype", dtype) for dtype in values.dtypes}
+    if plain == set(values.dtypes) or not all(getattr(dtype, "kind", "O") in _REAL_KINDS for dtype in plain):
+        return values
+    try:
+        return values.to_numpy(dtype=np.result_type(*plain))
+    except (TypeError, ValueError):  # values are missing
+        return values
+
+
 def _seen(values: Any, subject: str) -> Array:
     """Return the array that NumPy sees in the values."""
     try:
         if hasattr(values, "__dlpack__") and not hasattr(values, "__array__"):
             return np.from_dlpack(values)
-        return np.asarray(values)
+        return np.asarray(_plain_frame(values))
     except (AttributeError, BufferError, RuntimeError, TypeError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         if isinstance(error, ValueError) and isinstance(values, list | tuple):
