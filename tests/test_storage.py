@@ -412,3 +412,28 @@ def test_the_network_that_comes_with_the_package_reads_digits():
         0.9907, abs=0.0003
     )  # rounding differs
     assert [layer.n_out for layer in network.layers if isinstance(layer, fd.Dense)] == [64, 32, 10]
+
+
+def test_numbers_of_numpy_are_saved_and_those_that_load_would_refuse_are_not(tmp_path):
+    path = tmp_path / "model.safetensors"
+    net = fd.NeuralNetwork([fd.Dense(4, 3), fd.BatchNorm(3), fd.LeakyReLU(), fd.Dropout(), fd.Dense(3, 2)])
+    net.layers[1].eps, net.layers[2].slope = np.float32(0.5), np.float16(0.25)
+    net.layers[3].step, net.seed, net.epochs_trained = np.int64(3), np.uint8(7), np.int32(2)
+    net.save(path)
+    loaded = fd.load(path)
+    assert [repr(layer) for layer in loaded.layers[1:3]] == ["BatchNorm(3, eps=0.5)", "LeakyReLU(slope=0.25)"]
+    assert loaded.seed == 7
+    assert (loaded.layers[3].step, loaded.epochs_trained) == (3, 2)
+    before = path.read_bytes()
+    for owner, name, value in [
+        (net.layers[1], "eps", 0),
+        (net.layers[2], "slope", np.array(0.5)),
+        (net.layers[3], "step", -1),
+        (net, "seed", 1.5),
+    ]:
+        was = getattr(owner, name)
+        setattr(owner, name, value)
+        with pytest.raises((TypeError, ValueError), match=f"^save: .*{name} must be .*; got "):
+            net.save(path)
+        setattr(owner, name, was)
+    assert path.read_bytes() == before

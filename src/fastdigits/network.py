@@ -667,9 +667,9 @@ class NeuralNetwork:
         Raises
         ------
         TypeError
-            If a layer is not one of this package, or if ``path`` is no file.
+            If a layer is not one of this package, if a hyperparameter is of another type, or if ``path`` is no file.
         ValueError
-            If a parameter is not finite.
+            If a parameter is not finite, or a hyperparameter is out of range.
         OSError
             If the file cannot be written, or is a device, a pipe or a folder.
         """

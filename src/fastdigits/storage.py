@@ -24,7 +24,7 @@ from . import files, foreign
 from .assembly import BUILT_IN, need_built_in
 from .entries import bad_numbers, least_of
 from .errors import ModelFileError
-from .inputs import Float32
+from .inputs import Float32, check_count
 from .layers import Dropout, Layer
 from .network import NeuralNetwork
 from .tensorfile import differing_names, encode, opened, parse, read_opened
@@ -50,7 +50,7 @@ def save(network: NeuralNetwork, path: str | os.PathLike[str] | IO[bytes]) -> No
     TypeError
         If a layer is not one of this package: its code cannot be stored; or if ``path`` is no file.
     ValueError
-        If a parameter is not finite: `load` would refuse the file.
+        If a parameter is not finite, or a hyperparameter is out of range: `load` would refuse the file.
     OSError
         If the file cannot be written.
     """
@@ -178,11 +178,22 @@ def _architecture(network: NeuralNetwork) -> dict[str, Any]:
     need_built_in(network.layers, "save", "keep the parameters of your own layer with numpy.savez")
     layers = []
     for layer in network.layers:
-        entry: dict[str, Any] = {"kind": type(layer).__name__, "config": layer.config()}
+        try:
+            config = type(layer)(
+                **layer.config()
+            ).config()  # numbers of Python, and none that `load` would refuse
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"save: {layer.name}: {error}") from None
+        entry: dict[str, Any] = {"kind": type(layer).__name__, "config": config}
         if isinstance(layer, Dropout):
-            entry["step"] = layer.step  # training goes on with fresh masks, not with those of the first steps
+            # training goes on with fresh masks, not with those of the first steps
+            entry["step"] = check_count(layer.step, "step", f"save: {layer.name}", least=0)
         layers.append(entry)
-    return {"layers": layers, "seed": network.seed, "epochs_trained": network.epochs_trained}
+    counts = {
+        name: check_count(getattr(network, name), name, "save", least=0)
+        for name in ("seed", "epochs_trained")
+    }
+    return {"layers": layers} | counts
 
 
 def _rebuild(file: str, metadata: dict[str, str], max_values: int) -> NeuralNetwork:
