@@ -371,7 +371,8 @@ def _train_epoch(job: Job, way: Lowered | Eager, training: Training) -> tuple[fl
         [
             job.optimizer.lr * job.schedule.factor(at.epoch * steps + step, job.epochs * steps)
             for step in range(steps)
-        ]
+        ],
+        dtype=np.float64,
     )
     for number, totals in enumerate(way.totals()):
         totals[:] = 0 if at.tallies is None else at.tallies[number]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from .. import backend, memory
 from ..hyperparameters import check_number
-from ..inputs import Array, Float32, check_count
+from ..inputs import Array, Float32, as_array, check_count
 from ..parameters import Parameter
 from .base import Layer
 
@@ -39,7 +39,7 @@ class BatchNorm(Layer):
     gamma, beta : Parameter, (n,)
         Scale, at first 1, and shift, at first 0.
     running_mean, running_var : ndarray, (n,) float32
-        At first 0 and 1. A forward in training changes them in place.
+        At first 0 and 1. A forward in training changes them in place. Assigning puts a copy in their place.
 
     Raises
     ------
@@ -60,8 +60,34 @@ class BatchNorm(Layer):
         self.eps = check_number(eps, "eps", "BatchNorm", over=0)
         self.gamma = Parameter("gamma", np.ones(self.n, dtype=np.float32))
         self.beta = Parameter("beta", np.zeros(self.n, dtype=np.float32))
-        self.running_mean: Float32 = np.zeros(self.n, dtype=np.float32)
-        self.running_var: Float32 = np.ones(self.n, dtype=np.float32)
+        self.running_mean = np.zeros(self.n, dtype=np.float32)
+        self.running_var = np.ones(self.n, dtype=np.float32)
+
+    @property
+    def running_mean(self) -> Float32:
+        """Mean that serves in evaluation."""
+        return cast(Float32, vars(self)["running_mean"])
+
+    @running_mean.setter
+    def running_mean(self, new: object) -> None:
+        self._put("running_mean", new)
+
+    @property
+    def running_var(self) -> Float32:
+        """Variance that serves in evaluation."""
+        return cast(Float32, vars(self)["running_var"])
+
+    @running_var.setter
+    def running_var(self, new: object) -> None:
+        self._put("running_var", new)
+
+    def _put(self, name: str, new: object) -> None:
+        """Put a copy of an array in the place of another, where pickles have always had it."""
+        array = as_array(new, f"{self._subject}: {name}")
+        if array.shape != (self.n,):
+            raise ValueError(f"{self._subject}: {name} must be ({self.n},); got {array.shape}")
+        with np.errstate(over="ignore"):
+            vars(self)[name] = np.array(array, dtype=np.float32, order="C")
 
     def forward(self, x: Array, training: bool = False, kernels: Any = None) -> Float32:
         """Return the normalised batch, (n, features); ``x`` is of the same shape, in training with n ≥ 2."""
