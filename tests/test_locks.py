@@ -67,6 +67,24 @@ def test_where_there_are_no_locks_nobody_is_kept_out(tmp_path, monkeypatch, numb
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(os.name != "posix", reason="links need rights on Windows")
+def test_a_link_in_place_of_the_lock_makes_no_file_elsewhere(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / locks.NAME).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(CommandError, match="can be written to"), runs.folder(tmp_path / "run"):
+        pass
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_run_that_is_resumed_twice_names_the_option_that_was_given(tmp_path):
+    with (
+        runs.folder(tmp_path),
+        pytest.raises(CommandError, match=r"^--resume: must not be in use; got "),
+        runs.folder(tmp_path, overwrite=True, option="--resume"),
+    ):
+        pass
+
+
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_second_user_of_a_folder_is_told(tmp_path, overwrite):
     with (

@@ -95,6 +95,17 @@ def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path, monkeypatch):
         pass
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="another limit, another error")
+def test_a_name_that_is_too_long_is_told_by_its_option(tmp_path):
+    with (
+        pytest.raises(
+            CommandError, match=r"--output: must be a folder that can be written to; got .* too long"
+        ),
+        runs.folder(tmp_path / ("y" * 256)),
+    ):
+        pass
+
+
 def test_a_file_named_runs_is_refused_for_the_default_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").touch()

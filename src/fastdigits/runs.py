@@ -66,6 +66,7 @@ def folder(
     overwrite: bool = False,
     files: Sequence[str] = (MODEL, RESULT, SETTINGS),
     kind: str = "run",
+    option: str = "--output",
 ) -> Iterator[Path]:
     """Give a folder that no other process writes into; take a new one away again if nothing was written.
 
@@ -79,6 +80,8 @@ def folder(
         By which an earlier run is known.
     kind : str, default "run"
         What it is to hold; one that is no run ends the name of a new folder.
+    option : str, default "--output"
+        Which names the folder, for messages.
 
     Raises
     ------
@@ -88,22 +91,22 @@ def folder(
     """
     if output is not None and not overwrite:
         _check_free(output, files, kind)
-    existed = output is not None and output.is_dir()
-    if output is not None:
-        _check_own(output)
     try:
+        existed = output is not None and output.is_dir()
+        if output is not None:
+            _check_own(output)
         chosen = _new("" if kind == "run" else f"_{kind}") if output is None else output
         chosen.mkdir(parents=True, exist_ok=True)
         lock = locks.Lock(chosen)
     except BlockingIOError as error:
         raise CommandError(
-            f"--output: must not be in use; got {str(output)!r}, which another process writes into: wait until it "
+            f"{option}: must not be in use; got {str(output)!r}, which another process writes into: wait until it "
             "has ended, or choose another folder"
         ) from error
     except OSError as error:
         raise CommandError(
-            f"--output: must be a folder that can be written to; got {str(output or 'runs')!r} "
-            f"({error.strerror}): choose another with --output FOLDER"
+            f"{option}: must be a folder that can be written to; got {str(output or 'runs')!r} "
+            f"({error.strerror}): choose another with {option} FOLDER"
         ) from error
     try:
         if not overwrite:  # again: another process may have been faster

@@ -147,7 +147,11 @@ def _train(options: argparse.Namespace, started: float) -> int:
     except (CommandError, DataError) as error:
         raise CommandError(_named(options, error)) from error
     say = console.silent if options.quiet else console.say
-    where = runs.folder(options.output, overwrite=options.overwrite or options.resume is not None)
+    where = runs.folder(
+        options.output,
+        overwrite=options.overwrite or options.resume is not None,
+        option="--output" if options.resume is None else "--resume",
+    )
     with where as folder, interrupts.Hold() as hold:
         if options.resume is None:
             clear(folder)
