@@ -386,6 +386,45 @@ def test_a_submission_has_a_label_for_each_image(tmp_path, capsys):
     assert len(tell(capsys, *names, "--submission", tmp_path / "out.csv")["images"]) == 5
 
 
+def test_one_label_is_one(tmp_path, capsys):
+    assert main("seven.png", "--submission", tmp_path / "out.csv") == 0
+    assert "1 label written to" in capsys.readouterr().err
+
+
+def test_the_column_of_labels_may_be_named_where_it_is_in_doubt(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 4, (40, 784)), rng.integers(0, 4, 40)
+    (tmp_path / "a.csv").write_text(
+        "".join(",".join(map(str, [n, *row])) + "\n" for n, row in zip(y, x, strict=True))
+    )
+    assert "say --label-column first or last" in refuse(capsys, tmp_path / "a.csv")
+    assert len(tell(capsys, tmp_path / "a.csv", "--label-column", "first")["images"]) == 40
+    names = [f"pixel{place}" for place in range(784)]
+    for heading in (["label", *names], ["digits", *names]):
+        (tmp_path / "b.csv").write_text(",".join(heading) + "\n" + ",".join(map(str, [y[0], *x[0]])) + "\n")
+        error = refuse(capsys, tmp_path / "b.csv", "--label-column", "other")
+        assert "the column of labels must be a name in the heading" in error
+    (tmp_path / "test.csv").write_text(csv(x[:1].astype(np.uint8)))
+    assert len(tell(capsys, tmp_path / "test.csv", "--label-column", "label")["images"]) == 1
+    assert "must be a .csv file for --label-column" in refuse(capsys, "seven.png", "--label-column", "label")
+
+
+def test_no_name_is_not_the_current_folder(capsys):
+    assert refuse(capsys, "").endswith("IMAGE: must be the name of a file or folder; got ''\n")
+
+
+def test_a_table_by_another_name_is_told_the_ending(tmp_path, capsys):
+    (tmp_path / "test.txt").write_text(csv(fd.load_mnist()[1][0][:1]))
+    assert "a table, in a file that ends in .csv" in refuse(capsys, tmp_path / "test.txt")
+
+
+def test_a_model_of_another_size_gets_no_hint_to_prepare(tmp_path, capsys):
+    fd.NeuralNetwork([fd.Dense(30, 3)], seed=0).save(tmp_path / "m.safetensors")
+    error = refuse(capsys, "seven.png", "--no-prepare", "--model", tmp_path / "m.safetensors")
+    assert "--size HxW fits it" in error
+    assert "--prepare" not in error
+
+
 def test_a_submission_that_lacks_an_image_is_not_written(tmp_path, capsys):
     (tmp_path / "test.csv").write_text(csv(fd.load_mnist()[1][0][:3]))
     assert main("notes.txt", tmp_path / "test.csv", "--submission", tmp_path / "out.csv") == 2

@@ -185,7 +185,7 @@ def widths(text: str) -> tuple[int, ...]:
 
 def size(text: str) -> tuple[int, int]:
     """Return height and width in ``text``, such as ``28x28``; a type for argparse."""
-    found = re.fullmatch(r"(\d{1,6})[x×](\d{1,6})", text)
+    found = re.fullmatch(r"([0-9]{1,6})[x×]([0-9]{1,6})", text)
     height, width = map(int, found.groups()) if found else (0, 0)
     if not 1 <= height * width <= MOST_SIZE:
         raise argparse.ArgumentTypeError(
@@ -243,11 +243,16 @@ def add_data_option(group: _Group, what: str) -> None:
         help=f"{', '.join(NAMES)}; or {FORMS}; {what} (default: mnist)",
     )
     add_size_option(group, "pictures in folders", "they must have one size")
+    add_label_column_option(group, "the column of a .csv file that has the labels")
+
+
+def add_label_column_option(group: _Group, what: str) -> None:
+    """Add ``--label-column``, the column that ``what`` describes."""
     group.add_argument(
         "--label-column",
         metavar="NAME",
-        help="the column of a .csv file that has the labels: its name in the heading, first, last, or its number from "
-        "0 on (default: the one named label, target, class or y)",
+        help=f"{what}: its name in the heading, first, last, or its number from 0 on (default: the one named label, "
+        "target, class or y)",
     )
 
 

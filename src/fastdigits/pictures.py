@@ -214,7 +214,7 @@ def _opened(file: str | bytes | IO[bytes]) -> Iterator[tuple[Image.Image, str]]:
     except UnidentifiedImageError as error:
         raise DataError(
             f"{name}: must be a picture that Pillow reads, such as PNG or JPEG; got something else: "
-            "save or export it as PNG"
+            "save or export it as PNG, or, if it is a table, in a file that ends in .csv"
         ) from error
     except Image.DecompressionBombError as error:
         raise DataError(_too_large(name, "even more")) from error

@@ -38,7 +38,7 @@ printed as a number, with the confidence in each and the second choice.
 IDX, NPY and CSV files hold many images. They are used unchanged, light on dark,
 pixels of 0 ... 255 or of 0 ... 1, or what the model was trained on, unless
 --prepare is given. Labels in a CSV are left out. A folder stands for
-all pictures and NPY files in it, and - for standard input.
+all pictures and NPY files in it, and - for standard input, which has no CSV.
 """
 
 EXAMPLES = """\
@@ -93,6 +93,7 @@ def _parser() -> commands.Parser:
     commands.add_size_option(
         group, "pictures that are used unchanged", "they must have as many pixels as the model takes"
     )
+    commands.add_label_column_option(group, "the column of a .csv file that has labels, which are left out")
     commands.add_backend_option(group)
     group = parser.add_argument_group("output")
     group.add_argument(
@@ -198,7 +199,7 @@ def _check_output(output: Path | None, names: list[str], option: str, endings: t
 
 def _read(path: Path, name: str, network: NeuralNetwork, options: argparse.Namespace) -> Iterator[Reading]:
     """Yield what is on a picture, or on each image of an array."""
-    array, note = sources.read_array(path, network.input_width or 0)
+    array, note = sources.read_array(path, network.input_width or 0, options.label_column)
     if note:
         _say(f"{name}: {note}", options)
     if array is None:
@@ -237,7 +238,7 @@ def _prepared(image: object, name: str, network: NeuralNetwork, options: argpars
     if network.input_width != SIDE * SIDE:
         raise DataError(
             f"{name}: a picture becomes {SIDE} × {SIDE} pixels, {SIDE * SIDE} numbers; got a model that takes "
-            f"{network.input_width}: make an NPY file of images as it was trained on"
+            f"{network.input_width}: --no-prepare --size HxW fits it to what the model was trained on"
         )
     digits = find_digits(image, single=options.single, subject=name)
     images = np.stack([digit.image for digit in digits])
@@ -256,9 +257,12 @@ def _as_they_are(
     size = images[0].size
     if size != width:
         shape = " × ".join(map(str, images.shape[1:]))
+        hints = ["--size HxW fits it"] if picture else []
+        if width == SIDE * SIDE and (picture or (images.ndim == 3 and images.shape[1] > 1)):
+            hints.append("--prepare makes of any digit what MNIST has")
         raise DataError(
             f"{name}: its images must have {width} pixels, as the model takes; got {shape}: "
-            f"{'--size HxW fits it, ' if picture else ''}--prepare makes of any digit what MNIST has"
+            f"{', '.join(hints) or 'give it images as it was trained on'}"
         )
     fed = (scales.pixels if picture else scales.pictures)(images, network.scale, name).reshape(
         len(images), size
@@ -338,7 +342,7 @@ def _submit(readings: list[Reading], errors: list[dict[str, str]], options: argp
     table.writerow(["ImageId", "Label"])
     table.writerows([number, reading.reads] for number, reading in enumerate(readings, 1))
     files.write(options.submission, lines.getvalue().encode(), example="submission.csv")
-    _say(f"{len(readings):,} labels written to {options.submission}", options)
+    _say(f"{_labels(len(readings))} written to {options.submission}", options)
 
 
 def _draw(readings: list[Reading], options: argparse.Namespace) -> None:
@@ -359,6 +363,10 @@ def _draw(readings: list[Reading], options: argparse.Namespace) -> None:
     if not runs.show(Path(name)):
         os.unlink(name)
         _say("no display to show the drawing on: write it to a file with --output FILE", options)
+
+
+def _labels(count: int) -> str:
+    return "1 label" if count == 1 else f"{count:,} labels"
 
 
 def _say(text: str, options: argparse.Namespace) -> None:

@@ -39,6 +39,8 @@ def expanded(names: list[str]) -> tuple[list[str], list[str]]:
     found: list[str] = []
     left_out: list[str] = []
     for name in names:
+        if not name:  # an unset variable of a shell: Path("") would be the current folder
+            raise DataError("IMAGE: must be the name of a file or folder; got ''")
         if name == STANDARD_INPUT or not Path(name).is_dir():
             found.append(name)
             continue
@@ -81,7 +83,7 @@ def as_file(name: str) -> Iterator[Path]:
             raise DataError(str(error).replace(str(path), path.name)) from error
 
 
-def read_array(path: Path, width: int) -> tuple[Array | None, str]:
+def read_array(path: Path, width: int, label_column: str | None = None) -> tuple[Array | None, str]:
     """Return the images that a file of arrays holds, and a note on how it was read.
 
     Parameters
@@ -90,6 +92,8 @@ def read_array(path: Path, width: int) -> tuple[Array | None, str]:
         An IDX or NPY file, as its first bytes tell, or a CSV, as its ending does. The images are None if it is neither.
     width : int
         Pixels per image that the network takes; tells a CSV without heading whether it has labels. Labels are left out.
+    label_column : str, optional
+        The column of labels in a CSV, such as `read_table` takes it.
 
     Raises
     ------
@@ -104,14 +108,16 @@ def read_array(path: Path, width: int) -> tuple[Array | None, str]:
     except OSError as error:
         also = (
             f", or pipe it into the command as {STANDARD_INPUT}"
-            if path.is_fifo() and path.suffix != ".csv"
+            if path.is_fifo() and not path.name.lower().endswith(CSV_ENDINGS)
             else ""
         )
         raise DataError(f"{path}: must be a file that can be read; got: {error.strerror}{also}") from error
     if path.name.lower().endswith(CSV_ENDINGS):
-        table = read_table(path, width=width)
+        table = read_table(path, label_column, width=width)
         (images,), note = to_pictures([table.x], str(path))
         return images, "; ".join(filter(None, [table.note, note]))
+    if label_column is not None:
+        raise DataError(f"{path}: must be a .csv file for --label-column; got another: omit it")
     if start == b"\x93NUMPY":
         return read_npy(path), ""
     is_idx = len(start) > 3 and start[:2] == b"\0\0" and start[2] in TYPES and 1 <= start[3] <= 4

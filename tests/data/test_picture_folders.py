@@ -445,7 +445,7 @@ def test_the_commands_take_a_size(tmp_path, capsys):
     assert "must have 480 pixels, as the model takes; got 48 × 20: --size HxW fits" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("size", ["28", "28*28", "0x28", "x", "28x28x3", "9999x9999", "-1x5"])
+@pytest.mark.parametrize("size", ["28", "28*28", "0x28", "x", "28x28x3", "٢٨x28", "9999x9999", "-1x5"])
 def test_a_size_that_is_none_is_one_line(capsys, size):
     with pytest.raises(SystemExit):
         train.main([f"--size={size}"])

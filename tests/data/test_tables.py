@@ -101,6 +101,16 @@ def test_words_in_one_column_are_labels_wherever_it_is(tmp_path):
         assert data.class_names == ("x", "y", "z")
 
 
+@pytest.mark.parametrize("name", ["", "id", "idx", "Index", "row", "ImageId", "Unnamed: 0"])
+def test_a_column_that_numbers_the_rows_is_left_out_and_named(tmp_path, name):
+    pixels = [f"p{place}" for place in range(X[0].size)]
+    heading = ",".join([name, "label", *pixels]) + "\n"
+    numbers = np.arange(len(Y))
+    data = read(tmp_path, heading + rows(numbers, Y, X.reshape(len(Y), -1)))
+    assert data.note.startswith("left out: column ")
+    check(data)
+
+
 @pytest.mark.parametrize("missing", ["NA", "?", ""])
 def test_a_first_line_that_lacks_pixels_is_an_image_and_told(tmp_path, missing):
     with pytest.raises(fd.DataError, match=r"could not convert string .* on line 1, column 2"):

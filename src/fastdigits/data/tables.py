@@ -34,7 +34,9 @@ _LABEL_NAMES = (
     "targets",
     "digit",
 )  # the first that occurs is taken
-_INDEX_NAME = re.compile(r"|id|index|image_?id|unnamed: \d+")  # what pandas and Kaggle put before the pixels
+_INDEX_NAME = re.compile(
+    r"|idx?|index|image_?id|row|unnamed: \d+"
+)  # what pandas and Kaggle put before the pixels
 _SAMPLE = 200  # lines that show the range of the pixels
 # The range of pixels tells them from labels only if it is wider than what labels of few classes have
 _WIDE, _NEAR = 15, 0.75
@@ -251,7 +253,7 @@ def _roles(
     note: list[str] = []
     label: int | None
     if label_column is not None:
-        label = _asked_for(label_column, layout, path, needs_labels)
+        label = _asked_for(label_column, layout, path, needs_labels or (width is not None and not fits))
         label = None if fits and label_column not in layout.names else label
         left_out = [place for place in left_out if place != label]
     elif named is not None:
