@@ -235,6 +235,8 @@ def _range(x: Array, subject: str) -> tuple[float, float, bool]:
 def check_pair(x: Array, y: Array, subject: str) -> None:
     """Raise a DataError unless there is one label per image."""
     if y.ndim != 1 or len(x) != len(y):
+        one_hot = y.ndim == 2 and len(x) == len(y)
+        hint = ": one-hot rows become labels by y.argmax(axis=1)" if one_hot else ""
         raise DataError(
-            f"{subject}: must hold one label per image, ({len(x)},); got labels of shape {y.shape}"
+            f"{subject}: must hold one label per image, ({len(x)},); got labels of shape {y.shape}{hint}"
         )
