@@ -77,6 +77,8 @@ FILES = {
     ),
     "HTML": (b"\n<!DOCTYPE html><html>", "a web page"),
     "JSON": (b'{"format": 1}', "JSON: name the model"),
+    "empty JSON": (b"{}", "JSON: name the model"),
+    "CSV": (b"label,pixel0,pixel1\n7,0,255\n", "text, such as a table: name the file of the model itself"),
     "PNG": (b"\x89PNG\r\n\x1a\n", "a picture: fastdigits predict reads it"),
     "IDX": (
         b"\0\0\x08\x03\0\0\0\1",
@@ -251,7 +253,7 @@ def test_errors_name_a_file_that_is_open(tmp_path):
         fd.load(file)
     with pytest.raises(fd.ModelFileError, match=r"^BytesIO: must be a readable safetensors file"):
         fd.load(io.BytesIO())
-    with pytest.raises(fd.ModelFileError, match=r"^bytes: must be a readable safetensors file"):
+    with pytest.raises(fd.ModelFileError, match=r"^bytes: must be a model file .*; got text"):
         fd.load(b"model.safetensors")
 
 

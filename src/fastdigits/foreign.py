@@ -50,7 +50,13 @@ _PATTERNS: tuple[tuple[bytes, str, str], ...] = (
     (rb"\x08[\x02-\x1f][\x12\x1a\x22\x28\x32\x3a\x42]", "an ONNX graph", _ONNX),
     (rb"(?s).{4}TFL3", "a TensorFlow Lite model", _ONNX),
     (rb"(?i)\s*<(!doctype|html|\?xml)", "a web page", "name the file of the model itself"),
-    (rb"\s*[{\[][\s\"\d{\[]", "JSON", "name the model.safetensors beside it"),
+    (rb"\s*[{\[][\s\"\d{}\[\]]", "JSON", "name the model.safetensors beside it"),
+    # The length of a header would have as many bytes as these letters say: millions of gigabytes.
+    (
+        rb"(\xef\xbb\xbf)?[\t\r\n -~]{12}",
+        "text, such as a table",
+        f"name the file of the model itself; {_DATA}",
+    ),
 )
 # What names tell of a ZIP archive, the most telling first.
 _MEMBERS: tuple[tuple[bytes, str, str], ...] = (
