@@ -1,5 +1,7 @@
 """Averaged weights: the kernel against its twin, the averages against sums over all steps, a training's end."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -235,3 +237,29 @@ def test_one_image_has_no_statistics():
         network().renew_statistics(examples()[0][:1])
     with pytest.raises(ValueError, match="renew_statistics: batch_size must be at least 2; got 1"):
         network().renew_statistics(examples()[0], batch_size=1)
+
+
+def test_an_average_serves_one_training_at_a_time():
+    """It would follow the other network, and give that its averages amid its training."""
+    rng = np.random.default_rng(3)
+    x, y = rng.random((40, 6), dtype=np.float32), np.arange(40) % 3
+    average, refused = fd.EMA(0.9), []
+
+    def network():
+        return fd.NeuralNetwork([fd.Dense(6, 3)], seed=1)
+
+    class Inner(fd.Callback):
+        def on_epoch_end(self, epoch, net, history):
+            try:
+                network().fit(x, y, epochs=1, average=average)
+            except RuntimeError as error:
+                refused.append(str(error))
+            network().fit(x, y, epochs=1, average=copy.deepcopy(average))
+
+    nets = network(), network()
+    nets[0].fit(x, y, epochs=2, average=average, callbacks=[Inner()])
+    nets[1].fit(x, y, epochs=2, average=average)  # it is free again
+    assert len(refused) == 2
+    assert "an average must serve one training at a time" in refused[0]
+    assert refused[0].endswith("make a new one, EMA(decay=0.9)")
+    np.testing.assert_array_equal(nets[0].values, nets[1].values)

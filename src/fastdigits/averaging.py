@@ -21,7 +21,7 @@ class WeightAverage(Configured):
 
     `NeuralNetwork.fit` takes one as ``average``: it starts again, is updated after each step, and becomes the
     network's weights at the end. Statistics of batch normalisation do not belong to averaged weights and are
-    computed again then, `NeuralNetwork.renew_statistics`.
+    computed again then, `NeuralNetwork.renew_statistics`. It serves one training at a time.
 
     Attributes
     ----------

@@ -478,6 +478,8 @@ class NeuralNetwork:
             changed then.
         ModelFileError
             If there are checkpoints to resume from, but none can be used; nothing is changed then.
+        RuntimeError
+            If another call of `fit` still trains the network, or uses the average.
         DivergedError
             If loss or parameters are no longer finite, the loss on images that are held out included. The network
             is then that of the last whole epoch, or as it came where there is none, and the optimizer has no

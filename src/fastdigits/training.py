@@ -87,7 +87,8 @@ def fit(
     check_batchnorm(network, parts)
 
     found = None if resume is None else newest(resume)
-    _take(network)
+    averaging = id(average)
+    _take(network, average)
     try:
         return _fit(
             network, train, held_out, parts, epochs, optimizer, schedule, loss, augmenter, clipping, average,
@@ -95,10 +96,12 @@ def fit(
         )  # fmt: skip
     finally:
         network.trained_by = None
+        _averaging.discard(averaging)
 
 
 # Held while a network is taken for a call of `fit`; a child process makes its own: its parent's may be held for ever.
 _taking = threading.Lock()
+_averaging: set[int] = set()  # ids of the averages that serve a call of `fit`
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: _renew_lock())
 
@@ -106,17 +109,18 @@ if hasattr(os, "register_at_fork"):
 def _renew_lock() -> None:
     global _taking
     _taking = threading.Lock()
+    _averaging.clear()
 
 
-def _take(network: NeuralNetwork) -> None:
-    """Note that this process trains the network; two calls of `fit` at once would mix their steps.
+def _take(network: NeuralNetwork, average: WeightAverage | None) -> None:
+    """Note that this process trains the network, and what averages it; two calls of `fit` at once would mix.
 
-    Giving it back is setting ``trained_by`` to None, which takes no memory.
+    Giving them back is setting ``trained_by`` to None and forgetting the average's id, which takes no memory.
 
     Raises
     ------
     RuntimeError
-        If another call has it.
+        If another call has one of them.
     """
     process = os.getpid()
     with _taking:
@@ -125,6 +129,13 @@ def _take(network: NeuralNetwork) -> None:
                 "fit: a network must be trained by one call at a time; got a second while the first still runs: "
                 "wait for it, or train a copy.deepcopy of the network"
             )
+        if id(average) in _averaging:
+            raise RuntimeError(
+                "fit: an average must serve one training at a time; got one that serves another network's, which "
+                f"still runs: make a new one, {average!r}"
+            )
+        if average is not None:
+            _averaging.add(id(average))
         network.trained_by = process
 
 
