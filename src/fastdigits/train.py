@@ -172,8 +172,12 @@ def _train(options: argparse.Namespace, started: float) -> int:
         # `_fit` has begun to hold Ctrl-C back: no further one costs any of this. What cannot be made again comes first.
         network.save(folder / runs.MODEL)
         history.write_csv(folder / runs.HISTORY)
-        scores, interrupted = _scores(images, network, history, outcome, folder, hold)
-        outcome["interrupted"] = interrupted
+        figures = None
+        if not outcome["interrupted"]:
+            told = f"interrupted at the figures; model and history are in {folder}"
+            figures = _unless_interrupted(hold, lambda: _scores(images, network), told)
+        outcome["interrupted"] = interrupted = figures is None
+        scores = _known_scores(images, history, outcome) if figures is None else figures
         result = scores | _amounts(images, network, history) | outcome | circumstances
         runs.remove_pictures(folder)
         if not interrupted:
@@ -181,7 +185,11 @@ def _train(options: argparse.Namespace, started: float) -> int:
             runs.write_result(folder, result)
         result |= {"pictures": [], "report": None}
         if not interrupted:
-            result |= _present(options, folder, images, network, history, result, started, hold)
+            told = f"interrupted at pictures and report; all else is in {folder}"
+            shown = _unless_interrupted(
+                hold, lambda: _present(options, folder, images, network, history, result, started), told
+            )
+            result |= {"interrupted": True} if shown is None else shown
         result["total_seconds"] = time.perf_counter() - started
         runs.write_result(folder, result)
     say(_saved(result, _following(options, folder, images, result["interrupted"])))
@@ -327,26 +335,18 @@ def _go_on(options: argparse.Namespace, folder: Path) -> None:
         runs.write_settings(folder, train_options.to_record(options))
 
 
-def _scores(
-    images: _Images,
-    network: NeuralNetwork,
-    history: History,
-    outcome: dict[str, Any],
-    folder: Path,
-    hold: Hold,
-) -> tuple[dict[str, Any], bool]:
-    """Return how good the network is, and whether an interrupt left only what is known of that."""
-    if not outcome["interrupted"]:
-        try:
-            with hold.lifted():
-                return _measured(images, network), False
-        except KeyboardInterrupt:
-            hold.begin()
-            console.tell(COMMAND, f"interrupted at the figures; model and history are in {folder}")
-    return _known_scores(images, history, outcome), True
+def _unless_interrupted(hold: Hold, work: Callable[[], dict[str, Any]], told: str) -> dict[str, Any] | None:
+    """Return what ``work`` makes with Ctrl-C answered meanwhile; where it came, say so and return None."""
+    try:
+        with hold.lifted():
+            return work()
+    except KeyboardInterrupt:
+        hold.begin()
+        console.tell(COMMAND, told)
+        return None
 
 
-def _measured(images: _Images, network: NeuralNetwork) -> dict[str, Any]:
+def _scores(images: _Images, network: NeuralNetwork) -> dict[str, Any]:
     """Return how good the network is now; accuracies are fractions, losses are without label smoothing."""
     train, test = (network.evaluate(part.x, part.y) for part in (images.train, images.test))
     return {
@@ -410,27 +410,8 @@ def _present(
     history: History,
     result: dict[str, Any],
     started: float,
-    hold: Hold,
 ) -> dict[str, Any]:
     """Draw what was learned and write the report; return what the result is to say of both."""
-    try:
-        with hold.lifted():
-            return _presented(options, folder, images, network, history, result, started)
-    except KeyboardInterrupt:
-        hold.begin()
-        console.tell(COMMAND, f"interrupted at pictures and report; all else is in {folder}")
-        return {"interrupted": True}
-
-
-def _presented(
-    options: argparse.Namespace,
-    folder: Path,
-    images: _Images,
-    network: NeuralNetwork,
-    history: History,
-    result: dict[str, Any],
-    started: float,
-) -> dict[str, Any]:
     test = images.test
     probabilities, found = assess(network, test.x, test.y, images.data.class_names)
     pictures = []
