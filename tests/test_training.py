@@ -335,8 +335,9 @@ def test_only_the_ratios_of_sample_weights_count(scale):
     x, y = examples()
     weights = np.random.default_rng(3).integers(0, 4, len(y)).astype(np.float64)
     wanted, found = network(), network()
-    one = wanted.fit(x, y, epochs=2, batch_size=16, sample_weight=weights)
-    other = found.fit(x, y, epochs=2, batch_size=16, sample_weight=weights * scale)
+    # One epoch: Adam amplifies the rounding of a weight more with each step, on each backend in its own way.
+    one = wanted.fit(x, y, epochs=1, batch_size=16, sample_weight=weights)
+    other = found.fit(x, y, epochs=1, batch_size=16, sample_weight=weights * scale)
     np.testing.assert_allclose(other.loss, one.loss, rtol=1e-5)  # a weight rounds in double, then in single
     np.testing.assert_allclose(found.predict_proba(x), wanted.predict_proba(x), atol=1e-3)
     if math.frexp(scale)[0] == 0.5:  # a power of two: not a bit changes
