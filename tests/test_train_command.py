@@ -190,6 +190,8 @@ def test_the_command_that_the_result_names_gives_the_same_network(finished):
     done, cwd = finished
     result = json.loads(done.stdout)
     words = shlex.split(result["command"])
+    if forced := os.environ.get("FASTDIGITS_BACKEND"):  # the line then says so
+        assert words.pop(0) == f"FASTDIGITS_BACKEND={forced}"
     assert words[:3] == ["python", "-m", "fastdigits.train"]
     assert "--json" not in words
     again = run(*words[3:], "-o", "again", "--no-plots", cwd=cwd)
