@@ -29,7 +29,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 import fastdigits as fd
-from fastdigits.sklearn import FastDigitsClassifier, settings
+from fastdigits.sklearn import FastDigitsClassifier, parameters
 
 sys.path.insert(0, str(Path(__file__).parent / "peers"))
 from machine import describe
@@ -155,16 +155,16 @@ INNER = 3  # splits of the training rows of each seed
 def initial_weights(job: Job, seeds: int) -> str:
     """Return a row of the table that chooses the initial weights: each split is judged within its training rows."""
     accuracies = np.empty((seeds, INNER, len(INITIALIZERS)))
-    usual = settings.INITIALIZER
+    usual = parameters.INITIALIZER
     for seed in range(seeds):
         x, _, y, _ = job.load(seed)
         for inner in range(INNER):
             rows = split(x, y, inner)
             for column, name in enumerate(INITIALIZERS):
-                settings.INITIALIZER = name
+                parameters.INITIALIZER = name
                 model = contenders(job, seed)["FastDigitsClassifier"].fit(rows[0], rows[2])
                 accuracies[seed, inner, column] = model.score(rows[1], rows[3])
-    settings.INITIALIZER = usual
+    parameters.INITIALIZER = usual
     means = accuracies.mean(axis=1)
     gain = means[:, 1] - means[:, 0]
     error = gain.std(ddof=1) / np.sqrt(seeds) if seeds > 1 else np.nan

@@ -2,7 +2,8 @@
 
 import pytest
 
-from fastdigits import backend, bench
+from fastdigits import backend
+from fastdigits.commands import bench
 
 BACKENDS = [backend.available_backends()[0], "numpy"]
 CASES = [(batch, case) for batch in bench.BATCHES for case in bench.cases(batch)]

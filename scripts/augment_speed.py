@@ -13,8 +13,8 @@ import numpy as np
 
 import fastdigits as fd
 from fastdigits import backend
-from fastdigits.augment import Augmenter
-from fastdigits.program import TrainingStep
+from fastdigits.training.augmentation import Augmenter
+from fastdigits.training.lowering import TrainingStep
 
 KINDS = {"no": None, "affine": fd.Augmentation(), "elastic": fd.Augmentation(alpha=34)}
 ROUNDS, STEPS = 15, 100

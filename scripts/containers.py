@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unittest import mock
 
-from fastdigits import threads
+from fastdigits.backend import threads
 
 V2, V1 = "0::{}\n", "9:memory:/x\n3:cpu,cpuacct:{}\n"
 

@@ -11,7 +11,8 @@ import time
 
 import numpy as np
 
-from fastdigits import backend, memory
+from fastdigits import backend
+from fastdigits.backend import aligned
 
 DENSITIES = (0.02, 0.1, 0.19, 0.3, 0.4, 0.5, 0.6, 0.65, 0.7, 1.0)
 
@@ -22,7 +23,7 @@ def main() -> None:
     for density in DENSITIES:
         lit = rng.random((8, 64, 784)) < density
         batches[density] = np.where(lit, rng.integers(1, 256, lit.shape), 0).astype(np.uint8)
-    weight, bias, y, dweight = (memory.floats(*shape) for shape in [(784, 64), (64,), (64, 64), (784, 64)])
+    weight, bias, y, dweight = (aligned.floats(*shape) for shape in [(784, 64), (64,), (64, 64), (784, 64)])
     for array in (weight, bias, y):
         array[...] = rng.standard_normal(array.shape)
     print(f"{'µs per batch, at density':<24}" + "".join(f"{density:>8.0%}" for density in DENSITIES))

@@ -25,8 +25,10 @@ from typing import Any
 import numpy as np
 
 import fastdigits as fd
-from fastdigits import backend, bench, load_mnist, memory
-from fastdigits.program import TrainingStep
+from fastdigits import backend, load_mnist
+from fastdigits.backend import aligned
+from fastdigits.commands import bench
+from fastdigits.training.lowering import TrainingStep
 
 ROUNDS = 15
 FAR = 350  # ns that a flag takes between cores with different third-level caches, at least
@@ -56,9 +58,9 @@ def lit_pixels() -> None:
     for row in range(64):  # as many nonzero pixels in 98 columns, 25 KB of weights, as in all 784, 200 KB
         near[row, rng.choice(98, 60, replace=False)] = 200
         far[row, rng.choice(784, 60, replace=False)] = 200
-    y, weight, bias = memory.floats(64, 64), memory.floats(784, 64), memory.zeros(64)
+    y, weight, bias = aligned.floats(64, 64), aligned.floats(784, 64), aligned.zeros(64)
     weight[...] = rng.standard_normal(weight.shape)
-    images = [memory.empty(64, 784, dtype=np.uint8) for _ in range(3)]
+    images = [aligned.empty(64, 784, dtype=np.uint8) for _ in range(3)]
     for image, made in zip(images, (near, far, digits), strict=True):
         image[...] = made
     for name in ("avx512", "avx2"):
@@ -116,9 +118,9 @@ def _whole_step(count: int) -> tuple[TrainingStep, np.ndarray, np.ndarray]:
 def _program(x: np.ndarray, forward: bool) -> Any:
     """Record one half of what a step does with the first layer."""
     kernels = backend.kernels
-    batch, rows = memory.empty(64, 784, dtype=np.uint8), np.zeros(64, np.int64)
-    weight, grad, m, v = (memory.zeros(784, 64) for _ in range(4))
-    bias, dbias, y = memory.zeros(64), memory.zeros(64), memory.floats(64, 64)
+    batch, rows = aligned.empty(64, 784, dtype=np.uint8), np.zeros(64, np.int64)
+    weight, grad, m, v = (aligned.zeros(784, 64) for _ in range(4))
+    bias, dbias, y = aligned.zeros(64), aligned.zeros(64), aligned.floats(64, 64)
     weight[...] = np.random.default_rng(1).standard_normal(weight.shape)
     y.fill(1e-3)
     program = kernels.Program(rows)
@@ -245,10 +247,10 @@ def product() -> None:
     """Compare the dense kernel and NumPy's BLAS with the peak, one core, 256 rows of 1,024 by 1,024."""
     rng = np.random.default_rng(0)
     x, w, y, b = (
-        memory.floats(256, 1024),
-        memory.floats(1024, 1024),
-        memory.floats(256, 1024),
-        memory.zeros(1024),
+        aligned.floats(256, 1024),
+        aligned.floats(1024, 1024),
+        aligned.floats(256, 1024),
+        aligned.zeros(1024),
     )
     x[...], w[...] = rng.standard_normal(x.shape), rng.standard_normal(w.shape)
     kernels, shares = backend.kernels, []

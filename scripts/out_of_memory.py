@@ -45,7 +45,7 @@ from typing import Any
 import numpy as np
 
 import fastdigits as fd
-from fastdigits.layers import Dropout
+from fastdigits.nn.layers import Dropout
 
 BURSTS = (1, 30)
 LONGEST = 3000  # seconds after which a process is taken to hang

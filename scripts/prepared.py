@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from own_digits import drawn, in_a_row, inked, off_centre, photographed_any
 
 import fastdigits as fd
-from fastdigits.ink import find_ink
-from fastdigits.preparing import find_digits
+from fastdigits.imaging.binarization import find_ink
+from fastdigits.imaging.digits import find_digits
 
 
 def pictures() -> dict[str, object]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from fastdigits import runs, train
+from fastdigits.commands import run_folder, train
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 WIDE, NARROW, HEIGHT, GAP = 1180, 390, 1500, 24  # pixels
@@ -32,7 +32,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         if train.main(["--output", f"{folder}/first", "--quiet"]) != 0:
             sys.exit("report_screenshot: the training failed")
-        page = (Path(folder) / "first" / runs.REPORT).as_uri()
+        page = (Path(folder) / "first" / run_folder.REPORT).as_uri()
         frames = Path(folder) / "frames.html"
         frames.write_text(FRAMES.format(page=page, wide=WIDE, narrow=NARROW, height=HEIGHT, gap=GAP))
         picture = Path(folder) / "report.png"

@@ -14,7 +14,7 @@ import sys
 import time
 
 import fastdigits as fd
-from fastdigits import train_options
+from fastdigits.commands import train_options
 from fastdigits.recipes import Recipe
 
 

@@ -31,8 +31,9 @@ from unittest import mock
 import numpy as np
 
 import fastdigits as fd
-from fastdigits import files, runs
-from fastdigits.checkpoint import newest
+from fastdigits.commands import run_folder
+from fastdigits.core import atomic
+from fastdigits.training.checkpoint import newest
 
 ERRORS = {
     "input/output error": lambda: OSError(errno.EIO, os.strerror(errno.EIO)),
@@ -78,7 +79,7 @@ class Calls:
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
         with contextlib.ExitStack() as stack:
-            stack.enter_context(mock.patch.object(files, "open", self.open, create=True))
+            stack.enter_context(mock.patch.object(atomic, "open", self.open, create=True))
             for owner, name in (
                 (os, "fsync"),
                 (os, "replace"),
@@ -139,7 +140,7 @@ def replaced(name: str, old: Callable[[Path], object], new: Callable[[Path], obj
 
     def check(folder: Path) -> None:
         assert (folder / name).read_bytes() in contents, f"{name} is neither the old nor the new one"
-        if name == runs.MODEL:
+        if name == run_folder.MODEL:
             fd.load(folder / name)
 
     return Subject(name, old, new, check)
@@ -147,7 +148,7 @@ def replaced(name: str, old: Callable[[Path], object], new: Callable[[Path], obj
 
 def model(seed: int) -> Callable[[Path], object]:
     net = fd.NeuralNetwork([fd.Dense(784, 64), fd.BatchNorm(64), fd.ReLU(), fd.Dense(64, 10)], seed=seed)
-    return lambda folder: net.save(folder / runs.MODEL)
+    return lambda folder: net.save(folder / run_folder.MODEL)
 
 
 def history(epochs: int) -> fd.History:
@@ -202,21 +203,21 @@ def half_a_training(folder: Path) -> None:
 
 
 SUBJECTS = [
-    replaced(runs.MODEL, model(1), model(2)),
+    replaced(run_folder.MODEL, model(1), model(2)),
     replaced(
-        runs.SETTINGS,
-        lambda folder: runs.write_settings(folder, {"epochs": 1}),
-        lambda folder: runs.write_settings(folder, {"epochs": 2}),
+        run_folder.SETTINGS,
+        lambda folder: run_folder.write_settings(folder, {"epochs": 1}),
+        lambda folder: run_folder.write_settings(folder, {"epochs": 2}),
     ),
     replaced(
-        runs.RESULT,
-        lambda folder: runs.write_result(folder, {"epochs": 1}),
-        lambda folder: runs.write_result(folder, {"epochs": 2}),
+        run_folder.RESULT,
+        lambda folder: run_folder.write_result(folder, {"epochs": 1}),
+        lambda folder: run_folder.write_result(folder, {"epochs": 2}),
     ),
     replaced(
-        runs.HISTORY,
-        lambda folder: history(3).write_csv(folder / runs.HISTORY),
-        lambda folder: history(4).write_csv(folder / runs.HISTORY),
+        run_folder.HISTORY,
+        lambda folder: history(3).write_csv(folder / run_folder.HISTORY),
+        lambda folder: history(4).write_csv(folder / run_folder.HISTORY),
     ),
     Subject("checkpoints", half_a_training, lambda folder: training(folder, resume=True), check_checkpoints),
 ]

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from fastdigits import commands
+from fastdigits.commands.parser import Parser
 
 ROOT = Path(__file__).parent.parent
 
@@ -83,13 +83,13 @@ def command_lines(page: Path) -> list[list[str]]:
 
 def read_options(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a command read its options; AssertionError if it does not take them."""
-    read = commands.Parser.read
+    read = Parser.read
 
     def read_only(parser, argv):
         read(parser, argv)
         raise OptionsRead
 
-    monkeypatch.setattr(commands.Parser, "read", read_only)
+    monkeypatch.setattr(Parser, "read", read_only)
     module, arguments = (words[2], words[3:]) if words[0] == "python" else ("fastdigits", words[1:])
     if module == "fastdigits":
         module = "fastdigits.__main__"

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 import fastdigits as fd
-from fastdigits import train_options
+from fastdigits.commands import train_options
 
 NAMES = {  # of the file that a reader is given: what it is shows from that
     "idx": "a-idx3-ubyte",

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 import fastdigits as fd
 from fastdigits import backend as backends
-from fastdigits.inputs import check_labels, check_weights
-from fastdigits.scales import to_rows
+from fastdigits.core.validation import check_labels, check_weights
+from fastdigits.nn.scales import to_rows
 
 N, WIDTH, CLASSES = 8, 9, 3
 _RNG = np.random.default_rng(0)

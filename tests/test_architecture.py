@@ -1,118 +1,28 @@
-"""The rooms of the package: who imports whom, doors and their twins, no loop outside the kernels, no fat at import."""
+"""The law of the rooms: folders are floors, doors have twins, loops stay in the kernels, importing is cheap."""
 
 import ast
+import graphlib
 import inspect
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from documents import ROOT, script
 
 import fastdigits
 from fastdigits import _reference
 
 PACKAGE = Path(fastdigits.__file__).parent
-ROOMS = [  # a module imports from rooms above it only
-    "text",
-    "errors",
-    "files",
-    "streams",
-    "interrupts",
-    "inputs",
-    "scales",
-    "undo",
-    "foreign",
-    "tensorfile",
-    "changes",
-    "hyperparameters",
-    "entries",
-    "threads",
-    "memory",
-    "_kernels",
-    "_reference",
-    "backend",
-    "parameters",
-    "initializers",
-    "layers.base",
-    "layers.dense",
-    "layers.batchnorm",
-    "layers.activations",
-    "layers.dropout",
-    "layers",
-    "losses",
-    "optimizers",
-    "schedules",
-    "augment",
-    "clipping",
-    "averaging",
-    "assembly",
-    "prediction",
-    "callbacks",
-    "network",
-    "storage",
-    "checkpoint",
-    "program",
-    "examples",
-    "steps",
-    "training",
-    "finding",
-    "recipes",
-    "sklearn.settings",
-    "sklearn.examples",
-    "sklearn.watch",
-    "sklearn.classifier",
-    "sklearn",
-    "metrics",
-    "calibration",
-    "assessment",
-    "pictures",
-    "data.packing",
-    "data.idx",
-    "data.cache",
-    "data.datasets",
-    "data.downloads",
-    "data.published",
-    "data.labels",
-    "data.pictures",
-    "data.arrays",
-    "data.tables",
-    "data.sources",
-    "data",
-    "torch_state",
-    "export.onnx",
-    "export.html",
-    "export",
-    "visualize.canvas",
-    "visualize.confusion",
-    "visualize.curves",
-    "visualize.mosaic",
-    "visualize.predictions",
-    "visualize.reliability",
-    "visualize.weights",
-    "visualize.writing",
-    "visualize",
-    "components",
-    "ink",
-    "sheet",
-    "cutting",
-    "preparing",
-    "readings",
-    "console",
-    "commands",
-    "locks",
-    "runs",
-    "train_options",
-    "markup",
-    "report",
-    "sources",
-    "predict",
-    "bench",
-    "train",
-    "evaluate",
-    "draw",
-]
-# The network's methods `fit` and `save` hand over to rooms below when they are called; the commands name their kind.
-LATE = {("network", room) for room in ("training", "storage", "finding", "torch_state", "export.onnx")}
+# A folder is a floor: what stands in it imports only from floors before it. No exception for imports inside functions
+# or for types.
+FLOORS = (
+    "errors _version < _reference < core < backend imaging metrics < nn data < optim storage export < training"
+    " < network visualize distributed < recipes < sklearn commands < train evaluate predict draw bench"
+    " < __init__ < __main__"
+)
+FLOOR = {room: height for height, floor in enumerate(FLOORS.split("<")) for room in floor.split()}
 ONLY_COMPILED = {
     "Program",
     "Recording",
@@ -134,117 +44,81 @@ def module_of(path: Path) -> str:
 MODULES = {module_of(path): path for path in PACKAGE.rglob("*.py")}
 
 
-NOW, LATE_CALL, TYPES = "at import", "when called", "for types"
+def imports(source: str, module: str, package: bool = False) -> Iterator[str]:
+    """Yield each module of this package that a module's source imports, wherever in it."""
+    here = module.split(".") if package and module != "__init__" else module.split(".")[:-1]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names = [alias.name.split(".") for alias in node.names]
+            yield from (".".join(name[1:]) or "__init__" for name in names if name[0] == "fastdigits")
+        elif isinstance(node, ast.ImportFrom):
+            start = here[: len(here) - node.level + 1] if node.level else []
+            base = start + (node.module.split(".") if node.module else [])
+            if not node.level and base[:1] != ["fastdigits"]:
+                continue
+            base = base if node.level else base[1:]
+            for alias in node.names:
+                whole = ".".join([*base, alias.name])
+                yield whole if whole in MODULES else ".".join(base) or "__init__"
 
 
-def imports(source: str, module: str, package: bool = False) -> set[tuple[str, str]]:
-    """Return (imported room, when) for every import of this package's own modules; "" is the package itself."""
-    tree = ast.parse(source)
-    called = {id(node) for part in ast.walk(tree) if _is_function(part) for node in ast.walk(part)}
-    typed = {
-        id(node)
-        for part in ast.walk(tree)
-        if isinstance(part, ast.If) and isinstance(part.test, ast.Name) and part.test.id == "TYPE_CHECKING"
-        for statement in part.body
-        for node in ast.walk(statement)
-    }
-    found = set()
-    for node in ast.walk(tree):
-        when = TYPES if id(node) in typed else LATE_CALL if id(node) in called else NOW
-        found |= {(room, when) for room in _own_rooms(node, module, package)}
-    return found
+def breaks_the_law(module: str, imported: str) -> bool:
+    room, other = module.split(".")[0], imported.split(".")[0]
+    return room != other and FLOOR[other] >= FLOOR[room]
 
 
-def _own_rooms(node: ast.AST, module: str, package: bool) -> set[str]:
-    if isinstance(node, ast.Import):
-        names = [alias.name for alias in node.names]
-        return {name[len("fastdigits.") :] for name in names if name.split(".")[0] == "fastdigits"}
-    if not isinstance(node, ast.ImportFrom):
-        return set()
-    if node.level:
-        here = module.split(".") if package else module.split(".")[:-1]
-        base = here[: len(here) - (node.level - 1)] + (node.module.split(".") if node.module else [])
-    elif node.module is not None and node.module.split(".")[0] == "fastdigits":
-        base = node.module.split(".")[1:]
-    else:
-        return set()
-    # the version is a constant, which no room below can change
-    wholes = [".".join([*base, alias.name]) for alias in node.names if alias.name != "__version__"]
-    return {whole if whole in MODULES else ".".join(base) for whole in wholes}
+IMPORTS = {
+    module: set(imports(path.read_text(encoding="utf-8"), module, path.name == "__init__.py"))
+    for module, path in MODULES.items()
+}
 
 
-def _is_function(node: ast.AST) -> bool:
-    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+def test_imports_lead_to_lower_floors():
+    assert {one.split(".")[0] for one in MODULES} <= FLOOR.keys()
+    assert [(one, other) for one in IMPORTS for other in IMPORTS[one] if breaks_the_law(one, other)] == []
 
 
-def may_import(module: str, room: str, when: str) -> bool:
-    if room not in ROOMS:
-        return False
-    return (
-        when == TYPES
-        or ROOMS.index(room) < ROOMS.index(module)
-        or ((module, room) in LATE and when == LATE_CALL)
-    )
-
-
-def test_every_module_has_a_room():
-    assert set(MODULES) - set(ROOMS) == {"__init__", "__main__"}
-
-
-@pytest.mark.parametrize("module", [room for room in ROOMS if room in MODULES])
-def test_imports_point_upward(module):
-    path = MODULES[module]
-    for room, when in imports(path.read_text(encoding="utf-8"), module, path.name == "__init__.py"):
-        assert may_import(module, room, when), f"{module} imports {room or 'the package'} {when}"
+def test_no_folder_has_a_circle_inside():
+    graphlib.TopologicalSorter({one: others - {one} for one, others in IMPORTS.items()}).prepare()
 
 
 @pytest.mark.parametrize(
     ("module", "line"),
     [
-        ("losses", "from .network import NeuralNetwork"),
-        ("losses", "from fastdigits.network import NeuralNetwork"),
-        ("losses", "import fastdigits.network"),
-        ("losses", "from . import network"),
-        ("losses", "from . import NeuralNetwork"),
-        ("losses", "import fastdigits"),
-        ("losses", "def f():\n    from .network import NeuralNetwork"),
-        (
-            "losses",
-            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    pass\nelse:\n    from . import network",
-        ),
-        ("layers.dense", "from ..network import NeuralNetwork"),
-        ("layers.dense", "from .dropout import Dropout"),
-        ("network", "from .storage import save"),
+        ("nn.losses", "from ..network import NeuralNetwork"),
+        ("nn.losses", "from fastdigits.network import NeuralNetwork"),
+        ("nn.losses", "import fastdigits.network"),
+        ("nn.losses", "from .. import network"),
+        ("nn.losses", "from .. import NeuralNetwork"),
+        ("nn.losses", "import fastdigits"),
+        ("nn.losses", "def f():\n    from ..network import NeuralNetwork"),
+        ("nn.losses", "from ..data import load_mnist"),
+        ("nn.layers.dense", "from ...network import NeuralNetwork"),
+        ("core.arrays", "from .. import backend"),
+        ("network", "if TYPE_CHECKING:\n    from . import recipes"),
     ],
 )
-def test_an_import_that_points_downward_is_seen(module, line):
-    assert not all(may_import(module, room, when) for room, when in imports(line, module))
+def test_an_import_from_a_higher_floor_is_seen(module, line):
+    assert any(breaks_the_law(module, other) for other in imports(line, module))
 
 
-def test_an_import_that_points_upward_is_allowed():
-    line = "from . import backend\nfrom .inputs import Array\nimport numpy as np\nfrom collections import abc"
-    assert imports(line, "losses") == {("backend", NOW), ("inputs", NOW)}
-    assert all(may_import("losses", room, when) for room, when in imports(line, "losses"))
-    assert may_import("network", "storage", LATE_CALL)
+def test_an_import_from_a_lower_floor_is_allowed():
+    line = "from .. import backend\nfrom ..core.arrays import Array\nfrom .layers import dense\nimport numpy as np"
+    found = list(imports(line, "nn.losses"))
+    assert found == ["backend", "core.arrays", "nn.layers.dense"]
+    assert not any(breaks_the_law("nn.losses", other) for other in found)
 
 
 # What a module takes from outside, beside the standard library and numpy
 GUESTS = {
-    "callbacks": {"tqdm"},
+    "data.downloads": {"filelock", "pooch", "requests", "tqdm", "urllib3"},
     "export.onnx": {"onnx"},
+    "export.torch": {"torch"},
+    "imaging": {"PIL"},
     "sklearn": {"sklearn"},
-    "torch_state": {"torch"},
-}
-GUESTS |= {name: {"sklearn"} for name in MODULES if name.startswith("sklearn.")}
-GUESTS |= {name: {"matplotlib"} for name in MODULES if name.startswith("visualize.")}
-GUESTS["visualize.writing"] |= {"tqdm"}  # to know the thread of its bars
-GUESTS |= {"data.downloads": {"filelock", "pooch", "requests", "tqdm", "urllib3"}}
-GUESTS |= {
-    "readings": {"matplotlib"},
-    "pictures": {"PIL"},
-    "ink": {"PIL"},
-    "sheet": {"PIL"},
-    "preparing": {"PIL"},
+    "training.callbacks": {"tqdm"},
+    "visualize": {"matplotlib"},
+    "visualize.writing": {"matplotlib", "tqdm"},  # to know the thread of its bars
 }
 
 
@@ -258,10 +132,10 @@ def test_modules_take_numpy_and_little_else_from_outside(module):
         if isinstance(node, ast.ImportFrom) and node.module and not node.level
     }
     outside = {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - {"fastdigits"}
-    assert outside <= {"numpy"} | GUESTS.get(module, set())
+    assert outside <= {"numpy"} | GUESTS.get(module, GUESTS.get(module.split(".")[0], set()))
 
 
-LAYERS = [name for name in MODULES if name.startswith("layers.") and name != "layers.base"]
+LAYERS = [name for name in MODULES if name.startswith("nn.layers.") and name != "nn.layers.base"]
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -280,6 +154,15 @@ def test_importing_the_package_is_cheap():
     assert not {"matplotlib", "safetensors", "torch", "onnx", "tqdm", "argparse", "PIL"} & set(
         run.stdout.split()
     )
+
+
+@pytest.mark.skipif(
+    not (ROOT / "CONTRIBUTING.md").exists(), reason="an installed package has no CONTRIBUTING"
+)
+def test_the_map_shows_the_folders_of_today():
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert FLOORS in " ".join(page.split())
+    assert script("docs/house_map").page_with_map(page) == page
 
 
 # -- doors and twins -----------------------------------------------------------------------------------------

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import fastdigits as fd
-from fastdigits.inputs import as_array, check_images
-from fastdigits.scales import to_rows
+from fastdigits.core.arrays import as_array
+from fastdigits.core.validation import check_images
+from fastdigits.nn.scales import to_rows
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (12, 3, 4)).astype(np.uint8)
 LABELS = np.arange(12) % 3

@@ -10,7 +10,7 @@ from sampled import sampled
 import fastdigits as fd
 from fastdigits import _reference as twin
 from fastdigits import backend as backends
-from fastdigits.augment import Augmenter, image_sides
+from fastdigits.training.augmentation import Augmenter, image_sides
 
 SIZES = [(28, 28), (1, 1), (5, 3), (16, 16), (33, 20), (17, 40), (64, 64), (2, 50)]
 DISTORTIONS = {

@@ -8,7 +8,7 @@ import pytest
 import fastdigits as fd
 from fastdigits import _reference as twin
 from fastdigits import backend as backends
-from fastdigits.parameters import Parameter
+from fastdigits.nn.parameters import Parameter
 
 
 @pytest.mark.parametrize("n", [0, 1, 5, 16, 33, 1000])

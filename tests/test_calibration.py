@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fastdigits as fd
-from fastdigits.metrics import surest_mistakes
+from fastdigits.metrics.classification import surest_mistakes
 
 # Five predictions of two classes. With 5 bins: 0.55 in (0.4, 0.6]; 0.8 and 0.7 in (0.6, 0.8]; 0.9 and 1.0 in (0.8, 1].
 PROBABILITIES = [[0.45, 0.55], [0.8, 0.2], [0.3, 0.7], [0.9, 0.1], [0.0, 1.0]]

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import fastdigits as fd
-from fastdigits import changes, memory
+from fastdigits.backend import aligned
+from fastdigits.core import changes
 
 LAYERS = [
     fd.Dense(16, 8),
@@ -321,13 +322,13 @@ def test_a_fingerprint_tells_what_a_program_depends_on():
 
 def change_amid_recording(monkeypatch, change, back=lambda: None) -> None:
     """Call ``change`` and, some arrays later, ``back`` where a program asks for memory: as another thread may."""
-    plain, calls = memory.floats, itertools.count()
+    plain, calls = aligned.floats, itertools.count()
 
     def floats(*shape):
         {0: change, 8: back}.get(next(calls), lambda: None)()
         return plain(*shape)
 
-    monkeypatch.setattr(memory, "floats", floats)
+    monkeypatch.setattr(aligned, "floats", floats)
 
 
 def test_a_prediction_recorded_amid_a_change_that_is_taken_back_is_not_kept(monkeypatch):

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 import fastdigits as fd
-from fastdigits import files, storage
-from fastdigits.checkpoint import newest
+from fastdigits.core import atomic
+from fastdigits.storage import model_file
+from fastdigits.training.checkpoint import newest
 
 
 class Killed(BaseException):
@@ -298,7 +299,7 @@ def edited(folder, change):
     found = newest(folder)
     tensors, state = dict(found.tensors), found.state
     change(tensors, state)
-    new.write_bytes(storage.encode(tensors, "fastdigits-checkpoint", state=state))
+    new.write_bytes(model_file.encode(tensors, "fastdigits-checkpoint", state=state))
 
 
 def set_in(*path, to):
@@ -408,7 +409,7 @@ def whole_checkpoint():
 
 def write_checkpoint(folder, tensors, state, **more):
     state = state if isinstance(state, str) else json.dumps(state)
-    content = storage.encode(tensors, "fastdigits-checkpoint", **more)
+    content = model_file.encode(tensors, "fastdigits-checkpoint", **more)
     size = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + size])
     header["__metadata__"]["state"] = state
@@ -772,7 +773,7 @@ def test_a_full_disk_is_a_warning_and_the_old_checkpoint_stays(killed, monkeypat
 
     net = network()
     save = [fd.Checkpoint(killed, every=3), KillAfter(10**9)]
-    target = files if call == "open" else os
+    target = atomic if call == "open" else os
     monkeypatch.setattr(target, call, full, raising=False)
     with pytest.warns(UserWarning, match="must take a checkpoint; got .*No space left"):
         net.fit(x, y, **arguments(), callbacks=save, resume=killed)

@@ -7,7 +7,8 @@ import pytest
 
 import fastdigits
 from fastdigits import __main__ as entry
-from fastdigits import backend, bench, console
+from fastdigits import backend
+from fastdigits.commands import bench, console
 
 
 class Terminal(io.StringIO):

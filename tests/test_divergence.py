@@ -88,13 +88,13 @@ def test_images_with_a_statistic_beyond_float32_are_noticed():
     assert all(np.isfinite(array).all() for array in net.buffers().values())
 
 
-def test_an_optimizer_that_forgets_begins_anew():
+def test_an_optimizer_that_forgets_begins_again():
     def steps(optimizer, parameter, count):
         for _ in range(count):
             parameter.grad = np.array([1.0, -2.0])
             optimizer.step([parameter])
 
-    one, other = (fd.parameters.Parameter("weight", [0.0, 0.0]) for _ in range(2))
+    one, other = (fd.Parameter("weight", [0.0, 0.0]) for _ in range(2))
     optimizer = fd.Adam(0.1)
     steps(optimizer, one, 5)
     steps(optimizer, other, 2)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import fastdigits as fd
-from fastdigits import draw
+from fastdigits.commands import draw
 from fastdigits.export.html import is_exported
 
 SOURCE = Path(fd.__file__).parents[1]

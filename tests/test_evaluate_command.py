@@ -12,11 +12,12 @@ import pytest
 from tiny_digits import write_digits, write_idx
 
 import fastdigits as fd
-from fastdigits import backend, evaluate, runs, visualize
+from fastdigits import backend, visualize
+from fastdigits.commands import evaluate, run_folder, system
 
 SOURCE = Path(fd.__file__).parents[1]
 PICTURES = ["predictions_wrong.png", "confused_pairs.png", "confusion.png", "calibration.png"]
-NUMBERS = {runs.EVALUATION, runs.REPORT}
+NUMBERS = {run_folder.EVALUATION, run_folder.REPORT}
 
 
 def trained(folder: Path) -> fd.NeuralNetwork:
@@ -32,7 +33,7 @@ def made(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("made")
     write_digits(folder / "digits")
     (folder / "run").mkdir()
-    trained(folder / "digits").save(folder / "run" / runs.MODEL)
+    trained(folder / "digits").save(folder / "run" / run_folder.MODEL)
     return folder
 
 
@@ -90,14 +91,14 @@ def test_standard_output_is_one_line_of_json_and_the_same_as_the_file(finished):
     result = json.loads(done.stdout)
     assert re.fullmatch(r"runs/\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_evaluation", Path(result["output"]).as_posix())
     folder = cwd / result["output"]
-    assert json.loads((folder / runs.EVALUATION).read_text(encoding="utf-8")) == result
+    assert json.loads((folder / run_folder.EVALUATION).read_text(encoding="utf-8")) == result
     assert result["pictures"] == PICTURES
     assert {path.name for path in folder.iterdir()} == NUMBERS | set(PICTURES)
 
 
 def test_the_figures_are_those_of_the_network(finished, made):
     result = json.loads(finished[0].stdout)
-    network = fd.load(made / "run" / runs.MODEL)
+    network = fd.load(made / "run" / run_folder.MODEL)
     _, (x, y) = fd.load_folder(made / "digits")
     score, predicted, probs = network.evaluate(x, y), network.predict(x), network.predict_proba(x)
     assert 0.2 < result["accuracy"] == score["accuracy"] < 1
@@ -117,7 +118,7 @@ def test_the_figures_are_those_of_the_network(finished, made):
 
 def test_mistakes_can_be_looked_up(finished, made):
     result = json.loads(finished[0].stdout)
-    network = fd.load(made / "run" / runs.MODEL)
+    network = fd.load(made / "run" / run_folder.MODEL)
     _, (x, y) = fd.load_folder(made / "digits")
     assert 0 < len(result["surest_mistakes"]) == min(25, result["mistakes"])
     for one in result["surest_mistakes"]:
@@ -137,7 +138,7 @@ def test_standard_error_has_the_figures_as_tables(finished, made):
         f"accuracy        {100 * result['accuracy']:.2f} %, 95 % interval {100 * low:.2f} to {100 * high:.2f} %; "
         f"{result['mistakes']} mistakes\n" in done.stderr
     )
-    assert f"model           {made / 'run' / runs.MODEL}, 291 parameters\n" in done.stderr
+    assert f"model           {made / 'run' / run_folder.MODEL}, 291 parameters\n" in done.stderr
     assert f" {made / 'digits'}: 60 test images, 6 x 5 pixels accuracy" in " ".join(done.stderr.split())
     assert [line for line in done.stderr.splitlines() if len(line) > 80 and str(made) not in line] == []
     one = result["classes"][1]
@@ -153,10 +154,10 @@ def test_standard_error_has_the_figures_as_tables(finished, made):
 def test_the_report_says_what_the_result_says(finished):
     done, cwd = finished
     result = json.loads(done.stdout)
-    text = (cwd / result["output"] / runs.REPORT).read_text(encoding="utf-8")
+    text = (cwd / result["output"] / run_folder.REPORT).read_text(encoding="utf-8")
     assert f"{100 * result['accuracy']:.2f} %</p>" in text
     assert text.count("<img ") == 4
-    assert result["report"] == runs.REPORT
+    assert result["report"] == run_folder.REPORT
 
 
 # -- which model, which images -----------------------------------------------------------------------------
@@ -175,13 +176,13 @@ def test_the_part_decides_which_images(made, here, capsys):
     result, said = tell(made, capsys, "--part", "train")
     (x, y), _ = fd.load_folder(made / "digits")
     assert result["images"] == 240
-    assert result["accuracy"] == fd.load(made / "run" / runs.MODEL).evaluate(x, y)["accuracy"]
+    assert result["accuracy"] == fd.load(made / "run" / run_folder.MODEL).evaluate(x, y)["accuracy"]
     assert "240 train images" in " ".join(said.split())  # a long path wraps the line
 
 
 def test_a_model_file_and_the_folder_of_its_run_are_the_same(made, here, capsys):
     folder, _ = tell(made, capsys)
-    file, _ = tell(made, capsys, "--model", made / "run" / runs.MODEL)
+    file, _ = tell(made, capsys, "--model", made / "run" / run_folder.MODEL)
     assert folder["model"] == file["model"]
     assert folder["loss"] == file["loss"]
 
@@ -194,7 +195,7 @@ def test_a_network_that_ends_in_softmax_has_the_same_loss(made, here, capsys):
     same.values[...] = network.values
     for name, array in same.buffers().items():
         array[...] = network.buffers()[name]
-    same.save(here / "run" / runs.MODEL)
+    same.save(here / "run" / run_folder.MODEL)
     logits, _ = tell(made, capsys)
     softmax, _ = tell(made, capsys, "--model", here / "run")
     assert softmax["loss"] == pytest.approx(logits["loss"], rel=1e-4)
@@ -211,7 +212,7 @@ def digits(folder: Path, labels: list[int], shape: tuple[int, int] = (6, 5)) -> 
 
 def test_a_class_without_images_does_not_count_in_the_means(made, here, capsys):
     # All images are alike: of two classes that occur, all of one is recognised and none of the other.
-    said = int(fd.load(made / "run" / runs.MODEL).predict(np.zeros((1, 30)))[0])
+    said = int(fd.load(made / "run" / run_folder.MODEL).predict(np.zeros((1, 30)))[0])
     other = (said + 1) % 3
     result, _ = tell(made, capsys, "--data", digits(here / "two", [said, other, other]))
     assert [result["classes"][label]["support"] for label in (said, other, 3 - said - other)] == [1, 2, 0]
@@ -242,7 +243,7 @@ def test_images_of_another_size_are_refused(made, here, capsys):
 def test_images_are_read_on_the_scale_of_the_model(made, here, capsys):
     (x, y), (x_test, y_test) = fd.load_folder(made / "digits")
     expected, _ = tell(made, capsys)
-    network = fd.load(made / "run" / runs.MODEL)
+    network = fd.load(made / "run" / run_folder.MODEL)
     assert network.scale == "pixels"
     for number, change in enumerate((lambda x: x / 255, lambda x: x.astype(float), lambda x: x.astype(int))):
         np.savez(f"{number}.npz", x_train=change(x), y_train=y, x_test=change(x_test), y_test=y_test)
@@ -262,7 +263,7 @@ def test_images_that_cannot_be_meant_are_refused(made, here, capsys):
     assert re.match(
         r"--data: images must hold pixels 0 … 255, as .*: bring them to the scale of the training", line
     )
-    network = fd.load(made / "run" / runs.MODEL)
+    network = fd.load(made / "run" / run_folder.MODEL)
     network.scale = "numbers"
     network.save("numbers.safetensors")
     line = refused(made, here, capsys, "--model", "numbers.safetensors")
@@ -324,7 +325,7 @@ def test_a_wrong_option_is_one_line_and_exit_2(here, capsys, argv, message):
 
 def test_the_folder_of_a_run_is_not_touched(made, here, capsys):
     (here / "run").mkdir()
-    (here / "run" / runs.RESULT).write_text("{}")
+    (here / "run" / run_folder.RESULT).write_text("{}")
     for more in ([], ["--overwrite"]):
         line = refused(made, here, capsys, "-o", "run", *more)
         assert line.startswith("--output: must not be the folder of a run")
@@ -335,8 +336,8 @@ def test_an_earlier_evaluation_is_kept_unless_overwrite_is_said(made, here, caps
     tell(made, capsys, "-o", "out")
     (here / "out" / "notes.txt").write_text("mine")
     (here / "out" / "weights.png").touch()
-    earlier = json.loads((here / "out" / runs.EVALUATION).read_text(encoding="utf-8"))
-    runs.write_result(here / "out", earlier | {"pictures": ["weights.png"]}, runs.EVALUATION)
+    earlier = json.loads((here / "out" / run_folder.EVALUATION).read_text(encoding="utf-8"))
+    run_folder.write_result(here / "out", earlier | {"pictures": ["weights.png"]}, run_folder.EVALUATION)
     assert "--output: must not hold an evaluation already" in refused(made, here, capsys, "-o", "out")
     result, _ = tell(made, capsys, "-o", "out", "--overwrite", "--part", "train")
     assert result["images"] == 240
@@ -351,7 +352,7 @@ def test_quiet_says_nothing_at_all(made, here, capsys):
 
 def test_show_opens_the_report_or_says_that_it_cannot(made, here, monkeypatch, capsys):
     shown = []
-    monkeypatch.setattr(runs, "show", lambda file: shown.append(file) or len(shown) == 1)
+    monkeypatch.setattr(system, "open_file", lambda file: shown.append(file) or len(shown) == 1)
     assert "no display" not in tell(made, capsys, "--show", "-o", "one")[1]
     assert shown == [Path("one/report.html")]
     said = tell(made, capsys, "--show", "-o", "two")[1]
@@ -383,9 +384,9 @@ def test_an_interrupt_at_the_pictures_keeps_the_figures(made, here, monkeypatch,
     monkeypatch.setattr(visualize, "write_pictures", interrupt)
     assert main("--model", made / "run", "--data", made / "digits", "-o", "out") == 130
     assert capsys.readouterr().err.endswith("fastdigits evaluate: interrupted\n")
-    result = json.loads((here / "out" / runs.EVALUATION).read_text(encoding="utf-8"))
+    result = json.loads((here / "out" / run_folder.EVALUATION).read_text(encoding="utf-8"))
     assert (result["images"], result["pictures"], result["report"]) == (60, [], None)
-    assert {path.name for path in (here / "out").iterdir()} == {runs.EVALUATION}
+    assert {path.name for path in (here / "out").iterdir()} == {run_folder.EVALUATION}
 
 
 @pytest.mark.parametrize(("option", "said"), [("", True), ("--quiet", False), ("--no-plots", False)])
@@ -438,14 +439,14 @@ def test_classes_go_by_the_names_that_the_data_give_them(made, here, capsys):
     assert json.loads(captured.out)["class_names"] == ["ant", "bumble bee", "cat"]
     assert re.search(r"^bumble bee +\d+\.\d\d %", captured.err, re.MULTILINE)
     assert re.search(r"^1 bumble bee +[\d.]+ ", captured.err, re.MULTILINE)
-    page = (here / "out" / runs.REPORT).read_text(encoding="utf-8")
+    page = (here / "out" / run_folder.REPORT).read_text(encoding="utf-8")
     assert re.search(r">bumble bee</t[dh]>", page)
 
 
 @pytest.fixture
 def named(made, here):
     """A model that knows its classes by name, and its images, some of them without one class."""
-    network = fd.load(made / "run" / runs.MODEL)
+    network = fd.load(made / "run" / run_folder.MODEL)
     network.class_names = ["ant", "bumble bee", "cat"]
     network.save("insects.safetensors")
     _, (x, y) = fd.load_folder(made / "digits")

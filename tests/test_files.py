@@ -13,7 +13,9 @@ import pytest
 from documents import ROOT
 
 import fastdigits as fd
-from fastdigits import draw, files, predict, visualize
+from fastdigits import visualize
+from fastdigits.commands import draw, predict
+from fastdigits.core import atomic
 
 GONE = 2**22 + 1  # no process has a number above 2^22
 
@@ -53,14 +55,14 @@ def left(folder, owner, name="model"):
 @pytest.mark.parametrize("owner", [GONE, 10**30, os.getpid()], ids=["gone", "absurd", "number taken again"])
 def test_what_a_killed_process_left_is_removed(tmp_path, owner):
     left(tmp_path, owner)
-    files.write(tmp_path / "model", b"new", example="model")
+    atomic.write(tmp_path / "model", b"new", example="model")
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 @pytest.mark.parametrize("name", ["model.old", "other", "Model"])
 def test_what_belongs_to_another_file_is_kept(tmp_path, name):
     other = left(tmp_path, GONE, name)
-    files.write(tmp_path / "model", b"new", example="model")
+    atomic.write(tmp_path / "model", b"new", example="model")
     assert other.read_bytes() == b"half"
 
 
@@ -68,11 +70,11 @@ def test_what_a_process_still_writes_is_kept(tmp_path):
     sleeper = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
         other = left(tmp_path, sleeper.pid)
-        files.write(tmp_path / "model", b"new", example="model")
+        atomic.write(tmp_path / "model", b"new", example="model")
         assert other.exists()
     finally:
         sleeper.communicate()
-    files.write(tmp_path / "model", b"newer", example="model")
+    atomic.write(tmp_path / "model", b"newer", example="model")
     assert not other.exists()
 
 
@@ -83,7 +85,7 @@ def test_the_process_of_another_user_counts_as_running(tmp_path, monkeypatch):
 
     other = left(tmp_path, 1)
     monkeypatch.setattr(os, "kill", refuse)
-    files.write(tmp_path / "model", b"new", example="model")
+    atomic.write(tmp_path / "model", b"new", example="model")
     assert other.exists()
 
 
@@ -93,7 +95,7 @@ def test_threads_that_write_one_file_do_not_disturb_each_other(tmp_path):
     def write(content):
         try:
             for _ in range(50):
-                files.write(tmp_path / "model", content, example="model")
+                atomic.write(tmp_path / "model", content, example="model")
                 assert (tmp_path / "model").read_bytes() in contents
         except BaseException as error:
             errors.append(error)
@@ -109,7 +111,7 @@ def test_threads_that_write_one_file_do_not_disturb_each_other(tmp_path):
 
 def test_the_longest_names_can_be_written(tmp_path):
     name = "数" * 85  # 255 bytes
-    files.write(tmp_path / name, b"new", example="model")
+    atomic.write(tmp_path / name, b"new", example="model")
     assert (tmp_path / name).read_bytes() == b"new"
 
 
@@ -118,7 +120,7 @@ def test_a_folder_that_cannot_be_listed_is_no_hindrance(tmp_path, monkeypatch):
         raise PermissionError
 
     monkeypatch.setattr(Path, "iterdir", refuse)
-    files.write(tmp_path / "model", b"new", example="model")
+    atomic.write(tmp_path / "model", b"new", example="model")
     assert (tmp_path / "model").read_bytes() == b"new"
 
 
@@ -214,7 +216,7 @@ def test_a_name_of_an_open_stream_is_refused(tmp_path, name, where):
 def test_what_can_be_no_name_is_refused(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(OSError, match=r"must be|must exist"):
-        files.write(name, b"new", example="model.safetensors")
+        atomic.write(name, b"new", example="model.safetensors")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -226,14 +228,14 @@ def test_the_permissions_stay(tmp_path, mode):
     path = tmp_path / "model"
     path.write_bytes(b"old")
     path.chmod(mode)
-    files.write(path, b"new", example="model")
+    atomic.write(path, b"new", example="model")
     assert stat.S_IMODE(path.stat().st_mode) == mode
     assert os.stat(path).st_size == 3
 
 
 def test_a_new_file_has_those_that_the_user_gives_new_files(tmp_path):
     (tmp_path / "usual").touch()
-    files.write(tmp_path / "model", b"new", example="model")
+    atomic.write(tmp_path / "model", b"new", example="model")
     assert (tmp_path / "model").stat().st_mode == (tmp_path / "usual").stat().st_mode
 
 
@@ -241,13 +243,13 @@ def test_nobody_may_read_the_new_content_before_the_permissions_are_set(tmp_path
     path, seen = tmp_path / "model", []
     path.write_bytes(b"old")
     path.chmod(0o640)
-    take_over = files._take_over
+    take_over = atomic._take_over
     monkeypatch.setattr(
-        files,
+        atomic,
         "_take_over",
         lambda file, old: seen.append(os.fstat(file).st_mode & 0o777) or take_over(file, old),
     )
-    files.write(path, b"new", example="model")
+    atomic.write(path, b"new", example="model")
     assert seen == [0o600]
 
 
@@ -256,7 +258,7 @@ def test_the_owner_stays(tmp_path):
     path = tmp_path / "model"
     path.write_bytes(b"old")
     os.chown(path, 65534, 65533)
-    files.write(path, b"new", example="model")
+    atomic.write(path, b"new", example="model")
     assert (path.stat().st_uid, path.stat().st_gid) == (65534, 65533)
 
 
@@ -269,11 +271,11 @@ def test_a_group_that_cannot_stay_takes_its_permissions_along(tmp_path, monkeypa
     path.chmod(0o664)
     old = os.stat(path)
     monkeypatch.setattr(os, "fchown", refuse)
-    files.write(path, b"new", example="model")
+    atomic.write(path, b"new", example="model")
     assert stat.S_IMODE(path.stat().st_mode) == 0o664  # it is the same group
     other = os.stat_result([*old[:5], old.st_gid + 1, *old[6:]])
-    monkeypatch.setattr(files, "_checked", lambda *_: (path, other))
-    files.write(path, b"new", example="model")
+    monkeypatch.setattr(atomic, "_checked", lambda *_: (path, other))
+    atomic.write(path, b"new", example="model")
     assert stat.S_IMODE(path.stat().st_mode) == 0o604
 
 
@@ -283,7 +285,7 @@ def test_a_symbolic_link_stays_and_its_target_is_replaced(tmp_path):
     (tmp_path / "link").symlink_to("folder/target")
     (tmp_path / "new").symlink_to("folder/made")  # there is none yet
     for name, target in (("link", "target"), ("new", "made")):
-        files.write(tmp_path / name, b"new", example="model")
+        atomic.write(tmp_path / name, b"new", example="model")
         assert (tmp_path / name).is_symlink()
         assert (tmp_path / "folder" / target).read_bytes() == b"new"
 
@@ -291,7 +293,7 @@ def test_a_symbolic_link_stays_and_its_target_is_replaced(tmp_path):
 def test_another_hard_link_keeps_the_old_content(tmp_path):
     (tmp_path / "model").write_bytes(b"old")
     os.link(tmp_path / "model", tmp_path / "other")
-    files.write(tmp_path / "model", b"new", example="model")
+    atomic.write(tmp_path / "model", b"new", example="model")
     assert (tmp_path / "other").read_bytes() == b"old"
     assert (tmp_path / "model").read_bytes() == b"new"
 

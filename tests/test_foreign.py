@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 import fastdigits as fd
-from fastdigits import evaluate, foreign
+from fastdigits.commands import evaluate
+from fastdigits.storage import foreign
 
 
 class Boom:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from fastdigits.hyperparameters import Configured, check_number
+from fastdigits.core.configured import Configured
+from fastdigits.core.validation import check_number
 
 
 class Thing(Configured):

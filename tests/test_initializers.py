@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from fastdigits.initializers import INITIALIZERS
+from fastdigits.nn.initializers import INITIALIZERS
 
 SHAPE = (300, 200)
 DEVIATIONS = {

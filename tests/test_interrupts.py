@@ -14,8 +14,10 @@ from documents import ROOT
 from tiny_digits import write_digits
 
 import fastdigits as fd
-from fastdigits import interrupts, runs, train, visualize
-from fastdigits.interrupts import Hold
+from fastdigits import visualize
+from fastdigits.commands import run_folder, train
+from fastdigits.core import interrupts
+from fastdigits.core.interrupts import Hold
 
 
 def ctrl_c():
@@ -147,15 +149,15 @@ def interrupting(function, times=3):
 
 
 @pytest.mark.parametrize(
-    "owner", [(fd.NeuralNetwork, "save"), (fd.History, "write_csv"), (runs, "write_result")]
+    "owner", [(fd.NeuralNetwork, "save"), (fd.History, "write_csv"), (run_folder, "write_result")]
 )
 def test_an_interrupt_while_the_work_is_saved_costs_nothing(digits, tmp_path, monkeypatch, owner):
     monkeypatch.setattr(*owner, interrupting(getattr(*owner)))
     words = ["--data", str(digits), "--epochs", "2", "--no-plots", "-o", str(tmp_path / "run")]
     assert train.main(words) == 130
-    assert fd.load(tmp_path / "run" / runs.MODEL).epochs_trained == 2
-    assert json.loads((tmp_path / "run" / runs.RESULT).read_text())["epochs"] == 2
-    assert len((tmp_path / "run" / runs.HISTORY).read_text().splitlines()) == 3
+    assert fd.load(tmp_path / "run" / run_folder.MODEL).epochs_trained == 2
+    assert json.loads((tmp_path / "run" / run_folder.RESULT).read_text())["epochs"] == 2
+    assert len((tmp_path / "run" / run_folder.HISTORY).read_text().splitlines()) == 3
 
 
 def test_an_interrupt_at_the_figures_keeps_model_history_and_result(digits, tmp_path, monkeypatch, capsys):
@@ -167,7 +169,7 @@ def test_an_interrupt_at_the_figures_keeps_model_history_and_result(digits, tmp_
     result = json.loads(captured.out)
     assert (result["epochs"], result["interrupted"], result["train_accuracy"]) == (2, True, None)
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
-        runs.SETTINGS, runs.MODEL, runs.HISTORY, runs.RESULT
+        run_folder.SETTINGS, run_folder.MODEL, run_folder.HISTORY, run_folder.RESULT
     }  # fmt: skip
 
 
@@ -192,7 +194,7 @@ def test_interrupts_within_a_training_and_while_it_ends_keep_the_last_whole_epoc
     monkeypatch.setattr(fd.NeuralNetwork, "save", interrupting(fd.NeuralNetwork.save))
     words = ["--data", str(digits), "--epochs", "9", "-o", str(tmp_path / "run"), "--quiet"]
     assert train.main(words) == 130
-    assert fd.load(tmp_path / "run" / runs.MODEL).epochs_trained == 3
+    assert fd.load(tmp_path / "run" / run_folder.MODEL).epochs_trained == 3
 
 
 @pytest.mark.parametrize("interrupted", [True, False])
@@ -202,7 +204,7 @@ def test_a_reader_of_the_answer_that_ctrl_c_ended_too_does_not_change_the_code(
     def refuse(result):
         raise OSError("standard output: must be read to its end; got a reader that left before")
 
-    monkeypatch.setattr(train.commands, "print_json", refuse)
+    monkeypatch.setattr(train.console, "print_json", refuse)
     if interrupted:
         monkeypatch.setattr(fd.NeuralNetwork, "evaluate", interrupting(fd.NeuralNetwork.evaluate))
     words = ["--data", str(digits), "--epochs", "1", "--no-plots", "--json", "-o", str(tmp_path / "run")]
@@ -268,5 +270,5 @@ def test_twenty_interrupts_in_a_row_are_one(digits, tmp_path):
     assert process.returncode == 130
     assert "Traceback" not in errors
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
-        runs.SETTINGS, runs.MODEL, runs.HISTORY, runs.RESULT
+        run_folder.SETTINGS, run_folder.MODEL, run_folder.HISTORY, run_folder.RESULT
     }  # fmt: skip

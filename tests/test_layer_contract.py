@@ -6,8 +6,8 @@ import pickle
 import numpy as np
 import pytest
 
-import fastdigits.layers
-from fastdigits.layers import BatchNorm, Dense, Dropout, Layer, LeakyReLU, ReLU, Softmax
+import fastdigits.nn.layers
+from fastdigits.nn.layers import BatchNorm, Dense, Dropout, Layer, LeakyReLU, ReLU, Softmax
 
 WIDTH, ROWS = 5, 7
 
@@ -48,7 +48,7 @@ def like_output(layer: Layer, rows: int = ROWS, seed: int = 4) -> np.ndarray:
 
 
 def test_the_contract_covers_every_layer():
-    assert {type(make()).__name__ for make in MAKERS} == set(fastdigits.layers.__all__) - {"Layer"}
+    assert {type(make()).__name__ for make in MAKERS} == set(fastdigits.nn.layers.__all__) - {"Layer"}
 
 
 # -- forward -----------------------------------------------------------------------------------------------
@@ -248,7 +248,7 @@ def test_a_wrong_output_gradient_is_refused(make):
 @every_layer
 def test_the_configuration_and_the_repr_make_another_one_like_it(make):
     layer = make()
-    for other in (type(layer)(**layer.config()), eval(repr(layer), vars(fastdigits.layers).copy())):
+    for other in (type(layer)(**layer.config()), eval(repr(layer), vars(fastdigits.nn.layers).copy())):
         assert type(other) is type(layer)
         assert other.config() == layer.config()
 

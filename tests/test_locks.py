@@ -12,8 +12,8 @@ import pytest
 from tiny_digits import write_digits
 
 import fastdigits as fd
-from fastdigits import evaluate, locks, runs, train
-from fastdigits.commands import CommandError
+from fastdigits.commands import evaluate, locks, run_folder, train
+from fastdigits.commands.console import CommandError
 
 SOURCE = str(Path(fd.__file__).parents[1])
 
@@ -28,9 +28,7 @@ def test_a_folder_is_taken_once_and_given_back(tmp_path):
 
 
 def test_what_a_killed_process_left_hinders_nobody(tmp_path):
-    program = (
-        "import os, signal; from pathlib import Path; from fastdigits import locks\nlocks.Lock(Path())\n"
-    )
+    program = "import os, signal; from pathlib import Path; from fastdigits.commands import locks\nlocks.Lock(Path())\n"
     program += "os.kill(os.getpid(), signal.SIGKILL)" if os.name == "posix" else "os._exit(1)"
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=os.environ | {"PYTHONPATH": SOURCE})
     locks.Lock(tmp_path).release()
@@ -71,16 +69,16 @@ def test_where_there_are_no_locks_nobody_is_kept_out(tmp_path, monkeypatch, numb
 def test_a_link_in_place_of_the_lock_makes_no_file_elsewhere(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / locks.NAME).symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(CommandError, match="can be written to"), runs.folder(tmp_path / "run"):
+    with pytest.raises(CommandError, match="can be written to"), run_folder.folder(tmp_path / "run"):
         pass
     assert not (tmp_path / "elsewhere").exists()
 
 
 def test_a_run_that_is_resumed_twice_names_the_option_that_was_given(tmp_path):
     with (
-        runs.folder(tmp_path),
+        run_folder.folder(tmp_path),
         pytest.raises(CommandError, match=r"^--resume: must not be in use; got "),
-        runs.folder(tmp_path, overwrite=True, option="--resume"),
+        run_folder.folder(tmp_path, overwrite=True, option="--resume"),
     ):
         pass
 
@@ -88,11 +86,11 @@ def test_a_run_that_is_resumed_twice_names_the_option_that_was_given(tmp_path):
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_second_user_of_a_folder_is_told(tmp_path, overwrite):
     with (
-        runs.folder(tmp_path),
+        run_folder.folder(tmp_path),
         pytest.raises(
             CommandError, match=r"--output: must not be in use; got .* another process writes into: wait"
         ),
-        runs.folder(tmp_path, overwrite=overwrite),
+        run_folder.folder(tmp_path, overwrite=overwrite),
     ):
         pass
 
@@ -101,13 +99,13 @@ def test_a_run_that_came_meanwhile_is_kept(tmp_path, monkeypatch):
     lock = locks.Lock
 
     def slow(folder):
-        (folder / runs.MODEL).touch()  # by another process, which has ended
+        (folder / run_folder.MODEL).touch()  # by another process, which has ended
         return lock(folder)
 
     monkeypatch.setattr(locks, "Lock", slow)
-    with pytest.raises(CommandError, match="must not hold a run already"), runs.folder(tmp_path):
+    with pytest.raises(CommandError, match="must not hold a run already"), run_folder.folder(tmp_path):
         pass
-    assert [path.name for path in tmp_path.iterdir()] == [runs.MODEL]
+    assert [path.name for path in tmp_path.iterdir()] == [run_folder.MODEL]
 
 
 @pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="links need a privilege there")
@@ -116,13 +114,13 @@ def test_no_file_is_made_through_a_link_of_the_lock_s_name(tmp_path):
     (tmp_path / "run" / locks.NAME).symlink_to(tmp_path / "victim")
     with (
         pytest.raises(CommandError, match="must be a folder that can be written to"),
-        runs.folder(tmp_path / "run"),
+        run_folder.folder(tmp_path / "run"),
     ):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
-@pytest.mark.parametrize("name", [runs.MODEL, runs.HISTORY, runs.RESULT, runs.REPORT])
+@pytest.mark.parametrize("name", [run_folder.MODEL, run_folder.HISTORY, run_folder.RESULT, run_folder.REPORT])
 def test_what_cannot_be_written_is_told_before_the_work(tmp_path, name, capsys):
     write_digits(tmp_path / "digits")
     (tmp_path / "run" / name).mkdir(parents=True)
@@ -135,7 +133,7 @@ def test_what_cannot_be_written_is_told_before_the_work(tmp_path, name, capsys):
 
 
 def test_an_evaluation_is_told_too(tmp_path, capsys):
-    with runs.folder(tmp_path, kind="evaluation"):
+    with run_folder.folder(tmp_path, kind="evaluation"):
         assert evaluate.main(["-o", str(tmp_path), "--no-plots", "--quiet"]) == 2
     error = capsys.readouterr().err
     assert error.startswith("fastdigits evaluate: error: --output: must not be in use; got ")
@@ -163,11 +161,13 @@ def test_of_runs_at_once_in_one_folder_each_is_whole_or_told(tmp_path):
         assert error.count("\n") == (code == 2)
         assert (code == 0) == bool(out)
     folder = tmp_path / "run"
-    result, settings = (json.loads((folder / name).read_text()) for name in (runs.RESULT, runs.SETTINGS))
+    result, settings = (
+        json.loads((folder / name).read_text()) for name in (run_folder.RESULT, run_folder.SETTINGS)
+    )
     assert codes[result["seed"]] == 0
     assert settings["seed"] == result["seed"]
-    assert fd.load(folder / runs.MODEL).epochs_trained == result["epochs"] == 10 + result["seed"]
-    assert len((folder / runs.HISTORY).read_text().splitlines()) == 1 + result["epochs"]
+    assert fd.load(folder / run_folder.MODEL).epochs_trained == result["epochs"] == 10 + result["seed"]
+    assert len((folder / run_folder.HISTORY).read_text().splitlines()) == 1 + result["epochs"]
     assert locks.NAME not in {path.name for path in folder.iterdir()}
 
 
@@ -193,7 +193,7 @@ def test_a_run_is_resumed_by_one_process_and_again_after_that_was_killed(tmp_pat
     finally:
         first.send_signal(signal.SIGKILL)
         first.communicate()
-    with runs.folder(tmp_path / "run", overwrite=True):
+    with run_folder.folder(tmp_path / "run", overwrite=True):
         pass
 
 
@@ -210,9 +210,9 @@ def test_a_run_that_another_process_has_finished_is_not_resumed(tmp_path, monkey
         str(tmp_path / "run"),
     ]
     assert train.main(words) == 0
-    before = (tmp_path / "run" / runs.MODEL).stat().st_mtime_ns
-    seen, finished = [], runs.finished
-    monkeypatch.setattr(runs, "finished", lambda path: finished(path) if seen else seen.append(path))
+    before = (tmp_path / "run" / run_folder.MODEL).stat().st_mtime_ns
+    seen, finished = [], run_folder.finished
+    monkeypatch.setattr(run_folder, "finished", lambda path: finished(path) if seen else seen.append(path))
     assert train.main(["--resume", str(tmp_path / "run")]) == 2
     assert "--resume: must be a run that is not finished" in capsys.readouterr().err
-    assert (tmp_path / "run" / runs.MODEL).stat().st_mtime_ns == before
+    assert (tmp_path / "run" / run_folder.MODEL).stat().st_mtime_ns == before

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from fastdigits.losses import SoftmaxCrossEntropy
+from fastdigits.nn.losses import SoftmaxCrossEntropy
 
 pytestmark = pytest.mark.usefixtures("backend")
 

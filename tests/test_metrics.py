@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fastdigits as fd
-from fastdigits.metrics import most_confused, surest_mistakes
+from fastdigits.metrics.classification import most_confused, surest_mistakes
 
 LABELS = [0, 0, 1, 1, 1, 2]
 PREDICTED = [0, 1, 1, 1, 0, 0]

@@ -9,9 +9,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-import fastdigits.optimizers
-from fastdigits.optimizers import SGD, Adam, AdamW, Momentum, Optimizer, RMSprop
-from fastdigits.parameters import Parameter, flatten
+import fastdigits.optim.optimizers
+from fastdigits.nn.parameters import Parameter, flatten
+from fastdigits.optim.optimizers import SGD, Adam, AdamW, Momentum, Optimizer, RMSprop
 
 on_every_backend = pytest.mark.usefixtures(
     "backend"
@@ -95,7 +95,7 @@ every_optimizer = pytest.mark.parametrize("make", [case[0] for case in CASES.val
 
 
 def test_the_contract_covers_every_optimizer():
-    kinds = {kind for kind in vars(fastdigits.optimizers).values() if isinstance(kind, type)}
+    kinds = {kind for kind in vars(fastdigits.optim.optimizers).values() if isinstance(kind, type)}
     optimizers = {kind for kind in kinds if issubclass(kind, Optimizer)} - {Optimizer}
     assert {type(make()) for make, _, _ in CASES.values()} == optimizers
 

@@ -17,9 +17,13 @@ import pytest
 from documents import ROOT, script
 
 import fastdigits as fd
-from fastdigits import averaging, backend, checkpoint, files, memory, training
-from fastdigits.layers import BatchNorm
-from fastdigits.optimizers import State
+from fastdigits import backend
+from fastdigits.backend import aligned
+from fastdigits.core import atomic
+from fastdigits.nn.layers import BatchNorm
+from fastdigits.optim import averaging
+from fastdigits.optim.optimizers import State
+from fastdigits.training import checkpoint, loop
 
 SCRIPT = ROOT / "scripts" / "out_of_memory.py"
 OUT_OF_MEMORY = script("out_of_memory")
@@ -180,7 +184,7 @@ def test_an_average_is_taken_over_with_statistics_or_not_at_all(monkeypatch):
         def on_progress(self, done, total):
             values[:] = [net.values.copy(), net.layers[1].running_var.copy()]
 
-    monkeypatch.setattr(training, "_renew", no_memory)
+    monkeypatch.setattr(loop, "_renew", no_memory)
     with pytest.raises(MemoryError):
         net.fit(X, Y, epochs=1, batch_size=32, average=fd.EMA(0.5), callbacks=[Watch()])
     np.testing.assert_array_equal(net.values, values[0])
@@ -228,7 +232,7 @@ def test_predictions_stay_lowered_where_their_preparation_failed_once(monkeypatc
     net = network()
     expected = network().predict_proba(X)
     with monkeypatch.context() as patch:
-        patch.setattr("fastdigits.prediction.assembly.BUILT_IN", None)
+        patch.setattr("fastdigits.nn.predictor.assembly.BUILT_IN", None)
         with pytest.raises(AttributeError):
             net.predict(X)
     np.testing.assert_array_equal(net.predict_proba(X), expected)
@@ -236,7 +240,7 @@ def test_predictions_stay_lowered_where_their_preparation_failed_once(monkeypatc
 
 
 def test_what_a_failed_save_leaves_is_removed_without_a_path_being_made(tmp_path, monkeypatch):
-    monkeypatch.setattr(files.os, "fsync", no_memory)
+    monkeypatch.setattr(atomic.os, "fsync", no_memory)
     monkeypatch.setattr(Path, "unlink", no_memory)
     with pytest.raises(MemoryError):
         network().save(tmp_path / "model.safetensors")
@@ -249,6 +253,6 @@ def test_numpys_error_for_an_address_without_memory_is_a_memory_error(monkeypatc
         def ctypes(self):
             raise SystemError("NULL object passed to Py_BuildValue")
 
-    monkeypatch.setattr("fastdigits.memory.np.empty", lambda *_, **__: Array())
+    monkeypatch.setattr("fastdigits.backend.aligned.np.empty", lambda *_, **__: Array())
     with pytest.raises(MemoryError, match="no memory for an array's address"):
-        memory.empty(3)
+        aligned.empty(3)

@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from fastdigits.parameters import Parameter, flatten
+from fastdigits.nn.parameters import Parameter, flatten
 
 
 def three() -> list[Parameter]:

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 import fastdigits as fd
-from fastdigits import pictures
-from fastdigits.pictures import open_picture
+from fastdigits.imaging import opening
+from fastdigits.imaging.opening import open_picture
 
 
 def whole_png() -> bytes:
@@ -46,7 +46,7 @@ def test_a_name_with_a_nul_is_told():
 
 def test_a_picture_that_is_too_large_is_told(tmp_path, monkeypatch):
     (tmp_path / "a.png").write_bytes(whole_png())
-    monkeypatch.setattr(pictures, "MOST_PIXELS", 2999)
+    monkeypatch.setattr(opening, "MOST_PIXELS", 2999)
     with pytest.raises(fd.DataError, match=r"a\.png: must have at most 2,999 pixels; got 50 × 60: scale"):
         fd.prepare(tmp_path / "a.png")
     with pytest.raises(ValueError, match=r"prepare: image: must have at most 2,999 pixels; got 50 × 60"):

@@ -15,7 +15,10 @@ from drawn_digits import inked, strokes
 from PIL import Image
 
 import fastdigits as fd
-from fastdigits import backend, predict, readings, runs, sources
+from fastdigits import backend
+from fastdigits.commands import input_files, predict, run_folder, system
+from fastdigits.imaging import reading
+from fastdigits.visualize import readings
 from fastdigits.visualize.canvas import new_figure
 
 SOURCE = Path(fd.__file__).parents[1]
@@ -37,7 +40,7 @@ def made(tmp_path_factory) -> Path:
 def here(monkeypatch, made, tmp_path):
     """Run beside the pictures; give back what the command sets for the whole process."""
     monkeypatch.chdir(made)
-    monkeypatch.setattr(runs, "has_display", lambda: False)
+    monkeypatch.setattr(system, "has_display", lambda: False)
     before = backend.backend_name()
     yield
     backend.use_backend(before)
@@ -337,7 +340,7 @@ def test_a_file_that_may_not_be_read_is_told(monkeypatch):
     with pytest.raises(
         fd.DataError, match=r"seven\.png: must be a file that can be read; got: Permission denied"
     ):
-        sources.read_array(Path("seven.png"), 784)
+        input_files.read_array(Path("seven.png"), 784)
 
 
 # -- tables ------------------------------------------------------------------------------------------------
@@ -449,7 +452,7 @@ def test_a_submission_that_cannot_be_written_is_told_before_anything_is_read(
 
 
 def test_evaluate_sends_a_table_without_labels_to_predict(tmp_path, monkeypatch, capsys):
-    from fastdigits import evaluate
+    from fastdigits.commands import evaluate
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "test.csv").write_text(csv(fd.load_mnist()[1][0][:3]))
@@ -463,10 +466,10 @@ def test_evaluate_sends_a_table_without_labels_to_predict(tmp_path, monkeypatch,
 
 def test_a_model_or_the_folder_of_a_run_is_used(tmp_path, capsys):
     network = fd.NeuralNetwork([fd.Dense(784, 12)], seed=3)
-    network.save(tmp_path / runs.MODEL)
-    for name in (tmp_path, tmp_path / runs.MODEL):
+    network.save(tmp_path / run_folder.MODEL)
+    for name in (tmp_path, tmp_path / run_folder.MODEL):
         result = tell(capsys, "test.npy", "--model", name)
-        assert result["model"] == str(tmp_path / runs.MODEL)
+        assert result["model"] == str(tmp_path / run_folder.MODEL)
         assert len(result["images"][0]["digits"][0]["probabilities"]) == 12
 
 
@@ -500,7 +503,7 @@ def test_a_model_that_tells_nothing_apart_is_refused(tmp_path, capsys, layers, g
 
 def test_a_model_that_is_none_is_told(tmp_path, capsys):
     assert "notes.txt" in refuse(capsys, "seven.png", "--model", "notes.txt")
-    assert f"the folder of a run, with {runs.MODEL}" in refuse(capsys, "seven.png", "--model", tmp_path)
+    assert f"the folder of a run, with {run_folder.MODEL}" in refuse(capsys, "seven.png", "--model", tmp_path)
 
 
 # -- the drawing -------------------------------------------------------------------------------------------
@@ -517,7 +520,7 @@ def test_the_drawing_is_written_where_it_is_asked_for(tmp_path, capsys, ending, 
 
 def test_the_drawing_shows_picture_image_and_probabilities():
     digits = np.load("test.npy")
-    given = readings.Reading(
+    given = reading.Reading(
         "a" * 50,
         digits[0],
         digits[:2],
@@ -543,7 +546,7 @@ def test_a_long_drawing_is_cut_and_that_is_said(tmp_path, capsys, monkeypatch, b
 
 def test_the_drawing_is_opened_when_that_is_asked_for(tmp_path, capsys, monkeypatch, blank):
     shown = []
-    monkeypatch.setattr(runs, "show", lambda file: shown.append(file) or True)
+    monkeypatch.setattr(system, "open_file", lambda file: shown.append(file) or True)
     assert main("seven.png", "--show") == 0
     assert main("seven.png", "--show", "--output", tmp_path / "a.png") == 0
     assert shown[0].read_bytes()[:4] == b"\x89PNG"

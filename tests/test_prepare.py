@@ -9,11 +9,11 @@ from drawn_digits import BOLD, PLAIN, inked, photographed, printed, strokes
 from PIL import Image
 
 import fastdigits as fd
-from fastdigits import ink
-from fastdigits.components import connected_components
-from fastdigits.cutting import stroke_width
-from fastdigits.preparing import find_digits
-from fastdigits.sheet import find_sheet
+from fastdigits.imaging import binarization
+from fastdigits.imaging.components import connected_components
+from fastdigits.imaging.digits import find_digits
+from fastdigits.imaging.page import find_sheet
+from fastdigits.imaging.segmentation import stroke_width
 
 
 @pytest.fixture(scope="module")
@@ -150,16 +150,16 @@ def test_a_transparent_picture_has_paper_under_it(network):
 def test_a_grey_picture_has_the_median_of_its_one_channel(share):
     grey = np.random.default_rng(0).random((20, 30, 1), np.float32)
     colour = np.concatenate([grey, grey, 1 - grey], axis=2)
-    wanted = ink._local_median(colour, share, 7)[:, :, :1]
+    wanted = binarization._local_median(colour, share, 7)[:, :, :1]
     for channels in (1, 3):
-        found = ink._local_median(grey.repeat(channels, axis=2), share, 7)
+        found = binarization._local_median(grey.repeat(channels, axis=2), share, 7)
         np.testing.assert_array_equal(found, wanted.repeat(channels, axis=2))
 
 
 def test_ink_of_one_shade_is_ink():
     """A circle around a 7: its two shades lie so near each other that no histogram has room between them."""
     shades = np.array([0.5, np.nextafter(np.float32(0.5), np.float32(1))] * 10, np.float32)
-    assert ink._full_ink(shades, 0.1) == pytest.approx(0.5)
+    assert binarization._full_ink(shades, 0.1) == pytest.approx(0.5)
 
 
 def test_a_shadow_and_its_edge_are_not_ink(network):
@@ -396,8 +396,8 @@ def enlarged(mnist) -> np.ndarray:
 @pytest.mark.parametrize("ink", [0, 1])
 def test_a_mask_is_read(tmp_path, network, mnist, kind, ink):
     mask = (enlarged(mnist) > 100).astype(kind)
-    assert read(network, mask if ink else 1 - mask.astype(int)) == "7"
-    if kind == np.uint8 and ink:
+    assert read(network, mask if binarization else 1 - mask.astype(int)) == "7"
+    if kind == np.uint8 and binarization:
         Image.fromarray(mask).save(tmp_path / "mask.png")
         assert read(network, tmp_path / "mask.png") == "7"
 

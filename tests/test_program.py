@@ -13,7 +13,7 @@ from sampled import sampled
 
 import fastdigits as fd
 from fastdigits import backend
-from fastdigits.program import TrainingStep
+from fastdigits.training.lowering import TrainingStep
 
 pytestmark = pytest.mark.skipif(backend.backend_name() == "numpy", reason="programs are compiled")
 

@@ -35,14 +35,3 @@ def test_a_command_takes_the_options_that_it_is_shown_with(words, monkeypatch):
 
 def test_the_links_lead_to_files():
     assert broken_links(README) == []
-
-
-def test_the_map_names_every_module_of_the_package_and_nothing_else():
-    package = ROOT / "src" / "fastdigits"
-    text = next(block for block in blocks(README, "") if block.startswith("src/fastdigits/\n"))
-    drawn = text.removeprefix("src/fastdigits/\n").partition("scripts/")[0]
-    named = re.findall(r"\b\w+(?:\.(?:pyx|pyi|py|h)\b|/)", drawn)
-    files = {path.name for path in package.iterdir() if path.suffix in (".py", ".pyx", ".pyi", ".h")}
-    folders = {f"{path.name}/" for path in package.iterdir() if path.is_dir() and path.name != "__pycache__"}
-    assert sorted(named) == sorted(files - {"__init__.py"} | folders)
-    assert max(map(len, drawn.splitlines())) <= 120

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import fastdigits as fd
-from fastdigits import recipes, train_options
+from fastdigits import recipes
+from fastdigits.commands import train_options
 from fastdigits.recipes import Recipe
 
 EVERYTHING = Recipe(

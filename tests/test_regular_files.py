@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import fastdigits as fd
-from fastdigits import draw, evaluate, files, predict, runs, train
+from fastdigits.commands import draw, evaluate, predict, run_folder, train
+from fastdigits.core import atomic
 from fastdigits.data.tables import read_table
 from fastdigits.export.html import is_exported
 
@@ -43,18 +44,18 @@ def alarm():
 
 def test_a_regular_file_is_opened_and_nothing_else(tmp_path):
     with pytest.raises(OSError, match="a pipe, not a regular file"):
-        files.open_regular("a")
+        atomic.open_regular("a")
     with pytest.raises(IsADirectoryError, match="a folder"):
-        files.open_regular(tmp_path)
+        atomic.open_regular(tmp_path)
     with pytest.raises(OSError, match="a device, not a regular file"):
-        files.open_regular("/dev/zero")
+        atomic.open_regular("/dev/zero")
     with socket.socket(socket.AF_UNIX) as opened:
         opened.bind("socket")
         with pytest.raises(OSError, match="a socket, not a regular file"):
-            files.open_regular("socket")
+            atomic.open_regular("socket")
     (tmp_path / "file").write_bytes(b"content")
     (tmp_path / "link").symlink_to("file")
-    with files.open_regular("link") as file:
+    with atomic.open_regular("link") as file:
         assert file.read() == b"content"
 
 
@@ -95,15 +96,15 @@ def test_a_pipe_in_a_folder_of_data_is_refused(tmp_path, name):
 
 def test_checkpoints_settings_and_results_that_are_pipes_are_refused(tmp_path):
     os.mkfifo("checkpoint-000000000001.safetensors")
-    for name in (runs.SETTINGS, runs.RESULT):
+    for name in (run_folder.SETTINGS, run_folder.RESULT):
         os.mkfifo(name)
     net = fd.NeuralNetwork([fd.Dense(4, 2)])
     with pytest.raises(fd.ModelFileError, match=PIPE):
         net.fit(np.zeros((4, 4), np.uint8), np.arange(4) % 2, epochs=1, resume=tmp_path)
-    for read in (runs.read_settings, runs.finished):
+    for read in (run_folder.read_settings, run_folder.finished):
         with pytest.raises(fd.DataError, match=PIPE):
             read(tmp_path)
-    runs.remove_pictures(tmp_path)
+    run_folder.remove_pictures(tmp_path)
     with pytest.raises(OSError, match="a pipe"):
         is_exported("a")
     with pytest.raises(fd.DataError, match="a pipe"):

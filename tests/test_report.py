@@ -13,8 +13,8 @@ import pytest
 from tiny_digits import write_digits
 
 import fastdigits as fd
-from fastdigits import markup, report, runs, train
-from fastdigits.assessment import assess
+from fastdigits.commands import html, report, run_folder, system, train
+from fastdigits.commands.assessment import assess
 
 HOSTILE = "</code></pre><script>alert(1)</script><img src=x onerror=\"alert('2')\">&amp;é\u2028"
 SHOWN = HOSTILE.replace("\u2028", "\\u2028")  # what is no letter is escaped, as everywhere
@@ -35,7 +35,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
         assert len(dict(attrs)) == len(attrs)
-        if tag not in markup.VOID:
+        if tag not in html.VOID:
             self.open.append(tag)
             self.texts.append((tag, ""))
 
@@ -103,8 +103,8 @@ def finished(tmp_path_factory):
     name = "a<b> & 'c'" if os.name == "posix" else "a & 'c'"
     argv = ["--data", parent / "digits", "-o", parent / name, "-q", "--epochs", 3, "--batch-size", 16]
     assert train.main([str(word) for word in argv]) == 0
-    result = json.loads((parent / name / runs.RESULT).read_text(encoding="utf-8"))
-    return parent / name, result, (parent / name / runs.REPORT).read_text(encoding="utf-8")
+    result = json.loads((parent / name / run_folder.RESULT).read_text(encoding="utf-8"))
+    return parent / name, result, (parent / name / run_folder.REPORT).read_text(encoding="utf-8")
 
 
 def test_the_page_is_whole_and_needs_nothing_else(finished):
@@ -112,9 +112,9 @@ def test_the_page_is_whole_and_needs_nothing_else(finished):
     page = Page(text)
     assert text.startswith("<!DOCTYPE html>\n<html lang=")
     assert needs_nothing_else(page, text)
-    assert result["report"] == runs.REPORT
+    assert result["report"] == run_folder.REPORT
     assert len(page.all("img")) == len(result["pictures"]) == 7
-    assert {path.name for path in folder.iterdir()} >= {runs.REPORT, *result["pictures"]}
+    assert {path.name for path in folder.iterdir()} >= {run_folder.REPORT, *result["pictures"]}
 
 
 def test_the_page_forbids_itself_scripts_and_network(finished):
@@ -193,7 +193,7 @@ def test_the_run_can_be_repeated_from_the_page(finished):
 
 def test_the_summary_of_the_network_is_there(finished):
     folder, _, text = finished
-    summary = fd.load(folder / runs.MODEL).summary()
+    summary = fd.load(folder / run_folder.MODEL).summary()
     assert summary in Page(text).text("pre")
 
 
@@ -204,7 +204,7 @@ def remade(finished, **changes) -> tuple[Page, str]:
     """Write the report again, with other strings in the result."""
     folder, result, _ = finished
     (_, _), (x, y) = fd.load_folder(folder.parent / "digits")
-    network = fd.load(folder / runs.MODEL)
+    network = fd.load(folder / run_folder.MODEL)
     result = copy.deepcopy(result) | changes
     text = report.training(result, assess(network, x, y)[1], fd.History(), network.summary(), [])
     return Page(text), text
@@ -268,7 +268,7 @@ def test_an_evaluation_without_a_mistake_says_so(tmp_path):
         "epochs_trained": 0,
         "output": str(tmp_path),
         "total_seconds": 1.0,
-        **runs.circumstances("again"),
+        **system.circumstances("again"),
     }
     text = report.evaluation(result, network.summary(), [])
     page = Page(text)
@@ -283,26 +283,26 @@ def test_an_evaluation_without_a_mistake_says_so(tmp_path):
 
 
 def test_an_element_escapes_its_content_and_its_attributes():
-    assert markup.element("b", "1 < 2 & 3", title='"a" <b>') == (
+    assert html.element("b", "1 < 2 & 3", title='"a" <b>') == (
         '<b title="&quot;a&quot; &lt;b&gt;">1 &lt; 2 &amp; 3</b>'
     )
 
 
 def test_only_html_is_taken_as_it_is_and_none_is_left_out():
-    inner = markup.element("i", 1.5)
-    assert markup.element("p", None, inner, "<i>", class_="x", aria_label=None) == (
+    inner = html.element("i", 1.5)
+    assert html.element("p", None, inner, "<i>", class_="x", aria_label=None) == (
         '<p class="x"><i>1.5</i>&lt;i&gt;</p>'
     )
-    assert markup.element("img", alt="") == '<img alt="">'
+    assert html.element("img", alt="") == '<img alt="">'
 
 
 def test_pairs_leave_out_what_is_not_known():
-    assert markup.pairs({"a": None, "b": 0}) == '<dl class="pairs"><div><dt>b</dt><dd>0</dd></div></dl>'
+    assert html.pairs({"a": None, "b": 0}) == '<dl class="pairs"><div><dt>b</dt><dd>0</dd></div></dl>'
 
 
 def test_a_picture_lies_within_the_page(tmp_path):
     (tmp_path / "a.png").write_bytes(b"\x89PNG")
-    page = Page(markup.picture(Path(tmp_path / "a.png"), "what <it> shows", "a caption", "wide"))
+    page = Page(html.picture(Path(tmp_path / "a.png"), "what <it> shows", "a caption", "wide"))
     assert page.all("img") == [{"src": "data:image/png;base64,iVBORw==", "alt": "what <it> shows"}]
     assert page.text("figcaption") == ["a caption"]
     assert page.all("figure") == [{"class": "wide"}]

@@ -18,7 +18,9 @@ from sampled import sampled
 from tiny_digits import write_digits
 
 import fastdigits as fd
-from fastdigits import backend, evaluate, runs, train, training
+from fastdigits import backend
+from fastdigits.commands import evaluate, run_folder, train
+from fastdigits.training import loop
 
 SOURCE = Path(fd.__file__).parents[1]
 WORDS = ("--epochs", "40", "--batch-size", "16", "--dropout", "0.2", "--augment", "rotation=9,shift=1", "--ema", "0.9",
@@ -79,19 +81,19 @@ def test_a_killed_run_that_is_resumed_leaves_the_same_model(square, whole, here,
     process = start("--data", square, *WORDS, "-o", "killed", "--checkpoint-every", 100, cwd=here)
     seen: set[str] = set()
     try:
-        while len(seen) < wanted or not (here / "killed" / runs.SETTINGS).exists():
+        while len(seen) < wanted or not (here / "killed" / run_folder.SETTINGS).exists():
             seen |= {path.name for path in (here / "killed").glob("checkpoint-*.safetensors")}
             assert process.poll() is None
             time.sleep(0.001)
     finally:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-    assert not (here / "killed" / runs.MODEL).exists()
+    assert not (here / "killed" / run_folder.MODEL).exists()
     assert main("--resume", "killed", "--quiet") == 0
     folders = (whole, here / "killed")
-    models = [(folder / runs.MODEL).read_bytes() for folder in folders]
+    models = [(folder / run_folder.MODEL).read_bytes() for folder in folders]
     assert models[0] == models[1]
-    histories = [(folder / runs.HISTORY).read_text().splitlines() for folder in folders]
+    histories = [(folder / run_folder.HISTORY).read_text().splitlines() for folder in folders]
     assert [line.split(",")[:6] for line in histories[0]] == [line.split(",")[:6] for line in histories[1]]
 
 
@@ -114,7 +116,7 @@ def test_an_interrupted_run_goes_on_as_well(square, here, monkeypatch):
             lambda *args, callbacks, **rest: fit(*args, callbacks=[*callbacks, Interrupt()], **rest),
         )
         assert main(*words, "-o", "part", "--checkpoint-every", 20) == 130
-    assert json.loads((here / "part" / runs.RESULT).read_text())["interrupted"] is True
+    assert json.loads((here / "part" / run_folder.RESULT).read_text())["interrupted"] is True
     with monkeypatch.context() as patch:  # the callbacks of a run must be the same ones
 
         class Nothing(Interrupt):
@@ -128,15 +130,15 @@ def test_an_interrupted_run_goes_on_as_well(square, here, monkeypatch):
             lambda *args, callbacks, **rest: fit(*args, callbacks=[*callbacks, Nothing()], **rest),
         )
         assert main("--resume", "part", "--quiet") == 0
-    models = [(here / name / runs.MODEL).read_bytes() for name in ("whole", "part")]
+    models = [(here / name / run_folder.MODEL).read_bytes() for name in ("whole", "part")]
     assert models[0] == models[1]
-    assert json.loads((here / "part" / runs.RESULT).read_text())["interrupted"] is False
+    assert json.loads((here / "part" / run_folder.RESULT).read_text())["interrupted"] is False
 
 
 def test_a_finished_run_says_so_and_changes_nothing(digits, here, capsys):
     assert main("--data", digits, "--epochs", 2, "--no-plots", "-o", "run", "--quiet") == 0
     before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in (here / "run").iterdir()}
-    result = json.loads((here / "run" / runs.RESULT).read_text())
+    result = json.loads((here / "run" / run_folder.RESULT).read_text())
     capsys.readouterr()
     assert main("--resume", "run", "--json") == 0
     captured = capsys.readouterr()
@@ -158,7 +160,7 @@ def begun(digits, here, monkeypatch):
         patch.setattr(fd.NeuralNetwork, "fit", die)
         with pytest.raises(SystemExit):
             main("--data", digits, "--epochs", 2, "--no-plots", "-o", "run", "--quiet")
-    assert [path.name for path in (here / "run").iterdir()] == [runs.SETTINGS]
+    assert [path.name for path in (here / "run").iterdir()] == [run_folder.SETTINGS]
     return here / "run"
 
 
@@ -166,34 +168,34 @@ def test_the_result_names_the_line_that_makes_the_run_and_how_often_it_went_on(b
     forced = os.environ.get("FASTDIGITS_BACKEND")  # which the line then begins with
     prefix = f"FASTDIGITS_BACKEND={forced} " if forced else ""
     line = f"{prefix}python -m fastdigits.train --data {digits} --epochs 2 --no-plots"
-    record = json.loads((begun / runs.SETTINGS).read_text())
+    record = json.loads((begun / run_folder.SETTINGS).read_text())
     assert (record["command"], record["resumed"]) == (line, 0)
 
     def die(*args, **rest):
         raise SystemExit(9)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "_run_epoch", die)
+        patch.setattr(loop, "_run_epoch", die)
         with pytest.raises(SystemExit):
             main("--resume", begun, "--quiet", "--json")
     assert main("--resume", begun, "--quiet", "--threads", 1) == 0
-    result = json.loads((begun / runs.RESULT).read_text())
+    result = json.loads((begun / run_folder.RESULT).read_text())
     assert (result["command"], result["resumed"]) == (line, 2)
     assert "resumed" not in result["settings"]
-    page = (begun / runs.REPORT).read_text("utf-8")
+    page = (begun / run_folder.REPORT).read_text("utf-8")
     assert "2 times" in page
     assert "--resume" not in page
     words = shlex.split(result["command"].removeprefix(prefix))
     assert main(*words[3:], "-o", "again", "--quiet") == 0
-    again = json.loads(Path("again", runs.RESULT).read_text())
+    again = json.loads(Path("again", run_folder.RESULT).read_text())
     assert again["resumed"] == 0
-    assert Path("again", runs.MODEL).read_bytes() == (begun / runs.MODEL).read_bytes()
+    assert Path("again", run_folder.MODEL).read_bytes() == (begun / run_folder.MODEL).read_bytes()
 
 
 @pytest.mark.parametrize("change", [{"resumed": -1}, {"resumed": "1"}, {"resumed": True}, {"command": 3}])
 def test_a_record_that_is_none_is_refused(begun, capsys, change):
-    record = json.loads((begun / runs.SETTINGS).read_text()) | change
-    (begun / runs.SETTINGS).write_text(json.dumps(record))
+    record = json.loads((begun / run_folder.SETTINGS).read_text()) | change
+    (begun / run_folder.SETTINGS).write_text(json.dumps(record))
     with pytest.raises(SystemExit):
         main("--resume", begun)
     (name,) = change
@@ -201,11 +203,11 @@ def test_a_record_that_is_none_is_refused(begun, capsys, change):
 
 
 def test_the_settings_are_written_first(begun, digits):
-    settings = json.loads((begun / runs.SETTINGS).read_text())
+    settings = json.loads((begun / run_folder.SETTINGS).read_text())
     assert settings["epochs"] == 2
     assert settings["data"] == str(digits)
     assert main("--resume", begun, "--quiet") == 0
-    assert runs.finished(begun)["epochs"] == 2
+    assert run_folder.finished(begun)["epochs"] == 2
 
 
 @pytest.mark.parametrize(
@@ -221,7 +223,7 @@ def test_the_settings_are_written_first(begun, digits):
     ],
 )
 def test_other_settings_are_refused_by_name(begun, capsys, words, message):
-    before = (begun / runs.SETTINGS).read_bytes()
+    before = (begun / run_folder.SETTINGS).read_bytes()
     with pytest.raises(SystemExit) as exit_:
         main("--resume", begun, *words)
     assert exit_.value.code == 2
@@ -229,7 +231,7 @@ def test_other_settings_are_refused_by_name(begun, capsys, words, message):
     assert err.startswith("fastdigits train: error: --resume: ")
     assert message in err
     assert err.count("\n") == 1
-    assert (begun / runs.SETTINGS).read_bytes() == before
+    assert (begun / run_folder.SETTINGS).read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -238,7 +240,7 @@ def test_other_settings_are_refused_by_name(begun, capsys, words, message):
 def test_what_is_no_run_is_refused(here, capsys, content):
     (here / "run").mkdir()
     if content is not None:
-        (here / "run" / runs.SETTINGS).write_bytes(content)
+        (here / "run" / run_folder.SETTINGS).write_bytes(content)
     with pytest.raises(SystemExit) as exit_:
         main("--resume", "run")
     assert exit_.value.code == 2
@@ -276,14 +278,14 @@ needs_links = pytest.mark.skipif(sys.platform == "win32", reason="links need a p
 
 @pytest.mark.parametrize("part", sampled(range(6), lambda part: part == 0))
 def test_settings_that_lie_are_one_line_with_their_file_and_change_nothing(begun, capsys, part):
-    (begun / runs.MODEL).write_bytes(b"of the run")
+    (begun / run_folder.MODEL).write_bytes(b"of the run")
     names = [name for name in SETTINGS_LIES if "64 MB" not in name][part::6]
     assert len(names) > 80
     for name in names:
-        (begun / runs.SETTINGS).write_bytes(SETTINGS_LIES[name])
+        (begun / run_folder.SETTINGS).write_bytes(SETTINGS_LIES[name])
         before = snapshot(begun.parent)
         error = refusal(capsys, "--resume", begun)
-        assert error.startswith(f"fastdigits train: error: --resume: {begun / runs.SETTINGS}: "), (
+        assert error.startswith(f"fastdigits train: error: --resume: {begun / run_folder.SETTINGS}: "), (
             name,
             error,
         )
@@ -299,16 +301,16 @@ def test_settings_that_lie_are_one_line_with_their_file_and_change_nothing(begun
     ),
 )
 def test_no_setting_takes_these_words(begun, capsys, key, value):
-    record = json.loads((begun / runs.SETTINGS).read_text())
-    (begun / runs.SETTINGS).write_text(json.dumps(record | {key: value}))
+    record = json.loads((begun / run_folder.SETTINGS).read_text())
+    (begun / run_folder.SETTINGS).write_text(json.dumps(record | {key: value}))
     before = snapshot(begun)
     error = refusal(capsys, "--resume", begun)
-    assert error.startswith(f"fastdigits train: error: --resume: {begun / runs.SETTINGS}: ")
+    assert error.startswith(f"fastdigits train: error: --resume: {begun / run_folder.SETTINGS}: ")
     assert snapshot(begun) == before
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFOs")
-@pytest.mark.parametrize("name", [runs.SETTINGS, runs.RESULT])
+@pytest.mark.parametrize("name", [run_folder.SETTINGS, run_folder.RESULT])
 @pytest.mark.parametrize("kind", ["FIFO", "folder", "link to itself"])
 def test_settings_and_results_that_are_no_files_are_refused(begun, capsys, name, kind):
     file = begun / name
@@ -342,12 +344,14 @@ def test_a_result_that_lies_is_one_line_with_its_file_and_changes_nothing(begun,
     if "of 2" in lie or ("end" not in lie and lie not in ("a few names", "nothing of it", "a list")):
         assert main("--resume", begun, "--quiet") == 0
         capsys.readouterr()
-        content = runs.finished(begun) | RESULTS[lie]
+        content = run_folder.finished(begun) | RESULTS[lie]
     else:
         content = RESULTS[lie]
-    (begun / runs.RESULT).write_text(json.dumps(content))
+    (begun / run_folder.RESULT).write_text(json.dumps(content))
     before = snapshot(begun)
-    assert f"fastdigits train: error: {begun / runs.RESULT}: " in refusal(capsys, "--resume", begun, "--json")
+    assert f"fastdigits train: error: {begun / run_folder.RESULT}: " in refusal(
+        capsys, "--resume", begun, "--json"
+    )
     assert snapshot(begun) == before
 
 
@@ -355,8 +359,8 @@ def test_a_result_that_lies_is_one_line_with_its_file_and_changes_nothing(begun,
     "text", ["", "{", "\0", '{"a":' * 10**5, '{"interrupted": false, "interrupted": true}']
 )
 def test_a_result_that_is_none_is_one_line(begun, capsys, text):
-    (begun / runs.RESULT).write_text(text)
-    assert f"{begun / runs.RESULT}: must be a file with a JSON object; got: " in refusal(
+    (begun / run_folder.RESULT).write_text(text)
+    assert f"{begun / run_folder.RESULT}: must be a file with a JSON object; got: " in refusal(
         capsys, "--resume", begun
     )
 
@@ -364,8 +368,8 @@ def test_a_result_that_is_none_is_one_line(begun, capsys, text):
 def test_a_finished_run_without_its_model_is_refused(begun, capsys):
     assert main("--resume", begun, "--quiet") == 0
     capsys.readouterr()
-    assert runs.finished(begun)["epochs"] == 2
-    (begun / runs.MODEL).unlink()
+    assert run_folder.finished(begun)["epochs"] == 2
+    (begun / run_folder.MODEL).unlink()
     assert "a finished run must have model.safetensors; got none beside it" in refusal(
         capsys, "--resume", begun
     )
@@ -401,17 +405,17 @@ def test_a_checkpoint_that_lies_leaves_the_folder_as_it_was(here, square, capsys
         assert snapshot(here / "run") == before
     newest.write_bytes(whole)
     assert main("--resume", "run", "--quiet") == 0
-    assert json.loads((here / "run" / runs.RESULT).read_text())["resumed"] == 1
+    assert json.loads((here / "run" / run_folder.RESULT).read_text())["resumed"] == 1
 
 
 @needs_links
-@pytest.mark.parametrize("name", [*runs.OWN, "checkpoint-000000000003.safetensors"])
+@pytest.mark.parametrize("name", [*run_folder.OWN, "checkpoint-000000000003.safetensors"])
 def test_nothing_is_written_through_a_link_in_a_folder(here, digits, begun, capsys, name):
     victim = here / "victim"
     victim.write_text("precious")
     target = begun / name
-    settings = (begun / runs.SETTINGS).read_bytes()
-    if name == runs.SETTINGS:
+    settings = (begun / run_folder.SETTINGS).read_bytes()
+    if name == run_folder.SETTINGS:
         (here / "victim").write_bytes(settings)
     target.unlink(missing_ok=True)
     target.symlink_to("../victim")
@@ -420,7 +424,7 @@ def test_nothing_is_written_through_a_link_in_a_folder(here, digits, begun, caps
     assert f"{target}: must be a file, to be replaced by one of the run; got a link" in refusal(
         capsys, *words
     )
-    if name != runs.RESULT:
+    if name != run_folder.RESULT:
         assert f"{target}: must be a file" in refusal(capsys, "--resume", begun)
     assert evaluate.main(["--data", str(digits), "--model", str(begun), "-o", str(begun), "--overwrite"]) == 2
     capsys.readouterr()

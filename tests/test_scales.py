@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import fastdigits as fd
-from fastdigits import scales
-from fastdigits.tensorfile import encode, read
+from fastdigits.nn import scales
+from fastdigits.storage.safetensors import encode, read
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (96, 16)).astype(np.uint8)
@@ -273,7 +273,7 @@ def test_values_that_cannot_be_meant_are_refused_on_every_road(road, learned, x,
 def test_values_that_may_be_meant_are_read(learned, x):
     net = trained(learned)
     rows = np.asarray(x, np.float32) / np.float32(255 if net.scale == "pixels" else 1)
-    assert net.predict_proba(x).tobytes() == net._predictor.probabilities(rows).tobytes()
+    assert net.predict_proba(x).tobytes() == net._predictor.probabilities(net.layers, rows).tobytes()
 
 
 def test_the_batch_decides_as_a_whole_however_it_is_cut():

@@ -6,8 +6,8 @@ import pickle
 import numpy as np
 import pytest
 
-import fastdigits.schedules
-from fastdigits.schedules import Constant, Cosine, OneCycle, Schedule, Step, WarmUp
+import fastdigits.optim.schedules
+from fastdigits.optim.schedules import Constant, Cosine, OneCycle, Schedule, Step, WarmUp
 
 SCHEDULES = [
     Constant(),
@@ -29,7 +29,7 @@ def factors(schedule: Schedule, total: int) -> list[float]:
 
 
 def test_the_contract_covers_every_schedule():
-    kinds = {kind for kind in vars(fastdigits.schedules).values() if isinstance(kind, type)}
+    kinds = {kind for kind in vars(fastdigits.optim.schedules).values() if isinstance(kind, type)}
     assert {type(one) for one in SCHEDULES} == {one for one in kinds if issubclass(one, Schedule)} - {
         Schedule
     }

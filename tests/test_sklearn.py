@@ -27,7 +27,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastdigits as fd
 from fastdigits.sklearn import FastDigitsClassifier
-from fastdigits.sklearn.examples import Examples, hold_out
+from fastdigits.sklearn.rows import Examples, hold_out
 
 
 def model(**settings):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import fastdigits as fd
-from fastdigits import tensorfile
+from fastdigits.storage import safetensors
 
 
 def every_layer(seed: int = 0) -> fd.NeuralNetwork:
@@ -191,7 +191,7 @@ def test_a_layer_of_the_user_cannot_be_saved(tmp_path):
 
 
 def test_a_header_that_could_not_be_read_again_is_not_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(tensorfile, "MOST_HEADER", 500)
+    monkeypatch.setattr(safetensors, "MOST_HEADER", 500)
     with pytest.raises(OSError, match="a header must have at most 500 bytes to be read again; got 1,"):
         every_layer().save(tmp_path / "model")
     assert os.listdir(tmp_path) == []

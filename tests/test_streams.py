@@ -14,11 +14,12 @@ from tiny_digits import write_digits
 
 import fastdigits as fd
 from fastdigits import __main__ as entry
-from fastdigits import console, runs, streams, train
+from fastdigits.commands import console, run_folder, train
+from fastdigits.core import streams
 
 SOURCE = str(Path(fd.__file__).parents[1])
 posix = pytest.mark.skipif(os.name != "posix", reason="redirections of a POSIX shell")
-FILES = {runs.SETTINGS, runs.MODEL, runs.HISTORY, runs.RESULT, runs.REPORT}
+FILES = {run_folder.SETTINGS, run_folder.MODEL, run_folder.HISTORY, run_folder.RESULT, run_folder.REPORT}
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +213,7 @@ def test_training_goes_on_without_its_messages(digits, tmp_path, end):
     done = shell(f"$F train --data {digits}/digits --epochs 40 --no-plots -o run {end}", tmp_path)
     assert (done.returncode, left(tmp_path / "run")) == (0, FILES)
     assert done.stdout == ""
-    assert fd.load(tmp_path / "run" / runs.MODEL).epochs_trained == 40
+    assert fd.load(tmp_path / "run" / run_folder.MODEL).epochs_trained == 40
 
 
 @posix
@@ -278,7 +279,7 @@ def test_standard_input_that_is_closed_is_one_line(tmp_path):
 @posix
 def test_no_file_takes_the_number_of_a_stream_that_is_closed(tmp_path):
     program = (
-        "import os; from fastdigits import streams\n"
+        "import os; from fastdigits.core import streams\n"
         "with streams.safe(), open('model', 'wb') as file: os.write(1, b'%d' % file.fileno()); os.write(2, b'C says')"
     )
     done = shell(f'{sys.executable} -c "$PROGRAM" 2>&-', tmp_path, PROGRAM=program)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastdigits as fd
-from fastdigits.tensorfile import encode, read
+from fastdigits.storage.safetensors import encode, read
 
 ARRAYS = {
     "b": np.arange(6, dtype=np.float32).reshape(2, 3),

@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 import fastdigits as fd
-from fastdigits import console, draw, evaluate, markup, predict, train
-from fastdigits.readings import Reading, readings_figure
-from fastdigits.text import printable
+from fastdigits.commands import console, draw, evaluate, html, predict, train
+from fastdigits.errors import printable
+from fastdigits.imaging.reading import Reading
+from fastdigits.visualize.readings import readings_figure
 
 # what acts, and how it is shown
 ACTING = {
@@ -69,8 +70,8 @@ def test_a_line_about_a_name_is_one_line(capsys):
 
 
 def test_a_report_shows_them_escaped():
-    assert markup.element("p", "a\x1b\u202e<\nb") == r"<p>a\x1b\u202e&lt;" + "\nb</p>"
-    assert markup.element("img", alt="\x00") == r'<img alt="\x00">'
+    assert html.element("p", "a\x1b\u202e<\nb") == r"<p>a\x1b\u202e&lt;" + "\nb</p>"
+    assert html.element("img", alt="\x00") == r'<img alt="\x00">'
 
 
 def test_a_drawing_shows_them_escaped():

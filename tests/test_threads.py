@@ -10,7 +10,8 @@ import pytest
 from documents import ROOT, script
 
 import fastdigits as fd
-from fastdigits import backend, threads
+from fastdigits import backend
+from fastdigits.backend import threads
 
 
 @pytest.fixture(autouse=True)

@@ -18,11 +18,17 @@ from tiny_digits import write_digits
 
 import fastdigits as fd
 from fastdigits import __main__ as entry
-from fastdigits import backend, runs, train, visualize
+from fastdigits import backend, visualize
+from fastdigits.commands import run_folder, system, train
 
 SOURCE = Path(fd.__file__).parents[1]
-SAVED = {runs.SETTINGS, runs.MODEL, runs.HISTORY, runs.RESULT}  # whatever comes after the training
-FILES = SAVED | {runs.REPORT}
+SAVED = {
+    run_folder.SETTINGS,
+    run_folder.MODEL,
+    run_folder.HISTORY,
+    run_folder.RESULT,
+}  # whatever comes after the training
+FILES = SAVED | {run_folder.REPORT}
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +164,7 @@ def test_standard_output_is_one_line_of_json_and_the_same_as_the_result_file(fin
     done, cwd = finished
     assert done.stdout.count("\n") == 1
     result = json.loads(done.stdout)
-    assert json.loads((cwd / result["output"] / runs.RESULT).read_text(encoding="utf-8")) == result
+    assert json.loads((cwd / result["output"] / run_folder.RESULT).read_text(encoding="utf-8")) == result
 
 
 def test_the_result_says_how_good_how_fast_and_from_what(finished):
@@ -196,7 +202,7 @@ def test_the_command_that_the_result_names_gives_the_same_network(finished):
     assert "--json" not in words
     again = run(*words[3:], "-o", "again", "--no-plots", cwd=cwd)
     assert again.returncode == 0, again.stderr
-    first, second = (fd.load(cwd / folder / runs.MODEL) for folder in (result["output"], "again"))
+    first, second = (fd.load(cwd / folder / run_folder.MODEL) for folder in (result["output"], "again"))
     assert first.values.tobytes() == second.values.tobytes()
 
 
@@ -212,7 +218,7 @@ def test_the_folder_holds_model_history_result_and_pictures(finished):
 def test_the_model_scores_what_the_result_says(finished, digits):
     done, cwd = finished
     result = json.loads(done.stdout)
-    network = fd.load(cwd / result["output"] / runs.MODEL)
+    network = fd.load(cwd / result["output"] / run_folder.MODEL)
     (x, y), (x_test, y_test) = fd.load_folder(digits)
     assert network.evaluate(x, y)["accuracy"] == result["train_accuracy"]
     score = network.evaluate(x_test, y_test)
@@ -224,7 +230,7 @@ def test_the_model_scores_what_the_result_says(finished, digits):
 def test_the_history_has_a_line_for_each_epoch_and_shows_the_test_images(finished):
     done, cwd = finished
     result = json.loads(done.stdout)
-    with open(cwd / result["output"] / runs.HISTORY, newline="", encoding="utf-8") as file:
+    with open(cwd / result["output"] / run_folder.HISTORY, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["epoch"]) for row in rows] == list(range(1, 13))
     assert float(rows[-1]["val_accuracy"]) == result["test_accuracy"]
@@ -243,7 +249,7 @@ def test_standard_error_tells_the_run_from_beginning_to_end(finished):
     assert "\x1b" not in text
     data = result["settings"]["data"]
     assert [line for line in text.splitlines() if len(line) > 80 and data not in line] == []
-    for name in (result["output"], *(FILES - {runs.SETTINGS}), *result["pictures"]):
+    for name in (result["output"], *(FILES - {run_folder.SETTINGS}), *result["pictures"]):
         assert name in text
     assert "Warning" not in text
     assert "Traceback" not in text
@@ -317,7 +323,7 @@ def test_quiet_leaves_the_json(digits, here, capsys):
 
 def test_show_opens_the_report_or_says_that_it_cannot(digits, here, monkeypatch, capsys):
     shown = []
-    monkeypatch.setattr(runs, "show", lambda file: shown.append(file) or len(shown) == 1)
+    monkeypatch.setattr(system, "open_file", lambda file: shown.append(file) or len(shown) == 1)
     assert main("--data", digits, "--epochs", 1, "--no-plots", "--show", "-o", "one") == 0
     assert shown == [Path("one/report.html")]
     assert "no display" not in capsys.readouterr().err
@@ -333,10 +339,10 @@ def quick(digits, output, *argv):
     """Train a little; return result, history and the bytes of all parameters."""
     assert main("--data", digits, "--no-plots", "--quiet", "-o", output, "--epochs", 2, *argv) == 0
     folder = Path(output)
-    with open(folder / runs.HISTORY, newline="", encoding="utf-8") as file:
+    with open(folder / run_folder.HISTORY, newline="", encoding="utf-8") as file:
         history = list(csv.DictReader(file))
-    result = json.loads((folder / runs.RESULT).read_text(encoding="utf-8"))
-    return result, history, fd.load(folder / runs.MODEL).values.tobytes()
+    result = json.loads((folder / run_folder.RESULT).read_text(encoding="utf-8"))
+    return result, history, fd.load(folder / run_folder.MODEL).values.tobytes()
 
 
 def test_the_same_seed_gives_the_same_bits_on_any_number_of_threads(digits, here):
@@ -439,10 +445,10 @@ def test_an_output_folder_with_a_run_is_kept_unless_overwrite_is_said(digits, he
     first = quick(digits, "run")
     (here / "run" / "notes.txt").write_text("mine")
     (here / "run" / "weights.png").touch()
-    runs.write_result(here / "run", first[0] | {"pictures": ["weights.png"]})
+    run_folder.write_result(here / "run", first[0] | {"pictures": ["weights.png"]})
     assert main("--data", digits, "-o", "run", "--seed", 1) == 2
     assert "--output: must not hold a run already" in capsys.readouterr().err
-    assert fd.load(here / "run" / runs.MODEL).values.tobytes() == first[2]
+    assert fd.load(here / "run" / run_folder.MODEL).values.tobytes() == first[2]
     again = quick(digits, "run", "--seed", 1, "--overwrite")
     assert again[0]["seed"] == 1
     assert again[2] != first[2]
@@ -520,10 +526,10 @@ def test_a_training_that_diverges_later_keeps_its_best_epoch(digits, here, monke
         r"learning rate .*: take a smaller one; the model of epoch 3 goes to run\n",
         text,
     )
-    with open(here / "run" / runs.HISTORY, newline="", encoding="utf-8") as file:
+    with open(here / "run" / run_folder.HISTORY, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     _, test = fd.load_folder(digits)
-    score = fd.load(here / "run" / runs.MODEL).evaluate(*test)
+    score = fd.load(here / "run" / run_folder.MODEL).evaluate(*test)
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     assert score["accuracy"] == float(rows[-1]["val_accuracy"])
 
@@ -574,12 +580,12 @@ def test_ctrl_c_saves_the_work_so_far_and_ends_with_130(digits, tmp_path):
     # The signal may come when the last epoch is in the history and its weights are not kept yet.
     assert result["epochs"] - int(said[2]) in (0, 1)
     assert (result["epochs"], result["best_epoch"]) == (int(said[1]), int(said[2]))
-    assert json.loads((tmp_path / "run" / runs.RESULT).read_text(encoding="utf-8")) == result
+    assert json.loads((tmp_path / "run" / run_folder.RESULT).read_text(encoding="utf-8")) == result
     assert {path.name for path in (tmp_path / "run").iterdir()} == SAVED
-    with open(tmp_path / "run" / runs.HISTORY, newline="", encoding="utf-8") as file:
+    with open(tmp_path / "run" / run_folder.HISTORY, newline="", encoding="utf-8") as file:
         assert len(list(csv.DictReader(file))) == result["epochs"]
     _, (x_test, y_test) = fd.load_folder(digits)
-    score = fd.load(tmp_path / "run" / runs.MODEL).evaluate(x_test, y_test)
+    score = fd.load(tmp_path / "run" / run_folder.MODEL).evaluate(x_test, y_test)
     assert score["accuracy"] == result["test_accuracy"]
 
 
@@ -603,7 +609,7 @@ def test_an_interrupt_keeps_the_best_epoch_on_held_out_images(digits, here, monk
     assert main(*common, *patience, "-o", "run", "--json") == 130
     captured = capsys.readouterr()
     result = json.loads(captured.out)
-    with open(here / "run" / runs.HISTORY, newline="", encoding="utf-8") as file:
+    with open(here / "run" / run_folder.HISTORY, newline="", encoding="utf-8") as file:
         losses = [float(row["val_loss"]) for row in csv.DictReader(file)]
     best = 1 + losses.index(min(losses))
     assert (result["best_epoch"], result["epochs"], len(losses)) == (best, 4, 4)
@@ -616,7 +622,7 @@ def test_an_interrupt_keeps_the_best_epoch_on_held_out_images(digits, here, monk
     monkeypatch.chdir(here)
     assert main(*common, "-o", "again", "--epochs", 1, "--no-plots") == 0
     assert best == 1  # the weights went astray after it
-    kept, again = (fd.load(here / name / runs.MODEL) for name in ("run", "again"))
+    kept, again = (fd.load(here / name / run_folder.MODEL) for name in ("run", "again"))
     np.testing.assert_array_equal(kept.values, again.values)
 
 
@@ -628,7 +634,7 @@ def test_an_interrupt_without_held_out_images_keeps_the_last_whole_epoch(digits,
     assert "interrupted after 3 epochs; the model of epoch 3 goes to run\n" in captured.err
     assert next_lines(captured.err) == [["fastdigits", "train", "--resume", "run"]]
     _, test = fd.load_folder(digits)
-    assert fd.load(here / "run" / runs.MODEL).evaluate(*test)["accuracy"] == result["test_accuracy"]
+    assert fd.load(here / "run" / run_folder.MODEL).evaluate(*test)["accuracy"] == result["test_accuracy"]
 
 
 def interrupt(*args, **kwargs):
@@ -642,7 +648,7 @@ def test_an_interrupt_within_the_first_epoch_saves_an_empty_history(digits, here
     assert "interrupted after 0 epochs" in captured.err
     result = json.loads(captured.out)
     assert (result["epochs"], result["images_per_second"], result["pictures"]) == (0, None, [])
-    assert fd.load(here / "run" / runs.MODEL).epochs_trained == 0
+    assert fd.load(here / "run" / run_folder.MODEL).epochs_trained == 0
 
 
 def test_an_interrupt_between_two_figures_of_an_epoch_leaves_whole_epochs_only(digits, here, monkeypatch):
@@ -657,7 +663,7 @@ def test_an_interrupt_between_two_figures_of_an_epoch_leaves_whole_epochs_only(d
 
     monkeypatch.setattr(fd.NeuralNetwork, "fit", fit)
     assert main("--data", digits, "-o", "run", "--quiet") == 130
-    with open(here / "run" / runs.HISTORY, newline="", encoding="utf-8") as file:
+    with open(here / "run" / run_folder.HISTORY, newline="", encoding="utf-8") as file:
         assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2"]
 
 
@@ -733,9 +739,9 @@ def test_the_scale_of_the_images_is_shown_before_the_training_and_kept(digits, h
             == 0
         )
         assert "\ninput: pixels 0 … 255, divided by 255\n" in capsys.readouterr().err
-        models.append((here / str(number) / runs.MODEL).read_bytes())
+        models.append((here / str(number) / run_folder.MODEL).read_bytes())
     assert len(set(models)) == 1
-    assert fd.load(here / "0" / runs.MODEL).scale == "pixels"
+    assert fd.load(here / "0" / run_folder.MODEL).scale == "pixels"
 
 
 def test_test_images_on_another_scale_are_refused_before_the_training(digits, here, capsys):

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 import fastdigits as fd
-from fastdigits import backend, commands, runs, train_options
+from fastdigits import backend
+from fastdigits.commands import parser as arguments
+from fastdigits.commands import run_folder, train_options
 
 SOURCE = Path(fd.__file__).parents[1]
 
@@ -255,8 +257,8 @@ def test_the_largest_whole_numbers_are_taken():
 )
 def test_the_record_of_a_run_is_read_back_as_its_options(words, tmp_path):
     options = train_options.read(words)
-    options.command, options.resumed = commands.command_line("train", words), 3
-    runs.write_settings(tmp_path, train_options.to_record(options))
+    options.command, options.resumed = arguments.command_line("train", words), 3
+    run_folder.write_settings(tmp_path, train_options.to_record(options))
     settings, command, resumed = train_options.from_record(tmp_path)
     assert (command, resumed) == (options.command, 3)
     assert settings == {name: getattr(options, name) for name in settings}

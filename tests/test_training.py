@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import fastdigits as fd
-from fastdigits import inputs
-from fastdigits.callbacks import epoch_line
-from fastdigits.examples import batches
+from fastdigits.core import validation
+from fastdigits.training.batches import batches
+from fastdigits.training.history import epoch_line
 
 
 def network(seed: int = 0, *, dropout: bool = False, batchnorm: bool = True) -> fd.NeuralNetwork:
@@ -347,7 +347,7 @@ def test_only_the_ratios_of_sample_weights_count(scale):
 def test_no_image_is_dropped_because_its_weight_is_tiny_beside_the_others():
     _, y = examples()
     weights = np.where(y == 0, 1e-50, 1.0)
-    checked = inputs.check_weights(weights, len(y), "fit: sample_weight")
+    checked = validation.check_weights(weights, len(y), "fit: sample_weight")
     assert ((checked > 0) == (weights > 0)).all()
     assert checked[y == 0].max() == 2.0**-126
 

@@ -12,47 +12,54 @@ imported where it is first used.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from ._version import __version__
 from .backend import available_backends, backend_name, show_config, use_backend
+from .backend.threads import get_num_threads, set_num_threads
 from .errors import DataError, DivergedError, ModelFileError
-from .layers import BatchNorm, Dense, Dropout, Layer, LeakyReLU, ReLU, Softmax
-from .losses import SoftmaxCrossEntropy
-from .network import NeuralNetwork
-from .parameters import Parameter
-from .threads import get_num_threads, set_num_threads
+from .network import NeuralNetwork, load, load_pretrained
+from .nn.layers import BatchNorm, Dense, Dropout, Layer, LeakyReLU, ReLU, Softmax
+from .nn.losses import SoftmaxCrossEntropy
+from .nn.parameters import Parameter
 
 if TYPE_CHECKING:
     from . import recipes
-    from .augment import Augmentation
-    from .averaging import EMA, SWA, WeightAverage
-    from .calibration import CalibrationBin, expected_calibration_error, reliability_bins
-    from .callbacks import Callback, EarlyStopping, History, Progress, ReduceOnPlateau
-    from .checkpoint import Checkpoint
-    from .clipping import ClipNorm
     from .data import Dataset, load_data, load_folder, load_mnist, read_idx
     from .export import export_html
-    from .finding import LearningRates
-    from .metrics import ClassScore, accuracy, class_report, confusion_matrix, wilson_interval
-    from .optimizers import SGD, Adam, AdamW, Momentum, Optimizer, RMSprop
-    from .preparing import cut_digits, prepare
-    from .schedules import Constant, Cosine, OneCycle, Schedule, Step, WarmUp
-    from .storage import load, load_pretrained
+    from .imaging.digits import cut_digits, prepare
+    from .metrics.calibration import CalibrationBin, expected_calibration_error, reliability_bins
+    from .metrics.classification import ClassScore, accuracy, class_report, confusion_matrix, wilson_interval
+    from .optim.averaging import EMA, SWA, WeightAverage
+    from .optim.clipping import ClipNorm
+    from .optim.optimizers import SGD, Adam, AdamW, Momentum, Optimizer, RMSprop
+    from .optim.schedules import Constant, Cosine, OneCycle, Schedule, Step, WarmUp
+    from .training.augmentation import Augmentation
+    from .training.callbacks import Callback, EarlyStopping, Progress, ReduceOnPlateau
+    from .training.checkpoint import Checkpoint
+    from .training.history import History
+    from .training.lr_finder import LearningRates
 
 _LATER: dict[str, tuple[str, ...]] = {
-    "augment": ("Augmentation",),
-    "averaging": ("EMA", "SWA", "WeightAverage"),
-    "calibration": ("CalibrationBin", "expected_calibration_error", "reliability_bins"),
-    "callbacks": ("Callback", "EarlyStopping", "History", "Progress", "ReduceOnPlateau"),
-    "checkpoint": ("Checkpoint",),
-    "clipping": ("ClipNorm",),
     "data": ("Dataset", "load_data", "load_folder", "load_mnist", "read_idx"),
     "export": ("export_html",),
-    "finding": ("LearningRates",),
-    "metrics": ("ClassScore", "accuracy", "class_report", "confusion_matrix", "wilson_interval"),
-    "optimizers": ("SGD", "Adam", "AdamW", "Momentum", "Optimizer", "RMSprop"),
-    "preparing": ("cut_digits", "prepare"),
+    "imaging.digits": ("cut_digits", "prepare"),
+    "metrics.calibration": ("CalibrationBin", "expected_calibration_error", "reliability_bins"),
+    "metrics.classification": (
+        "ClassScore",
+        "accuracy",
+        "class_report",
+        "confusion_matrix",
+        "wilson_interval",
+    ),
+    "optim.averaging": ("EMA", "SWA", "WeightAverage"),
+    "optim.clipping": ("ClipNorm",),
+    "optim.optimizers": ("SGD", "Adam", "AdamW", "Momentum", "Optimizer", "RMSprop"),
+    "optim.schedules": ("Constant", "Cosine", "OneCycle", "Schedule", "Step", "WarmUp"),
     "recipes": (),
-    "schedules": ("Constant", "Cosine", "OneCycle", "Schedule", "Step", "WarmUp"),
-    "storage": ("load", "load_pretrained"),
+    "training.augmentation": ("Augmentation",),
+    "training.callbacks": ("Callback", "EarlyStopping", "Progress", "ReduceOnPlateau"),
+    "training.checkpoint": ("Checkpoint",),
+    "training.history": ("History",),
+    "training.lr_finder": ("LearningRates",),
 }
 _ROOM_OF = {name: room for room, names in _LATER.items() for name in names}
 
@@ -72,8 +79,6 @@ def __dir__() -> list[str]:
     """Return every public name, those not imported yet as well."""
     return sorted({*globals(), *__all__})
 
-
-__version__ = "0.1.0"
 
 __all__ = [
     "EMA",

@@ -7,7 +7,8 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from . import __version__, commands, console
+from ._version import __version__
+from .commands import console
 
 # A command is a module of this name with a main(argv) that returns the exit code.
 COMMANDS = {
@@ -34,7 +35,7 @@ HELP = "\n".join(
 )
 
 
-@commands.entry("fastdigits")
+@console.entry("fastdigits")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that ``argv`` names, the process's own arguments where it is None.
 

@@ -1,4 +1,4 @@
-"""Every compute loop of the package; the files in ``kernels/`` hold them, one for each subject.
+"""Every loop over data, in Cython; _kernels_avx2.pyx and _kernels_avx512.pyx compile it again.
 
 Design note
 -----------

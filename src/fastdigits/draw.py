@@ -1,83 +1,8 @@
-"""The command ``fastdigits draw``: write a page to draw on, with a network inside it, and open it."""
+"""Run the command: ``python -m fastdigits.draw``; its code is in ``commands/draw.py``."""
 
-from __future__ import annotations
-
-import argparse
-import os
 import sys
-import webbrowser
-from collections.abc import Sequence
-from pathlib import Path
 
-from . import commands, console, runs
-from .commands import CommandError
-from .export import export_html
-from .export.html import is_exported
-
-COMMAND = "fastdigits draw"
-
-
-@commands.entry(COMMAND)
-def main(argv: Sequence[str] | None = None) -> int:
-    """Write and open a page as ``argv`` says; return the exit code."""
-    parser = commands.Parser(
-        "draw",
-        "Write a page to draw digits on, and open it in the browser. A network inside the page reads each digit "
-        "as you draw it; the page shows its probabilities, its input and its neurons. The page is one file of "
-        "about 0.3 MB and needs no server and no connection: mail it, or put it on any web site.",
-        "examples:\n"
-        "  fastdigits draw\n"
-        "  fastdigits draw --model runs/mine --output mine.html\n"
-        "  fastdigits draw --no-open --output public/index.html --overwrite",
-    )
-    group = parser.add_argument_group("page")
-    commands.add_model_option(group)
-    group.add_argument(
-        "--output",
-        type=commands.path,
-        default=Path("draw.html"),
-        metavar="FILE",
-        help="the page; replaces an earlier one (default: draw.html)",
-    )
-    group.add_argument(
-        "--overwrite", action="store_true", help="replace any file, not only a page of this command"
-    )
-    group.add_argument("--no-open", action="store_true", help="write the page without opening it")
-    commands.add_report_options(group)
-    options = parser.read(argv)
-    return commands.run(COMMAND, lambda: _draw(options))
-
-
-def _draw(options: argparse.Namespace) -> int:
-    output: Path = options.output
-    runs.check_file(output, "choose a name such as draw.html")
-    if not options.overwrite and output.is_file() and not is_exported(output):
-        raise CommandError(
-            f"--output: must not be a file of something else; got {str(output)!r}: choose another name, "
-            "or replace it with --overwrite"
-        )
-    network, _ = runs.read_model(options.model)
-    try:
-        export_html(network, output)
-    except ValueError as error:  # no page for this network: the message says why
-        raise CommandError(f"--model: {error}") from error
-    size = output.stat().st_size
-    opened = not options.no_open and _open(output)
-    if not options.quiet:
-        done = "opened" if opened else "open it in any browser"
-        console.tell(output, f"{size / 1e6:.1f} MB, {done}")
-    if options.json:
-        model = None if options.model is None else str(options.model)
-        commands.print_json({"output": str(output), "bytes": size, "model": model, "opened": opened})
-    return commands.DONE
-
-
-def _open(page: Path) -> bool:
-    """Open the page; return whether there was a browser for it."""
-    if not (runs.has_display() or "BROWSER" in os.environ):
-        return False  # the module would find a text browser, which shows nothing of the page and takes the terminal
-    return webbrowser.open(page.resolve().as_uri())
-
+from .commands.draw import main
 
 if __name__ == "__main__":
     sys.exit(main())

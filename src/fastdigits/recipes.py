@@ -1,4 +1,4 @@
-"""Recipes: named settings for a whole training, from the network to the distortion of its images.
+"""Presets: named settings for a whole training, from the network to its augmentation.
 
 A recipe is data. What it makes are objects of this package, which do the work.
 """
@@ -9,13 +9,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from .augment import Augmentation
-from .averaging import EMA, SWA, WeightAverage
-from .layers import BatchNorm, Dense, Dropout, Layer, LeakyReLU, ReLU
-from .losses import SoftmaxCrossEntropy
 from .network import NeuralNetwork
-from .optimizers import SGD, Adam, AdamW, Momentum, Optimizer, RMSprop
-from .schedules import Constant, Cosine, OneCycle, Schedule, Step, WarmUp
+from .nn.layers import BatchNorm, Dense, Dropout, Layer, LeakyReLU, ReLU
+from .nn.losses import SoftmaxCrossEntropy
+from .optim.averaging import EMA, SWA, WeightAverage
+from .optim.optimizers import SGD, Adam, AdamW, Momentum, Optimizer, RMSprop
+from .optim.schedules import Constant, Cosine, OneCycle, Schedule, Step, WarmUp
+from .training.augmentation import Augmentation
 
 ACTIVATIONS: dict[str, type[Layer]] = {"relu": ReLU, "leaky-relu": LeakyReLU}
 BATCHNORMS = ("first", "all", "none")

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 import fastdigits as fd
-from fastdigits import evaluate, predict, train
-from fastdigits.pictures import endings, fitted
+from fastdigits.commands import evaluate, predict, train
+from fastdigits.imaging.opening import endings, fitted
 
 N = 30
 (IMAGES, _), _ = fd.load_mnist()
@@ -76,7 +76,7 @@ def test_each_ending_that_can_be_written_is_read_in_both_cases(tmp_path):
         except (KeyError, OSError, ValueError):
             continue
         assert len(whole(fd.load_data(folder, size=(28, 28)))) == 6, ending
-        assert len(predict.sources.expanded([str(folder / "0")])[0]) == 3, ending
+        assert len(predict.input_files.expanded([str(folder / "0")])[0]) == 3, ending
         read += 1
     assert read > 25
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import fastdigits as fd
-from fastdigits.data import sources
+from fastdigits.data import loading
 
 RNG = np.random.default_rng(5)
 X = RNG.integers(0, 256, (24, 5, 4)).astype(np.uint8)
@@ -544,7 +544,7 @@ def test_a_folder_that_cannot_be_read_is_told(tmp_path, monkeypatch):
     def forbidden(*_arguments):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(sources, "class_folders", forbidden)
+    monkeypatch.setattr(loading, "class_folders", forbidden)
     with pytest.raises(
         fd.DataError, match="must be a file or folder that can be read; got: Permission denied"
     ):
@@ -557,7 +557,8 @@ def test_a_folder_that_cannot_be_read_is_told(tmp_path, monkeypatch):
 def test_a_network_is_trained_on_them_and_knows_their_names(tmp_path, monkeypatch, capsys):
     import json
 
-    from fastdigits import train, visualize
+    from fastdigits import visualize
+    from fastdigits.commands import train
 
     seen = {}
     monkeypatch.setattr(visualize, "write_pictures", lambda folder, **given: seen.update(given) or [])
@@ -577,7 +578,7 @@ def test_a_network_is_trained_on_them_and_knows_their_names(tmp_path, monkeypatc
 
 
 def test_numbers_are_no_names_for_a_model_to_keep(tmp_path):
-    from fastdigits import train
+    from fastdigits.commands import train
 
     draw(tmp_path / "digits")
     argv = ["--data", str(tmp_path / "digits"), "-o", str(tmp_path / "run"), "--epochs", "1", "--no-plots"]
@@ -586,7 +587,7 @@ def test_numbers_are_no_names_for_a_model_to_keep(tmp_path):
 
 
 def test_a_name_that_no_model_can_keep_is_told_before_training(tmp_path, capsys):
-    from fastdigits import train
+    from fastdigits.commands import train
 
     words = np.array(["ant", "b\x1bee"])
     np.savez(tmp_path / "a.npz", x=np.zeros((24, 5, 4), np.uint8), y=words[np.arange(24) % 2])
@@ -598,7 +599,7 @@ def test_a_name_that_no_model_can_keep_is_told_before_training(tmp_path, capsys)
 
 
 def test_an_unknown_name_is_one_line(tmp_path, monkeypatch, capsys):
-    from fastdigits import train
+    from fastdigits.commands import train
 
     monkeypatch.chdir(tmp_path)
     assert train.main(["--data", "minst"]) == 2
@@ -627,4 +628,4 @@ def test_the_examples_of_the_page_run_and_print_what_it_says(tmp_path, monkeypat
 
 def test_the_page_tells_of_each_name():
     text = PAGE.read_text(encoding="utf-8")
-    assert [name for name in sources.NAMES if f"| `{name}` |" not in text] == []
+    assert [name for name in loading.NAMES if f"| `{name}` |" not in text] == []

@@ -287,7 +287,7 @@ def test_one_scale_for_both_tables_whatever_the_spelling(tmp_path, ends, dtype):
 
 
 def test_train_and_evaluate_take_the_column(tmp_path, monkeypatch, capsys):
-    from fastdigits import evaluate, train
+    from fastdigits.commands import evaluate, train
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.csv").write_text("a,b,c,d,species\n" + rows(X, np.array(["x", "y", "z"])[Y]))

@@ -12,8 +12,8 @@ import pytest
 from sampled import sampled
 
 import fastdigits as fd
-from fastdigits import assembly
 from fastdigits.export import html
+from fastdigits.nn import assembly
 
 pytestmark = pytest.mark.needs("selenium", "chromium", "chromedriver")
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastdigits as fd
-from fastdigits import assembly
+from fastdigits.nn import assembly
 
 pytestmark = pytest.mark.needs("onnx")
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastdigits.layers import LeakyReLU, ReLU, Softmax
+from fastdigits.nn.layers import LeakyReLU, ReLU, Softmax
 
 pytestmark = pytest.mark.usefixtures("backend")
 

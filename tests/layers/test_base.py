@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastdigits.layers import Layer
+from fastdigits.nn.layers import Layer
 
 
 class Scale(Layer):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastdigits.layers import BatchNorm
+from fastdigits.nn.layers import BatchNorm
 
 pytestmark = pytest.mark.usefixtures("backend")
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from fastdigits.layers import Dense
-from fastdigits.losses import SoftmaxCrossEntropy
+from fastdigits.nn.layers import Dense
+from fastdigits.nn.losses import SoftmaxCrossEntropy
 
 pytestmark = pytest.mark.usefixtures("backend")
 

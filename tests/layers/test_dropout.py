@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastdigits.layers import Dropout
+from fastdigits.nn.layers import Dropout
 
 pytestmark = pytest.mark.usefixtures("backend")
 

@@ -1,7 +1,8 @@
-"""Images and their labels: MNIST itself, its relatives, the file formats, and what users bring of their own."""
+"""Images and their labels: MNIST and its relatives, file formats, and data that users bring."""
 
-from .datasets import load_folder, load_mnist
 from .idx import read_idx
-from .sources import Dataset, load_data
+from .idx_folder import load_folder
+from .loading import Dataset, load_data
+from .mnist import load_mnist
 
 __all__ = ["Dataset", "load_data", "load_folder", "load_mnist", "read_idx"]

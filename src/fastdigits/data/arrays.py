@@ -21,13 +21,13 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import files
+from ..core import atomic
+from ..core.arrays import Array
 from ..errors import DataError
-from ..inputs import Array
 from .packing import check_packing
 
 if TYPE_CHECKING:
-    from .datasets import Pair
+    from .idx_folder import Pair
 
 _IMAGES, _LABELS = ("x", "X", "images", "data", "pixels"), ("y", "labels", "label", "targets", "target")
 MOST_HEADER = 1 << 16  # bytes that say what an array is: NumPy reads as many as are announced
@@ -68,7 +68,7 @@ def read_npz(path: Path) -> tuple[Pair, Pair | None]:
         If it is no such file, or if an array is missing.
     """
     try:
-        with files.open_regular(path) as file, _quiet():
+        with atomic.open_regular(path) as file, _quiet():
             if file.read(6) == b"\x93NUMPY":
                 raise DataError(f"{path}: must be an .npz file; got a single array: np.savez(path, x=…, y=…)")
             with zipfile.ZipFile(file) as archive:
@@ -99,7 +99,7 @@ def read_npy(path: Path) -> Array:
         If it is no such file, or not a whole one.
     """
     try:
-        with files.open_regular(path) as file, _quiet():
+        with atomic.open_regular(path) as file, _quiet():
             size = os.fstat(file.fileno()).st_size
             _check_header(file, size, f"{path}")
             file.seek(0)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..inputs import Array
+from ..core.arrays import Array
 
 PREFIX = "fastdigits-"  # of unfinished files: the folder may be one that others use too
 STALE_SECONDS = 3600  # no write takes an hour: what is older was left by a process that was killed

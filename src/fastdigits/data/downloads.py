@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from .. import streams
+from ..core import streams
 from ..errors import DataError
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from typing import BinaryIO
 
 import numpy as np
 
-from .. import files
+from ..core import atomic
+from ..core.arrays import Array
 from ..errors import DataError
-from ..inputs import Array
 from .packing import check_packing
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -63,7 +63,7 @@ def read_idx(path: str | os.PathLike[str]) -> Array:
     if "\0" in name:
         raise DataError(f"{name!r}: must be a file's name; got one with a NUL character: check the path")
     try:
-        with files.open_regular(name) as file:
+        with atomic.open_regular(name) as file:
             size = os.fstat(file.fileno()).st_size
             magic = file.read(2)
             file.seek(0)

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..assembly import checked_class_names
+from ..core.arrays import Array
+from ..core.validation import checked_class_names
 from ..errors import DataError
-from ..inputs import Array
 
 MOST_CLASSES = 10_000  # beyond, a label is no number of a class: a year, an identifier
 DARKEST_WHITE = (

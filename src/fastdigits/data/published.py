@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ..core.arrays import Array
 from ..errors import DataError
-from ..inputs import Array
 from . import cache, downloads
-from .datasets import Pair
 from .downloads import RemoteFile
 from .idx import read_idx
+from .idx_folder import Pair
 
 DIGITS = tuple("0123456789")
 _PARTS = ("train-images", "train-labels", "test-images", "test-labels")

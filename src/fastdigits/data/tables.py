@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import files
+from ..core import atomic
+from ..core.arrays import Array
 from ..errors import DataError
-from ..inputs import Array
 from .labels import MOST_CLASSES, TOO_MANY, is_missing, is_number, plain_number, read_label
 from .packing import check_packing
 
@@ -140,7 +140,7 @@ class _Lines:
 
     def __iter__(self) -> Iterator[str]:
         total = checked = 0
-        with files.open_regular(self._path) as packed:
+        with atomic.open_regular(self._path) as packed:
             size = os.fstat(packed.fileno()).st_size
             plain = gzip.GzipFile(fileobj=packed) if self._path.suffix.lower() == ".gz" else packed
             file = io.TextIOWrapper(plain, encoding="utf-8-sig")

@@ -1,4 +1,4 @@
-"""Take a network elsewhere: into a page for any browser."""
+"""A network for other programs: a page for any browser, ONNX, PyTorch."""
 
 from .html import export_html
 

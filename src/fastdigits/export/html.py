@@ -18,13 +18,15 @@ from typing import Any
 
 import numpy as np
 
-from .. import __version__, files
-from ..assembly import BUILT_IN, ends_in_softmax
+from .._version import __version__
+from ..core import atomic
+from ..core.arrays import Array, as_array
 from ..data import load_mnist
-from ..inputs import Array, as_array
-from ..layers import BatchNorm, Dense, Layer, LeakyReLU, Softmax
-from ..network import NeuralNetwork
-from ..scales import NUMBERS, levels
+from ..nn.assembly import BUILT_IN, ends_in_softmax
+from ..nn.folding import folded
+from ..nn.layers import BatchNorm, Dense, Layer, LeakyReLU, Softmax
+from ..nn.scales import NUMBERS, levels
+from ..nn.sequential import Sequential
 
 GENERATOR = "fastdigits"  # what the page names as its maker, before the version
 # Each uses what those before it define.
@@ -36,7 +38,7 @@ CREDIT = (
 
 
 def export_html(
-    network: NeuralNetwork,
+    network: Sequential,
     path: str | os.PathLike[str],
     *,
     labels: Iterable[str] | None = None,
@@ -49,7 +51,7 @@ def export_html(
 
     Parameters
     ----------
-    network : NeuralNetwork
+    network : Sequential
         Of built-in layers, for square images. Batch normalisation is folded into dense layers on the way.
     path : str or path-like
         The file; one that exists is replaced.
@@ -93,19 +95,19 @@ def export_html(
         "credit": CREDIT if digits else "",
     }
     title = "Draw a digit" if tuple(names) == DIGITS else "Draw"
-    files.write(path, _page(title, content).encode(), example="draw.html")
+    atomic.write(path, _page(title, content).encode(), example="draw.html")
 
 
 def is_exported(path: str | os.PathLike[str]) -> bool:
     """Return whether a file is a page that `export_html` wrote, of whatever version."""
-    with files.open_regular(path) as file:
+    with atomic.open_regular(path) as file:
         return f'<meta name="generator" content="{GENERATOR} '.encode() in file.read(1000)
 
 
 # -- what is asked for ---------------------------------------------------------------------------------------
 
 
-def _check_layers(network: NeuralNetwork) -> None:
+def _check_layers(network: Sequential) -> None:
     for layer in network.layers:
         if BUILT_IN.get(type(layer).__name__) is not type(layer):
             raise TypeError(
@@ -114,7 +116,7 @@ def _check_layers(network: NeuralNetwork) -> None:
             )
 
 
-def _sizes(network: NeuralNetwork) -> tuple[int, int]:
+def _sizes(network: Sequential) -> tuple[int, int]:
     """Return the side of the images in pixels and the number of classes."""
     width = network.input_width
     if width is None:
@@ -167,9 +169,9 @@ def _digits() -> Array:
 # -- the network ---------------------------------------------------------------------------------------------
 
 
-def _layers(network: NeuralNetwork) -> list[dict[str, Any]]:
+def _layers(network: Sequential) -> list[dict[str, Any]]:
     """Return the layers as the page's ``network.js`` reads them; the last gives probabilities."""
-    described = [_layer(layer) for layer in network.folded().layers]
+    described = [_layer(layer) for layer in folded(network).layers]
     if not ends_in_softmax(network.layers):
         described.append(_described("softmax"))
     return described

@@ -19,13 +19,15 @@ except ImportError as error:
         f"export_onnx: the package onnx must be installed; got: {error}: pip install 'onnx>=1.16'"
     ) from error
 
-from .. import __version__, files
-from ..assembly import ends_in_softmax, need_built_in
-from ..inputs import Float32
-from ..layers import BatchNorm, Dense, Layer, LeakyReLU, ReLU, Softmax
-from ..network import NeuralNetwork
-from ..scales import PIXELS, WHITE
-from ..storage import finite_tensors
+from .._version import __version__
+from ..core import atomic
+from ..core.arrays import Float32
+from ..nn.assembly import ends_in_softmax, need_built_in
+from ..nn.folding import folded
+from ..nn.layers import BatchNorm, Dense, Layer, LeakyReLU, ReLU, Softmax
+from ..nn.scales import PIXELS, WHITE
+from ..nn.sequential import Sequential
+from ..nn.tensors import finite_tensors
 
 OPSET = 13
 IR_VERSION = 7
@@ -41,7 +43,7 @@ OPERATORS: dict[type[Layer], tuple[str, dict[str, str]]] = {
 }
 
 
-def export(network: NeuralNetwork, path: str | os.PathLike[str], *, input_dtype: str) -> None:
+def export(network: Sequential, path: str | os.PathLike[str], *, input_dtype: str) -> None:
     """Do as `NeuralNetwork.export_onnx` says."""
     subject = "export_onnx"
     if not isinstance(input_dtype, str) or input_dtype not in TYPES:
@@ -52,7 +54,7 @@ def export(network: NeuralNetwork, path: str | os.PathLike[str], *, input_dtype:
         raise ValueError(
             f"{subject}: the network must have a Dense or a BatchNorm, which say how wide an image is; got {network!r}"
         )
-    folded = network.folded()
+    graph = folded(network)
     divides = network.scale == PIXELS or (network.scale is None and input_dtype == "uint8")
     meaning = (
         "pixels 0 to 255, which the graph divides by 255"
@@ -62,7 +64,7 @@ def export(network: NeuralNetwork, path: str | os.PathLike[str], *, input_dtype:
         else f"numbers as they are, of the scale {network.scale!r} that the network was trained on"
     )
     model = make_model(
-        _graph(folded, finite_tensors(folded, subject), input_dtype, width, divides),
+        _graph(graph, finite_tensors(graph, subject), input_dtype, width, divides),
         ir_version=IR_VERSION,
         opset_imports=[make_opsetid("", OPSET)],
         producer_name="fastdigits",
@@ -73,11 +75,11 @@ def export(network: NeuralNetwork, path: str | os.PathLike[str], *, input_dtype:
         "label, (batch) int64: the most probable class",
     )
     onnx.checker.check_model(model, full_check=True)
-    files.write(path, model.SerializeToString(deterministic=True), example="digits.onnx")
+    atomic.write(path, model.SerializeToString(deterministic=True), example="digits.onnx")
 
 
 def _graph(
-    network: NeuralNetwork, tensors: dict[str, Float32], input_dtype: str, width: int, divides: bool
+    network: Sequential, tensors: dict[str, Float32], input_dtype: str, width: int, divides: bool
 ) -> Any:
     """Return the operators from images to labels, and the tensors of a network without dropout."""
     layers = network.layers[:-1] if ends_in_softmax(network.layers) else network.layers

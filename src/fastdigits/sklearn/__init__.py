@@ -1,4 +1,4 @@
-"""A scikit-learn classifier: networks of this package in pipelines, grid searches and cross-validation."""
+"""The scikit-learn classifier: networks in pipelines, grid searches and cross-validation."""
 
 try:
     from sklearn.utils.validation import validate_data as _needed  # noqa: F401

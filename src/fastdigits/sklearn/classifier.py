@@ -14,17 +14,18 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .. import streams
-from ..callbacks import Snapshot
-from ..inputs import Array, Float32
-from ..layers import Dense
-from ..network import ROWS_AT_ONCE, NeuralNetwork, pieces
-from ..optimizers import Optimizer
-from ..schedules import Constant, Schedule
-from . import settings
-from .examples import Examples, dense, flat, hold_out, merged, plain, weighted, with_class_weight
-from .settings import AUTO_BATCH, NAME
-from .watch import Watch
+from ..core import streams
+from ..core.arrays import Array, Float32
+from ..network import NeuralNetwork
+from ..nn.layers import Dense
+from ..nn.sequential import ROWS_AT_ONCE, pieces
+from ..nn.snapshot import Snapshot
+from ..optim.optimizers import Optimizer
+from ..optim.schedules import Constant, Schedule
+from . import parameters
+from .parameters import AUTO_BATCH, NAME
+from .rows import Examples, dense, flat, hold_out, merged, plain, weighted, with_class_weight
+from .stopping import Watch
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 _DTYPES = [np.float32, np.uint8]  # any other dtype becomes the first of them
@@ -379,8 +380,8 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     def _network(self, classes: Array | None, width: int) -> tuple[NeuralNetwork, Array]:
         """Return a new network for these classes, or for none the one there is, if it can be trained on."""
-        layers = settings.layers(self, width, len(self.classes_ if classes is None else classes))
-        scale = settings.scale(self)
+        layers = parameters.layers(self, width, len(self.classes_ if classes is None else classes))
+        scale = parameters.scale(self)
         if classes is None:
             present = list(self.network_.layers)
             if repr(layers) != repr(present):
@@ -411,7 +412,7 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self, X: Any, y: Array, sample_weight: object, classes: Array, *, merge: bool = False
     ) -> Examples:
         """Return dense rows, numbers of their classes, and weights; few rows, if wished, each of them once."""
-        few = settings.batch_size(self) is None and len(y) <= AUTO_BATCH
+        few = parameters.batch_size(self) is None and len(y) <= AUTO_BATCH
         examples = weighted(dense(X), LabelEncoder().fit(classes).transform(y), sample_weight)
         return with_class_weight(merged(examples) if merge and few else examples, self.class_weight, classes)
 
@@ -438,7 +439,7 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             train.x,
             train.labels,
             epochs=watch.epochs,
-            batch_size=settings.batch_size(self) or AUTO_BATCH,
+            batch_size=parameters.batch_size(self) or AUTO_BATCH,
             optimizer=watch.optimizer,
             schedule=watch.schedule,
             validation_data=held_out,

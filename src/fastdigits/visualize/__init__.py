@@ -1,4 +1,4 @@
-"""Pictures of a training and of what it led to, drawn with matplotlib, without a display too.
+"""Pictures of a training and of its result, drawn with matplotlib; no display is needed.
 
 Each function returns a ``matplotlib.figure.Figure``; nothing here opens a window or changes a setting of matplotlib.
 """

@@ -13,9 +13,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import files
-from ..inputs import Array, as_array, check_count
-from ..text import printable
+from ..core import atomic
+from ..core.arrays import Array, as_array
+from ..core.validation import check_count
+from ..errors import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -93,7 +94,7 @@ def write_figure(figure: Figure, path: str | os.PathLike[str], *, dpi: int, **op
     """
     content = io.BytesIO()
     figure.savefig(content, format=Path(path).suffix[1:].lower(), dpi=dpi, **options)
-    files.write(path, content.getvalue(), example="picture.png", sync=False)
+    atomic.write(path, content.getvalue(), example="picture.png", sync=False)
 
 
 def names_of(class_names: Sequence[str] | None, size: int, subject: str) -> list[str]:

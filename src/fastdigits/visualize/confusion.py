@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..inputs import as_array
+from ..core.arrays import as_array
 from .canvas import CAPTION, HEAD, LABEL, TITLE, add_axes, names_of, new_figure, text_width
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from .canvas import BLUE, CAPTION, GREEN, GREY, LABEL, ORANGE, TITLE, add_axes, 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ..callbacks import History
+    from ..training.history import History
 
 
 def training_curves(history: History) -> Figure:

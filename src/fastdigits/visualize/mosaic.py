@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..inputs import Array
+from ..core.arrays import Array
 from .canvas import DPI
 
 if TYPE_CHECKING:

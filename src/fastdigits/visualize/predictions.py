@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..inputs import Array, check_count
-from ..metrics import confusion_matrix, most_confused, surest_mistakes
+from ..core.arrays import Array
+from ..core.validation import check_count
+from ..metrics.classification import confusion_matrix, most_confused, surest_mistakes
 from .canvas import (
     BLUE,
     CAPTION,

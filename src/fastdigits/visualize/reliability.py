@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..calibration import expected_calibration_error, reliability_bins
-from ..metrics import wilson_interval
+from ..metrics.calibration import expected_calibration_error, reliability_bins
+from ..metrics.classification import wilson_interval
 from .canvas import BLUE, CAPTION, GREY, LABEL, ORANGE, TITLE, add_axes, new_figure
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..inputs import as_array, check_count
+from ..core.arrays import as_array
+from ..core.validation import check_count
 from .canvas import (
     EDGE,
     HEAD,

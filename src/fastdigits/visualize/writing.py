@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import files, interrupts
-from ..metrics import confusion_matrix
-from ..threads import get_num_threads
+from ..backend.threads import get_num_threads
+from ..core import atomic, interrupts
+from ..metrics.classification import confusion_matrix
 from .canvas import DPI, as_pictures, checked, names_of, write_figure
 from .confusion import confusion_matrix_figure
 from .curves import training_curves
@@ -25,7 +25,7 @@ from .weights import first_layer_weights
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ..callbacks import History
+    from ..training.history import History
 
 PATIENCE = 30.0  # seconds to wait for the other process, which has as much to draw as this one
 
@@ -144,7 +144,7 @@ def _write_in_two_processes(drawings: dict[Path, Callable[[], Figure]]) -> None:
             other.kill()
             other.join()
             for path in there:  # what it was writing
-                files.remove_leftovers(path)
+                atomic.remove_leftovers(path)
     if other.exitcode != 0:  # an error, which then is raised here, or no answer
         _write(there)
 

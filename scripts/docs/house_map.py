@@ -1,0 +1,81 @@
+"""Draw the map of the package in CONTRIBUTING.md: each folder and file of `src/fastdigits`, described by its docstring.
+
+python scripts/docs/house_map.py          write the map
+python scripts/docs/house_map.py --check  exit with 1 if the map in the file is another one
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+import textwrap
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "fastdigits"
+PAGE = ROOT / "CONTRIBUTING.md"
+BEGIN, END = "<!-- the map: made by scripts/docs/house_map.py -->\n```\n", "```\n<!-- the end of the map -->"
+WIDTH, COLUMN = 118, 18
+FACES = ("bench", "draw", "evaluate", "predict", "train")
+
+
+def first_sentence(path: Path) -> str:
+    """Return the first paragraph of a module's docstring, up to its first full stop."""
+    text = path.read_text(encoding="utf-8")
+    doc = ast.get_docstring(ast.parse(text)) if path.suffix == ".py" else text.split('"""')[1]
+    paragraph = " ".join(doc.split("\n\n")[0].split())
+    return paragraph.partition(". ")[0].rstrip(".").replace("`", "")
+
+
+def modules_of(folder: Path) -> str:
+    """Return what stands in a folder: modules, kernel files, and folders of its own."""
+    files = [one.stem for one in folder.iterdir() if one.suffix in (".py", ".pxi") and one.stem != "__init__"]
+    folders = [f"{one.name}/" for one in folder.iterdir() if one.is_dir() and one.name != "__pycache__"]
+    return ", ".join([*sorted(folders), *sorted(files)])
+
+
+def entry(name: str, what: str, holds: str = "") -> str:
+    """Return the lines of one room."""
+    options = {"width": WIDTH, "subsequent_indent": " " * COLUMN, "break_on_hyphens": False}
+    lines = textwrap.wrap(what, initial_indent=f"{name:<{COLUMN}}", **options)
+    if holds:
+        lines += textwrap.wrap(holds, initial_indent=" " * COLUMN, **options)
+    return "\n".join(lines)
+
+
+def drawn() -> str:
+    """Return the map: folders, then the files beside them."""
+    folders = [path for path in PACKAGE.iterdir() if (path / "__init__.py").exists()]
+    rooms = {
+        path.name: entry(f"{path.name}/", first_sentence(path / "__init__.py"), modules_of(path))
+        for path in folders
+    }
+    rooms["kernels"] = entry(
+        "kernels/", first_sentence(PACKAGE / "_kernels.pyx"), modules_of(PACKAGE / "kernels")
+    )
+    files = [path for path in sorted(PACKAGE.glob("*.py")) if path.stem not in ("__init__", *FACES)]
+    faces = f"{' '.join(f'{name}.py' for name in FACES)}: entry points, whose code is in commands/"
+    return "\n".join(
+        [
+            "src/fastdigits/",
+            *rooms,
+            *(entry(path.name, first_sentence(path)) for path in files),
+            *textwrap.wrap(faces, width=WIDTH),
+            "",
+        ]
+    )
+
+
+def page_with_map(text: str) -> str:
+    """Return the text of the page with the map of today in it."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}{drawn()}{END}{after}"
+
+
+if __name__ == "__main__":
+    text = PAGE.read_text(encoding="utf-8")
+    wanted = page_with_map(text)
+    if "--check" in sys.argv[1:]:
+        sys.exit(wanted != text)
+    PAGE.write_text(wanted, encoding="utf-8")

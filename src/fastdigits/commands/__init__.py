@@ -1,0 +1,1 @@
+"""The commands behind `python -m fastdigits.train` and its like: options, messages, run folders."""

@@ -1,0 +1,327 @@
+"""The command ``fastdigits bench``: the compiled kernels against NumPy, on the machine at hand."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from .. import backend
+from ..backend import aligned
+from ..backend.threads import get_num_threads
+from ..core.arrays import Array
+from ..data import load_mnist
+from ..network import NeuralNetwork
+from ..nn.layers import BatchNorm, Dense, ReLU
+from ..nn.losses import SoftmaxCrossEntropy
+from ..optim.optimizers import Adam
+from ..training.lowering import TrainingStep
+from . import console
+from . import parser as arguments
+
+COMMAND = "fastdigits bench"
+BATCHES = (1, 64, 256, 1024)
+STEPS = 16  # of training in one call: threads are not woken for a single one
+LARGEST = 60_000 // STEPS  # batch: all images of MNIST in one call
+
+Call = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One kernel on arrays of a certain size.
+
+    Attributes
+    ----------
+    name : str
+        The kernel.
+    size : str
+        Of what, to be read by people.
+    multiply_adds : int
+        How many the dense computation takes; 0 where that is not what the kernel is about.
+    bind : callable
+        Takes a module of kernels; returns the call to be timed.
+    """
+
+    name: str
+    size: str
+    multiply_adds: int
+    bind: Callable[[ModuleType], Call]
+
+
+def cases(batch: int) -> list[Case]:
+    """Return the kernels of the original network at a batch size, in the order in which a step calls them.
+
+    Parameters
+    ----------
+    batch : int
+        Rows; real digits for the first layer, random numbers behind it.
+    """
+    rng = np.random.default_rng(0)
+    pixels = aligned.empty(batch, 784, dtype=np.uint8)
+    pixels[...] = load_mnist()[0][0][:batch].reshape(batch, 784)
+    rows, shares = max(batch, 2), aligned.floats(batch)  # batch normalisation needs two
+    shares.fill(1 / batch)
+    labels = rng.integers(0, 10, batch)
+
+    def floats(*shape: int) -> Array:
+        array = aligned.floats(*shape)
+        array[...] = rng.standard_normal(shape)
+        return array
+
+    x, y, dy = floats(batch, 784), floats(batch, 64), floats(batch, 64)
+    weight, bias, dweight, dbias = floats(784, 64), floats(64), floats(784, 64), floats(64)
+    x2, y2, weight2, bias2 = floats(batch, 64), floats(batch, 32), floats(64, 32), floats(32)
+    h, h_hat, v = floats(rows, 64), floats(rows, 64), [np.abs(floats(64)) for _ in range(5)]
+    logits, probs, losses = floats(batch, 10), floats(batch, 10), floats(batch)
+    value, grad, m, s = (np.abs(floats(784 * 64)) for _ in range(4))
+    first, second = batch * 784 * 64, batch * 64 * 32
+
+    def case(name: str, size: str, multiply_adds: int, *arguments: Any) -> Case:
+        return Case(name, size, multiply_adds, lambda kernels: lambda: getattr(kernels, name)(*arguments))
+
+    return [
+        case("dense_forward_uint8", "784 → 64", first, y, pixels, weight, bias),
+        case("dense_forward", "784 → 64", first, y, x, weight, bias),
+        case("batchnorm_forward", "64", 0, h, h_hat, *v[:3], floats(rows, 64), *v[3:], 0.1, 1e-5),
+        case("relu_forward", "64", 0, x2, y),
+        case("dense_forward", "64 → 32", second, y2, x2, weight2, bias2),
+        case("softmax_cross_entropy_forward", "10", 0, losses, probs, logits, labels, shares, 0.0),
+        case("softmax_cross_entropy_backward", "10", 0, logits, probs, labels, shares, 0.0),
+        case("dense_backward_input", "64 → 32", second, x2, y2, weight2),
+        case("dense_backward_weight", "64 → 32", second, floats(64, 32), bias2, y2, x2),
+        case("batchnorm_backward", "64", 0, h, v[0], v[1], floats(rows, 64), h_hat, v[2], v[3]),
+        case("dense_backward_weight", "784 → 64", first, dweight, dbias, dy, x),
+        case("dense_backward_weight_uint8", "784 → 64", first, dweight, dbias, dy, pixels),
+        case("adam_update", "50,176", 0, value, m, s, grad, 1e-4, 0.9, 0.999, 1e-8, 0.0, 9),
+    ]
+
+
+def training_steps(batch: int) -> Call:
+    """Return a call that takes `STEPS` steps of training with the backend that serves now.
+
+    Lowered where the backend can, through the interpreter where it is NumPy.
+    """
+    (images, digits), _ = load_mnist()
+    rows, labels = images.reshape(len(images), -1), digits.astype(np.int64)
+    network, loss, optimizer = original_network(), SoftmaxCrossEntropy(), Adam()
+    order = np.random.default_rng(0).permutation(len(rows))[: STEPS * batch]
+    if hasattr(backend.kernels, "Program"):
+        step = TrainingStep(network, rows, labels, None, batch, loss, optimizer)
+        lrs = np.full(STEPS, optimizer.lr)
+        ticks = itertools.count(0, STEPS)
+        return lambda: step.run(order, lrs, next(ticks), get_num_threads())
+
+    def eager() -> None:
+        for index in order.reshape(STEPS, batch):
+            loss.forward(network.run(rows[index], training=True), labels[index])
+            network.backward(loss.backward())
+            optimizer.step(network.parameters())
+
+    return eager
+
+
+def original_network(seed: int = 0) -> NeuralNetwork:
+    """Return the network that this package began with."""
+    layers = [Dense(784, 64), BatchNorm(64), ReLU(), Dense(64, 32), ReLU(), Dense(32, 10)]
+    return NeuralNetwork(layers, seed=seed)
+
+
+def take_turns(calls: Sequence[Call], seconds: float) -> list[float]:
+    """Return the median time of one call of each, in seconds, the calls taking turns for about ``seconds``."""
+    repeats = []
+    for call in calls:
+        call()
+        started = time.perf_counter()
+        call()
+        repeats.append(max(1, int(seconds / 20 / max(time.perf_counter() - started, 1e-7))))
+    times: list[list[float]] = [[] for _ in calls]
+    for _ in range(10):
+        for call, repeat, found in zip(calls, repeats, times, strict=True):
+            started = time.perf_counter()
+            for _ in range(repeat):
+                call()
+            found.append((time.perf_counter() - started) / repeat)
+    return [statistics.median(found) for found in times]
+
+
+def measure_peak(kernels: ModuleType) -> float:
+    """Return how many multiply-adds per second one core can do in the kernels' own vectors: the best of ten tries."""
+    count = 2_000_000
+    best = float("inf")
+    for _ in range(10):
+        started = time.perf_counter()
+        kernels.multiply_add(count)
+        best = min(best, time.perf_counter() - started)
+    return float(count * 12 * kernels.LANE_COUNT / best)
+
+
+def dense_share_of_peak(kernels: ModuleType) -> dict[str, float]:
+    """Return which share of the peak the dense kernels reach on 256 rows of 1,024 by 1,024: medians of five rounds.
+
+    Peak and kernels take turns: a processor that other programs slow down is slowed down for both.
+    """
+    rng = np.random.default_rng(0)
+    shapes = {"x": (256, 1024), "dx": (256, 1024), "y": (256, 1024), "w": (1024, 1024), "dw": (1024, 1024)}
+    a = {name: aligned.floats(*shape) for name, shape in [*shapes.items(), ("b", (1024,))]}
+    for array in a.values():
+        array[...] = rng.standard_normal(array.shape)
+    calls: dict[str, Call] = {
+        "dense_forward": lambda: kernels.dense_forward(a["y"], a["x"], a["w"], a["b"]),
+        "dense_backward_input": lambda: kernels.dense_backward_input(a["dx"], a["y"], a["w"]),
+        "dense_backward_weight": lambda: kernels.dense_backward_weight(a["dw"], a["b"], a["y"], a["x"]),
+    }
+    shares: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(5):
+        peak = measure_peak(kernels)
+        for name, call in calls.items():
+            seconds = min(_timed(call) for _ in range(5))
+            shares[name].append(256 * 1024 * 1024 / seconds / peak)
+    return {name: statistics.median(found) for name, found in shares.items()}
+
+
+def _timed(call: Call) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+# -- the command -------------------------------------------------------------------------------------------
+
+
+@console.entry(COMMAND)
+def main(argv: Sequence[str] | None = None) -> int:
+    """Compare as ``argv`` says; return the exit code."""
+    parser = arguments.Parser(
+        "bench",
+        "Compare the compiled kernels with NumPy on this machine: each kernel of the original network and a "
+        "whole training step. Both sides work on the same float32 arrays and take turns; times are medians of "
+        "ten rounds. Takes about half a minute.",
+        "examples:\n"
+        "  fastdigits bench\n"
+        "  fastdigits bench --batch 64 --backend generic --threads 1\n"
+        "  fastdigits bench --json | tail -1",
+    )
+    group = parser.add_argument_group("comparison")
+    group.add_argument(
+        "--batch",
+        type=arguments.widths,
+        default=BATCHES,
+        metavar="N,…",
+        help="batch sizes, with commas between them (default: 1,64,256,1024)",
+    )
+    group.add_argument(
+        "--threads", type=arguments.whole_number, metavar="N", help="threads of the compiled training step"
+    )
+    arguments.add_backend_option(group)
+    arguments.add_report_options(parser.add_argument_group("output"))
+    options = parser.read(argv)
+    if max(options.batch) > LARGEST:
+        parser.error(f"--batch: must be at most {LARGEST:,}; got {max(options.batch):,}")
+    return console.run(
+        COMMAND, lambda: _bench(options), backend_name=options.backend, threads=options.threads
+    )
+
+
+def _bench(options: argparse.Namespace) -> int:
+    say = console.silent if options.quiet else console.say
+    name = backend.backend_name()
+    if name == "numpy":
+        raise console.CommandError(
+            "--backend: must be a compiled one, as it is compared with numpy; got numpy"
+        )
+    kernels, twin = backend.kernels, backend.load("numpy")
+    peak = measure_peak(kernels)
+    say(
+        console.table(
+            {
+                "backend": f"{name}, {kernels.COMPILER}",
+                "threads": f"{get_num_threads()} per training step, 1 per kernel; NumPy's BLAS chooses its own",
+                "peak": f"{2 * peak / 1e9:.0f} GFLOP/s on one core, in multiply-adds of {kernels.LANE_COUNT} floats",
+            }
+        )
+    )
+    rows: list[dict[str, Any]] = []
+    seconds = 20 / (14 * len(options.batch) * 2)
+    for batch in options.batch:
+        say(f"\nbatch {batch}\n{'kernel':<31}{'of':<13}{name:>11}{'numpy':>12}{'ratio':>7}{'peak':>6}")
+        for one in cases(batch):
+            fast, slow = take_turns([one.bind(kernels), one.bind(twin)], seconds)
+            rows.append(_row(batch, one.name, one.size, fast, slow, one.multiply_adds / fast / peak))
+            say(_line(rows[-1]))
+        fast, slow = _steps(name, batch, seconds)
+        rows.append(_row(batch, "training step", "784-64-32-10", fast, slow, 0.0))
+        say(_line(rows[-1]))
+    shares = dense_share_of_peak(kernels)
+    say("\nshare of the peak of one core, 1,024 × 1,024 × 256")
+    for door, reached in shares.items():
+        say(f"{door:<31}{reached:>6.0%}")
+    if options.json:
+        console.print_json(
+            {
+                "backend": name,
+                "threads": get_num_threads(),
+                "multiply_adds_a_second": peak,
+                "dense_share_of_peak": min(shares.values()),
+                "dense_shares_of_peak": shares,
+                "rows": rows,
+            }
+        )
+    return console.DONE
+
+
+def _steps(name: str, batch: int, seconds: float) -> list[float]:
+    """Return the times of a training step with the backend ``name`` and with NumPy."""
+    if batch == 1:
+        batch = 2  # batch normalisation needs two
+    calls = []
+    for which in (name, "numpy"):
+        calls.append(_with(which, training_steps, batch))
+    return [total / STEPS for total in take_turns(calls, 4 * seconds)]
+
+
+def _with(name: str, make: Callable[[int], Call], batch: int) -> Call:
+    """Return a call that runs with the backend ``name`` and puts back the one that served before."""
+    before = backend.backend_name()
+    backend.use_backend(name)
+    call = make(batch)
+    backend.use_backend(before)
+
+    def switched() -> None:
+        backend.use_backend(name)
+        call()
+        backend.use_backend(before)
+
+    return switched
+
+
+def _row(batch: int, name: str, size: str, fast: float, slow: float, share: float) -> dict[str, Any]:
+    return {
+        "batch": batch,
+        "kernel": name,
+        "size": size,
+        "seconds": fast,
+        "numpy_seconds": slow,
+        "ratio": slow / fast,
+        "share_of_peak": share,
+    }
+
+
+def _line(row: dict[str, Any]) -> str:
+    """Return a row of the table in at most 80 columns."""
+    share = f"{row['share_of_peak']:>6.0%}" if row["share_of_peak"] else ""
+    return (
+        f"{row['kernel']:<31}{row['size']:<13}{_time(row['seconds']):>11}{_time(row['numpy_seconds']):>12}"
+        f"{row['ratio']:>6.1f}×{share}"
+    )
+
+
+def _time(seconds: float) -> str:
+    return f"{1e6 * seconds:,.1f} µs" if seconds < 0.1 else f"{1e3 * seconds:,.1f} ms"

@@ -1,0 +1,296 @@
+"""The command ``fastdigits evaluate``: how good a model is, on which digits it fails, and how sure it may be."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core.arrays import Array, Float32
+from ..data import Dataset, load_data
+from ..network import NeuralNetwork
+from ..nn import scales
+from . import console, report, run_folder, system
+from . import parser as arguments
+from .assessment import MEANS, assess
+from .console import CommandError
+
+COMMAND = "fastdigits evaluate"
+NAME = 30  # characters of a class's name in a table
+
+DESCRIPTION = """\
+Measure how good a model is: accuracy with its 95 % interval, loss, precision,
+recall and F1 of each digit, the confusion matrix, and calibration: how well
+its probabilities agree with its mistakes. Without options: the model that
+comes with the package, on the 10,000 test images of MNIST.
+
+The figures go to standard error. A folder gets evaluation.json, report.html
+and pictures of the surest mistakes, the pairs that are confused most, the
+confusion matrix and the calibration.
+"""
+
+EXAMPLES = """\
+examples:
+  fastdigits evaluate                           the model of the package
+  fastdigits evaluate --model runs/mine         the model of a run
+  fastdigits evaluate --model digits.safetensors --data my-digits
+  fastdigits evaluate --part train --no-plots   the images it was trained on
+  fastdigits evaluate --json --quiet | python -m json.tool
+
+Exit codes: 0 done; 2 wrong input, described in one line; 130 interrupted with
+Ctrl-C.
+"""
+
+
+@console.entry(COMMAND)
+def main(argv: Sequence[str] | None = None) -> int:
+    """Evaluate as ``argv`` says, the process's own arguments where it is None.
+
+    Returns
+    -------
+    int
+        0; 2 after an error that the user can put right, 130 after an interrupt. A wrong option exits at once.
+    """
+    started = time.perf_counter()
+    options = _read(argv)
+    return console.run(
+        COMMAND, lambda: _evaluate(options, started), backend_name=options.backend, threads=options.threads
+    )
+
+
+def _read(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = arguments.Parser("evaluate", DESCRIPTION, EXAMPLES)
+    group = parser.add_argument_group("model and images")
+    arguments.add_model_option(group)
+    arguments.add_data_option(group, "their images must have as many pixels as the model takes")
+    arguments.add_choice(group, "--part", ("test", "train"), "test", "which of the images")
+    arguments.add_machine_options(parser)
+    group = parser.add_argument_group("output")
+    group.add_argument(
+        "-o",
+        "--output",
+        type=arguments.path,
+        metavar="FOLDER",
+        help="folder for figures, report and pictures (default: a new one, runs/<date>_<time>_evaluation)",
+    )
+    group.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace the evaluation in the folder of --output, if there is one",
+    )
+    group.add_argument("--no-plots", action="store_true", help="draw no pictures, also none for the report")
+    group.add_argument("--show", action="store_true", help="open the report when done")
+    arguments.add_report_options(group)
+    options = parser.read(argv)
+    if options.overwrite and options.output is None:
+        parser.error("--overwrite: needs a folder; got none: name it with --output")
+    options.command = arguments.command_line("evaluate", argv)
+    return options
+
+
+def _evaluate(options: argparse.Namespace, started: float) -> int:
+    say = console.silent if options.quiet else console.say
+    _check_output(options.output)
+    network, name = run_folder.read_model(options.model)
+    data = load_data(
+        options.data, size=options.size, label_column=options.label_column, progress=not options.quiet
+    )
+    images, labels = data.test if options.part == "test" else data.train
+    labels, class_names = _by_name(network, name, data, labels)
+    _check_fit(network, name, images, labels, options)
+    try:
+        fed = scales.pictures(images, network.scale, "--data", among=(data.train[0], data.test[0]))
+        scales.reader(fed, network.scale, "--data: images")
+    except ValueError as error:  # the images cannot be meant for this model
+        raise CommandError(str(error)) from error
+    where = run_folder.folder(
+        options.output, overwrite=options.overwrite, files=(run_folder.EVALUATION,), kind="evaluation"
+    )
+    with where as folder:
+        probabilities, found = assess(network, fed, labels, class_names)
+        result = _circumstances(options, network, name, data, images) | found | {"output": str(folder)}
+        result |= {"pictures": [], "report": None, "total_seconds": time.perf_counter() - started}
+        say(_figures(result))
+        run_folder.remove_pictures(folder, run_folder.EVALUATION)
+        run_folder.write_result(
+            folder, result, run_folder.EVALUATION
+        )  # an interrupt at the pictures costs no more than these
+        pictures = []
+        if not options.no_plots:
+            say(f"\n{console.table({'drawing': 'predictions, confusion, calibration'})}")
+            pictures = _draw(folder, images, labels, probabilities, found["class_names"])
+        result |= {"pictures": [path.name for path in pictures], "report": run_folder.REPORT}
+        result["total_seconds"] = time.perf_counter() - started
+        report.write(folder / run_folder.REPORT, report.evaluation(result, network.summary(), pictures))
+        run_folder.write_result(folder, result, run_folder.EVALUATION)
+    say(_saved(result))
+    if options.show:
+        run_folder.show_report(folder, COMMAND)
+    if options.json:
+        console.print_json(result)
+    return console.DONE
+
+
+# -- before ------------------------------------------------------------------------------------------------
+
+
+def _check_output(output: Path | None) -> None:
+    if output is not None and os.path.lexists(output / run_folder.RESULT):
+        raise CommandError(
+            f"--output: must not be the folder of a run, whose report and pictures have the same names; got "
+            f"{str(output)!r}: choose another, such as {str(output / 'evaluation')!r}"
+        )
+
+
+def _by_name(
+    network: NeuralNetwork, name: str, data: Dataset, labels: Array
+) -> tuple[Array, tuple[str, ...]]:
+    """Return labels as the model numbers its classes, and what those are called.
+
+    Where both sides have names, these decide: the folders to test on may be fewer than those trained on.
+    """
+    if not network.class_names or not data.named:
+        return labels, network.class_names or data.class_names
+    number = {known: position for position, known in enumerate(network.class_names)}
+    numbers = np.array([number.get(own, -1) for own in data.class_names])
+    mapped: Array = numbers[labels]
+    if mapped.min() < 0:
+        strange = data.class_names[int(labels[mapped < 0][0])]
+        raise CommandError(
+            f"--data: classes must be among those of the model, {', '.join(network.class_names[:5])}"
+            f"{', …' if len(number) > 5 else ''} ({name}); got {strange!r} from {data.source}: evaluate it on images "
+            "like those it was trained on"
+        )
+    return mapped, network.class_names
+
+
+def _check_fit(
+    network: NeuralNetwork, name: str, images: Array, labels: Array, options: argparse.Namespace
+) -> None:
+    """See that the model takes such images and knows such labels."""
+    pixels = math.prod(images.shape[1:])
+    width = network.input_width or pixels
+    size = " x ".join(map(str, images.shape[1:]))
+    if width != pixels:
+        raise CommandError(
+            f"--data: images must have the {width:,} pixels that the model takes ({name}); got {pixels:,}, {size}, "
+            f"from {options.data}: evaluate it on images like those it was trained on"
+        )
+    classes = network.widths(width)[-1]
+    if labels.max() >= classes:
+        raise CommandError(
+            f"--data: labels must be within 0 to {classes - 1}, as the model has {classes:,} outputs ({name}); got "
+            f"{labels.max()} from {options.data}: evaluate it on images like those it was trained on"
+        )
+
+
+# -- the evaluation ----------------------------------------------------------------------------------------
+
+
+def _circumstances(
+    options: argparse.Namespace, network: NeuralNetwork, name: str, data: Dataset, images: Array
+) -> dict[str, Any]:
+    return {
+        "model": name,
+        "data": options.data,
+        "data_note": data.note,
+        "size": options.size,
+        "part": options.part,
+        "image_shape": list(images.shape[1:]),
+        "parameters": sum(parameter.value.size for parameter in network.parameters()),
+        "epochs_trained": network.epochs_trained,
+        **system.circumstances(options.command),
+    }
+
+
+def _draw(
+    folder: Path, images: Array, labels: Array, probabilities: Float32, class_names: list[str]
+) -> list[Path]:
+    from .. import visualize  # here, because matplotlib takes longer to import than all else
+
+    return visualize.write_pictures(
+        folder,
+        images=images,
+        labels=labels,
+        probabilities=probabilities,
+        right=False,
+        class_names=class_names,
+    )
+
+
+# -- what people read --------------------------------------------------------------------------------------
+
+
+def _figures(result: dict[str, Any]) -> str:
+    """Return all figures; said before the pictures, which take longer."""
+    low, high = result["accuracy_interval"]
+    pixels = " x ".join(map(str, result["image_shape"]))
+    rows: dict[str, str | list[str]] = {
+        "model": [f"{result['model']}, {result['parameters']:,} parameters"],
+        "images": f"{result['data']}: {result['images']:,} {result['part']} images, {pixels} pixels",
+        **({"data": result["data_note"]} if result["data_note"] else {}),
+        "accuracy": f"{console.percent(result['accuracy'])}, 95 % interval {100 * low:.2f} to "
+        f"{console.percent(high)}; {result['mistakes']:,} mistakes",
+        "loss": f"{result['loss']:.4f}",
+        "calibration": f"expected error {console.percent(result['calibration_error'])} over "
+        f"{len(result['calibration_bins'])} bins",
+    }
+    names = result["class_names"]
+    if result["confused_pairs"]:
+        rows["most confused"] = ", ".join(
+            f"{names[pair['label']]} taken for {names[pair['predicted']]} ({pair['count']:,})"
+            for pair in result["confused_pairs"][:3]
+        )
+    headline = console.percent(result["accuracy"])
+    summary = console.table(rows).replace(f" {headline},", f" {console.bold(headline)},", 1)
+    return "\n\n".join([summary, _class_table(result), _matrix_table(result["confusion_matrix"], names)])
+
+
+def _class_table(result: dict[str, Any]) -> str:
+    names = [console.cut(name, NAME) for name in result["class_names"]]
+    rows = [
+        (names[one["label"]], *(console.percent(one[name]) for name in MEANS), f"{one['support']:,}")
+        for one in result["classes"]
+    ]
+    rows.append(("mean", *(console.percent(result[name]) for name in MEANS), f"{result['images']:,}"))
+    head = ("class", "precision", "recall", "F1", "images")
+    first = max(5, *map(len, names))
+    lines = [
+        f"{row[0]:<{first}}"
+        + "".join(f"{cell:>{width}}" for cell, width in zip(row[1:], (12, 12, 12, 10), strict=True))
+        for row in (head, *rows)
+    ]
+    return "\n".join(lines)
+
+
+def _matrix_table(matrix: list[list[int]], names: list[str]) -> str:
+    width = max(len(f"{max(map(max, matrix))}"), 2) + 2
+    room = console.WIDEST - width * len(matrix)
+    if room < 9:
+        return f"confusion matrix: too wide for a terminal, it stands in {run_folder.EVALUATION}"
+    # Columns have no room for words: a class with a name has its number before it.
+    called = [name if name == str(label) else f"{label} {name}" for label, name in enumerate(names)]
+    called = [console.cut(name, min(room, NAME)) for name in called]
+    first = max(9, *map(len, called))
+    head = "true\\said".ljust(first) + "".join(f"{label:>{width}}" for label in range(len(matrix)))
+    rows = (
+        f"{name:<{first}}" + "".join(f"{count or '.':>{width}}" for count in row)
+        for name, row in zip(called, matrix, strict=True)
+    )
+    return "\n".join([head, *rows])
+
+
+def _saved(result: dict[str, Any]) -> str:
+    names = [run_folder.REPORT, run_folder.EVALUATION, *result["pictures"]]
+    rows: dict[str, str | list[str]] = {
+        "saved in": [result["output"]],
+        "": ", ".join(names),
+        "time": f"{result['total_seconds']:.1f} s in all",
+    }
+    return f"\n{console.table(rows)}"

@@ -1,0 +1,124 @@
+"""What a command is given to read: pictures, arrays of images, folders of them, standard input."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..core import atomic
+from ..core.arrays import Array
+from ..data import read_idx
+from ..data.arrays import read_npy
+from ..data.idx import TYPES
+from ..data.image_folders import LeftOut
+from ..data.labels import to_pictures
+from ..data.tables import CSV_ENDINGS, read_table
+from ..errors import DataError
+
+STANDARD_INPUT = "-"
+_ARRAYS = (".npy",)  # what is read in a folder besides pictures
+
+
+def expanded(names: list[str]) -> tuple[list[str], list[str]]:
+    """Return the names with each folder replaced by the pictures and NPY files in it, sorted by name.
+
+    Returns
+    -------
+    names : list of str
+    left_out : list of str
+        A line for each folder in which something is left out.
+
+    Raises
+    ------
+    DataError
+        If a folder has none, or cannot be read.
+    """
+    found: list[str] = []
+    left_out: list[str] = []
+    for name in names:
+        if not name:  # an unset variable of a shell: Path("") would be the current folder
+            raise DataError("IMAGE: must be the name of a file or folder; got ''")
+        if name == STANDARD_INPUT or not Path(name).is_dir():
+            found.append(name)
+            continue
+        left = LeftOut()
+        try:
+            pictures = left.pictures_in(Path(name), also=_ARRAYS)
+        except OSError as error:
+            raise DataError(f"{name}: must be a folder that can be read; got: {error.strerror}") from error
+        told = left.told()
+        if not pictures:
+            but = f" but {told}" if told else ""
+            what = "one of the inner folders" if left.inside else "the files"
+            raise DataError(
+                f"{name}: must be a folder with pictures or NPY files; got none{but}: name {what}"
+            )
+        if told:
+            left_out.append(f"{name}: left out {told}")
+        found += map(str, pictures)
+    return found, left_out
+
+
+@contextlib.contextmanager
+def as_file(name: str) -> Iterator[Path]:
+    """Give a file for a name, which for standard input is a temporary one; errors tell of the name."""
+    if name != STANDARD_INPUT:
+        yield Path(name)
+        return
+    if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
+        got = "a terminal" if sys.stdin is not None and not sys.stdin.closed else "a closed stream"
+        raise DataError(f"standard input: must be a picture; got {got}: pipe a file into the command")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "standard input")
+        content = sys.stdin.buffer.read()
+        if not content:
+            raise DataError("standard input: must be a picture; got nothing: pipe a file into the command")
+        path.write_bytes(content)
+        try:
+            yield path
+        except DataError as error:
+            raise DataError(str(error).replace(str(path), path.name)) from error
+
+
+def read_array(path: Path, width: int, label_column: str | None = None) -> tuple[Array | None, str]:
+    """Return the images that a file of arrays holds, and a note on how it was read.
+
+    Parameters
+    ----------
+    path : Path
+        An IDX or NPY file, as its first bytes tell, or a CSV, as its ending does. The images are None if it is neither.
+    width : int
+        Pixels per image that the network takes; tells a CSV without heading whether it has labels. Labels are left out.
+    label_column : str, optional
+        The column of labels in a CSV, such as `read_table` takes it.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read or is damaged.
+    """
+    try:
+        with atomic.open_regular(path) as file:
+            start = file.read(6)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: must be a file; got nothing of this name: check the name") from error
+    except OSError as error:
+        also = (
+            f", or pipe it into the command as {STANDARD_INPUT}"
+            if path.is_fifo() and not path.name.lower().endswith(CSV_ENDINGS)
+            else ""
+        )
+        raise DataError(f"{path}: must be a file that can be read; got: {error.strerror}{also}") from error
+    if path.name.lower().endswith(CSV_ENDINGS):
+        table = read_table(path, label_column, width=width)
+        (images,), note = to_pictures([table.x], str(path))
+        return images, "; ".join(filter(None, [table.note, note]))
+    if label_column is not None:
+        raise DataError(f"{path}: must be a .csv file for --label-column; got another: omit it")
+    if start == b"\x93NUMPY":
+        return read_npy(path), ""
+    is_idx = len(start) > 3 and start[:2] == b"\0\0" and start[2] in TYPES and 1 <= start[3] <= 4
+    return read_idx(path) if is_idx or start[:2] == b"\x1f\x8b" else None, ""

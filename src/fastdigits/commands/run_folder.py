@@ -1,0 +1,276 @@
+"""The folder of a run: made before the training, filled after it.
+
+It holds the model, the history, the result as JSON, the report and the pictures. Nothing else in it is ever touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ..core import atomic
+from ..core.entries import Check, checked, count, number, optional
+from ..errors import DataError
+from ..network import NeuralNetwork, load, load_pretrained
+from ..storage.safetensors import parse
+from ..training.checkpoint import PATTERN as CHECKPOINTS
+from . import locks, system
+from .console import CommandError, tell, to_json
+from .parser import PRETRAINED
+
+MODEL, HISTORY, RESULT, REPORT = "model.safetensors", "history.csv", "result.json", "report.html"
+SETTINGS = "settings.json"
+EVALUATION = "evaluation.json"
+PICTURES = tuple(
+    f"{name}.png"
+    for name in ("curves", "predictions_right", "predictions_wrong", "confused_pairs", "confusion", "calibration",
+                 "weights")
+)  # fmt: skip
+OWN = (
+    MODEL,
+    HISTORY,
+    RESULT,
+    REPORT,
+    SETTINGS,
+    EVALUATION,
+    *PICTURES,
+)  # all that is written beside checkpoints
+MOST_SETTINGS, MOST_RESULT = 1 << 20, 1 << 23  # bytes: the result of ten thousand classes has three million
+
+_SHARE = number(least=0, most=1)
+_RESULT: dict[str, Check] = {  # what a script reads of a finished run, whatever else a later version adds
+    **dict.fromkeys(("test_accuracy", "train_accuracy"), _SHARE),
+    **dict.fromkeys(("precision", "recall", "f1", "calibration_error"), optional(_SHARE)),
+    **dict.fromkeys(("test_loss", "train_loss"), optional(number())),
+    **dict.fromkeys(("test_images", "train_images", "parameters"), count(1)),
+    **dict.fromkeys(("epochs", "resumed"), count()),
+    **dict.fromkeys(("train_seconds", "total_seconds"), number(least=0)),
+    "best_epoch": optional(count(1)),
+}
+
+
+@contextlib.contextmanager
+def folder(
+    output: Path | None,
+    *,
+    overwrite: bool = False,
+    files: Sequence[str] = (MODEL, RESULT, SETTINGS),
+    kind: str = "run",
+    option: str = "--output",
+) -> Iterator[Path]:
+    """Give a folder that no other process writes into; take a new one away again if nothing was written.
+
+    Parameters
+    ----------
+    output : Path or None
+        The folder, made where it is missing. None makes a new one, ``runs/<date>_<time>``.
+    overwrite : bool, default False
+        Whether it may hold an earlier run, whose files are then replaced.
+    files : sequence of str
+        By which an earlier run is known.
+    kind : str, default "run"
+        What it is to hold; one that is no run ends the name of a new folder.
+    option : str, default "--output"
+        Which names the folder, for messages.
+
+    Raises
+    ------
+    CommandError
+        If the folder cannot be made or written to, if another process writes into it, if it holds a run already,
+        or something that is no file under the name of one that is to be written.
+    """
+    if output is not None and not overwrite:
+        _check_free(output, files, kind)
+    try:
+        existed = output is not None and output.is_dir()
+        if output is not None:
+            _check_own(output)
+        chosen = _new("" if kind == "run" else f"_{kind}") if output is None else output
+        chosen.mkdir(parents=True, exist_ok=True)
+        lock = locks.Lock(chosen)
+    except BlockingIOError as error:
+        raise CommandError(
+            f"{option}: must not be in use; got {str(output)!r}, which another process writes into: wait until it "
+            "has ended, or choose another folder"
+        ) from error
+    except OSError as error:
+        raise CommandError(
+            f"{option}: must be a folder that can be written to; got {str(output or 'runs')!r} "
+            f"({error.strerror}): choose another with {option} FOLDER"
+        ) from error
+    try:
+        if not overwrite:  # again: another process may have been faster
+            _check_free(chosen, files, kind)
+        yield chosen
+    finally:
+        lock.release()
+        if not existed:
+            with contextlib.suppress(OSError):
+                chosen.rmdir()  # succeeds only while it is empty
+
+
+def _check_free(output: Path, files: Sequence[str], kind: str) -> None:
+    article = "an" if kind.startswith("e") else "a"
+    for name in files:
+        if os.path.lexists(output / name):
+            raise CommandError(
+                f"--output: must not hold {article} {kind} already; got {str(output)!r} with {name}: choose "
+                f"another folder, or replace the {kind} with --overwrite"
+            )
+
+
+def _check_own(output: Path) -> None:
+    """Raise a CommandError if a file of a run is no file: what a link points to is not the run's to write."""
+    for path in [*(output / name for name in OWN), *output.glob(CHECKPOINTS)]:
+        if path.is_symlink() or (os.path.lexists(path) and not path.is_file()):
+            what = "a link" if path.is_symlink() else "a folder" if path.is_dir() else "no file"
+            raise CommandError(
+                f"{path}: must be a file, to be replaced by one of the run; got {what}: remove it, or choose another "
+                "folder"
+            )
+
+
+def check_file(path: Path, hint: str, option: str = "--output") -> None:
+    """See that a file can be written, before anything is done; CommandError if something else has its name.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    hint : str
+        What to do if it cannot, for the end of the message.
+    option : str, default "--output"
+        Which names the file, for its beginning.
+    """
+    try:
+        atomic.check(path, hint=hint)
+    except OSError as error:
+        raise CommandError(f"{option}: {error}") from error
+
+
+def _new(ending: str) -> Path:
+    """Make a folder that nobody else has, however many runs begin in the same second."""
+    name = f"{datetime.now():%Y-%m-%d_%H-%M-%S}{ending}"
+    number = 1
+    while True:
+        path = Path("runs", name if number == 1 else f"{name}_{number}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            if not path.exists():  # it is "runs" that is no folder
+                raise
+            number += 1
+        else:
+            return path
+
+
+def write_settings(path: Path, settings: dict[str, Any]) -> None:
+    """Write ``settings.json`` into the folder ``path``, whole: a run that is killed can be resumed by it."""
+    atomic.write(path / SETTINGS, (to_json(settings, indent=2) + "\n").encode(), example=SETTINGS)
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Return what `write_settings` wrote into the folder ``path``.
+
+    Raises
+    ------
+    DataError
+        If the folder holds no run, or one whose settings cannot be read.
+    """
+    return _read_json(path / SETTINGS, MOST_SETTINGS)
+
+
+def finished(path: Path) -> dict[str, Any] | None:
+    """Return the result of a run that came to its end, None if it did not.
+
+    Raises
+    ------
+    DataError
+        If there is a result that no run can have written.
+    """
+    file = path / RESULT
+    if not os.path.lexists(file):
+        return None
+    result = _read_json(file)
+    if not isinstance(result.get("interrupted"), bool):
+        raise DataError(
+            f"{file}: interrupted must be true or false; got {result.get('interrupted')!r:.100}: remove it"
+        )
+    if result["interrupted"] or "total_seconds" not in result:
+        return None
+    try:
+        checked({name: result[name] for name in _RESULT if name in result}, _RESULT, "the result")
+        if not (path / MODEL).is_file():
+            raise ValueError(f"a finished run must have {MODEL}; got none beside it")
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{file}: must be the result of a run; got: {error}: remove it") from error
+    return result
+
+
+def _read_json(file: Path, most: int = MOST_RESULT) -> dict[str, Any]:
+    """Return the JSON object in a file of a run's folder; raise a DataError that names the file if there is none."""
+    try:
+        with atomic.open_regular(file) as opened:
+            content = opened.read(most + 1)
+        if len(content) > most:
+            raise ValueError(f"more than {most:,} bytes")
+        found = parse(content.decode())
+        if not isinstance(found, dict):
+            raise ValueError(f"a value of type {type(found).__name__}")
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or error
+        if isinstance(error, FileNotFoundError):
+            reason = "nothing of this name"
+        raise DataError(f"{file}: must be a file with a JSON object; got: {reason}") from error
+    return found
+
+
+def write_result(path: Path, result: dict[str, Any], name: str = RESULT) -> None:
+    """Write a result as JSON into the folder ``path``, whole."""
+    atomic.write(path / name, (to_json(result, indent=2) + "\n").encode(), example=name, sync=False)
+
+
+def remove_pictures(path: Path, result: str = RESULT) -> None:
+    """Remove pictures and report that an earlier result in the folder lists: none may pass for the new run's.
+
+    Names that this package does not give are left alone, whatever the result says.
+    """
+    try:
+        earlier = _read_json(path / result)
+    except DataError:  # no earlier result, or none of ours: nothing to remove
+        return
+    listed = earlier.get("pictures")
+    names = [name for name in PICTURES if isinstance(listed, list) and name in listed]
+    names += [REPORT] if earlier.get("report") == REPORT else []
+    for name in names:
+        (path / name).unlink(missing_ok=True)
+
+
+def show_report(path: Path, command: str) -> None:
+    """Open the report in the folder ``path``, or say where it is."""
+    if not system.open_file(path / REPORT):
+        tell(command, f"no display to show the report on: open {path / REPORT}")
+
+
+def read_model(path: Path | None) -> tuple[NeuralNetwork, str]:
+    """Return the network that ``--model`` names, a model file or the folder of a run, and what to call it.
+
+    Raises
+    ------
+    CommandError, ModelFileError, OSError
+        If there is none.
+    """
+    if path is None:
+        return load_pretrained(), PRETRAINED
+    if not path.is_dir():
+        return load(path), str(path)
+    file = path / MODEL
+    if not file.is_file():
+        raise CommandError(
+            f"--model: must be a model file or the folder of a run, with {MODEL}; got {str(path)!r} without it"
+        )
+    return load(file), str(file)

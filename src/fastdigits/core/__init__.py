@@ -1,0 +1,1 @@
+"""What knows no network: arrays, checks, whole files, random streams, text, signals."""

@@ -1,0 +1,1 @@
+"""How good predictions are: accuracy, errors by class, calibration."""

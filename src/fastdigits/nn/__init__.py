@@ -1,0 +1,1 @@
+"""Networks: layers, parameters, losses, and the row of layers that computes."""

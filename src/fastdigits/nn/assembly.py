@@ -1,0 +1,143 @@
+"""Put layers in a row: see that they may stand there, name them and their parameters.
+
+What a layer from outside this package returns is checked here too.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..core.arrays import Array, Float32
+from .layers import BatchNorm, Dense, Dropout, Layer, LeakyReLU, ReLU, Softmax
+from .parameters import Parameter
+
+BUILT_IN: dict[str, type[Layer]] = {
+    kind.__name__: kind for kind in (Dense, BatchNorm, ReLU, LeakyReLU, Softmax, Dropout)
+}
+
+
+def checked_layers(layers: Sequence[Layer]) -> tuple[Layer, ...]:
+    """Return the layers, each of them a layer of its own that belongs to no network yet."""
+    if isinstance(layers, Layer) or not isinstance(layers, Iterable):
+        raise TypeError(f"NeuralNetwork: layers must be a list of layers; got {layers!r}")
+    row = tuple(layers)
+    if not row:
+        raise ValueError("NeuralNetwork: layers must hold at least one layer; got none")
+    met: set[int] = set()
+    for position, layer in enumerate(row):
+        subject = f"NeuralNetwork: layers[{position}]"
+        if not isinstance(layer, Layer):
+            hint = ": call it to make one" if isinstance(layer, type) else ": subclass fastdigits.Layer"
+            raise TypeError(f"{subject} must be a Layer; got {layer!r}{hint}")
+        if id(layer) in met:
+            raise ValueError(f"{subject} must be a layer of its own; got {layer!r} for the second time")
+        met.add(id(layer))
+        if layer.name:
+            raise ValueError(
+                f"{subject} must not belong to a network yet; got {layer!r}, which is {layer.name} of one: "
+                "make a new layer, or copy the whole network with copy.deepcopy"
+            )
+    return row
+
+
+def input_width(layers: Sequence[Layer]) -> int | None:
+    """Return the width of the first layer that names one, if all before it leave the width as it is."""
+    for layer in layers:
+        if isinstance(layer, Dense):
+            return layer.n_in
+        if isinstance(layer, BatchNorm):
+            return layer.n
+        if type(layer).output_width is not Layer.output_width:
+            return None
+    return None
+
+
+def name_layers(layers: tuple[Layer, ...]) -> None:
+    """Name each layer after its class, in lower case, and its number among those of the same name."""
+    numbers: Counter[str] = Counter()
+    for layer in layers:
+        kind = type(layer).__name__.lower()
+        numbers[kind] += 1
+        layer.name = f"{kind}{numbers[kind]}"
+
+
+def named_parameters(layers: tuple[Layer, ...]) -> list[Parameter]:
+    """Return the parameters of all layers, the layer's name put in front of theirs."""
+    found: list[Parameter] = []
+    for layer in layers:
+        own = layer.parameters()
+        again = layer.parameters()
+        if len(own) != len(again) or any(a is not b for a, b in zip(own, again, strict=True)):
+            raise TypeError(
+                f"{layer.name}.parameters must return the same Parameter objects at each call; "
+                "got new ones: make them in __init__ or initialize"
+            )
+        for parameter in own:
+            if not isinstance(parameter, Parameter):
+                raise TypeError(f"{layer.name}.parameters must return Parameter objects; got {parameter!r}")
+            parameter.name = f"{layer.name}.{parameter.name}"
+        found += own
+    names = Counter(parameter.name for parameter in found)
+    for name, times in names.items():
+        if times > 1:
+            raise ValueError(f"NeuralNetwork: names of parameters must differ; got {name} {times} times")
+    return found
+
+
+def need_built_in(layers: Sequence[Layer], subject: str, hint: str) -> None:
+    """Raise TypeError if a layer is not one of this package: what it does cannot be written down."""
+    for layer in layers:
+        if type(layer) not in BUILT_IN.values():
+            raise TypeError(
+                f"{subject}: all layers must be of fastdigits, {', '.join(BUILT_IN)}; got {layer!r}: {hint}"
+            )
+
+
+def ends_in_softmax(layers: Sequence[Layer]) -> bool:
+    """Return whether the output is probabilities already: dropout behind a `Softmax` does nothing in evaluation."""
+    acting = [layer for layer in layers if not isinstance(layer, Dropout)]
+    return bool(acting) and isinstance(acting[-1], Softmax)
+
+
+def takes_pixels(layer: Layer) -> bool:
+    """Return whether the layer divides uint8 by 255 itself, as `Dense` does."""
+    return isinstance(layer, Dense) and type(layer).forward is Dense.forward
+
+
+def own_output(array: object, subject: str, shape: tuple[int, int | None]) -> Float32:
+    """Check and convert what a layer outside this package returned."""
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "buif":
+        raise TypeError(f"{subject} must return an array of real numbers; got {type(array).__name__}")
+    if array.ndim != 2 or array.shape[0] != shape[0] or shape[1] not in (None, array.shape[1]):
+        wanted = f"({shape[0]}, {'d' if shape[1] is None else shape[1]})"
+        raise ValueError(f"{subject} must return {wanted}; got {array.shape}: does output_width say so too?")
+    return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def widths(layers: Sequence[Layer], width: int) -> list[int]:
+    """Return the width of the input and of each layer's output; ValueError where they do not match."""
+    found = [width]
+    for layer in layers:
+        found.append(layer.output_width(found[-1]))
+    return found
+
+
+def run(layers: Sequence[Layer], rows: Array, training: bool = False, kernels: Any = None) -> Float32:
+    """Return what the layers make of checked rows, (n, d), C order, uint8 or finite float32.
+
+    ``kernels``: the doors of a program that records this; see `training.lowering`.
+    """
+    y = rows
+    if rows.dtype == np.uint8 and not takes_pixels(layers[0]):
+        y = np.divide(rows, np.float32(255), dtype=np.float32)
+    for layer in layers:
+        if type(layer) in BUILT_IN.values():
+            y = layer.forward(y, training) if kernels is None else layer.forward(y, training, kernels)  # type: ignore[call-arg]
+        else:
+            shape = (y.shape[0], layer.output_width(y.shape[1]))
+            y = own_output(layer.forward(y, training), f"{layer.name}.forward", shape)
+    return y

@@ -1,0 +1,42 @@
+"""Fold batch normalisation into the dense layers before it, for predictions."""
+
+from __future__ import annotations
+
+import copy
+from typing import TypeVar
+
+import numpy as np
+
+from . import assembly
+from .layers import BatchNorm, Dense, Dropout, Layer
+from .sequential import Sequential
+
+_Network = TypeVar("_Network", bound=Sequential)
+
+
+def folded(network: _Network) -> _Network:
+    """Return a copy with batch normalisation folded into dense layers; `NeuralNetwork.folded` says how."""
+    given, network = network, copy.deepcopy(network)
+    kept: list[Layer] = []
+    for layer in network.layers:
+        if type(layer) is BatchNorm and kept and type(kept[-1]) is Dense:
+            _fold(kept[-1], layer)
+        elif type(layer) is not Dropout:
+            kept.append(layer)
+            for parameter in layer.parameters():  # the number in the layer's name may change
+                parameter.name = parameter.name.removeprefix(f"{layer.name}.")
+    if not kept:
+        raise ValueError(f"folded: the network must have a layer besides dropout; got {given!r}")
+    if kept[0] is not network.layers[0] and hasattr(kept[0], "needs_input_gradient"):
+        kept[0].needs_input_gradient = False  # as in a network that begins with this layer
+    layers = tuple(kept)
+    assembly.name_layers(layers)
+    network.__setstate__({"layers": layers, "_parameters": assembly.named_parameters(layers)})
+    return network
+
+
+def _fold(dense: Dense, norm: BatchNorm) -> None:
+    """Make a dense layer do what batch normalisation, in evaluation, did to its output."""
+    scale = norm.gamma.value / np.sqrt(norm.running_var.astype(np.float64) + norm.eps)
+    dense.weight.value = dense.weight.value * scale
+    dense.bias.value = (dense.bias.value.astype(np.float64) - norm.running_mean) * scale + norm.beta.value

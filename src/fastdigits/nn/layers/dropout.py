@@ -1,0 +1,75 @@
+"""Dropout: in training, a random part of the numbers is set to zero."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ... import backend
+from ...backend import aligned
+from ...core.arrays import Array, Float32
+from ...core.validation import check_number
+from .base import Layer
+
+
+class Dropout(Layer):
+    """In training y = x / (1 - rate) with probability 1 - rate, else 0; in evaluation y = x.
+
+    Backward: dx = dy / (1 - rate) where x was kept, else 0. The division keeps the expected value (so-called
+    inverted dropout), so that evaluation has nothing to do.
+
+    Parameters
+    ----------
+    rate : float, default 0.5
+        Probability of a zero, 0 ≤ rate < 1.
+
+    Attributes
+    ----------
+    seed : int
+        Decides the masks, with ``step``. A network sets it from its own seed and the layer's position.
+    step : int
+        Number of forwards in training so far; each has a mask of its own.
+
+    Raises
+    ------
+    TypeError
+        If the rate is no number.
+    ValueError
+        If it is out of range.
+
+    Notes
+    -----
+    A mask is not stored: it is a function of (seed, step, position), and `backward` works it out again. So it
+    depends neither on threads nor on what else was drawn.
+
+    In evaluation the output is the very array that came in.
+
+    References
+    ----------
+    Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov (2014), Dropout: A Simple Way to Prevent Neural
+    Networks from Overfitting. Steele, Lea, Flood (2014), Fast Splittable Pseudorandom Number Generators,
+    for the keys.
+    """
+
+    def __init__(self, rate: float = 0.5) -> None:
+        self.rate = check_number(rate, "rate", "Dropout", least=0, under=1)
+        self.seed = 0
+        self.step = 0
+
+    def forward(self, x: Array, training: bool = False, kernels: Any = None) -> Float32:
+        """Return what is left of ``x``, (n, d), and count the step; in evaluation ``x`` itself."""
+        x = self._check_x(x)
+        if not training:
+            return x
+        y = aligned.floats(*x.shape)
+        (kernels or backend.kernels).dropout_forward(y, x, self.rate, self.seed, self.step)
+        self._saved = self.step, x.shape
+        self.step += 1
+        return y
+
+    def backward(self, dy: Float32, kernels: Any = None) -> Float32:
+        """Return dx, (n, d), with the mask of the last forward in training."""
+        step, shape = self._recall()
+        dy = self._check_dy(dy, shape)
+        dx = aligned.floats(*dy.shape)
+        (kernels or backend.kernels).dropout_backward(dx, dy, self.rate, self.seed, step)
+        return dx

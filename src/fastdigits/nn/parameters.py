@@ -1,0 +1,151 @@
+"""What training changes: arrays with their gradients, side by side in two blocks of memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..backend import aligned
+from ..core import changes
+from ..core.arrays import Float32, as_array
+
+_ALIGNMENT = aligned.LINE // 4  # floats
+
+
+class Parameter(changes.Watched):
+    """An array that training changes, and the gradient of the loss with respect to it.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``"weight"``; a network puts the name of its layer in front, ``"dense1.weight"``.
+    value : array_like
+        Initial value, at least one number. Copied to float32 in C order.
+
+    Attributes
+    ----------
+    name : str
+    value : ndarray, float32
+        Assigning to it copies the numbers into the array that is there: the array itself stays the same one.
+    grad : ndarray, float32
+        Same shape, zeros at first. Each backward pass overwrites it. Assigning copies, as for ``value``.
+
+    Raises
+    ------
+    TypeError
+        If the name is no string or the value holds no real numbers.
+    ValueError
+        If the value is empty.
+    """
+
+    __slots__ = ("__weakref__", "_grad", "_value", "name")
+
+    def __init__(self, name: str, value: object) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"Parameter: name must be a string; got {name!r}")
+        array = as_array(value, f"Parameter {name}: value")
+        if array.size == 0:
+            raise ValueError(f"Parameter {name}: value must hold at least one number; got {array.shape}")
+        self.name = name
+        with np.errstate(over="ignore"):
+            self._value: Float32 = np.array(array, dtype=np.float32, order="C")
+        self._grad: Float32 = np.zeros_like(self._value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # a value is copied into the array that is there: no change for a program
+        object.__setattr__(self, name, value)
+
+    @property
+    def value(self) -> Float32:
+        """What training changes."""
+        return self._value
+
+    @value.setter
+    def value(self, new: object) -> None:
+        self._write(self._value, new, "value")
+
+    @property
+    def grad(self) -> Float32:
+        """Gradient of the loss with respect to ``value``."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, new: object) -> None:
+        self._write(self._grad, new, "grad")
+
+    def flat(self) -> tuple[Float32, Float32]:
+        """Return value and gradient as views of shape (size,), for kernels that work number by number."""
+        return self._value.reshape(-1), self._grad.reshape(-1)
+
+    def rehome(self, value_view: Float32, grad_view: Float32) -> None:
+        """Move into other memory: copy the numbers there, and use it from now on.
+
+        Parameters
+        ----------
+        value_view, grad_view : ndarray, float32, C order
+            Memory of this parameter's shape.
+
+        Raises
+        ------
+        ValueError
+            If shape, dtype or order differ.
+        """
+        for view in (value_view, grad_view):
+            if view.shape != self._value.shape or view.dtype != np.float32 or not view.flags.c_contiguous:
+                raise ValueError(
+                    f"Parameter {self.name}: its memory must be {self._value.shape}, float32 in C order; "
+                    f"got {view.shape}, {view.dtype}"
+                )
+        value_view[...], grad_view[...] = self._value, self._grad
+        self._value, self._grad = value_view, grad_view
+        changes.note()
+
+    def watched(self) -> Iterable[tuple[str, Any]]:
+        """Return the arrays, by which a recorded program knows this parameter."""
+        return [("value", self._value), ("grad", self._grad)]
+
+    def _write(self, target: Float32, new: object, attribute: str) -> None:
+        array = as_array(new, f"Parameter {self.name}: {attribute}")
+        if array.shape != self._value.shape:
+            raise ValueError(
+                f"Parameter {self.name}: {attribute} must be {self._value.shape}; got {array.shape}"
+            )
+        with np.errstate(over="ignore"):
+            target[...] = array
+
+    def __repr__(self) -> str:
+        return f"Parameter({self.name!r}, {self._value.shape})"
+
+
+def flatten(parameters: Sequence[Parameter]) -> tuple[Float32, Float32]:
+    """Move parameters into one block of values and one of gradients.
+
+    Parameters
+    ----------
+    parameters : sequence of Parameter
+        Each of them once. They keep their contents and become views of the blocks.
+
+    Returns
+    -------
+    values, gradients : ndarray, (p,) float32
+        The blocks start at a multiple of 64 bytes, and so does each parameter within them. What lies between
+        two parameters is zero.
+
+    Raises
+    ------
+    ValueError
+        If a parameter appears twice.
+    """
+    if len({id(parameter) for parameter in parameters}) < len(parameters):
+        raise ValueError(f"flatten: each parameter must appear once; got {list(parameters)}")
+    starts = [0]
+    for parameter in parameters:
+        starts.append(starts[-1] + -(-parameter.value.size // _ALIGNMENT) * _ALIGNMENT)
+    values, gradients = aligned.zeros(starts[-1]), aligned.zeros(starts[-1])
+    for parameter, start in zip(parameters, starts, strict=False):
+        place = slice(start, start + parameter.value.size)
+        shape = parameter.value.shape
+        parameter.rehome(values[place].reshape(shape), gradients[place].reshape(shape))
+    return values, gradients

@@ -1,0 +1,128 @@
+"""Predictions, lowered: probabilities of some rows at a time, without the interpreter between the layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import backend
+from ..backend import aligned
+from ..backend.threads import get_num_threads
+from ..core import changes
+from ..core.arrays import Array, Float32
+from . import assembly
+from .layers import Layer
+
+SIZES = (1, 32, 256)  # rows a program works on; 256 rows of pixels stay in the second-level cache
+
+
+class Predictor:
+    """Predict with one network; safe to call from many threads at once.
+
+    Layers, their hyperparameters and arrays are used as they are at the time of a call.
+    """
+
+    def __init__(self) -> None:
+        self._version: float = -1  # of what the programs were recorded from
+        self._kernels: Any = None
+        self._recorded_from: list[Any] = []
+        self._lowers = False
+        self._free: dict[tuple[int, str, int, bool], list[_Program]] = {}
+        self._softmax = True  # to be applied to what the last layer makes
+        self._classes: int | None = None
+
+    def _renew(self, layers: Sequence[Layer]) -> None:
+        """Drop the programs if the layers are no longer what they were recorded from."""
+        version, kernels = changes.version, backend.kernels
+        recorded_from = changes.fingerprint(layers)
+        if kernels is not self._kernels or not changes.same(recorded_from, self._recorded_from):
+            built_in = all(type(layer) in assembly.BUILT_IN.values() for layer in layers)
+            self._lowers, self._free = built_in and hasattr(kernels, "Program"), {}
+            self._softmax = not assembly.ends_in_softmax(layers)
+            width = assembly.input_width(layers)
+            self._classes = None if width is None else assembly.widths(layers, width)[-1]
+            self._recorded_from = recorded_from
+        self._kernels, self._version = kernels, version  # last: if memory ran out before, all is done again
+
+    def probabilities(self, layers: Sequence[Layer], rows: Array) -> Float32:
+        """Return the probabilities of checked rows, (n, d), as a new array, (n, classes)."""
+        return self._outputs(layers, rows, True)
+
+    def logits(self, layers: Sequence[Layer], rows: Array) -> Float32:
+        """Return what the last layer makes of checked rows, (n, d), as a new array, (n, classes)."""
+        return self._outputs(layers, rows, False)
+
+    def _outputs(self, layers: Sequence[Layer], rows: Array, softmax: bool) -> Float32:
+        if self._version != changes.version or self._kernels is not backend.kernels:
+            self._renew(layers)
+        softmax = softmax and self._softmax
+        n, width = rows.shape
+        outputs: Float32 = np.empty((n, self._classes or assembly.widths(layers, width)[-1]), np.float32)
+        if n == 1:
+            self._fill(layers, outputs, rows, softmax, 1, 1)
+            return outputs
+        threads, most = get_num_threads(), SIZES[-1]
+        for start in range(0, n, most):
+            self._fill(
+                layers,
+                outputs[start : start + most],
+                rows[start : start + most],
+                softmax,
+                threads,
+                -(-n // most),
+            )
+        return outputs
+
+    def _fill(
+        self, layers: Sequence[Layer], outputs: Float32, rows: Array, softmax: bool, threads: int, calls: int
+    ) -> None:
+        """Write the outputs of at most ``SIZES[-1]`` rows, one of so many calls of about as much work."""
+        if not self._lowers:
+            logits = np.ascontiguousarray(assembly.run(layers, rows))
+            if softmax:
+                self._kernels.softmax_forward(outputs, logits)
+            else:
+                outputs[...] = logits
+            return
+        n, width = rows.shape
+        size = 1 if n == 1 else SIZES[1] if n <= SIZES[1] else SIZES[2]
+        key = size, rows.dtype.char, width, softmax
+        free = self._free.get(key)
+        if free is None:
+            free = self._free.setdefault(key, [])
+        try:  # a program is one thread's own while it runs; another thread makes another one
+            program = free.pop()
+        except IndexError:
+            version, recorded_from = changes.version, self._recorded_from
+            program = _Program(layers, size, width, rows.dtype, softmax)
+            now = changes.fingerprint(layers)
+            if changes.version != version or not changes.same(now, recorded_from):
+                free = []  # something changed meanwhile, and may be changed back: nobody is to use it again
+        if n == size:
+            program.predict(outputs, rows, threads, calls)
+        else:
+            program.batch[:n] = rows
+            program.predict(program.outputs, program.batch, threads, calls)
+            outputs[...] = program.outputs[:n]
+        free.append(program)
+
+
+class _Program:
+    """The kernels of a prediction, bound to their arrays."""
+
+    def __init__(self, layers: Sequence[Layer], size: int, width: int, dtype: Any, softmax: bool) -> None:
+        self.batch = aligned.zeros(size, width, dtype=dtype)
+        x = self.batch
+        program = backend.kernels.Program(np.zeros(0, dtype=np.int64))
+        self.predict = program.predict
+        with program as kernels:
+            if dtype == np.uint8 and not assembly.takes_pixels(layers[0]):
+                x = aligned.floats(size, width)
+                kernels.gather_pixels(x, self.batch, np.arange(size))
+            self.outputs = assembly.run(layers, x, kernels=kernels)
+            if softmax:
+                logits, self.outputs = self.outputs, aligned.floats(*self.outputs.shape)
+                kernels.softmax_forward(self.outputs, logits)
+        program.bind_io(self.outputs, self.batch)

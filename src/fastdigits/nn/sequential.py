@@ -1,0 +1,360 @@
+"""Layers in a row: forward, backward, predictions, and the state that they share.
+
+The parameters lie side by side in one block of values and one of gradients. What comes in is checked here.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from ..core import changes, seeding, validation
+from ..core.arrays import Array, Float32, Int64, as_array, in_order
+from . import assembly, scales
+from .layers import Dropout, Layer
+from .losses import SoftmaxCrossEntropy
+from .parameters import Parameter, flatten
+from .predictor import Predictor
+
+ROWS_AT_ONCE = 4096  # bounds the memory of predictions
+
+
+class Sequential:
+    """Layers in a row that compute: what `NeuralNetwork` is below training, files and exchange with others.
+
+    `fastdigits.NeuralNetwork` describes the parameters and attributes. Training, storage and export work on this class.
+    """
+
+    def __init__(self, layers: Sequence[Layer], *, seed: int = 0) -> None:
+        self.layers = assembly.checked_layers(layers)
+        self.seed = validation.check_count(seed, "seed", "NeuralNetwork", least=0)
+        self.epochs_trained = 0
+        self.threads: int | None = None
+        self.trained_by: int | None = None  # process that is in a call of fit
+        self._class_names: tuple[str, ...] = ()
+        self._scale: str | None = None
+        self.input_width = assembly.input_width(self.layers)
+        if self.input_width is not None:
+            self.widths(self.input_width)
+        assembly.name_layers(self.layers)
+        self._prepare_layers()
+        self._predictor = Predictor()
+        self._take_parameters(assembly.named_parameters(self.layers))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+        if name == "layers":
+            changes.note()
+
+    def _prepare_layers(self) -> None:
+        generator = seeding.stream(self.seed, seeding.INITIALIZE)
+        for position, layer in enumerate(self.layers):
+            layer.initialize(generator)
+            if isinstance(layer, Dropout):
+                layer.seed = seeding.key(self.seed, seeding.DROPOUT, position)
+        if hasattr(self.layers[0], "needs_input_gradient"):
+            self.layers[0].needs_input_gradient = False
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}([{', '.join(map(repr, self.layers))}], seed={self.seed})"
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What the classes are called; empty where they go by their numbers."""
+        return self._class_names
+
+    @class_names.setter
+    def class_names(self, names: Iterable[str]) -> None:
+        classes = None if self.input_width is None else self.widths(self.input_width)[-1]
+        self._class_names = validation.checked_class_names(names, classes, "class_names")
+
+    @property
+    def scale(self) -> str | None:
+        """What the numbers of an image mean: "pixels", "unit" or "numbers"; None where that is not known yet."""
+        return self._scale
+
+    @scale.setter
+    def scale(self, scale: str | None) -> None:
+        self._scale = scales.checked(scale, "scale")
+
+    # -- the way forward and back --------------------------------------------------------------------------
+
+    def forward(self, x: object, training: bool = False) -> Float32:
+        """Return the output of the last layer: the logits.
+
+        Parameters
+        ----------
+        x : array_like, (n, d) or (n, height, width)
+            Images, on the network's ``scale``, in any dtype. Where that is None, uint8 means value / 255, and other
+            numbers are taken as they are.
+        training : bool, default False
+            Whether layers keep what `backward` needs, normalise by the batch, and drop out. A network that was never
+            trained learns its ``scale`` from these images.
+
+        Returns
+        -------
+        ndarray, (n, classes) float32
+
+        Raises
+        ------
+        TypeError
+            If ``x`` holds no real numbers.
+        ValueError
+            If ``x`` is empty, of the wrong width, not finite, or cannot be meant on the network's scale.
+        """
+        images = validation.check_images(x, self.input_width, "forward: x")
+        scale = self.scale_for(images, "forward: x") if training else self._scale
+        y = self.run(scales.to_rows(images, scale, "forward: x"), training)
+        self._scale = scale
+        return y
+
+    def run(self, rows: Array, training: bool = False, kernels: Any = None) -> Float32:
+        """Do as `forward` for rows that are checked already: (n, d), C order, uint8 or finite float32.
+
+        ``kernels``: the doors of a program that records this; see `program.TrainingStep`.
+        """
+        return assembly.run(self.layers, rows, training, kernels)
+
+    def backward(self, dlogits: object, kernels: Any = None) -> Float32 | None:
+        """Fill the gradient of every parameter, overwriting what it held.
+
+        Parameters
+        ----------
+        dlogits : array_like, (n, classes)
+            Gradient of the loss with respect to what the last ``forward(x, training=True)`` returned.
+        kernels : optional
+            For this package: the doors of a program that records the call.
+
+        Returns
+        -------
+        ndarray, (n, d) float32, or None
+            Gradient with respect to the rows of ``x``. None where the first layer skips it, as `Dense` does
+            there: always for uint8, otherwise unless its ``needs_input_gradient`` is set to True.
+
+        Raises
+        ------
+        RuntimeError
+            If no ``forward(x, training=True)`` came before.
+        TypeError
+            If a layer other than the first returns no gradient for its input.
+        """
+        dy = in_order(as_array(dlogits, "backward: dlogits"), np.float32)
+        for position in range(len(self.layers) - 1, -1, -1):
+            layer = self.layers[position]
+            dx = layer.backward(dy) if kernels is None else layer.backward(dy, kernels)  # type: ignore[call-arg]
+            if position == 0:
+                return dx
+            if dx is None:
+                raise TypeError(
+                    f"{layer.name}.backward must return dx, as it is not the first layer; got None"
+                )
+            if type(layer) not in assembly.BUILT_IN.values():
+                dx = assembly.own_output(dx, f"{layer.name}.backward", (dy.shape[0], None))
+            dy = dx
+        return None
+
+    def parameters(self) -> list[Parameter]:
+        """Return the parameters, layer by layer: weight, bias; gamma, beta."""
+        self._look_for_parameters()
+        return list(self._parameters)
+
+    @property
+    def values(self) -> Float32:
+        """The block that every ``Parameter.value`` is a view of."""
+        self._look_for_parameters()
+        return self._values
+
+    @values.setter
+    def values(self, new: object) -> None:
+        self.values[...] = as_array(new, "NeuralNetwork: values")
+
+    @property
+    def gradients(self) -> Float32:
+        """The block that every ``Parameter.grad`` is a view of."""
+        self._look_for_parameters()
+        return self._gradients
+
+    @gradients.setter
+    def gradients(self, new: object) -> None:
+        self.gradients[...] = as_array(new, "NeuralNetwork: gradients")
+
+    def _take_parameters(self, parameters: list[Parameter]) -> None:
+        self._parameters = parameters
+        self._values, self._gradients = flatten(parameters)
+        self._parameters_of = changes.version
+
+    def _look_for_parameters(self) -> None:
+        """Take in parameters that were put in place of others: ``layer.weight = Parameter("weight", …)``."""
+        version = changes.version
+        if version == self._parameters_of:
+            return
+        found = [parameter for layer in self.layers for parameter in layer.parameters()]
+        if list(map(id, found)) != list(map(id, self._parameters)):
+            assembly.name_layers(self.layers)
+            for parameter in found:
+                parameter.name = parameter.name.rpartition(".")[2]
+            self._take_parameters(assembly.named_parameters(self.layers))
+        else:
+            self._parameters_of = version
+
+    def buffers(self) -> dict[str, Float32]:
+        """Return what is saved but not trained, such as ``batchnorm1.running_mean``: name to array."""
+        return {f"{at.name}.{name}": array for at in self.layers for name, array in at.buffers().items()}
+
+    # -- use -----------------------------------------------------------------------------------------------
+
+    def predict(self, x: object) -> Int64:
+        """Return the most probable class of each image.
+
+        Parameters
+        ----------
+        x : array_like, (n, d) or (n, height, width)
+            Images, as for `forward`. Worked on in pieces, so that memory stays bounded.
+
+        Returns
+        -------
+        ndarray, (n,) int64
+        """
+        labels: Int64 = self._probabilities(x, "predict: x").argmax(axis=1)
+        return labels
+
+    def predict_proba(self, x: object) -> Float32:
+        """Return the probability of each class for each image.
+
+        Parameters
+        ----------
+        x : array_like, (n, d) or (n, height, width)
+            Images, as for `forward`. Worked on in pieces, so that memory stays bounded.
+
+        Returns
+        -------
+        ndarray, (n, classes) float32
+            Each row sums to 1. What a last layer `Softmax` gives is returned as it is.
+        """
+        return self._probabilities(x, "predict_proba: x")
+
+    def _probabilities(self, x: object, subject: str) -> Float32:
+        images = validation.check_images(x, self.input_width, subject)
+        n = images.shape[0]
+        if n <= ROWS_AT_ONCE:
+            return self._predictor.probabilities(self.layers, scales.to_rows(images, self._scale, subject))
+        read = scales.reader(images, self._scale, subject)
+        parts = (read(images[part]) for part in pieces(n, ROWS_AT_ONCE))
+        return np.concatenate([self._predictor.probabilities(self.layers, rows) for rows in parts])
+
+    def evaluate(
+        self,
+        x: object,
+        y: object,
+        *,
+        sample_weight: object = None,
+        loss: SoftmaxCrossEntropy | None = None,
+        batch_size: int = ROWS_AT_ONCE,
+    ) -> dict[str, float]:
+        """Return mean loss and accuracy over images that the network predicts in evaluation mode.
+
+        Parameters
+        ----------
+        x : array_like, (n, d) or (n, height, width)
+            Images, as for `forward`.
+        y : array_like of int, (n,)
+            Labels.
+        sample_weight : array_like, (n,), optional
+            How much each image counts, in the loss and in the accuracy.
+        loss : SoftmaxCrossEntropy, optional
+            The plain cross-entropy where none is given.
+        batch_size : int, default 4096
+            Images at once; changes memory, not the result.
+
+        Returns
+        -------
+        dict
+            ``{"loss": float, "accuracy": float}``, the accuracy as a fraction.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If images, labels or weights are not as described, or if the network ends in `Softmax`.
+        """
+        self.need_logits("evaluate")
+        images = validation.check_images(x, self.input_width, "evaluate: x")
+        n, width = images.shape
+        labels = validation.check_labels(y, n, self.widths(width)[-1], "evaluate: y")
+        weights = (
+            None
+            if sample_weight is None
+            else validation.check_weights(sample_weight, n, "evaluate: sample_weight")
+        )
+        batch_size = validation.check_count(batch_size, "batch_size", "evaluate")
+        loss = SoftmaxCrossEntropy() if loss is None else loss
+        read = scales.reader(images, self._scale, "evaluate: x")
+        return self.score(images, labels, weights, loss, batch_size, read)
+
+    def score(
+        self,
+        images: Array,
+        labels: Int64,
+        weights: Float32 | None,
+        loss: SoftmaxCrossEntropy,
+        batch_size: int = ROWS_AT_ONCE,
+        read: Callable[[Array], Array] = in_order,
+    ) -> dict[str, float]:
+        """Do as `evaluate` for arguments that are checked already; ``read`` makes rows of images."""
+        total = hits = shares = 0.0
+        for part in pieces(images.shape[0], batch_size):
+            logits = self._predictor.logits(self.layers, read(images[part]))
+            right = logits.argmax(axis=1) == labels[part]
+            weight = None if weights is None else weights[part]
+            share = float(right.size if weight is None else weight.sum(dtype=np.float64))
+            if share == 0.0:  # a piece in which every image has the weight 0
+                continue
+            total += share * loss.forward(logits, labels[part], weight)
+            hits += float(right.sum() if weight is None else weight[right].sum(dtype=np.float64))
+            shares += share
+        return {"loss": total / shares, "accuracy": hits / shares}
+
+    # -- for the rooms below and for copies ----------------------------------------------------------------
+
+    def widths(self, width: int) -> list[int]:
+        """Return the width of the input and of each layer's output; ValueError where they do not match."""
+        return assembly.widths(self.layers, width)
+
+    def scale_for(self, images: Array, subject: str) -> str | None:
+        """Return the scale to train checked images on: the network's, or what it learns from them if never trained."""
+        if self._scale is not None or self.epochs_trained:
+            return self._scale
+        return scales.learned(images, subject)
+
+    def need_logits(self, subject: str) -> None:
+        """Raise ValueError if the network ends in `Softmax`, as the loss takes logits."""
+        if assembly.ends_in_softmax(self.layers):
+            raise ValueError(
+                f"{subject}: the network must end in logits, as the loss takes logits and applies the "
+                f"softmax itself; got Softmax() at the end: omit it, predict_proba gives "
+                "probabilities all the same"
+            )
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        del state["_values"], state["_gradients"]  # the parameters hold the same numbers
+        del state["_predictor"], state["_parameters_of"]
+        state["trained_by"] = None
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.setdefault("_scale", None)  # pickles made before networks had a scale
+        self.__dict__.update(state)
+        self._take_parameters(self._parameters)
+        self._predictor = Predictor()
+
+    def __copy__(self) -> Self:
+        """Return a deep copy: two networks cannot share parameters, which lie in the blocks of one."""
+        return copy.deepcopy(self)
+
+
+def pieces(n: int, size: int) -> Iterator[slice]:
+    """Yield the slices that cut ``n`` rows into pieces of ``size``; the last may be smaller."""
+    return (slice(start, min(start + size, n)) for start in range(0, n, size))

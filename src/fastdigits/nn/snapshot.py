@@ -1,0 +1,49 @@
+"""Keep the parameters and running statistics of a network, to restore them later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..core.arrays import Float32
+from ..core.entries import Check, floats, least_of
+from .sequential import Sequential
+
+
+class Snapshot:
+    """The parameters and running statistics that a network has at one moment."""
+
+    def __init__(self, network: Sequential) -> None:
+        self._values = network.values.copy()
+        self._buffers = {name: array.copy() for name, array in network.buffers().items()}
+
+    def restore(self, network: Sequential) -> None:
+        """Give them back to the network that they were taken of."""
+        network.values[...] = self._values
+        for name, array in network.buffers().items():
+            array[...] = self._buffers[name]
+
+    @staticmethod
+    def checks(network: Sequential) -> dict[str, Check]:
+        """Return what the `arrays` of a snapshot of this network must look like."""
+        buffers = network.buffers().items()
+        return {"values": floats(network.values.shape)} | {
+            name: floats(array.shape, least_of(name)) for name, array in buffers
+        }
+
+    def arrays(self) -> dict[str, Float32]:
+        """Return them by name, for a `state_dict`."""
+        return {"values": self._values} | self._buffers
+
+    @classmethod
+    def of_arrays(cls, content: Mapping[str, Any]) -> Snapshot | None:
+        """Return the snapshot whose `arrays` are in a ``state_dict``, if there are any."""
+        arrays = {name: array for name, array in content.items() if isinstance(array, np.ndarray)}
+        if not arrays:
+            return None
+        snapshot = cls.__new__(cls)
+        snapshot._values = arrays.pop("values")
+        snapshot._buffers = arrays
+        return snapshot

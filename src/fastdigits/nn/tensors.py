@@ -1,0 +1,27 @@
+"""The tensors of a network by name, and what must be true of their values."""
+
+from __future__ import annotations
+
+from ..core.arrays import Float32
+from ..core.entries import bad_numbers, least_of
+from .sequential import Sequential
+
+
+def finite_tensors(network: Sequential, subject: str) -> dict[str, Float32]:
+    """Return parameters and buffers by name; ValueError if they are such that the network predicts nothing."""
+    found = named_tensors(network)
+    for name, tensor in found.items():
+        if problem := bad_values(name, tensor):
+            raise ValueError(f"{subject}: {problem}: train the network again")
+    return found
+
+
+def bad_values(name: str, tensor: Float32) -> str:
+    """Return what an error message says of values that no tensor of this name may have; nothing if all are good."""
+    problem = bad_numbers(tensor, least_of(name))
+    return f"{name} {problem}" if problem else ""
+
+
+def named_tensors(network: Sequential) -> dict[str, Float32]:
+    """Return parameters and buffers by name, not copied."""
+    return {parameter.name: parameter.value for parameter in network.parameters()} | network.buffers()

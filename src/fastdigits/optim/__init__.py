@@ -1,0 +1,1 @@
+"""How parameters are updated: optimizers, learning rate schedules, clipping, averages of weights."""

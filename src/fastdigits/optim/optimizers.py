@@ -1,0 +1,429 @@
+"""Optimizers, from the simplest to the most complex: how values move when their gradients are known.
+
+They see parameters only, no layers, no network and no loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from .. import backend
+from ..backend import aligned
+from ..core import changes
+from ..core.arrays import Float32
+from ..core.configured import Configured
+from ..core.entries import Check, checked, count, floats
+from ..core.validation import check_number
+from ..nn.parameters import Parameter
+
+
+@dataclass
+class State(changes.Watched):
+    """What an optimizer remembers of one parameter.
+
+    Attributes
+    ----------
+    step : int
+        Updates so far.
+    arrays : list of ndarray, (size,) float32
+        One for each of the optimizer's ``state_names``, zeros at first.
+    """
+
+    step: int
+    arrays: list[Float32]
+
+
+class Optimizer(Configured):
+    """What every optimizer has in common: the learning rate, the states of parameters, and `step`.
+
+    An optimizer of your own names its arrays in ``state_names``, those of them that are never negative in
+    ``state_not_negative`` too, and overrides ``_update``.
+
+    Parameters
+    ----------
+    lr : float
+        Learning rate, above 0.
+
+    Attributes
+    ----------
+    lr : float
+    step_count : int
+        Number of calls of `step` so far.
+
+    Raises
+    ------
+    TypeError
+        If a hyperparameter is no number.
+    ValueError
+        If one is out of range.
+
+    Notes
+    -----
+    The state of a parameter is made when the parameter is met for the first time, counts its own updates,
+    and is forgotten with the parameter. So one optimizer may serve several networks: each is treated as if
+    it were alone.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastdigits.optimizers import SGD
+    >>> from fastdigits.parameters import Parameter
+    >>> weight = Parameter("weight", [1.0, 2.0])
+    >>> weight.grad = [10.0, -10.0]
+    >>> SGD(lr=0.1).step([weight])
+    >>> weight.value
+    array([0., 3.], dtype=float32)
+    """
+
+    state_names: tuple[str, ...] = ()
+    state_not_negative: tuple[str, ...] = ()
+
+    def __init__(self, lr: float) -> None:
+        self.lr = self._checked("lr", lr, over=0)
+        self.step_count = 0
+        self._states: WeakKeyDictionary[Parameter, State] = WeakKeyDictionary()
+
+    def step(self, parameters: Iterable[Parameter], lr: float | None = None, kernels: Any = None) -> None:
+        """Move each value once, in place, by the gradient that it has now.
+
+        Parameters
+        ----------
+        parameters : iterable of Parameter
+            Their ``grad`` is read, their ``value`` is written.
+        lr : float, optional
+            Learning rate of this step alone, at least 0: how a schedule comes in. Else ``self.lr``.
+
+        Raises
+        ------
+        TypeError
+            If ``parameters`` holds something else, or if the learning rate is no number.
+        ValueError
+            If the learning rate is out of range. Nothing has moved then.
+        """
+        rate = self._checked("lr", self.lr if lr is None else lr, least=0)
+        for parameter in self._checked_parameters(parameters):
+            state = self._state(parameter)
+            state.step += 1
+            if kernels is None:
+                self._update(parameter, state, rate)
+            else:
+                self._update(parameter, state, rate, kernels)
+        self.step_count += 1
+
+    def states(self, parameters: Iterable[Parameter]) -> list[State]:
+        """Return what is remembered of each of the parameters, the objects themselves."""
+        return [self._state(parameter) for parameter in parameters]
+
+    def forget(self, parameters: Iterable[Parameter]) -> None:
+        """Start again with these parameters: what they have as state is dropped."""
+        for parameter in parameters:
+            self._states.pop(parameter, None)
+        changes.note()
+
+    def state_dict(self, parameters: Iterable[Parameter]) -> dict[str, Any]:
+        """Return all that is needed to go on later with these parameters.
+
+        Parameters
+        ----------
+        parameters : iterable of Parameter
+            With names that differ, as those of one network do.
+
+        Returns
+        -------
+        dict
+            ``"step"``: number of updates; ``"<state>/<parameter>"``, such as ``"m/dense1.weight"``: a copy
+            of the array, in the parameter's shape.
+
+        Raises
+        ------
+        ValueError
+            If two names are the same, or if the parameters were not always updated together.
+        """
+        met = self._checked_parameters(parameters)
+        states = self.states(met)
+        steps = {state.step for state in states}
+        if len(steps) > 1:
+            raise ValueError(
+                f"{self._subject}: the parameters must have been updated together; got {sorted(steps)} "
+                "updates: take a state_dict of each group"
+            )
+        content: dict[str, Any] = {"step": steps.pop() if steps else 0}
+        for parameter, state in zip(met, states, strict=True):
+            for name, array in zip(self.state_names, state.arrays, strict=True):
+                content[f"{name}/{parameter.name}"] = array.reshape(parameter.value.shape).copy()
+        if len(content) != 1 + len(met) * len(self.state_names):
+            raise ValueError(
+                f"{self._subject}: names of parameters must differ; got {[one.name for one in met]}"
+            )
+        return content
+
+    def check_state_dict(self, parameters: Iterable[Parameter], content: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a state that `load_state_dict` can take, its arrays as float32; nothing changes.
+
+        Parameters
+        ----------
+        parameters, content
+            As for `load_state_dict`.
+
+        Raises
+        ------
+        TypeError
+            If the step is no integer, or if an array holds no real numbers.
+        ValueError
+            If an entry is missing or unknown, if an array has another shape or is not finite, or if a mean of
+            squares is negative.
+        """
+        checks: dict[str, Check] = {"step": count()}
+        for parameter in self._checked_parameters(parameters):
+            for name in self.state_names:
+                least = 0.0 if name in self.state_not_negative else None
+                checks[f"{name}/{parameter.name}"] = floats(parameter.value.shape, least)
+        return checked(content, checks, self._subject)
+
+    def load_state_dict(self, parameters: Iterable[Parameter], content: Mapping[str, Any]) -> None:
+        """Go on with these parameters from where `state_dict` was taken.
+
+        Parameters
+        ----------
+        parameters : iterable of Parameter
+            With the names and shapes of those that were saved.
+        content : mapping
+            What `state_dict` returned.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `check_state_dict`. Nothing has changed then.
+        """
+        met = self._checked_parameters(parameters)
+        content = self.check_state_dict(met, content)
+        step = content["step"]
+        arrays = [[self._loaded(content, name, parameter) for name in self.state_names] for parameter in met]
+        for state, loaded in iter(
+            list(zip(self.states(met), arrays, strict=True))
+        ):  # takes no memory any more
+            state.step, state.arrays = step, loaded
+        self.step_count = step
+
+    def _update(self, parameter: Parameter, state: State, lr: float, kernels: Any = None) -> None:
+        """Move the value of one parameter, and its state."""
+        raise NotImplementedError(f"{self._subject}: an optimizer must have an _update; got none")
+
+    @property
+    def _subject(self) -> str:
+        return type(self).__name__
+
+    def _checked(self, name: str, value: object, **bounds: float) -> float:
+        return check_number(value, name, self._subject, **bounds)
+
+    def _checked_parameters(self, parameters: Iterable[Parameter]) -> list[Parameter]:
+        if not isinstance(parameters, Iterable):
+            raise TypeError(f"{self._subject}: parameters must be a list of them; got {parameters!r}")
+        met = list(parameters)
+        for parameter in met:
+            if not isinstance(parameter, Parameter):
+                raise TypeError(f"{self._subject}: each of parameters must be a Parameter; got {parameter!r}")
+        return met
+
+    def _state(self, parameter: Parameter) -> State:
+        state = self._states.get(parameter)
+        if state is None:
+            size = parameter.value.size
+            state = State(0, [aligned.zeros(size) for _ in self.state_names])
+            self._states[parameter] = state
+        return state
+
+    def _loaded(self, content: Mapping[str, Any], name: str, parameter: Parameter) -> Float32:
+        loaded: Float32 = aligned.floats(parameter.value.size)
+        loaded[...] = content[f"{name}/{parameter.name}"].reshape(-1)
+        return loaded
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Weak references cannot be pickled: parameters and states travel as pairs."""
+        return self.__dict__ | {"_states": list(self._states.items())}
+
+    def __setstate__(self, content: dict[str, Any]) -> None:
+        self.__dict__.update(content)
+        self._states = WeakKeyDictionary(content["_states"])
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent: value ← value - lr · grad.
+
+    Parameters
+    ----------
+    lr : float, default 0.01
+        Learning rate, above 0.
+
+    References
+    ----------
+    Robbins, Monro (1951), A Stochastic Approximation Method.
+    """
+
+    def __init__(self, lr: float = 0.01) -> None:
+        super().__init__(lr)
+
+    def _update(self, parameter: Parameter, state: State, lr: float, kernels: Any = None) -> None:
+        value, grad = parameter.flat()
+        (kernels or backend.kernels).sgd_update(value, grad, lr)
+
+
+class Momentum(Optimizer):
+    """Gradient descent with a velocity: velocity ← momentum · velocity + grad; value ← value - lr · velocity.
+
+    Nesterov's form looks a step ahead: value ← value - lr · (grad + momentum · velocity), velocity moved
+    first.
+
+    Parameters
+    ----------
+    lr : float, default 0.01
+        Learning rate, above 0.
+    momentum : float, default 0.9
+        What is left of the velocity at each step, 0 ≤ momentum < 1. Where gradients stay alike, steps grow
+        up to 1 / (1 - momentum) times those of `SGD`.
+    nesterov : bool, default False
+        Whether to use Nesterov's form.
+
+    Notes
+    -----
+    The velocity holds raw gradients and the learning rate is applied at the update, as PyTorch does.
+    Sutskever et al. put the learning rate into the velocity; the two differ only where the learning rate
+    changes.
+
+    References
+    ----------
+    Polyak (1964), Some methods of speeding up the convergence of iteration methods. Sutskever, Martens, Dahl,
+    Hinton (2013), On the importance of initialization and momentum in deep learning, section 2.
+    """
+
+    state_names = ("velocity",)
+
+    def __init__(self, lr: float = 0.01, momentum: float = 0.9, *, nesterov: bool = False) -> None:
+        super().__init__(lr)
+        self.momentum = self._checked("momentum", momentum, least=0, under=1)
+        if not isinstance(nesterov, bool | np.bool_):
+            raise TypeError(f"{self._subject}: nesterov must be True or False; got {nesterov!r}")
+        self.nesterov = bool(nesterov)
+
+    def _update(self, parameter: Parameter, state: State, lr: float, kernels: Any = None) -> None:
+        value, grad = parameter.flat()
+        (velocity,) = state.arrays
+        (kernels or backend.kernels).momentum_update(value, velocity, grad, lr, self.momentum, self.nesterov)
+
+
+class RMSprop(Optimizer):
+    """Steps divided by a running size of the gradient, number by number.
+
+    square ← decay · square + (1 - decay) · grad²; value ← value - lr · grad / (√square + eps).
+
+    Parameters
+    ----------
+    lr : float, default 0.001
+        Learning rate, above 0.
+    decay : float, default 0.9
+        What is left of the old squares at each step, 0 ≤ decay < 1.
+    eps : float, default 1e-8
+        Added outside the square root, above 0: keeps 0 / 0 away.
+
+    References
+    ----------
+    Tieleman, Hinton (2012), Neural Networks for Machine Learning, lecture 6.5.
+    """
+
+    state_names = ("square",)
+    state_not_negative = ("square",)
+
+    def __init__(self, lr: float = 0.001, decay: float = 0.9, *, eps: float = 1e-8) -> None:
+        super().__init__(lr)
+        self.decay = self._checked("decay", decay, least=0, under=1)
+        self.eps = self._checked("eps", eps, over=0)
+
+    def _update(self, parameter: Parameter, state: State, lr: float, kernels: Any = None) -> None:
+        value, grad = parameter.flat()
+        (square,) = state.arrays
+        (kernels or backend.kernels).rmsprop_update(value, square, grad, lr, self.decay, self.eps)
+
+
+class Adam(Optimizer):
+    """Running mean of the gradient over the running size of it, both corrected for their start at zero.
+
+    At update t, counted from 1: m ← beta1 · m + (1 - beta1) · grad; v ← beta2 · v + (1 - beta2) · grad²;
+    value ← value - lr · m̂ / (√v̂ + eps), where m̂ = m / (1 - beta1ᵗ) and v̂ = v / (1 - beta2ᵗ).
+
+    Parameters
+    ----------
+    lr : float, default 0.001
+        Learning rate, above 0; about how far a value moves in one step.
+    beta1 : float, default 0.9
+        What is left of the old mean at each step, 0 ≤ beta1 < 1.
+    beta2 : float, default 0.999
+        What is left of the old squares at each step, 0 ≤ beta2 < 1.
+    eps : float, default 1e-8
+        Added outside the square root, above 0: keeps 0 / 0 away.
+
+    References
+    ----------
+    Kingma, Ba (2015), Adam: A Method for Stochastic Optimization, algorithm 1.
+    """
+
+    state_names = ("m", "v")
+    state_not_negative = ("v",)
+
+    def __init__(
+        self, lr: float = 0.001, *, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8
+    ) -> None:
+        super().__init__(lr)
+        self.beta1 = self._checked("beta1", beta1, least=0, under=1)
+        self.beta2 = self._checked("beta2", beta2, least=0, under=1)
+        self.eps = self._checked("eps", eps, over=0)
+
+    def _update(self, parameter: Parameter, state: State, lr: float, kernels: Any = None) -> None:
+        value, grad = parameter.flat()
+        m, v = state.arrays
+        (kernels or backend.kernels).adam_update(
+            value, m, v, grad, lr, self.beta1, self.beta2, self.eps, self._weight_decay(), state.step
+        )
+
+    def _weight_decay(self) -> float:
+        return 0.0
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay: value ← value - lr · weight_decay · value, beside the step of `Adam`.
+
+    Parameters
+    ----------
+    lr, beta1, beta2, eps
+        As for `Adam`.
+    weight_decay : float, default 0.01
+        Pull towards zero, at least 0, in units of the learning rate. It acts on every parameter that is
+        given, biases and the scales of batch normalisation too.
+
+    Notes
+    -----
+    The decay is proportional to the learning rate of the step, so that a schedule scales both.
+
+    References
+    ----------
+    Loshchilov, Hutter (2019), Decoupled Weight Decay Regularization, algorithm 2.
+    """
+
+    def __init__(
+        self,
+        lr: float = 0.001,
+        *,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+    ) -> None:
+        super().__init__(lr, beta1=beta1, beta2=beta2, eps=eps)
+        self.weight_decay = self._checked("weight_decay", weight_decay, least=0)
+
+    def _weight_decay(self) -> float:
+        return self.weight_decay

@@ -1,0 +1,133 @@
+"""When the training of a `FastDigitsClassifier` stops, and which epoch it keeps: the rules of MLPClassifier."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..core.arrays import Array
+from ..core.validation import check_count, check_number
+from ..network import NeuralNetwork
+from ..nn.snapshot import Snapshot
+from ..optim.schedules import Constant
+from ..training.callbacks import Callback
+from ..training.history import History
+from . import parameters
+from .parameters import MONITORS, NAME, Model
+
+_SLOWEST = 1e-6  # the learning rate from which on "adaptive" stops, as in MLPClassifier
+
+
+class Watch(Callback):
+    """One call of a classifier's `fit`: its settings, checked; and the records, which live in the classifier.
+
+    It decides when to stop, by the rules of MLPClassifier. Nothing of the classifier changes before the network
+    has accepted everything and training begins.
+    """
+
+    def __init__(self, model: Model, epochs: int | None) -> None:
+        self.model = model
+        self.epochs = 1 if epochs is None else check_count(epochs, "max_iter", NAME)
+        self.optimizer = parameters.optimizer(model)
+        self.schedule = Constant() if epochs is None else parameters.schedule(model)
+        self.adaptive = isinstance(model.learning_rate, str) and model.learning_rate == "adaptive"
+        self.tol = None if model.tol is None else check_number(model.tol, "tol", NAME, least=0)
+        self.patience = check_count(model.n_iter_no_change, "n_iter_no_change", NAME)
+        if model.monitor not in MONITORS:
+            raise ValueError(f"{NAME}: monitor must be one of {', '.join(MONITORS)}; got {model.monitor!r}")
+        self.classes: Array | None = None
+        self.rows = 0
+        self.stopped = False
+
+    def go_on(self, network: NeuralNetwork) -> None:
+        """Give the optimizer the moments of the last one, if this network was trained before."""
+        model = self.model
+        if network is not getattr(model, "network_", None):
+            return
+        old, parameters = model._optimizer, network.parameters()
+        if old.state_names == self.optimizer.state_names:
+            self.optimizer.load_state_dict(parameters, old.state_dict(parameters))
+        self._reduce()
+
+    def on_train_begin(self, network: NeuralNetwork, history: History) -> None:
+        """Begin new records for a new network, or go on from the last epoch, not from the best one."""
+        model = self.model
+        if network is not getattr(model, "network_", None):
+            model._begin(network, self.classes)
+        if model._last is not None:
+            model._last.restore(network)
+        model._last = None
+        model._optimizer = self.optimizer
+        model.n_iter_ = 0
+        if not model.early_stopping:
+            model._best = model.best_validation_score_ = model.best_validation_loss_ = None
+        if history.validates and model.validation_scores_ is None:
+            model.validation_scores_, model.validation_loss_curve_ = [], []
+
+    def on_epoch_end(self, epoch: int, network: NeuralNetwork, history: History) -> bool:
+        """Write the epoch down and compare it with the best one."""
+        model = self.model
+        model.n_iter_ += 1
+        model.t_ += self.rows
+        model.loss_ = history.loss[-1]
+        model.loss_curve_.append(model.loss_)
+        if (
+            model.validation_scores_ is not None
+            and model.validation_loss_curve_ is not None
+            and history.validates
+        ):
+            model.validation_scores_.append(history.val_accuracy[-1])
+            model.validation_loss_curve_.append(history.val_loss[-1])
+        gain = self._gain(history)
+        if gain > 0 or (gain == 0 and self._surer(history)):
+            self._keep(network, history)
+        if self.tol is None or gain >= self.tol:
+            model._waited = 0
+            return False
+        model._waited += 1
+        return model._waited > self.patience and self._at_an_end()
+
+    def on_train_end(self, network: NeuralNetwork, history: History) -> None:
+        """Give the network its best epoch back; keep the last one unless training has come to an end."""
+        model = self.model
+        if model._best is not None:
+            model._last = None if self.stopped else Snapshot(network)
+            model._best.restore(network)
+
+    def _gain(self, history: History) -> float:
+        """Return by how much the last epoch is better than the best one before."""
+        model = self.model
+        if not model.early_stopping:
+            best, value, sign = model.best_loss_, history.loss[-1], -1
+        elif model.monitor == "val_loss":
+            best, value, sign = model.best_validation_loss_, history.val_loss[-1], -1
+        else:
+            best, value, sign = model.best_validation_score_, history.val_accuracy[-1], 1
+        return np.inf if best is None else sign * (value - best)
+
+    def _surer(self, history: History) -> bool:
+        """Return whether an epoch as accurate as the best one has the lower loss on the held-out rows."""
+        best = self.model.best_validation_loss_
+        return best is not None and history.val_loss[-1] < best
+
+    def _keep(self, network: NeuralNetwork, history: History) -> None:
+        model = self.model
+        model.best_loss_ = None if model.early_stopping else history.loss[-1]
+        if model.early_stopping:
+            model.best_validation_score_ = history.val_accuracy[-1]
+            model.best_validation_loss_ = history.val_loss[-1]
+            model._best = Snapshot(network)
+
+    def _at_an_end(self) -> bool:
+        """Return whether training stops, or go on with a fifth of the learning rate."""
+        model = self.model
+        model._waited = 0
+        if self.adaptive and self.optimizer.lr > _SLOWEST:
+            model._reductions += 1
+            self._reduce()
+            return False
+        self.stopped = True
+        return True
+
+    def _reduce(self) -> None:
+        if self.adaptive:
+            self.optimizer.lr = float(self.model.learning_rate_init / 5**self.model._reductions)

@@ -1,0 +1,1 @@
+"""Model files: the safetensors format, and what a network writes in it."""

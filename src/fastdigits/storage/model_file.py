@@ -1,0 +1,219 @@
+"""Model files: a network written to safetensors and read back, whole or not at all.
+
+A file holds float32 tensors named like parameters and buffers, such as ``dense1.weight``, and, as metadata,
+``format`` "fastdigits", ``version`` "1", ``architecture``, a JSON object with the layers, their constructor
+arguments, the seed and the number of epochs. Two entries may be absent: ``class_names``, a JSON list, where the classes
+have no names, and ``scale``, a JSON string, where the scale of the images is not known, as in files written before
+networks had one. Nothing in a file is ever executed, so that layers from outside this package cannot be saved. A file
+with anything else in it, or with something twice, is refused.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import io
+import math
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO, Any, BinaryIO, TypeVar
+
+from ..core import atomic
+from ..core.validation import check_count, differing_names
+from ..errors import ModelFileError
+from ..nn.assembly import BUILT_IN, need_built_in
+from ..nn.layers import Dropout, Layer
+from ..nn.sequential import Sequential
+from ..nn.tensors import bad_values, finite_tensors, named_tensors
+from . import foreign
+from .safetensors import encode, opened, parse, read_opened
+
+_Network = TypeVar("_Network", bound=Sequential)
+
+FORMAT = "fastdigits"
+_CLASS_NAMES, _SCALE = "class_names", "scale"  # in the metadata of networks that have such
+
+
+def save(network: Sequential, path: str | os.PathLike[str] | IO[bytes]) -> None:
+    """Write a network to a safetensors file.
+
+    Parameters
+    ----------
+    network : Sequential
+        Of built-in layers.
+    path : str, path-like or binary file
+        The file. One that exists is replaced in one go, or stays as it is. One that is open for bytes is written to
+        where it stands.
+
+    Raises
+    ------
+    TypeError
+        If a layer is not one of this package: its code cannot be stored; or if ``path`` is no file.
+    ValueError
+        If a parameter is not finite, or a hyperparameter is out of range: `load` would refuse the file.
+    OSError
+        If the file cannot be written.
+    """
+    _check_file(path, "save", "write")
+    facts: dict[str, object] = {"architecture": _architecture(network)}
+    if network.class_names:
+        facts[_CLASS_NAMES] = network.class_names
+    if network.scale is not None:
+        facts[_SCALE] = network.scale
+    content = encode(finite_tensors(network, "save"), FORMAT, **facts)
+    if isinstance(path, str | os.PathLike):
+        atomic.write(path, content, example="model.safetensors")
+        return
+    rest = memoryview(content)
+    while rest:  # an unbuffered file may take a part at a time
+        written = path.write(rest)
+        rest = rest[len(rest) if written is None else written :]
+
+
+def load(
+    path: str | os.PathLike[str] | IO[bytes] | bytes | bytearray | memoryview, kind: type[_Network]
+) -> _Network:
+    """Read a network of some class from a file that `save` wrote; `fastdigits.load` says how."""
+    if isinstance(path, str | os.PathLike):
+        file = Path(path)
+        if file.is_dir() and (file / "model.safetensors").is_file():
+            raise ModelFileError(
+                f"{file}: must be a model file; got a folder: name {file / 'model.safetensors'}"
+            )
+        with opened(file) as content:
+            return _load(content, str(file), kind)
+    if isinstance(path, bytes | bytearray | memoryview):
+        return _load(io.BytesIO(path), "bytes", kind)
+    _check_file(path, "load", "read")
+    read = path.read()
+    if not isinstance(read, bytes):
+        raise _no_file(path, "load", "rb")
+    name = getattr(path, "name", None)
+    return _load(io.BytesIO(read), name if isinstance(name, str) else type(path).__name__, kind)
+
+
+def _check_file(path: object, subject: str, method: str) -> None:
+    """Raise a TypeError if this is neither the name of a file nor one that is open for bytes."""
+    if isinstance(path, io.TextIOBase) or not (isinstance(path, str | os.PathLike) or hasattr(path, method)):
+        raise _no_file(path, subject, "rb" if method == "read" else "wb")
+
+
+def _no_file(path: object, subject: str, mode: str) -> TypeError:
+    return TypeError(
+        f"{subject}: path must be the name of a file, or a file that is open for bytes; got "
+        f"{type(path).__name__}: open(name, {mode!r})"
+    )
+
+
+def _load(content: BinaryIO, file: str, kind: type[_Network]) -> _Network:
+    if what := foreign.told(content):
+        raise ModelFileError(f"{file}: must be a model file that net.save wrote; got {what}")
+    metadata, tensors = read_opened(content, file, FORMAT)
+    network = _rebuild(file, kind, metadata, max_values=content.seek(0, os.SEEK_END) // 4)
+    wanted = named_tensors(network)
+    if difference := differing_names(tensors, wanted):
+        raise ModelFileError(f"{file}: must hold the tensors of its layers; {difference}")
+    for name, target in wanted.items():
+        if tensors[name].shape != target.shape:
+            raise ModelFileError(f"{file}: {name} must be {target.shape}; got {tensors[name].shape}")
+        if problem := bad_values(name, tensors[name]):
+            raise ModelFileError(f"{file}: {problem}")
+        target[...] = tensors[name]
+    return network
+
+
+def _architecture(network: Sequential) -> dict[str, Any]:
+    need_built_in(network.layers, "save", "keep the parameters of your own layer with numpy.savez")
+    layers = []
+    for layer in network.layers:
+        try:
+            config = type(layer)(
+                **layer.config()
+            ).config()  # numbers of Python, and none that `load` would refuse
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"save: {layer.name}: {error}") from None
+        entry: dict[str, Any] = {"kind": type(layer).__name__, "config": config}
+        if isinstance(layer, Dropout):
+            # training goes on with fresh masks, not with those of the first steps
+            entry["step"] = check_count(layer.step, "step", f"save: {layer.name}", least=0)
+        layers.append(entry)
+    counts = {
+        name: check_count(getattr(network, name), name, "save", least=0)
+        for name in ("seed", "epochs_trained")
+    }
+    return {"layers": layers} | counts
+
+
+def _rebuild(file: str, kind: type[_Network], metadata: dict[str, str], max_values: int) -> _Network:
+    """Return the network that the metadata describes, with initial values."""
+    optional = {_CLASS_NAMES, _SCALE}
+    if difference := differing_names(metadata.keys() - optional, ["format", "version", "architecture"]):
+        raise ModelFileError(
+            f"{file}: its metadata must be format, version, architecture and perhaps {_CLASS_NAMES} and {_SCALE}; "
+            f"{difference}"
+        )
+    try:
+        architecture = _object(
+            "architecture", parse(metadata["architecture"]), ["layers", "seed", "epochs_trained"]
+        )
+        entries, epochs = architecture["layers"], architecture["epochs_trained"]
+        if not isinstance(entries, list):
+            raise TypeError(f"layers must be a list; got {entries!r}")
+        if type(epochs) is not int or epochs < 0:
+            raise ValueError(f"epochs_trained must be an integer of at least 0; got {epochs!r}")
+        _check_sizes(entries, max_values)
+        network = kind([_layer(entry) for entry in entries], seed=architecture["seed"])
+        network.epochs_trained = epochs
+        if _CLASS_NAMES in metadata:
+            names = parse(metadata[_CLASS_NAMES])
+            if not isinstance(names, list) or not names:
+                raise TypeError(f"{_CLASS_NAMES} must be a list of strings; got {names!r}")
+            network.class_names = names
+        if _SCALE in metadata:
+            network.scale = parse(metadata[_SCALE])
+            if network.scale is None:
+                raise ValueError(f"{_SCALE} must be absent where it is not known; got null")
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ModelFileError(f"{file}: its metadata must describe a network; got: {error}") from error
+    return network
+
+
+def _object(subject: str, value: object, names: Iterable[str]) -> dict[str, Any]:
+    """Return a JSON object that has exactly these names."""
+    if not isinstance(value, dict):
+        raise TypeError(f"{subject} must be an object; got {value!r}")
+    if difference := differing_names(value, names):
+        raise ValueError(f"{subject} must have {', '.join(names)}; {difference}")
+    return value
+
+
+def _check_sizes(entries: list[dict[str, Any]], max_values: int) -> None:
+    """See that the layers, which allocate what their sizes say, stay below what the file can hold."""
+    total = 0
+    for entry in entries:
+        if not isinstance(entry, dict) or not isinstance(entry.get("config"), dict):
+            raise TypeError(f"each layer must be an object with kind and config; got {entry!r}")
+        total += abs(math.prod(value for value in entry["config"].values() if type(value) is int))
+    if total > max_values:
+        raise ValueError(f"the layers must fit a file of {max_values} values; they would have {total}")
+
+
+def _layer(entry: dict[str, Any]) -> Layer:
+    kind = entry.get("kind")
+    if not isinstance(kind, str) or kind not in BUILT_IN:
+        raise ValueError(f"layer kind must be one of {', '.join(BUILT_IN)}; got {kind!r}")
+    _object(f"layer {kind}", entry, ["kind", "config", *(["step"] if kind == "Dropout" else [])])
+    config = _object(f"config of {kind}", entry["config"], _argument_names(kind))
+    layer = BUILT_IN[kind](**config)
+    if isinstance(layer, Dropout):
+        step = entry["step"]
+        if type(step) is not int or not 0 <= step < 2**63:
+            raise ValueError(f"step of {kind} must be an integer of at least 0; got {step!r}")
+        layer.step = step
+    return layer
+
+
+@functools.cache
+def _argument_names(kind: str) -> tuple[str, ...]:
+    return tuple(inspect.signature(BUILT_IN[kind]).parameters)

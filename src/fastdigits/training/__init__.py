@@ -1,0 +1,1 @@
+"""The loop of `fit` and what serves it: steps, batches, augmentation, callbacks, checkpoints."""

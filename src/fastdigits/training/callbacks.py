@@ -1,0 +1,353 @@
+"""Callbacks: what `fit` calls during a training, to watch it or to stop it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..core import streams, validation
+from ..core.entries import checked, count, number, optional
+from ..core.validation import check_number
+from ..nn.sequential import Sequential
+from ..nn.snapshot import Snapshot
+from ..optim.optimizers import Optimizer
+from .history import MONITORS, History, epoch_line, epoch_title
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+
+class Callback:
+    """Something that `NeuralNetwork.fit` calls; a subclass overrides what it needs.
+
+    ``network`` is the `NeuralNetwork` in training, ``history`` the `History` that `fit` will return.
+    """
+
+    def on_train_begin(self, network: Any, history: History) -> None:
+        """Before the first epoch; the history fills up from epoch to epoch."""
+
+    def on_progress(self, done: int, total: int) -> None:
+        """Now and again within an epoch, of whose ``total`` images ``done`` are trained on."""
+
+    def on_epoch_end(self, epoch: int, network: Any, history: History) -> bool | None:
+        """After each epoch, when the history has its entry; True stops the training."""
+        return None
+
+    def on_train_end(self, network: Any, history: History) -> None:
+        """After the last epoch, also when an error or an interrupt ended the training."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint must hold for `load_state_dict`: arrays, and what JSON can hold."""
+        return {}
+
+    def check_state_dict(self, content: Mapping[str, Any], network: Any, history: History) -> None:
+        """Raise a TypeError or a ValueError if `load_state_dict` cannot take this content; change nothing.
+
+        Comes before anything of a checkpoint is taken over. A subclass that overrides `state_dict` should override this
+        too: else its state is not checked, because this class does not describe it.
+
+        Parameters
+        ----------
+        content : mapping
+            What a checkpoint has in the place of what `state_dict` returned: it may be anything.
+        network : NeuralNetwork
+            The network that is to be trained on; its values are not yet those of the checkpoint.
+        history : History
+            The epochs of the checkpoint.
+        """
+        checked(content, {}, type(self).__name__)
+
+    def load_state_dict(self, content: Mapping[str, Any]) -> None:
+        """Go on from where `state_dict` was taken; comes after `on_train_begin`.
+
+        An exception ends `fit` with a `ModelFileError`. Network, optimizer and the attributes of all callbacks are
+        then what they were.
+        """
+
+
+class EarlyStopping(Callback):
+    """Stop when a measure has not improved for some epochs.
+
+    Parameters
+    ----------
+    monitor : {"val_loss", "val_accuracy", "loss", "accuracy"}, default "val_loss"
+        The measure. An accuracy improves upward, a loss downward.
+    patience : int, default 5
+        Epochs in a row without an improvement after which training stops. At least 1.
+    min_delta : float, default 0.0
+        An improvement must be greater than this. At least 0.
+    restore_best : bool, default True
+        Whether the network gets the parameters and running statistics of its best epoch back when training
+        ends, in whatever way. The optimizer keeps the state of the last step.
+
+    Attributes
+    ----------
+    best_epoch : int or None
+        Number of the best epoch so far.
+    best : float or None
+        Its measure.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described; from ``fit``, if a ``val_`` measure lacks validation data.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        patience: int = 5,
+        *,
+        min_delta: float = 0.0,
+        restore_best: bool = True,
+    ) -> None:
+        self.monitor = _checked_monitor(monitor, "EarlyStopping")
+        self.patience = validation.check_count(patience, "patience", "EarlyStopping")
+        self.min_delta = float(min_delta)
+        if not (math.isfinite(self.min_delta) and self.min_delta >= 0):
+            raise ValueError(f"EarlyStopping: min_delta must be finite and at least 0; got {min_delta!r}")
+        self.restore_best = bool(restore_best)
+        self.best_epoch: int | None = None
+        self.best: float | None = None
+        self._kept: Snapshot | None = None
+
+    def on_train_begin(self, network: Sequential, history: History) -> None:
+        """Forget what an earlier training left; see that there is something to monitor."""
+        self.best_epoch = self.best = self._kept = None
+        _need_validation(self.monitor, history, "EarlyStopping")
+
+    def on_epoch_end(self, epoch: int, network: Sequential, history: History) -> bool:
+        """Keep the epoch if it is the best; return True when patience is at an end."""
+        value = getattr(history, self.monitor)[-1]
+        if improves(self.monitor, value, self.best, self.min_delta):
+            self.best, self.best_epoch = value, epoch
+            if self.restore_best:
+                self._kept = Snapshot(network)
+        first = history.epoch[0] - 1
+        return epoch - (first if self.best_epoch is None else self.best_epoch) >= self.patience
+
+    def on_train_end(self, network: Sequential, history: History) -> None:
+        """Give the network its best epoch back."""
+        if self._kept is not None:
+            self._kept.restore(network)
+            self._kept = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best epoch so far, its measure, and its weights if they are to be restored."""
+        arrays = {} if self._kept is None else self._kept.arrays()
+        return {"best_epoch": self.best_epoch, "best": self.best, **arrays}
+
+    def check_state_dict(self, content: Mapping[str, Any], network: Sequential, history: History) -> None:
+        """See that the best epoch is one of the history, and that its weights fit the network."""
+        check_best(
+            content,
+            "best_epoch",
+            "best",
+            self.monitor,
+            network,
+            history,
+            self.restore_best,
+            type(self).__name__,
+        )
+
+    def load_state_dict(self, content: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        self.best_epoch, self.best = content["best_epoch"], content["best"]
+        self._kept = Snapshot.of_arrays(content)
+
+
+class ReduceOnPlateau(Callback):
+    """Multiply an optimizer's learning rate by a factor when a measure has not improved for some epochs.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        The one that is given to `NeuralNetwork.fit`. Its ``lr`` is changed and stays so; a schedule multiplies
+        what it is now.
+    factor : float, default 0.1
+        0 < factor < 1.
+    monitor : {"val_loss", "val_accuracy", "loss", "accuracy"}, default "val_loss"
+        The measure. An accuracy improves upward, a loss downward.
+    patience : int, default 3
+        Epochs in a row without an improvement after which the rate is reduced, and again after as many more.
+        At least 1.
+    min_delta : float, default 0.0
+        An improvement must be greater than this. At least 0.
+    min_lr : float, default 1e-6
+        The rate is not reduced below this. Above 0.
+
+    Attributes
+    ----------
+    best : float or None
+        Best measure so far.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described; from ``fit``, if a ``val_`` measure lacks validation data.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        factor: float = 0.1,
+        *,
+        monitor: str = "val_loss",
+        patience: int = 3,
+        min_delta: float = 0.0,
+        min_lr: float = 1e-6,
+    ) -> None:
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"ReduceOnPlateau: optimizer must be an Optimizer; got {optimizer!r}")
+        self.optimizer = optimizer
+        self.factor = check_number(factor, "factor", "ReduceOnPlateau", over=0, under=1)
+        self.monitor = _checked_monitor(monitor, "ReduceOnPlateau")
+        self.patience = validation.check_count(patience, "patience", "ReduceOnPlateau")
+        self.min_delta = check_number(min_delta, "min_delta", "ReduceOnPlateau", least=0)
+        self.min_lr = check_number(min_lr, "min_lr", "ReduceOnPlateau", over=0)
+        self.best: float | None = None
+        self._waited = 0
+
+    def on_train_begin(self, network: Sequential, history: History) -> None:
+        """Forget what an earlier training left; see that there is something to monitor."""
+        self.best, self._waited = None, 0
+        _need_validation(self.monitor, history, "ReduceOnPlateau")
+
+    def on_epoch_end(self, epoch: int, network: Sequential, history: History) -> None:
+        """Reduce the rate when patience is at an end."""
+        value = getattr(history, self.monitor)[-1]
+        if improves(self.monitor, value, self.best, self.min_delta):
+            self.best, self._waited = value, 0
+            return
+        self._waited += 1
+        if self._waited >= self.patience:
+            self.optimizer.lr = min(self.optimizer.lr, max(self.factor * self.optimizer.lr, self.min_lr))
+            self._waited = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best measure so far, and how long it has not improved."""
+        return {"best": self.best, "waited": self._waited}
+
+    def check_state_dict(self, content: Mapping[str, Any], network: Sequential, history: History) -> None:
+        """See that the best measure is one of the history, and that the waiting began after it."""
+        subject, measures = type(self).__name__, getattr(history, self.monitor)
+        state = checked(content, {"best": optional(number()), "waited": count()}, subject)
+        best = state["best"]
+        if (best is None) != (not measures) or (best is not None and best not in measures):
+            raise ValueError(f"{subject}: best must be a {self.monitor} of the history; got {best}")
+        longest = len(measures) - 1 - measures.index(best) if measures else 0
+        if state["waited"] > longest:
+            raise ValueError(f"{subject}: waited must be at most {longest} epochs; got {state['waited']}")
+
+    def load_state_dict(self, content: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        self.best, self._waited = content["best"], content["waited"]
+
+
+class Progress(Callback):
+    """Show a bar within each epoch, and a line after it, on standard error.
+
+    Without a terminal there are only the lines. What standard error does not take is lost: nothing that happens to
+    the messages ends a training.
+    """
+
+    def __init__(self) -> None:
+        self._bar: tqdm[Any] | None = None
+        self._title = ""
+
+    def on_train_begin(self, network: Sequential, history: History) -> None:
+        """Remember how many epochs are to come."""
+        self._title = epoch_title(network.epochs_trained + 1, history)
+
+    def on_progress(self, done: int, total: int) -> None:
+        """Move the bar."""
+        if self._bar is None:
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                total=total,
+                desc=self._title,
+                unit=" images",
+                leave=False,
+                disable=None,
+                file=streams.messages(),
+            )
+        self._bar.update(done - self._bar.n)
+
+    def on_epoch_end(self, epoch: int, network: Sequential, history: History) -> None:
+        """Replace the bar by a line."""
+        from tqdm import tqdm
+
+        self._close()
+        self._title = epoch_title(epoch + 1, history)
+        tqdm.write(epoch_line(history), file=streams.messages())
+
+    def on_train_end(self, network: Sequential, history: History) -> None:
+        """Take the bar away, if an error or an interrupt left it."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def _checked_monitor(monitor: str, subject: str) -> str:
+    if monitor not in MONITORS:
+        raise ValueError(f"{subject}: monitor must be one of {', '.join(MONITORS)}; got {monitor!r}")
+    return monitor
+
+
+def _need_validation(monitor: str, history: History, subject: str) -> None:
+    if monitor.startswith("val_") and not history.validates:
+        raise ValueError(
+            f"{subject}: {monitor} needs validation data; got none: give fit validation_data or "
+            "validation_split, or monitor loss"
+        )
+
+
+def check_best(
+    content: Mapping[str, Any],
+    epoch: str,
+    measure: str,
+    monitor: str,
+    network: Sequential,
+    history: History,
+    with_weights: bool,
+    subject: str,
+) -> None:
+    """Raise an error unless a state is that of a best epoch: its number, its measure and, if wanted, its weights.
+
+    Parameters
+    ----------
+    content : mapping
+        The state.
+    epoch, measure : str
+        Names of the entries with the number of the epoch and with its measure; both are None before the first epoch.
+    monitor : str
+        Which measure of the history it is.
+    network : Sequential
+        Whose weights are kept.
+    history : History
+        The epochs so far.
+    with_weights : bool
+        Whether weights are kept.
+    subject : str
+        What an error message begins with.
+    """
+    keeps = with_weights and len(history) > 0
+    entries = {epoch: optional(count(1)), measure: optional(number())}
+    state = checked(content, entries | (Snapshot.checks(network) if keeps else {}), subject)
+    best, value = state[epoch], state[measure]
+    if (best is None) != (len(history) == 0) or (best is not None and best not in history.epoch):
+        raise ValueError(f"{subject}: {epoch} must be an epoch of the history; got {best}")
+    wanted = None if best is None else getattr(history, monitor)[history.epoch.index(best)]
+    if value != wanted:
+        raise ValueError(f"{subject}: {measure} must be the {monitor} of epoch {best}, {wanted}; got {value}")
+
+
+def improves(monitor: str, value: float, best: float | None, min_delta: float) -> bool:
+    """Return whether a measure is better than the best so far; one that is not a number never is."""
+    sign = 1.0 if monitor.endswith("accuracy") else -1.0
+    return not math.isnan(value) and (best is None or sign * (value - best) > min_delta)

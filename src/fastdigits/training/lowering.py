@@ -1,0 +1,148 @@
+"""Lower a network for one batch size: a step of training as kernels bound to their arrays.
+
+Nothing is translated. The eager code of the layers, the loss and the optimizer runs once with the doors of a
+``Program`` in place of the kernels. The program records which kernels are called on which arrays, and repeats that
+without the interpreter.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import backend
+from ..backend import aligned
+from ..core.arrays import Array, Float32, Int64
+from ..core.rollback import Before
+from ..nn import assembly
+from ..nn.layers import Dropout
+from ..nn.losses import SoftmaxCrossEntropy
+from ..nn.sequential import Sequential
+from ..optim.averaging import WeightAverage
+from ..optim.clipping import ClipNorm
+from ..optim.optimizers import SGD, Adam, AdamW, Momentum, Optimizer, RMSprop
+from .augmentation import Augmenter
+
+_OPTIMIZERS = (SGD, Momentum, RMSprop, Adam, AdamW)
+
+
+def why_eager(network: Sequential, loss: SoftmaxCrossEntropy, optimizer: Optimizer) -> str | None:
+    """Return what keeps this training from being lowered, or None if nothing does."""
+    parts: tuple[Any, ...] = (*network.layers, loss, optimizer)
+    known = (*assembly.BUILT_IN.values(), SoftmaxCrossEntropy, *_OPTIMIZERS)
+    return next((type(part).__name__ for part in parts if type(part) not in known), None)
+
+
+class TrainingStep:
+    """A step of training on ``size`` of the rows, whichever they are.
+
+    Parameters
+    ----------
+    network, loss, optimizer
+        Of this package's own types; see `why_eager`. What they hold is trained.
+    rows : ndarray, (n, d), uint8 or float32
+    labels : ndarray, (n,) int64
+    weights : ndarray, (n,) float32, or None
+    size : int
+        Rows a step.
+    augmenter : Augmenter, optional
+        Distorts the rows, which are pixels then.
+    clipping : ClipNorm, optional
+        Clips the gradients before they are used.
+    average : WeightAverage, optional
+        Takes in the values of each step; it must have begun with the network's parameters.
+    totals : ndarray, (3,) float64, optional
+        Where to add the sums up.
+
+    Attributes
+    ----------
+    totals : ndarray, (3,) float64
+        Sums over the steps since they were last set to zero: of weight · loss, of weight · hit, of weights.
+    """
+
+    def __init__(
+        self,
+        network: Sequential,
+        rows: Array,
+        labels: Int64,
+        weights: Float32 | None,
+        size: int,
+        loss: SoftmaxCrossEntropy,
+        optimizer: Optimizer,
+        *,
+        augmenter: Augmenter | None = None,
+        clipping: ClipNorm | None = None,
+        average: WeightAverage | None = None,
+        totals: Array | None = None,
+    ) -> None:
+        index = np.zeros(size, dtype=np.int64)
+        mass = np.full(1, size, dtype=np.float64)
+        shares = aligned.floats(size)
+        shares.fill(1 / size)
+        batch_labels = aligned.zeros(size, dtype=np.int64)
+        pixels = rows.dtype == np.uint8 and assembly.takes_pixels(network.layers[0])
+        batch = aligned.empty(size, rows.shape[1], dtype=np.uint8 if pixels else np.float32)
+        self.totals = np.zeros(3) if totals is None else totals
+        self._program = backend.kernels.Program(index)
+        before = Before(counters_of(network, optimizer, average))
+        try:
+            with self._program as kernels:
+                if augmenter is not None:
+                    distorted = batch if pixels else aligned.empty(*batch.shape, dtype=np.uint8)
+                    augmenter.run(distorted, rows, index, kernels)
+                    if not pixels:
+                        kernels.gather_pixels(batch, distorted, np.arange(size))
+                elif pixels:
+                    kernels.gather_uint8(batch, rows, index)
+                elif rows.dtype == np.uint8:
+                    kernels.gather_pixels(batch, rows, index)
+                else:
+                    kernels.gather(batch, rows, index)
+                kernels.gather_labels(batch_labels, labels, index)
+                if weights is not None:
+                    kernels.gather_weights(shares, mass, weights, index)
+                logits = network.run(batch, training=True, kernels=kernels)
+                losses, probs = loss.run(logits, batch_labels, shares, kernels)
+                kernels.accumulate(self.totals, losses, probs, batch_labels, shares, mass)
+                network.backward(loss.backward(kernels), kernels)
+                if clipping is not None:
+                    clipping.apply(network.parameters(), kernels)
+                optimizer.step(network.parameters(), kernels=kernels)
+                if average is not None:
+                    average.update(kernels)
+        finally:  # the step was noted, not taken; an error, such as want of memory, may have come amid it
+            for owner, name, count in before.attributes:
+                setattr(owner, name, count)
+
+    def run(self, order: Int64, lrs: Array, tick: int, threads: int) -> int:
+        """Take one step for each learning rate; return how many were completed before a loss was not finite."""
+        done: int = self._program.run(order, lrs, tick, threads)
+        return done
+
+
+Counter = tuple[Any, str]  # who counts steps, and the name of the attribute
+
+
+def counters_of(
+    network: Sequential, optimizer: Optimizer, average: WeightAverage | None = None
+) -> list[Counter]:
+    """Return all that the eager way counts up in a step: a lowered program leaves it to its caller."""
+    counters: list[Counter] = [(state, "step") for state in optimizer.states(network.parameters())]
+    counters.append((optimizer, "step_count"))
+    if average is not None:
+        counters.append((average, "step"))
+    return counters + [(layer, "step") for layer in network.layers if isinstance(layer, Dropout)]
+
+
+def moved(counters: list[Counter], steps: int) -> list[tuple[Any, str, int]]:
+    """Return the counters with what they will say so many steps from now.
+
+    To set them then takes no memory, so that a step and its count cannot come apart when memory runs out::
+
+        after = iter(moved(counters, steps))
+        ...
+        for owner, name, count in after:
+            setattr(owner, name, count)
+    """
+    return [(owner, name, getattr(owner, name) + steps) for owner, name in counters]

@@ -1,0 +1,118 @@
+"""Find a learning rate: train a copy of a network for a moment at rates that rise, and look at the loss."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..core import validation
+from ..core.arrays import Array, Int64
+from ..core.seeding import SHUFFLE, stream
+from ..core.validation import check_number
+from ..nn import scales
+from ..nn.losses import SoftmaxCrossEntropy
+from ..nn.sequential import Sequential
+from ..optim.optimizers import Adam, Optimizer
+
+WORSE = 4.0  # times the smallest loss so far: from there on, the rest of the curve is known
+MEMORY = 0.9  # what is left of the old losses at each step of the smoothed curve
+# A one-cycle run of four epochs at half the rate of the smallest smoothed loss came within 0.4 points of the best of
+# five rates, for SGD, Momentum, RMSprop and Adam, on 10,000 images held out of MNIST's training set.
+BELOW = 2.0
+
+
+@dataclass(frozen=True)
+class LearningRates:
+    """What `NeuralNetwork.find_lr` found.
+
+    Attributes
+    ----------
+    lr : float
+        The learning rate to take, as the highest one of a schedule.
+    lrs, losses, smoothed : ndarray, (steps,) float64
+        The curve: the rate of each step, the loss before the step, and its running mean. It ends where the
+        loss goes up for good.
+    """
+
+    lr: float
+    lrs: Array
+    losses: Array
+    smoothed: Array
+
+
+def find_lr(
+    network: Sequential,
+    x: object,
+    y: object,
+    *,
+    optimizer: Optimizer | None,
+    loss: SoftmaxCrossEntropy | None,
+    batch_size: int,
+    lowest: float,
+    highest: float,
+    steps: int,
+) -> LearningRates:
+    """Check everything, then try learning rates; `NeuralNetwork.find_lr` says what each argument means."""
+    network.need_logits("find_lr")
+    images = validation.check_images(x, network.input_width, "find_lr: x")
+    n, width = images.shape
+    labels = validation.check_labels(y, n, network.widths(width)[-1], "find_lr: y")
+    batch_size = min(n, validation.check_count(batch_size, "batch_size", "find_lr", least=2))
+    steps = validation.check_count(steps, "steps", "find_lr", least=10)
+    lowest = check_number(lowest, "lowest", "find_lr", over=0)
+    highest = check_number(highest, "highest", "find_lr", over=lowest)
+    if n < 2:
+        raise ValueError(f"find_lr: x must hold at least 2 images; got {n}")
+    # together, so that the copied optimizer's states are those of the copied parameters
+    tried, mover = copy.deepcopy((network, Adam() if optimizer is None else optimizer))
+    measure = SoftmaxCrossEntropy() if loss is None else copy.deepcopy(loss)
+    lrs = np.geomspace(lowest, highest, steps)
+    order = _order(network, n, batch_size, steps)
+    tried.scale = network.scale_for(images, "find_lr: x")
+    rows = scales.to_rows(images, tried.scale, "find_lr: x")
+    losses, smoothed = _curve(tried, mover, measure, rows, labels, order, lrs)
+    best = lrs[int(smoothed.argmin())]
+    return LearningRates(float(best / BELOW), lrs[: losses.size], losses, smoothed)
+
+
+def _order(network: Sequential, n: int, batch_size: int, steps: int) -> Int64:
+    """Return the rows of each step, (steps, batch_size): as many passes over all of them as it takes."""
+    generator = stream(network.seed, SHUFFLE, network.epochs_trained)
+    passes = math.ceil(steps / (n // batch_size))
+    whole = n // batch_size * batch_size
+    return np.concatenate([generator.permutation(n)[:whole] for _ in range(passes)]).reshape(-1, batch_size)
+
+
+def _curve(
+    network: Sequential,
+    optimizer: Optimizer,
+    loss: SoftmaxCrossEntropy,
+    rows: Array,
+    labels: Int64,
+    order: Int64,
+    lrs: Array,
+) -> tuple[Array, Array]:
+    """Return the loss before each step and its running mean, up to where that is far above the smallest."""
+    losses: list[float] = []
+    smoothed: list[float] = []
+    mean = 0.0
+    with np.errstate(over="ignore", invalid="ignore"):  # a loss that is not finite ends the search
+        for index, lr in zip(order, lrs, strict=False):
+            value = loss.forward(network.run(rows[index], training=True), labels[index])
+            if not math.isfinite(value):
+                break
+            losses.append(value)
+            mean = MEMORY * mean + (1 - MEMORY) * value
+            smoothed.append(mean / (1 - MEMORY ** len(losses)))  # corrected for its start at zero
+            if smoothed[-1] > WORSE * min(smoothed):
+                break
+            network.backward(loss.backward())
+            optimizer.step(network.parameters(), lr=float(lr))
+    if not losses:
+        raise ValueError(
+            "find_lr: the loss must be finite before the first step; it is not: make a new network"
+        )
+    return np.array(losses), np.array(smoothed)
