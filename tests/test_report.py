@@ -1,22 +1,23 @@
 """The report is one page that needs nothing else, says what the result says, and shows strings as they are."""
 
+import base64
 import copy
 import json
 import os
 import re
 from html.parser import HTMLParser
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 from tiny_digits import write_digits
 
 import fastdigits as fd
-from fastdigits.commands import html, report, run_folder, system, train
+from fastdigits.commands import report, run_folder, system, train
 from fastdigits.commands.assessment import assess
 
 HOSTILE = "</code></pre><script>alert(1)</script><img src=x onerror=\"alert('2')\">&amp;é\u2028"
+VOID = ("img", "meta")  # elements without content
 SHOWN = HOSTILE.replace("\u2028", "\\u2028")  # what is no letter is escaped, as everywhere
 
 
@@ -35,7 +36,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
         assert len(dict(attrs)) == len(attrs)
-        if tag not in html.VOID:
+        if tag not in VOID:
             self.open.append(tag)
             self.texts.append((tag, ""))
 
@@ -232,6 +233,22 @@ def test_hostile_strings_are_shown_as_they_are(finished):
     ]
 
 
+def test_pictures_are_within_the_page_and_described_with_names_as_they_are(finished):
+    folder, result, _ = finished
+    (_, _), (x, y) = fd.load_folder(folder.parent / "digits")
+    network = fd.load(folder / runs.MODEL)
+    names = (HOSTILE, *"bcdefghij")[: network.widths(x[0].size)[-1]]
+    found = assess(network, x, np.zeros_like(y), names)[1]
+    pictures = [folder / name for name in result["pictures"]]
+    text = report.training(result, found, fd.History(), network.summary(), pictures)
+    page = Page(text)
+    assert needs_nothing_else(page, text)
+    sources = [f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}" for path in pictures]
+    assert sorted(image["src"] for image in page.all("img")) == sorted(sources)
+    described = [image["alt"] for image in page.all("img") if SHOWN in image["alt"]]
+    assert len(described) == 3  # the matrix, the mistakes and the pairs
+
+
 def test_a_path_that_is_no_text_can_be_written(finished, tmp_path):
     _, text = remade(finished, output=os.fsdecode(b"a\xff"))
     report.write(tmp_path / "report.html", text)
@@ -277,32 +294,3 @@ def test_an_evaluation_without_a_mistake_says_so(tmp_path):
     assert page.text("p")[0] == "100.00 %"
     assert page.text("p")[1].startswith("of 2 training images recognised. 95 % interval: 34.24 to 100.00 %.")
     assert page.named()["model"] == SHOWN
-
-
-# -- HTML by hand ------------------------------------------------------------------------------------------
-
-
-def test_an_element_escapes_its_content_and_its_attributes():
-    assert html.element("b", "1 < 2 & 3", title='"a" <b>') == (
-        '<b title="&quot;a&quot; &lt;b&gt;">1 &lt; 2 &amp; 3</b>'
-    )
-
-
-def test_only_html_is_taken_as_it_is_and_none_is_left_out():
-    inner = html.element("i", 1.5)
-    assert html.element("p", None, inner, "<i>", class_="x", aria_label=None) == (
-        '<p class="x"><i>1.5</i>&lt;i&gt;</p>'
-    )
-    assert html.element("img", alt="") == '<img alt="">'
-
-
-def test_pairs_leave_out_what_is_not_known():
-    assert html.pairs({"a": None, "b": 0}) == '<dl class="pairs"><div><dt>b</dt><dd>0</dd></div></dl>'
-
-
-def test_a_picture_lies_within_the_page(tmp_path):
-    (tmp_path / "a.png").write_bytes(b"\x89PNG")
-    page = Page(html.picture(Path(tmp_path / "a.png"), "what <it> shows", "a caption", "wide"))
-    assert page.all("img") == [{"src": "data:image/png;base64,iVBORw==", "alt": "what <it> shows"}]
-    assert page.text("figcaption") == ["a caption"]
-    assert page.all("figure") == [{"class": "wide"}]

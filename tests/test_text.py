@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 import fastdigits as fd
-from fastdigits.commands import console, draw, evaluate, html, predict, train
+from fastdigits.commands import console, draw, evaluate, predict, train
+from fastdigits.core import pages
 from fastdigits.errors import printable
 from fastdigits.imaging.reading import Reading
 from fastdigits.visualize.readings import readings_figure
@@ -69,9 +70,11 @@ def test_a_line_about_a_name_is_one_line(capsys):
     assert capsys.readouterr().err == "fastdigits: open a\\nb\\x1b[2J\n"
 
 
-def test_a_report_shows_them_escaped():
-    assert html.element("p", "a\x1b\u202e<\nb") == r"<p>a\x1b\u202e&lt;" + "\nb</p>"
-    assert html.element("img", alt="\x00") == r'<img alt="\x00">'
+def test_a_page_shows_them_escaped(tmp_path):
+    template = tmp_path / "page.jinja"
+    template.write_text('<p title="{{ text }}">{{ text }}</p>', encoding="utf-8")
+    shown = r"a\x1b\u202e&lt;" + "\nb"
+    assert pages.render(template, text="a\x1b\u202e<\nb") == f'<p title="{shown}">{shown}</p>'
 
 
 def test_a_drawing_shows_them_escaped():

@@ -45,14 +45,9 @@ def entry(name: str, what: str, holds: str = "") -> str:
 
 def drawn() -> str:
     """Return the map: folders, then the files beside them."""
-    folders = [path for path in PACKAGE.iterdir() if (path / "__init__.py").exists()]
-    rooms = {
-        path.name: entry(f"{path.name}/", first_sentence(path / "__init__.py"), modules_of(path))
-        for path in folders
-    }
-    rooms["kernels"] = entry(
-        "kernels/", first_sentence(PACKAGE / "_kernels.pyx"), modules_of(PACKAGE / "kernels")
-    )
+    described = {path.parent: path for path in PACKAGE.glob("*/__init__.py")}
+    described[PACKAGE / "kernels"] = PACKAGE / "_kernels.pyx"
+    rooms = [entry(f"{one.name}/", first_sentence(described[one]), modules_of(one)) for one in sorted(described)]
     files = [path for path in sorted(PACKAGE.glob("*.py")) if path.stem not in ("__init__", *FACES)]
     faces = f"{' '.join(f'{name}.py' for name in FACES)}: entry points, whose code is in commands/"
     return "\n".join(
