@@ -145,6 +145,15 @@ def test_classes_go_by_the_names_of_the_network(tmp_path):
     assert '"garment 9"' not in given
 
 
+def test_names_of_classes_cannot_end_the_element_that_holds_them(page, tmp_path):
+    names = ["</script><script>alert(1)</script>", "<!--", "<!--<script>", *"3456789"]
+    fd.export_html(digits_network(), tmp_path / "a.html", labels=names)
+    assert in_page(tmp_path / "a.html")["labels"] == names
+    texts = [path.read_text(encoding="utf-8") for path in (page, tmp_path / "a.html")]
+    ours, theirs = (re.sub(r'id="network">.*|<(title|h1)>.*', "", text) for text in texts)
+    assert ours == theirs
+
+
 def test_a_file_that_cannot_be_written_says_so(tmp_path):
     with pytest.raises(IsADirectoryError, match=r"choose a name such as draw\.html"):
         fd.export_html(digits_network(), tmp_path)

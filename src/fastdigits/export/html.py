@@ -7,19 +7,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import html
-import importlib.resources
-import json
 import math
 import os
-import string
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .._version import __version__
-from ..core import atomic
+from ..core import atomic, pages
 from ..core.arrays import Array, as_array
 from ..data import load_mnist
 from ..nn.assembly import BUILT_IN, ends_in_softmax
@@ -28,6 +25,7 @@ from ..nn.layers import BatchNorm, Dense, Layer, LeakyReLU, Softmax
 from ..nn.scales import NUMBERS, levels
 from ..nn.sequential import Sequential
 
+PAGE = Path(__file__).parent / "page"
 GENERATOR = "fastdigits"  # what the page names as its maker, before the version
 # Each uses what those before it define.
 SCRIPTS = ("network.js", "prepare.js", "pad.js", "view.js", "page.js")
@@ -206,30 +204,21 @@ def _base64(array: Array) -> str:
 
 
 def _page(title: str, content: dict[str, Any]) -> str:
-    """Return the page: its source with title, style, script and network in their places."""
-    style = _source("page.css")
-    script = "\n".join(map(_source, SCRIPTS))
-    return string.Template(_source("page.html")).substitute(
+    """Return the page. Its policy allows this style and this script, and no connection."""
+    return pages.render(
+        PAGE / "page.html.jinja",
         generator=f"{GENERATOR} {__version__}",
-        policy=_policy(style, script),
-        title=html.escape(title),
-        style=style,
-        network=json.dumps(content).replace("<", "\\u003c"),  # no label may end the element
-        script=script,
+        title=title,
+        style=_source("page.css"),
+        script="\n".join(map(_source, SCRIPTS)),
+        network=content,
+        sha256=_sha256,
     )
 
 
 def _source(name: str) -> str:
-    return importlib.resources.files("fastdigits.export").joinpath("page", name).read_text("utf-8")
+    return (PAGE / name).read_text("utf-8")
 
 
-def _policy(style: str, script: str) -> str:
-    """Return the content security policy: this style and this script, no connection, nothing else."""
-    return (
-        f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _hash(text: str) -> str:
+def _sha256(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}"
