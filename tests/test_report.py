@@ -290,7 +290,7 @@ def test_an_evaluation_without_a_mistake_says_so(tmp_path):
     text = report.evaluation(result, network.summary(), [])
     page = Page(text)
     assert needs_nothing_else(page, text)
-    assert "0 mistakes. None is confused." in page.text("p")
+    assert "0 mistakes. No classes are confused." in page.text("p")
     assert page.text("p")[0] == "100.00 %"
     assert page.text("p")[1].startswith("of 2 training images recognised. 95 % interval: 34.24 to 100.00 %.")
     assert page.named()["model"] == SHOWN

@@ -542,7 +542,7 @@ def test_the_neuron_under_the_pointer_or_the_keys_shows_its_weights(at):
     assert "Its weights" in text(at, "meaning")
     pictures.add(picture(at))
     ActionChains(at, duration=0).move_to_element(grids[1]).perform()
-    assert "through the neurons alight now" in text(at, "meaning")
+    assert "through the neurons active now" in text(at, "meaning")
     pictures.add(picture(at))
     at.find_element("id", "pen").click()
     press(at, Keys.TAB, Keys.ARROW_RIGHT, Keys.ARROW_DOWN)

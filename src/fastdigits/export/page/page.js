@@ -84,8 +84,8 @@ function showInside() {
   element("activation").textContent = `${kind} ${grids[stage].values[neuron].toFixed(2)}.`;
   element("meaning").textContent =
     stage === 0
-      ? "Its weights: ink on blue excites it, ink on orange calms it."
-      : "How ink reaches it through the neurons alight now: blue excites it, orange calms it.";
+      ? "Its weights: ink on blue raises it, ink on orange lowers it."
+      : "Ink through the neurons active now: blue raises it, orange lowers it.";
 }
 
 // -- what can be pressed ------------------------------------------------------------------------------------
