@@ -236,7 +236,7 @@ def test_hostile_strings_are_shown_as_they_are(finished):
 def test_pictures_are_within_the_page_and_described_with_names_as_they_are(finished):
     folder, result, _ = finished
     (_, _), (x, y) = fd.load_folder(folder.parent / "digits")
-    network = fd.load(folder / runs.MODEL)
+    network = fd.load(folder / run_folder.MODEL)
     names = (HOSTILE, *"bcdefghij")[: network.widths(x[0].size)[-1]]
     found = assess(network, x, np.zeros_like(y), names)[1]
     pictures = [folder / name for name in result["pictures"]]

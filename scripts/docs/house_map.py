@@ -47,7 +47,9 @@ def drawn() -> str:
     """Return the map: folders, then the files beside them."""
     described = {path.parent: path for path in PACKAGE.glob("*/__init__.py")}
     described[PACKAGE / "kernels"] = PACKAGE / "_kernels.pyx"
-    rooms = [entry(f"{one.name}/", first_sentence(described[one]), modules_of(one)) for one in sorted(described)]
+    rooms = [
+        entry(f"{one.name}/", first_sentence(described[one]), modules_of(one)) for one in sorted(described)
+    ]
     files = [path for path in sorted(PACKAGE.glob("*.py")) if path.stem not in ("__init__", *FACES)]
     faces = f"{' '.join(f'{name}.py' for name in FACES)}: entry points, whose code is in commands/"
     return "\n".join(
