@@ -2,11 +2,11 @@
 
     python scripts/fuzz.py                         # each reader for a minute
     python scripts/fuzz.py --seconds 600 model     # one of them for longer
-    python scripts/fuzz.py --seconds 60 --keep     # … and keep what it found in tests/corpus/, to begin from
+    python scripts/fuzz.py --seconds 60 --keep     # … and keep what it found in tests/helpers/corpus/, to begin from
 
 Needs Linux and atheris (`pip install '.[fuzz]'`); says so and ends well without. A reader may return or raise the
 error that it documents; anything else, a crash of the interpreter, more than 2 GB of memory or an input that takes ten
-seconds ends the run, and libFuzzer names the input. It begins from what `tests/corpus/` has and from small files that
+seconds ends the run, and libFuzzer names the input. It begins from `tests/helpers/corpus/` and from small files that
 are right.
 """
 
@@ -24,8 +24,8 @@ from pathlib import Path
 import fastdigits as fd
 
 ROOT = Path(__file__).parents[1]
-CORPUS = ROOT / "tests" / "corpus"
-sys.path.insert(0, str(ROOT / "tests"))
+CORPUS = ROOT / "tests" / "helpers" / "corpus"
+sys.path.insert(0, str(ROOT / "tests" / "helpers"))
 from lies import NAMES, READERS, REFUSALS, read, seeds  # noqa: E402
 
 MODULES = (
@@ -39,7 +39,7 @@ MODULES = (
     "data.labels",
 )
 MODULES += ("preparing", "pictures", "ink", "cutting")  # of images
-KEPT, LARGEST = 60, 2048  # files for each reader in tests/corpus/, bytes of each
+KEPT, LARGEST = 60, 2048  # files for each reader in tests/helpers/corpus/, bytes of each
 
 
 def reader(target: str, folder: Path):
@@ -89,7 +89,7 @@ def fuzz(target: str, seconds: int, folder: Path) -> None:
 
 
 def keep(target: str, found: Path) -> None:
-    """Put the smallest of what reached something new into tests/corpus/."""
+    """Put the smallest of what reached something new into tests/helpers/corpus/."""
     place = CORPUS / target
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
@@ -125,7 +125,7 @@ def main() -> None:
         "targets", nargs="*", metavar="READER", help=f"of {', '.join(READERS)} (default: all)"
     )
     parser.add_argument("--seconds", type=int, default=60, help="for each (default: 60)")
-    parser.add_argument("--keep", action="store_true", help="replace tests/corpus/ by what is found")
+    parser.add_argument("--keep", action="store_true", help="replace tests/helpers/corpus/ by what is found")
     parser.add_argument("--here", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if importlib.util.find_spec("atheris") is None:

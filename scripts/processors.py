@@ -8,7 +8,7 @@ The parts, each in an emulated process of its own:
 modules    import every module; a twin that the processor lacks is an ImportError that names its instruction set
 kernels    every door against its NumPy twin, on arrays of three sizes
 training   two epochs on a tenth of MNIST, the same bits on 1 and 3 threads; save, load, the same predictions
-tests      pytest tests/test_kernels.py tests/test_float_state.py
+tests      pytest tests/kernels/test_kernels.py tests/kernels/test_float_state.py
 bare       every door without NumPy, which needs SSE4.2, on the oldest of all x86-64 processors
 
 The package is the one that this interpreter imports. For aarch64 it is built in a temporary folder instead: by setup.py
@@ -41,7 +41,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SIZES = [(5, 17, 3, 33), (17, 65, 70, 100), (40, 300, 9, 1000)]  # rows, width in, width out, parameters
-TESTS = ["tests/test_kernels.py", "tests/test_float_state.py"]
+TESTS = ["tests/kernels/test_kernels.py", "tests/kernels/test_float_state.py"]
 INSTRUCTION_SETS = {"fastdigits._kernels_avx2": "avx2", "fastdigits._kernels_avx512": "avx512"}
 
 
@@ -134,9 +134,9 @@ def kernels(words: list[str]) -> Iterator[str]:
 
 def doors(name: str, module: types.ModuleType) -> Iterator[str]:
     """Compare the doors of one module with their twins, on the arguments that the tests make."""
-    sys.path.insert(0, str(ROOT / "tests"))
+    sys.path.insert(0, str(ROOT / "tests" / "helpers"))
     import numpy as np
-    from test_kernels import DOORS, arguments, called
+    from doors import DOORS, arguments, called
 
     from fastdigits import _reference as twin
 
@@ -147,7 +147,9 @@ def doors(name: str, module: types.ModuleType) -> Iterator[str]:
             found, right = called(getattr(module, door), given), called(getattr(twin, door), given)
             assert found is not None
             assert right is not None
-            for one, other in zip(found, right, strict=True):  # as in tests/test_kernels.py for any array
+            for one, other in zip(
+                found, right, strict=True
+            ):  # as in tests/kernels/test_kernels.py for any array
                 np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
 
 
@@ -366,8 +368,8 @@ def aarch64(cpu: str, folder: Path) -> Machine:
 
 def bare_arguments(file: Path) -> None:
     """Write what the part `bare` needs: arguments of every door, and what the doors make of them here."""
-    sys.path.insert(0, str(ROOT / "tests"))
-    from test_kernels import DOORS, arguments, called
+    sys.path.insert(0, str(ROOT / "tests" / "helpers"))
+    from doors import DOORS, arguments, called
 
     from fastdigits import backend
 

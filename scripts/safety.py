@@ -6,10 +6,10 @@
 Parts, each with its own script or tests where one is wanted alone:
 
 arrays       every door: pytest --hypothesis-profile=long tests -k …
-lies         python tests/lies.py READER FOLDER, for each reader
+lies         python tests/helpers/lies.py READER FOLDER, for each reader
 fuzz         python scripts/fuzz.py, so many minutes for each reader
 sanitizers   python scripts/sanitize.py tests: the whole suite, with AddressSanitizer and UndefinedBehaviorSanitizer
-threads      python scripts/sanitize.py --sanitizers thread tests/test_program.py tests/test_pool.py
+threads      python scripts/sanitize.py --sanitizers thread tests/kernels/test_program.py tests/kernels/test_pool.py
 valgrind     every kernel's door, on arrays of four sizes; it knows no AVX-512, so AVX2 and the plain build
 
 Needs Linux, GCC, the extras `test` and `fuzz`, and valgrind. What cannot run is a row that says so and fails the run.
@@ -30,7 +30,7 @@ from xml.etree import ElementTree
 
 ROOT = Path(__file__).parents[1]
 PROPERTIES = "plain_copy or those_of_the_twin or estimator or crashes or any_size or read_back"
-DOORS = ["tests/test_kernels.py", "-k", "reads_and_writes_its_arrays"]
+DOORS = ["tests/kernels/test_kernels.py", "-k", "reads_and_writes_its_arrays"]
 
 
 def pytest(*words: str, prefix: tuple[str, ...] = (), **variables: str) -> subprocess.CompletedProcess[str]:
@@ -66,8 +66,8 @@ def arrays(minutes: float) -> tuple[bool, str]:
         words = ["--hypothesis-profile=long", "--hypothesis-show-statistics"]
         run = pytest(
             *words,
-            "tests/test_any_array.py",
-            "tests/test_kernels.py",
+            "tests/properties/test_any_array.py",
+            "tests/kernels/test_kernels.py",
             "-k",
             PROPERTIES,
         )
@@ -80,13 +80,13 @@ def arrays(minutes: float) -> tuple[bool, str]:
 
 
 def lies(minutes: float) -> tuple[bool, str]:
-    sys.path.insert(0, str(ROOT / "tests"))
+    sys.path.insert(0, str(ROOT / "tests" / "helpers"))
     from lies import READERS
 
     rows = []
     for reader in READERS:
         with tempfile.TemporaryDirectory() as folder:
-            run = script("tests/lies.py", reader, folder)
+            run = script("tests/helpers/lies.py", reader, folder)
         if run.returncode:
             return False, f"{reader}: {run.stderr[-300:]}"
         rows += [json.loads(line) for line in run.stdout.splitlines()]
@@ -118,7 +118,11 @@ def sanitizers(minutes: float) -> tuple[bool, str]:
 
 def threads(minutes: float) -> tuple[bool, str]:
     run = script(
-        "scripts/sanitize.py", "--sanitizers", "thread", "tests/test_program.py", "tests/test_pool.py"
+        "scripts/sanitize.py",
+        "--sanitizers",
+        "thread",
+        "tests/kernels/test_program.py",
+        "tests/kernels/test_pool.py",
     )
     return run.returncode == 0, summary(run)
 

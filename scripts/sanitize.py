@@ -3,7 +3,7 @@
     python scripts/sanitize.py                          # the tests of kernels, programs and files: some minutes
     python scripts/sanitize.py --quick                  # any array at any door, at any thread: a minute
     python scripts/sanitize.py tests                    # all of them
-    python scripts/sanitize.py --sanitizers thread tests/test_program.py tests/test_pool.py
+    python scripts/sanitize.py --sanitizers thread tests/kernels/test_program.py tests/kernels/test_pool.py
 
 Needs GCC, Cython and setuptools 77 in this environment, and the extra `test`. What a sanitizer finds fails the run.
 Leaks are not looked for: the interpreter keeps memory to its end; scripts/leaks.py sees what grows.
@@ -21,7 +21,11 @@ ROOT = Path(__file__).parents[1]
 TESTS = (
     "kernels reference program augment averaging clipping training network storage checkpoint arrays threads"
 )
-QUICK = ["tests/test_kernels.py", "tests/test_program.py", "tests/test_any_array.py"]
+QUICK = [
+    "tests/kernels/test_kernels.py",
+    "tests/kernels/test_program.py",
+    "tests/properties/test_any_array.py",
+]
 QUICK += ["-k", "crashes or nothing_else or out_of_range or behind_its_arrays or same_bits or plain_copy"]
 LIBRARIES = {"address": "libasan.so", "undefined": "libubsan.so", "thread": "libtsan.so"}
 

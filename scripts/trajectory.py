@@ -1,4 +1,5 @@
-"""Ten steps of the network's training in float64, every formula written out: the numbers of tests/test_trajectory.py.
+"""Ten steps of the network's training in float64, every formula written out: the numbers of
+tests/training/test_trajectory.py.
 
     python scripts/trajectory.py
 

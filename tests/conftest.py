@@ -41,7 +41,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(f"not installed: {', '.join(missing)}")
 
 
-# The backends that this processor runs. Those that it lacks are named once, in tests/test_backend.py.
+# The backends that this processor runs. Those that it lacks are named once, in tests/backend/test_backend.py.
 @pytest.fixture(params=fd.available_backends())
 def backend(request: pytest.FixtureRequest) -> Iterator[str]:
     """Run the test once on each backend that this machine can run; restore the previous backend afterwards."""

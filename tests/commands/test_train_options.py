@@ -180,7 +180,7 @@ def test_each_example_of_the_help_is_read():
                  if line.startswith("  fastdigits train")]  # fmt: skip
     assert len(examples) >= 6
     for example in examples:
-        if "--resume" not in example:  # reads the run's folder: tests/test_resume_command.py
+        if "--resume" not in example:  # reads the run's folder: tests/commands/test_resume.py
             train_options.read(example)
 
 

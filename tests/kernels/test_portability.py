@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).parents[1] / "src" / "fastdigits"
+SOURCE = Path(__file__).parents[2] / "src" / "fastdigits"
 HEADERS = ("kernels/vector.h", "kernels/pool.h", "_processor.h")
 COMPILER = shutil.which("cc") or shutil.which("gcc")
 ONLY_GNU = r"__attribute__|__builtin_|__asm__|__thread\b|vector_size|stdatomic|pthread|\(\{|#pragma GCC"

@@ -5,11 +5,19 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 KINDS = (".md", ".py", ".jinja", ".pyi", ".pyx", ".pxi", ".h")
 FILES = [
     path
-    for pattern in ("*", "docs/**/*", "src/**/*", "scripts/*", "benchmarks/**/*", "tests/**/*")
+    for pattern in (
+        "*",
+        "docs/**/*",
+        "src/**/*",
+        "scripts/**/*",
+        "examples/*",
+        "benchmarks/**/*",
+        "tests/**/*",
+    )
     for path in ROOT.glob(pattern)
     if path.suffix in KINDS and path.name != Path(__file__).name
 ]

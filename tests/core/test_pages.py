@@ -5,7 +5,7 @@ import json
 import jinja2
 import pytest
 
-from fastdigits import pages
+from fastdigits.core import pages
 
 
 def made(tmp_path, source, **values):

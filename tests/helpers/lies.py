@@ -1,6 +1,6 @@
 """Files for each reader: small ones that are right, for a fuzzer to begin from, and a corpus of lies.
 
-    python tests/lies.py READER FOLDER
+    python tests/helpers/lies.py READER FOLDER
 
 reads the lies of one reader in turn, with 1 GB of memory to ask for, and prints for each, as a line of JSON, what it
 was told, how long that took and how much memory it came to at most (Linux).

@@ -11,7 +11,8 @@ from lies import NAMES, READERS, REFUSALS, read
 
 import fastdigits as fd
 
-CORPUS = Path(__file__).parent / "corpus"
+HELPERS = Path(__file__).parents[1] / "helpers"
+CORPUS = HELPERS / "corpus"
 FUZZED = [
     reader for reader in READERS if reader not in ("callbacks", "settings")
 ]  # a corpus is kept of these
@@ -66,7 +67,7 @@ TEXTS = {  # what some of them are told
 @pytest.mark.parametrize("reader", READERS)
 def test_every_lie_is_refused_soon_by_the_name_of_its_file_and_without_taking_memory(reader, tmp_path):
     """A process of its own, which may ask for 1 GB, reads the lies."""
-    command = [sys.executable, "-W", "error", Path(__file__).with_name("lies.py"), reader, tmp_path]
+    command = [sys.executable, "-W", "error", HELPERS / "lies.py", reader, tmp_path]
     run = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr[-2000:]
     found = {row["lie"]: row for row in map(json.loads, run.stdout.splitlines())}

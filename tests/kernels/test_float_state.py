@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from doors import ARRAYS, DOORS, arguments, changed
 from sampled import fastest_kernels, sampled
-from test_kernels import ARRAYS, DOORS, arguments, changed
 
 import fastdigits as fd
 from fastdigits import backend

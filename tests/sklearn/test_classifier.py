@@ -189,7 +189,7 @@ def test_a_clone_is_unfitted_and_trains_to_the_same_bits(iris):
 
 @pytest.mark.exhaustive
 def test_the_example_of_the_page_prints_what_it_says(capsys):
-    page = (Path(__file__).parent.parent / "docs" / "sklearn.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "sklearn.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     exec(compile(code, "docs/sklearn.md", "exec"), {})
     assert re.fullmatch(r"0\.9[78]\d*\n", capsys.readouterr().out)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-HEADER = Path(__file__).parents[1] / "src" / "fastdigits" / "kernels" / "pool.h"
+HEADER = Path(__file__).parents[2] / "src" / "fastdigits" / "kernels" / "pool.h"
 COMPILER = shutil.which((sysconfig.get_config_var("CC") or "cc").split()[0]) or shutil.which("cc")
 
 pytestmark = [

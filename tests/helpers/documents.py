@@ -12,7 +12,7 @@ import pytest
 
 from fastdigits.commands.parser import Parser
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 class OptionsRead(Exception):  # noqa: N818
