@@ -22,7 +22,7 @@ else:
     avx512 = [*avx2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512"]
     twins = {"_avx2": avx2, "_avx512": avx512} if X86 else {}
     link = ["-Wl,-s"] if sys.platform == "linux" else []  # names of functions are a tenth of the file
-    if sanitizers := os.environ.get("FASTDIGITS_SANITIZE"):  # such as address,undefined; scripts/sanitize.py
+    if sanitizers := os.environ.get("FASTDIGITS_SANITIZE"):  # set by scripts/robustness/sanitize.py
         base = [*base, "-g", "-O1", f"-fsanitize={sanitizers}", "-fno-sanitize-recover=undefined"]
         link = [f"-fsanitize={sanitizers}"]
 

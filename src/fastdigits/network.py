@@ -320,7 +320,7 @@ class NeuralNetwork(Sequential):
 
         `predict` does not fold by itself: weights may be changed through ``Parameter.value`` at any moment, and
         to notice that would cost more than the normalisation does: 0.08 of 3.2 µs for one image, 1 to 3 % for
-        10,000 (``scripts/folding.py``, AVX-512). So who is done with training asks for it.
+        10,000 (``benchmarks/kernels/folding.py``, AVX-512). So who is done with training asks for it.
 
         Examples
         --------

@@ -25,7 +25,7 @@ def four(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _process: {0, 1, 2, 3}, raising=False)
 
 
-CONTAINERS = script("containers")
+CONTAINERS = script("robustness/containers")
 
 
 @pytest.mark.parametrize("case", CONTAINERS.CASES, ids=[case.name[:60] for case in CONTAINERS.CASES])

@@ -30,7 +30,7 @@ def test_files_are_whole_whichever_call_fails_in_whichever_way(every):
         {"TMPDIR": str(memory)} if os.access(memory, os.W_OK) else {}
     )  # syncs of a real disk take a minute
     done = subprocess.run(
-        [sys.executable, ROOT / "scripts" / "write_faults.py", "--every", str(every)],
+        [sys.executable, ROOT / "scripts/robustness/write_faults.py", "--every", str(every)],
         capture_output=True,
         text=True,
         env=os.environ

@@ -236,7 +236,7 @@ def test_an_interrupt_while_the_second_process_starts_leaves_none_behind(tmp_pat
 @pytest.mark.parametrize("runs", ["1", pytest.param("3", marks=pytest.mark.exhaustive)])
 def test_several_interrupts_at_random_moments_leave_everything_whole(mode, runs):
     done = subprocess.run(
-        [sys.executable, ROOT / "scripts" / "interrupts.py", "--runs", runs, "--signals", "3", *mode],
+        [sys.executable, ROOT / "scripts/robustness/interrupts.py", "--runs", runs, "--signals", "3", *mode],
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHONPATH": str(Path(fd.__file__).parents[1])},

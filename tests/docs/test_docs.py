@@ -21,7 +21,7 @@ LONG = ("averaging", "schedules", "augmentation", "activations", "adamw", "your-
 LEARN = [page for page in PAGES if page.parent.name == "learn" and page.stem != "index"]
 
 
-HOOKS = script("docs_hooks")
+HOOKS = script("docs/docs_hooks")
 
 
 def named(pages):
@@ -52,8 +52,10 @@ def test_a_command_takes_the_options_that_it_is_shown_with(words, monkeypatch):
     read_options(words, monkeypatch)
 
 
-def test_scripts_that_pages_name_exist():
-    named = {found for page in PAGES for found in re.findall(r"\bscripts/\w+\.py\b", page.read_text("utf-8"))}
+def test_programs_that_pages_name_exist():
+    pages = [*PAGES, *ROOT.glob("*.md"), *ROOT.glob("benchmarks/**/*.md"), ROOT / ".ci/run"]
+    program = re.compile(r"\b(?:benchmarks|scripts)/[\w/]+\.py\b")
+    named = {found for page in pages for found in program.findall(page.read_text("utf-8"))}
     assert named
     assert sorted(path for path in named if not (ROOT / path).is_file()) == []
 
@@ -136,7 +138,7 @@ def test_formulas_become_mathml():
 
 
 def test_each_picture_of_learn_is_made_by_the_script_and_used():
-    made = set(script("learn_pictures").PICTURES)
+    made = set(script("docs/learn_pictures").PICTURES)
     files = {path.stem for path in (DOCS / "images" / "learn").iterdir()}
     used = set(re.findall(r"images/learn/([\w-]+)\.png", "".join(page.read_text("utf-8") for page in LEARN)))
     assert made == files == used

@@ -17,7 +17,7 @@ FILES = [
         "docs/**/*.md",
         "docs/*.ipynb",
         "src/**/*.py",
-        "scripts/*.py",
+        "scripts/**/*.py",
         "benchmarks/**/*.py",
     )
     for path in sorted(ROOT.glob(pattern))

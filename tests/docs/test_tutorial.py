@@ -1,11 +1,10 @@
 """The tutorial's notebook runs, and what is kept in it is what it gives."""
 
-import importlib.util
 import os
 import re
 
 import pytest
-from documents import ROOT
+from documents import ROOT, script
 
 nbformat = pytest.importorskip("nbformat", reason="the tutorial needs nbclient and ipykernel: the extra docs")
 pytest.importorskip("nbclient", reason="the tutorial needs nbclient and ipykernel: the extra docs")
@@ -36,10 +35,8 @@ def outputs(notebook):
 def test_the_notebook_runs_and_gives_what_is_kept_in_it(monkeypatch):
     folders = os.environ.get("PYTHONPATH", "").split(os.pathsep)  # the notebook's process has another folder
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(os.path.abspath(folder) for folder in folders if folder))
-    spec = importlib.util.spec_from_file_location("run_tutorial", ROOT / "scripts" / "run_tutorial.py")
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    assert outputs(script.run(NOTEBOOK)) == outputs(nbformat.read(NOTEBOOK, as_version=4))
+    found = script("docs/run_tutorial").run(NOTEBOOK)
+    assert outputs(found) == outputs(nbformat.read(NOTEBOOK, as_version=4))
 
 
 def test_the_outputs_that_are_kept_are_small_and_name_no_machine():

@@ -20,8 +20,9 @@ class OptionsRead(Exception):  # noqa: N818
 
 
 def script(name: str) -> ModuleType:
-    """Return a module of the folder scripts/."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+    """Load a file of scripts/, such as docs/docs_hooks, as a module."""
+    path = ROOT / "scripts" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

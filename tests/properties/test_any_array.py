@@ -2,7 +2,7 @@
 
 Arrays are drawn: every shape, dtype, byte order and layout that NumPy has, values that no image or label should have.
 A refusal is a TypeError or a ValueError that says what must be; neither the array nor the network has changed then.
-`scripts/safety.py` draws thousands for each door, here it is a fixed few.
+`scripts/robustness/safety.py` draws thousands for each door, here it is a fixed few.
 """
 
 import re

@@ -1,6 +1,7 @@
 """When memory runs out: MemoryError, a network of a whole step, and nothing left behind.
 
-Each allocation is refused by ``scripts/out_of_memory.py``; here some of them are, and each fault that it found once.
+``scripts/robustness/out_of_memory.py`` refuses each allocation. These tests refuse some, and repeat each fault that it
+found once.
 """
 
 import importlib.util
@@ -25,8 +26,8 @@ from fastdigits.optim import averaging
 from fastdigits.optim.optimizers import State
 from fastdigits.training import checkpoint, loop
 
-SCRIPT = ROOT / "scripts" / "out_of_memory.py"
-OUT_OF_MEMORY = script("out_of_memory")
+SCRIPT = ROOT / "scripts/robustness/out_of_memory.py"
+OUT_OF_MEMORY = script("robustness/out_of_memory")
 X = np.random.default_rng(0).integers(0, 256, (64, 49)).astype(np.uint8)
 Y = np.arange(64) % 4
 

@@ -7,7 +7,7 @@ from documents import script
 
 from fastdigits import backend
 
-SAME_BITS = script("same_bits")
+SAME_BITS = script("robustness/same_bits")
 
 
 @pytest.mark.filterwarnings("ignore:fit. .* is written in Python")
@@ -16,7 +16,7 @@ SAME_BITS = script("same_bits")
     [(300, [1, 3]), pytest.param(1000, SAME_BITS.THREADS, marks=pytest.mark.exhaustive)],
 )
 def test_threads_repetition_load_and_way_leave_the_bits_as_they_are(images, threads):
-    """What scripts/same_bits.py tries, on fewer images."""
+    """What scripts/robustness/same_bits.py tries, on fewer images."""
     hashes = set()
     try:
         for busy in (0, 2 * (os.cpu_count() or 1)):

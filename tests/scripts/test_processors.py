@@ -1,4 +1,4 @@
-"""What scripts/processors.py reports; here on this processor, without an emulator."""
+"""What scripts/robustness/processors.py reports; here on this processor, without an emulator."""
 
 import os
 import subprocess
@@ -10,12 +10,12 @@ from documents import ROOT, script
 
 from fastdigits import backend
 
-PROCESSORS = script("processors")
+PROCESSORS = script("robustness/processors")
 NATIVE = PROCESSORS.Machine([sys.executable], ROOT, dict(os.environ))
 
 
 def call(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "scripts" / "processors.py"), *words]
+    command = [sys.executable, str(ROOT / "scripts/robustness/processors.py"), *words]
     return subprocess.run(command, capture_output=True, text=True, env=os.environ | variables)
 
 

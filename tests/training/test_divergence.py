@@ -8,13 +8,13 @@ from documents import script
 
 import fastdigits as fd
 
-DIVERGENCE = script("divergence")
+DIVERGENCE = script("robustness/divergence")
 
 
 @pytest.mark.filterwarnings("ignore:fit. .* is written in Python")
 @pytest.mark.parametrize("every", [31, pytest.param(1, marks=pytest.mark.exhaustive)])
 def test_whatever_is_trained_on_however_it_ends_finite_or_says_that_it_diverged(capsys, every):
-    """The 3,203 trainings of scripts/divergence.py, or one in so many of them."""
+    """The 3,203 trainings of scripts/robustness/divergence.py, or one in so many of them."""
     assert DIVERGENCE.main(every) == 0
     told = capsys.readouterr().out
     assert told.startswith(f"{-(-3200 // every) + 3:d} trainings: ")

@@ -7,8 +7,8 @@ import pytest
 
 import fastdigits as fd
 
-# Loss before each of ten steps of the experiment below, calculated in float64 by scripts/trajectory.py, which
-# writes the formulas out, shares no code with the package, and passes central differences.
+# Loss before each of ten steps of the experiment below, calculated in float64 by scripts/robustness/trajectory.py,
+# which writes the formulas out, shares no code with the package, and passes central differences.
 LOSSES = [2.743298, 1.727318, 1.715283, 1.397359, 1.314944, 1.197765, 1.064921, 1.304713, 1.176569, 1.391493]
 
 

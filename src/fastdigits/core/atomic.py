@@ -210,7 +210,7 @@ def open_regular(path: str | bytes | os.PathLike[str]) -> BinaryIO:
     _check_regular(
         os.stat(path)
     )  # before it is opened: that waits for a pipe's other end, and makes some devices act
-    return io.open(path, "rb")  # noqa: UP020 (scripts/write_faults.py lets this module's `open` fail, to write)
+    return io.open(path, "rb")  # noqa: UP020 (write_faults.py makes this module's `open` fail, which is for writing)
 
 
 def _check_regular(status: os.stat_result) -> None:

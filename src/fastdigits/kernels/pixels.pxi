@@ -155,7 +155,7 @@ cdef void skip_two_rows(
 
 
 cdef inline bint skipping_pays(Py_ssize_t nonzero, Py_ssize_t pixels) noexcept nogil:
-    # Below half with AVX-512 and three fifths elsewhere, where both passes together cross in scripts/crossing.py:
+    # Below half with AVX-512 and three fifths elsewhere, where both passes cross in benchmarks/kernels/crossing.py:
     # 64 images take 35 and 45 µs at MNIST's 19 % and 79 and 100 when all pixels are multiplied with AVX-512.
     return 2 * nonzero < pixels if LANES > 8 else 5 * nonzero < 3 * pixels
 

@@ -1,0 +1,55 @@
+"""Measure what distorted images cost beside the training step that they feed.
+
+    python benchmarks/kernels/augment_speed.py [--threads N] [--batch-size N]
+
+The network is the original's; all times are medians, in microseconds an image.
+"""
+
+import argparse
+import statistics
+import time
+
+import numpy as np
+
+import fastdigits as fd
+from fastdigits import backend
+from fastdigits.training.augmentation import Augmenter
+from fastdigits.training.lowering import TrainingStep
+
+KINDS = {"no": None, "affine": fd.Augmentation(), "elastic": fd.Augmentation(alpha=34)}
+ROUNDS, STEPS = 15, 100
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--threads", type=int, default=1, help="use at most N threads (default: 1)")
+    parser.add_argument("--batch-size", type=int, default=64, help="images per step (default: 64)")
+    options = parser.parse_args()
+    (x, y), _ = fd.load_mnist()
+    rows, labels = x.reshape(len(x), -1), y.astype(np.int64)
+    order = np.random.default_rng(0).permutation(len(x))[: STEPS * options.batch_size]
+    steps = {}
+    for name, kind in KINDS.items():
+        network, loss, optimizer = fd.recipes.ORIGINAL.network(), fd.SoftmaxCrossEntropy(), fd.Adam()
+        augmenter = None if kind is None else Augmenter(kind, 28, 28, seed=0)
+        steps[name] = TrainingStep(
+            network, rows, labels, None, options.batch_size, loss, optimizer, augmenter=augmenter
+        )
+    times: dict[str, list[float]] = {name: [] for name in KINDS}
+    for number in range(ROUNDS):  # in turn, so that a noisy machine hits all of them
+        for name, step in steps.items():
+            started = time.perf_counter()
+            step.run(order, np.full(STEPS, 1e-3), number * STEPS, options.threads)
+            times[name].append((time.perf_counter() - started) / order.size * 1e6)
+    median = {name: statistics.median(found) for name, found in times.items()}
+    print(f"backend {backend.backend_name()}, batch {options.batch_size}, threads {options.threads}")
+    print(f"training step        {median['no']:.2f} us an image")
+    for name in ("affine", "elastic"):
+        extra = median[name] - median["no"]
+        print(f"{name + ' distortion':<20} {extra:.2f} more, {extra / median['no']:.2f} of the step")
+
+
+if __name__ == "__main__":
+    main()

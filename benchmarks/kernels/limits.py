@@ -1,0 +1,289 @@
+"""Measure what bounds the kernels on this machine: the figures behind "What limits it" in benchmarks/peers/README.md.
+
+    python benchmarks/kernels/limits.py
+
+Takes a minute. What is compared takes turns; figures are medians with the extremes in brackets. How far the cores are
+from each other is measured where there is a C compiler.
+"""
+
+import os
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy is imported: one core against one core
+
+import shutil
+import statistics
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import fastdigits as fd
+from fastdigits import backend, load_mnist
+from fastdigits.backend import aligned
+from fastdigits.commands import bench
+from fastdigits.training.lowering import TrainingStep
+
+ROUNDS = 15
+FAR = 350  # ns that a flag takes between cores with different third-level caches, at least
+
+
+def seconds(call: Callable[[], object], repeat: int = 1) -> float:
+    started = time.perf_counter()
+    for _ in range(repeat):
+        call()
+    return (time.perf_counter() - started) / repeat
+
+
+def in_turn(calls: list[Callable[[], object]], repeat: int = 1) -> list[list[float]]:
+    rounds = [[seconds(call, repeat) for call in calls] for _ in range(ROUNDS)]
+    return [list(found) for found in zip(*rounds, strict=True)]
+
+
+def show(found: list[float], digits: int = 1) -> str:
+    return f"{statistics.median(found):.{digits}f} ({min(found):.{digits}f} to {max(found):.{digits}f})"
+
+
+def lit_pixels() -> None:
+    """Time a nonzero pixel of the first layer's forward pass, its weights in the L1 cache and beyond it."""
+    digits = load_mnist()[0][0][:64].reshape(64, 784)
+    rng = np.random.default_rng(0)
+    near, far = np.zeros((2, 64, 784), np.uint8)
+    for row in range(64):  # as many nonzero pixels in 98 columns, 25 KB of weights, as in all 784, 200 KB
+        near[row, rng.choice(98, 60, replace=False)] = 200
+        far[row, rng.choice(784, 60, replace=False)] = 200
+    y, weight, bias = aligned.floats(64, 64), aligned.floats(784, 64), aligned.zeros(64)
+    weight[...] = rng.standard_normal(weight.shape)
+    images = [aligned.empty(64, 784, dtype=np.uint8) for _ in range(3)]
+    for image, made in zip(images, (near, far, digits), strict=True):
+        image[...] = made
+    for name in ("avx512", "avx2"):
+        if name not in backend.available_backends():
+            continue
+        door = backend.load(name).dense_forward_uint8
+        times = in_turn([lambda x=x, door=door: door(y, x, weight, bias) for x in images], 50)
+        lit = [np.count_nonzero(x) for x in images]
+        each = [[1e9 * t / count for t in found] for found, count in zip(times, lit, strict=True)]
+        where = zip(("in 98 columns", "in 784", "digits"), each, strict=True)
+        print(
+            f"{name}: ns a nonzero pixel, 64 images: "
+            + ", ".join(f"{what} {show(found)}" for what, found in where)
+        )
+        print(f"{name}: {lit[2]:,} nonzero pixels of 64 digits: {show([1e6 * t for t in times[2]])} µs")
+
+
+def step() -> None:
+    """Take a training step of the original's network apart: 64 digits, Adam, one thread and two."""
+    whole, order, rates = _whole_step(400)
+    x = load_mnist()[0][0].reshape(-1, 784)
+    parts = {"forward": _program(x, forward=True), "gradient and Adam": _program(x, forward=False)}
+    for threads in (1, 2):
+        times = in_turn(
+            [
+                lambda threads=threads: whole.run(order, rates, 0, threads),
+                *(
+                    lambda part=part, threads=threads: part.run(order, rates, 0, threads)
+                    for part in parts.values()
+                ),
+            ]
+        )
+        each = [[1e6 * t / 400 for t in found] for found in times]
+        print(
+            f"a step of 64 digits, {threads} thread{'s' * (threads > 1)}: {show(each[0])} µs, of which the first "
+            "layer's "
+            + ", ".join(f"{name} {show(found)}" for name, found in zip(parts, each[1:], strict=True))
+        )
+    lit = np.count_nonzero(x[order]) / 400
+    least = 1e6 * lit * 64 / bench.measure_peak(backend.kernels)
+    print(
+        f"multiply-adds of the {lit:,.0f} nonzero pixels of a step at the peak, each of the two: {least:.1f} µs"
+    )
+
+
+def _whole_step(count: int) -> tuple[TrainingStep, np.ndarray, np.ndarray]:
+    """Return a step of the original's network, and order and learning rates of so many."""
+    x, y = load_mnist()[0]
+    x, y = np.ascontiguousarray(x.reshape(-1, 784)), y.astype(np.int64)
+    network = fd.recipes.ORIGINAL.network()
+    step = TrainingStep(network, x, y, None, 64, fd.SoftmaxCrossEntropy(), fd.Adam(lr=1e-3))
+    return step, np.random.default_rng(0).permutation(len(x))[: 64 * count], np.full(count, 1e-3)
+
+
+def _program(x: np.ndarray, forward: bool) -> Any:
+    """Record one half of what a step does with the first layer."""
+    kernels = backend.kernels
+    batch, rows = aligned.empty(64, 784, dtype=np.uint8), np.zeros(64, np.int64)
+    weight, grad, m, v = (aligned.zeros(784, 64) for _ in range(4))
+    bias, dbias, y = aligned.zeros(64), aligned.zeros(64), aligned.floats(64, 64)
+    weight[...] = np.random.default_rng(1).standard_normal(weight.shape)
+    y.fill(1e-3)
+    program = kernels.Program(rows)
+    with program as doors:
+        doors.gather_uint8(batch, x, rows)
+        if forward:
+            doors.dense_forward_uint8(y, batch, weight, bias)
+        else:
+            doors.dense_backward_weight_uint8(grad, dbias, y, batch)
+            flat = [array.reshape(-1) for array in (weight, m, v, grad)]
+            doors.adam_update(*flat, 1e-3, 0.9, 0.999, 1e-8, 0.0, 1)
+    return program
+
+
+def scaling() -> None:
+    """Let one thread and two run a loop that never leaves the registers."""
+    loop, count = backend.kernels.multiply_add, 4_000_000
+    found = []
+    for _ in range(ROUNDS):
+        alone = seconds(lambda: loop(count))
+        pair = [threading.Thread(target=loop, args=(count,)) for _ in range(2)]
+        started = time.perf_counter()
+        for thread in pair:
+            thread.start()
+        for thread in pair:
+            thread.join()
+        found.append(2 * alone / (time.perf_counter() - started))
+    print(f"two threads over one in registers alone: {show(found, 2)}")
+
+
+FLAG = r"""
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <time.h>
+
+enum { TURNS = 200000 };
+static _Alignas(128) atomic_uint there;
+static _Alignas(128) atomic_uint back;
+
+static void on(int core) {
+    cpu_set_t cores;
+    CPU_ZERO(&cores);
+    CPU_SET(core, &cores);
+    pthread_setaffinity_np(pthread_self(), sizeof(cores), &cores);
+}
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1e9 + t.tv_nsec;
+}
+
+static void *answer(void *core) {
+    on(*(int *)core);
+    for (unsigned i = 1; i <= TURNS; i++) {
+        while (atomic_load_explicit(&there, memory_order_acquire) != i) {}
+        atomic_store_explicit(&back, i, memory_order_release);
+    }
+    return NULL;
+}
+
+int main(int argc, char **argv) {
+    int cores[2];
+    pthread_t other;
+    if (argc != 3 || sscanf(argv[1], "%d", cores) != 1 || sscanf(argv[2], "%d", cores + 1) != 1) return 2;
+    on(cores[0]);
+    if (pthread_create(&other, NULL, answer, cores + 1) != 0) return 1;
+    double begin = now();
+    for (unsigned i = 1; i <= TURNS; i++) {
+        atomic_store_explicit(&there, i, memory_order_release);
+        while (atomic_load_explicit(&back, memory_order_acquire) != i) {}
+    }
+    printf("%.0f\n", (now() - begin) / TURNS);
+    return pthread_join(other, NULL);
+}
+"""
+
+
+def _shared(step: TrainingStep, order: np.ndarray, rates: np.ndarray) -> float:
+    backend.kernels.forget_habits()  # so few steps are shared, whether that pays or not
+    return seconds(lambda: step.run(order, rates, 0, 2))
+
+
+def _alone(step: TrainingStep, order: np.ndarray, rates: np.ndarray) -> float:
+    return seconds(lambda: step.run(order, rates, 0, 1))
+
+
+def distance() -> None:
+    """Set what two threads take for a step beside the time that a flag takes to the other core and back."""
+    compiler = shutil.which((sysconfig.get_config_var("CC") or "cc").split()[0]) or shutil.which("cc")
+    if compiler is None or sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2:
+        print("how far the cores are from each other: needs Linux, two cores and a C compiler")
+        return
+    whole, order, rates = _whole_step(30)
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "flag.c")
+        source.write_text(FLAG, encoding="utf-8")
+        program = source.with_suffix("")
+        subprocess.run([compiler, "-O2", "-pthread", source, "-o", program], check=True)
+        command = [program, *map(str, sorted(os.sched_getaffinity(0))[:2])]
+        for _ in range(20):
+            before = float(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+            pairs = [(_shared(whole, order, rates), _alone(whole, order, rates)) for _ in range(40)]
+            shared, alone = (statistics.median(times) for times in zip(*pairs, strict=True))
+            after = float(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+            if max(before, after) < 2 * min(before, after):  # the cores stayed where they were
+                found.append((max(before, after), shared / 30 * 1e6, alone / 30 * 1e6))
+            time.sleep(0.5)
+    for name, near in (("beside each other", True), ("far apart", False)):
+        those = [row for row in found if (row[0] < FAR) == near]
+        if those:
+            flag, shared, alone = (list(column) for column in zip(*those, strict=True))
+            print(
+                f"cores {name}, {len(those)} of {len(found)} times: a flag there and back {show(flag, 0)} ns, "
+                f"a step shared by two threads {show(shared, 0)} µs, by one {show(alone, 0)} µs"
+            )
+
+
+def product() -> None:
+    """Compare the dense kernel and NumPy's BLAS with the peak, one core, 256 rows of 1,024 by 1,024."""
+    rng = np.random.default_rng(0)
+    x, w, y, b = (
+        aligned.floats(256, 1024),
+        aligned.floats(1024, 1024),
+        aligned.floats(256, 1024),
+        aligned.zeros(1024),
+    )
+    x[...], w[...] = rng.standard_normal(x.shape), rng.standard_normal(w.shape)
+    kernels, shares = backend.kernels, []
+    for _ in range(ROUNDS):
+        peak = bench.measure_peak(kernels)
+        calls = [lambda: kernels.dense_forward(y, x, w, b), lambda: np.matmul(x, w, out=y)]
+        shares.append(
+            [100 * 256 * 1024 * 1024 / min(seconds(call) for _ in range(5)) / peak for call in calls]
+        )
+    ours, blas = ([row[i] for row in shares] for i in (0, 1))
+    print(f"share of the multiply-add peak: dense_forward {show(ours, 0)} %, NumPy's BLAS {show(blas, 0)} %")
+
+
+def start() -> None:
+    """Time what comes before the first step of the training command."""
+    programs = (
+        "pass",
+        "import numpy",
+        "import fastdigits.train",
+        "import fastdigits.train as t; t.load_mnist()",
+    )
+    calls = [
+        lambda program=program: subprocess.run([sys.executable, "-c", program], check=True)
+        for program in programs
+    ]
+    for program, found in zip(programs, in_turn(calls), strict=True):
+        print(f"python -c {program!r}: {show([1000 * t for t in found], 0)} ms")
+
+
+if __name__ == "__main__":
+    lit_pixels()
+    step()
+    distance()
+    scaling()
+    product()
+    start()

@@ -1,0 +1,147 @@
+"""Give the readers of files what nobody would write, guided by which lines it reaches.
+
+    python scripts/robustness/fuzz.py                         # each reader for a minute
+    python scripts/robustness/fuzz.py --seconds 600 model     # one of them for longer
+    python scripts/robustness/fuzz.py --seconds 60 --keep     # … and keep what it found in tests/helpers/corpus/, to begin from
+
+Needs Linux and atheris (`pip install '.[fuzz]'`); says so and ends well without. A reader may return or raise the
+error that it documents; anything else, a crash of the interpreter, more than 2 GB of memory or an input that takes ten
+seconds ends the run, and libFuzzer names the input. It begins from `tests/helpers/corpus/` and from small files that
+are right.
+"""
+
+import argparse
+import importlib
+import importlib.util
+import inspect
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import fastdigits as fd
+
+ROOT = Path(__file__).parents[2]
+CORPUS = ROOT / "tests" / "helpers" / "corpus"
+sys.path.insert(0, str(ROOT / "tests" / "helpers"))
+from lies import NAMES, READERS, REFUSALS, read, seeds  # noqa: E402
+
+MODULES = (
+    "storage",
+    "checkpoint",
+    "inputs",
+    "data.idx",
+    "data.arrays",
+    "data.tables",
+    "data.sources",
+    "data.labels",
+)
+MODULES += ("preparing", "pictures", "ink", "cutting")  # of images
+KEPT, LARGEST = 60, 2048  # files for each reader in tests/helpers/corpus/, bytes of each
+
+
+def reader(target: str, folder: Path):
+    """Return what is called with a file's content."""
+    path = folder / NAMES[target]
+
+    def take(content: bytes) -> None:
+        path.write_bytes(content)
+        try:
+            read(target, path)
+        except (*REFUSALS, fd.DivergedError):
+            pass
+        except ValueError as error:
+            if not str(error).startswith(("fit: resume", "predict_proba: x")):
+                raise
+
+    return take
+
+
+def instrument() -> None:
+    import atheris
+
+    for name in MODULES:
+        if importlib.util.find_spec(f"fastdigits.{name}") is None:
+            continue
+        module = importlib.import_module(f"fastdigits.{name}")
+        for function in vars(module).values():
+            if inspect.isfunction(function) and function.__module__ == module.__name__:
+                atheris.instrument_func(function)
+
+
+def fuzz(target: str, seconds: int, folder: Path) -> None:
+    """Run libFuzzer in this process, which ends with it; what it keeps comes into folder / corpus."""
+    import atheris
+
+    instrument()
+    words = [
+        f"-max_total_time={seconds}",
+        "-timeout=10",
+        "-rss_limit_mb=2048",
+        "-max_len=8192",
+        "-print_final_stats=1",
+    ]
+    words += [f"-artifact_prefix={Path.cwd()}/", str(folder / "corpus")]
+    atheris.Setup([sys.argv[0], *words], reader(target, folder))
+    atheris.Fuzz()
+
+
+def keep(target: str, found: Path) -> None:
+    """Put the smallest of what reached something new into tests/helpers/corpus/."""
+    place = CORPUS / target
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    files = sorted(found.iterdir(), key=lambda file: (file.stat().st_size, file.name))
+    for file in [file for file in files if 0 < file.stat().st_size <= LARGEST][:KEPT]:
+        shutil.copy(file, place / file.name[:12])
+
+
+def run(target: str, seconds: int, kept: bool) -> dict[str, object]:
+    """Fuzz one reader in a process of its own and return its figures."""
+    with tempfile.TemporaryDirectory() as name:
+        corpus = Path(name, "corpus")
+        corpus.mkdir()
+        saved = [file.read_bytes() for file in sorted((CORPUS / target).glob("*"))]
+        for number, content in enumerate([*seeds(target), *saved]):
+            (corpus / str(number)).write_bytes(content)
+        command = [sys.executable, __file__, target, "--here", name, "--seconds", str(seconds)]
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+        if kept and done.returncode == 0:
+            keep(target, corpus)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("stat::")]
+    found = {line.split(":")[2]: int(line.split()[-1]) for line in lines}
+    if done.returncode:
+        print(done.stderr[-3000:], file=sys.stderr)
+    return {"reader": target, "ended": done.returncode, **found}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "targets", nargs="*", metavar="READER", help=f"of {', '.join(READERS)} (default: all)"
+    )
+    parser.add_argument("--seconds", type=int, default=60, help="for each (default: 60)")
+    parser.add_argument("--keep", action="store_true", help="replace tests/helpers/corpus/ by what is found")
+    parser.add_argument("--here", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if importlib.util.find_spec("atheris") is None:
+        print(
+            "fuzz: skipped, atheris is not installed: pip install '.[fuzz]', where it has a wheel for this Python"
+        )
+        return
+    if options.here:
+        fuzz(options.targets[0], options.seconds, Path(options.here))
+        return
+    for target in options.targets or READERS:
+        figures = run(target, options.seconds, options.keep)
+        print(json.dumps(figures), flush=True)
+        if figures["ended"]:
+            raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

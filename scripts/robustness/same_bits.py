@@ -1,0 +1,104 @@
+"""Train from one seed again and again, in every circumstance; see that the weights always have the same bits.
+
+    python scripts/robustness/same_bits.py            # 80 trainings in 8 processes: a minute or two
+
+Each training has augmentation, dropout, a schedule, bounded gradients and averaged weights, on real MNIST, with 1, 2,
+3, 4 and 7 threads; lowered, and eager: one kernel per call; repeated in the same process and in another; while other
+programs keep all processors busy, and while they do not. Exit code 1 if there is more than one hash.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import os
+import subprocess
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+
+import fastdigits as fd
+from fastdigits import backend
+
+THREADS = (1, 2, 3, 4, 7)
+REPEATS = 2  # in one process
+
+
+class Eager(fd.ReLU):
+    """A layer from outside the package: a training with it runs through the interpreter."""
+
+
+def train(threads: int, activation: type[fd.ReLU], images: int) -> str:
+    """Return the SHA-256 of all weights and statistics after a training."""
+    (x, y), _ = fd.load_mnist()
+    layers = [fd.Dense(784, 256), fd.BatchNorm(256), activation(), fd.Dropout(0.2), fd.Dense(256, 10)]
+    net = fd.NeuralNetwork(layers, seed=5)
+    backend.kernels.forget_habits()  # the first steps are shared, whatever earlier trainings have learned
+    backend.kernels.set_threads(threads)  # for kernels that are called one by one
+    net.fit(
+        x[:images],
+        y[:images],
+        epochs=3,
+        batch_size=100,
+        optimizer=fd.AdamW(0.01),
+        schedule=fd.OneCycle(),
+        loss=fd.SoftmaxCrossEntropy(label_smoothing=0.1),
+        augment=fd.Augmentation(rotation=10, shift=1, alpha=8, fade=0.5),
+        clip_norm=1.0,
+        average=fd.EMA(0.9),
+        validation_split=0.1,
+        threads=threads,
+    )
+    digest = hashlib.sha256(net.values)
+    for buffer in net.buffers().values():
+        digest.update(buffer)
+    return digest.hexdigest()
+
+
+def train_all(way: str, images: int) -> None:
+    """Train with each number of threads, repeatedly; print a hash for each training."""
+    warnings.filterwarnings("ignore", "fit: .* is written in Python")
+    activation = Eager if way == "eager" else fd.ReLU
+    for threads in THREADS * REPEATS:
+        print(train(threads, activation, images), flush=True)
+
+
+@contextlib.contextmanager
+def load(processes: int) -> Iterator[None]:
+    """Keep processors busy meanwhile."""
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(processes)]
+    try:
+        yield
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--images", type=int, default=6000, help="how many to train on (default: 6000)")
+    parser.add_argument("--only", choices=("lowered", "eager"), help=argparse.SUPPRESS)  # in this process
+    options = parser.parse_args()
+    if options.only:
+        train_all(options.only, options.images)
+        return 0
+    hashes: Counter[str] = Counter()
+    cores = os.cpu_count() or 1
+    for busy in (0, 2 * cores):
+        for way in ("lowered", "eager"):
+            for _ in range(2):
+                with load(busy):
+                    command = [sys.executable, __file__, "--only", way, "--images", str(options.images)]
+                    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+                found = Counter(done.stdout.split())
+                print(f"{way}, {busy} busy processes beside it: {dict(found)}", file=sys.stderr, flush=True)
+                hashes += found
+    print(f"{hashes.total()} trainings, {len(hashes)} hash{'es' * (len(hashes) > 1)}: {', '.join(hashes)}")
+    return int(len(hashes) > 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
