@@ -270,7 +270,7 @@ def start() -> None:
         "pass",
         "import numpy",
         "import fastdigits.train",
-        "import fastdigits.train as t; t.load_mnist()",
+        "import fastdigits; fastdigits.load_mnist()",
     )
     calls = [
         lambda program=program: subprocess.run([sys.executable, "-c", program], check=True)
