@@ -18,6 +18,7 @@ FILES = [
         "docs/*.ipynb",
         "src/**/*.py",
         "scripts/**/*.py",
+        "examples/*.py",
         "benchmarks/**/*.py",
     )
     for path in sorted(ROOT.glob(pattern))
