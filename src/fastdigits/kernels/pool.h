@@ -24,12 +24,12 @@ typedef void (*pool_job)(void *context, int part, int parts);
 
 #define POOL_SHARES 16 /* most parts of a job whose units may change hands */
 
-#define POOL_TRIAL_NS 1000000     /* how long the other way is tried … */
-#define POOL_BETTER 0.95          /* … how much of the time it may take to be chosen … */
-#define POOL_SOON_NS 5000000      /* … how long after a change it is tried again, then twice as long each time … */
-#define POOL_LATE_NS 250000000    /* … up to this; … */
-#define POOL_PRICE 32             /* … but at least so many times what the trial has cost more */
-#define POOL_PATIENCE_NS 5000000  /* what the present way may cost more than when it was last measured */
+#define POOL_TRIAL_NS 1000000    /* how long the other way is tried … */
+#define POOL_BETTER 0.95         /* … how much of the time it may take to be chosen … */
+#define POOL_SOON_NS 5000000     /* … how long after a change it is tried again, then twice as long each time … */
+#define POOL_LATE_NS 250000000   /* … up to this; … */
+#define POOL_PRICE 32            /* … but at least so many times what the trial has cost more */
+#define POOL_PATIENCE_NS 5000000 /* what the present way may cost more than when it was last measured */
 
 /* Which of two ways to do a piece of work is the faster one: shared, or by the caller alone. All zero to begin with. */
 typedef struct {
@@ -82,7 +82,10 @@ static inline void pool_learn(pool_choice *c, int64_t ns, double work) {
 typedef struct {
     int64_t first, last;
 } pool_share;
-static inline void share_set(pool_share *s, int64_t first, int64_t last) { s->first = first; s->last = last; }
+static inline void share_set(pool_share *s, int64_t first, int64_t last) {
+    s->first = first;
+    s->last = last;
+}
 static inline int64_t share_first(pool_share *s) { return s->first < s->last ? s->first++ : -1; }
 static inline int64_t share_last(pool_share *s) { return s->first < s->last ? --s->last : -1; }
 
@@ -104,8 +107,8 @@ static void pool_run(pool_job job, void *context, int parts) {
 #include <time.h>
 
 #define POOL_MAX 64
-#define POOL_SPIN_NS 50000        /* before a worker or the caller sleeps; a step's jobs follow within 10 µs */
-#define POOL_STACK (1 << 20)      /* kernels keep up to 100 KB of scratch on the stack; musl would give 128 KB */
+#define POOL_SPIN_NS 50000   /* before a worker or the caller sleeps; a step's jobs follow within 10 µs */
+#define POOL_STACK (1 << 20) /* kernels keep up to 100 KB of scratch on the stack; musl would give 128 KB */
 
 /* The units of work that a part may still begin: it takes them from the front, and who has finished its own takes them
  * from the end, so that a core which is slow, or another program's for a while, holds nobody up for long. */
@@ -123,8 +126,8 @@ static inline int64_t share_take(pool_share *s, int from_front) {
         first = old & 0xFFFFFFFFu;
         last = old >> 32;
         if (first >= last) return -1;
-    } while (!atomic_compare_exchange_weak(
-        &s->units, &old, from_front ? last << 32 | (first + 1) : (last - 1) << 32 | first));
+    } while (!atomic_compare_exchange_weak(&s->units, &old,
+                                           from_front ? last << 32 | (first + 1) : (last - 1) << 32 | first));
     return from_front ? (int64_t)first : (int64_t)last - 1;
 }
 static inline int64_t share_first(pool_share *s) { return share_take(s, 1); }

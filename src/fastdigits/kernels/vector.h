@@ -59,7 +59,9 @@ static inline __m256i first_lanes(ptrdiff_t count) {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 static inline vec load_some(const float *p, ptrdiff_t count) { return (vec)_mm256_maskload_ps(p, first_lanes(count)); }
-static inline void store_some(float *p, vec v, ptrdiff_t count) { _mm256_maskstore_ps(p, first_lanes(count), (__m256)v); }
+static inline void store_some(float *p, vec v, ptrdiff_t count) {
+    _mm256_maskstore_ps(p, first_lanes(count), (__m256)v);
+}
 #else
 static inline vec load_some(const float *p, ptrdiff_t count) {
     float lanes[LANES] = {0};
@@ -111,8 +113,9 @@ static inline uint64_t nonzero_bytes(const uint8_t *p) {
 #elif defined(__SSE2__)
     uint64_t zeros = 0;
     for (int i = 0; i < 4; i++)
-        zeros |= (uint64_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)p + i), _mm_setzero_si128()))
-                 << 16 * i;
+        zeros |=
+            (uint64_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)p + i), _mm_setzero_si128()))
+            << 16 * i;
     return ~zeros;
 #else
     uint64_t bits = 0;
@@ -125,8 +128,16 @@ static inline uint64_t nonzero_bytes(const uint8_t *p) {
 static inline int lowest_bit(uint64_t bits) { return __builtin_ctzll(bits); }
 static inline int count_bits(uint64_t bits) { return __builtin_popcountll(bits); }
 #else
-static inline int lowest_bit(uint64_t bits) { int i = 0; while (!(bits >> i & 1)) i++; return i; }
-static inline int count_bits(uint64_t bits) { int n = 0; for (; bits; bits &= bits - 1) n++; return n; }
+static inline int lowest_bit(uint64_t bits) {
+    int i = 0;
+    while (!(bits >> i & 1)) i++;
+    return i;
+}
+static inline int count_bits(uint64_t bits) {
+    int n = 0;
+    for (; bits; bits &= bits - 1) n++;
+    return n;
+}
 #endif
 
 /* y (4, 4) = x (4, 4) transposed. */
@@ -163,8 +174,16 @@ static inline void transpose_tile(uint8_t *y, ptrdiff_t ldy, const uint8_t *cons
 #endif
 }
 
-static inline int32_t bits_of(float x) { int32_t i; memcpy(&i, &x, 4); return i; }
-static inline float float_of(int32_t i) { float x; memcpy(&x, &i, 4); return x; }
+static inline int32_t bits_of(float x) {
+    int32_t i;
+    memcpy(&i, &x, 4);
+    return i;
+}
+static inline float float_of(int32_t i) {
+    float x;
+    memcpy(&x, &i, 4);
+    return x;
+}
 
 /* Denormal numbers cost a hundred cycles each; Adam's moments decay into them. `float_mode_enter` makes the calling
  * thread treat them as zero and returns the old state, `float_mode_leave` puts that back. All else is as a program finds
