@@ -96,22 +96,22 @@ cdef void draw_field(
     float* field, const float* taps, Py_ssize_t knots, Py_ssize_t w, uint64_t key
 ) noexcept nogil:
     # field (knots, w) = random knots (knots, knots), uniform in -1 … 1, times taps (knots, w); rows SIDE apart
-    cdef Py_ssize_t k, l, j, place = 0
+    cdef Py_ssize_t k, knot, j, place = 0
     cdef uint64_t bits = 0
     cdef float noise[KNOTS]
     cdef vec total
     for k in range(knots):
-        for l in range(knots):
+        for knot in range(knots):
             if place % 4 == 0:  # 16 bits make a knot
                 bits = split_mix_at(key, place // 4)
-            noise[l] = <float>(<int32_t>(bits & 0xFFFF) - 32768) * <float>(1.0 / 32768)
+            noise[knot] = <float>(<int32_t>(bits & 0xFFFF) - 32768) * <float>(1.0 / 32768)
             bits >>= 16
             place += 1
         j = 0
         while j < w:
             total = splat(0)
-            for l in range(knots):
-                total = total + splat(noise[l]) * load(taps + l * SIDE + j)
+            for knot in range(knots):
+                total = total + splat(noise[knot]) * load(taps + knot * SIDE + j)
             store(field + k * SIDE + j, total)
             j += LANES
 
