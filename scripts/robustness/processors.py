@@ -356,7 +356,7 @@ def aarch64(cpu: str, folder: Path) -> Machine:
         f'#!/bin/sh\nexec {compiler} --sysroot={root} -I{root}/usr/include/python{version} "$@"\n'
     )
     wrapper.chmod(0o755)
-    ignored = shutil.ignore_patterns(".git", "build", "*.so", "_*.c", "runs", "site")
+    ignored = shutil.ignore_patterns(".git", ".nox", ".venv", "build", "*.so", "_*.c", "runs", "site")
     shutil.copytree(ROOT, checkout, ignore=ignored)
     command([sys.executable, "setup.py", "--quiet", "--version"], cwd=checkout)
     path = os.pathsep.join([str(checkout / "src"), str(packages)])

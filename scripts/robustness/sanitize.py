@@ -54,7 +54,9 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, "fastdigits")
-        ignored = shutil.ignore_patterns(".git", "build", "*.so", "_kernels*.c", "_cython.c", "runs", "site")
+        ignored = shutil.ignore_patterns(
+            ".git", ".nox", ".venv", "build", "*.so", "_kernels*.c", "_cython.c", "runs", "site"
+        )
         shutil.copytree(ROOT, copy, ignore=ignored)
         environment = os.environ | {"FASTDIGITS_SANITIZE": options.sanitizers}
         build = [sys.executable, "setup.py", "-q", "build_ext", "--inplace", f"-j{os.cpu_count() or 1}"]

@@ -53,7 +53,7 @@ def test_a_command_takes_the_options_that_it_is_shown_with(words, monkeypatch):
 
 
 def test_programs_that_pages_name_exist():
-    pages = [*PAGES, *ROOT.glob("*.md"), *ROOT.glob("benchmarks/**/*.md"), ROOT / ".ci/run"]
+    pages = [*PAGES, *ROOT.glob("*.md"), *ROOT.glob("benchmarks/**/*.md"), *ROOT.glob(".ci/run")]
     program = re.compile(r"\b(?:benchmarks|examples|scripts)/[\w/]+\.py\b")
     named = {found for page in pages for found in program.findall(page.read_text("utf-8"))}
     assert named

@@ -1,0 +1,22 @@
+"""What a contributor is told to run exists: sessions of nox."""
+
+import re
+
+from documents import ROOT
+
+NOXFILE = (ROOT / "noxfile.py").read_text("utf-8")
+SESSIONS = set(re.findall(r"^@nox\.session\ndef (\w+)\(", NOXFILE, re.MULTILINE))
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+
+
+def test_sessions_that_pages_and_workflows_name_exist():
+    files = [*ROOT.glob(".ci/run"), *ROOT.glob(".github/**/*.*")]
+    texts = [CONTRIBUTING, *(path.read_text("utf-8") for path in files)]
+    named = {name for text in texts for name in re.findall(r"\bnox\b[^\n`#]* -s (\w+)", text)}
+    matrix = re.search(r"session: \[(.+)\]", (ROOT / ".github/workflows/checks.yml").read_text("utf-8"))
+    assert {"lint", "quick", "test"} <= named | set(matrix[1].split(", ")) <= SESSIONS
+
+
+def test_contributing_lists_all_sessions():
+    listed = re.search(r"lists the sessions: (.+)\. Each", CONTRIBUTING)
+    assert set(re.split(", | and ", listed[1])) == SESSIONS
