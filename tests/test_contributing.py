@@ -1,4 +1,4 @@
-"""What a contributor is told to run exists: sessions of nox."""
+"""What a contributor is told to run exists: sessions of nox, and the tools of a commit."""
 
 import re
 
@@ -20,3 +20,10 @@ def test_sessions_that_pages_and_workflows_name_exist():
 def test_contributing_lists_all_sessions():
     listed = re.search(r"lists the sessions: (.+)\. Each", CONTRIBUTING)
     assert set(re.split(", | and ", listed[1])) == SESSIONS
+
+
+def test_the_tools_of_a_commit_are_those_of_lint():
+    tools = re.findall(r"entry: ([\w-]+)", (ROOT / ".pre-commit-config.yaml").read_text("utf-8"))
+    lint = NOXFILE.partition("\ndef lint(")[2].partition("@nox.session")[0]
+    assert len(tools) == 5
+    assert [tool for tool in tools if f'session.run("{tool}"' not in lint] == []
