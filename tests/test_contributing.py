@@ -27,3 +27,8 @@ def test_the_tools_of_a_commit_are_those_of_lint():
     lint = NOXFILE.partition("\ndef lint(")[2].partition("@nox.session")[0]
     assert len(tools) == 5
     assert [tool for tool in tools if f'session.run("{tool}"' not in lint] == []
+
+
+def test_wheels_are_built_for_tags_and_on_request_alone():
+    text = (ROOT / ".github/workflows/wheels.yml").read_text("utf-8")
+    assert '\non:\n  push:\n    tags: ["v*"]\n  workflow_dispatch:\n\n' in text
