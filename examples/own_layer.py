@@ -37,4 +37,4 @@ swish = Swish(64)
 net = fd.NeuralNetwork([fd.Dense(784, 64), fd.BatchNorm(64), swish, fd.Dense(64, 10)], seed=0)
 net.fit(x_train, y_train, epochs=2, optimizer=fd.Adam(lr=0.01), schedule=fd.OneCycle())
 print(f"test accuracy {net.evaluate(x_test, y_test)['accuracy']:.1%}")  # test accuracy 97.…%
-print(f"β began at 1 and is {swish.beta.value.mean():.1f} on average")  # β began at 1 and is 1.… on average
+print(f"beta began at 1 and is {swish.beta.value.mean():.1f} on average")  # beta began at 1 and is 1.…
