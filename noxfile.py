@@ -40,7 +40,9 @@ def build(session: nox.Session) -> None:
 def quick(session: nox.Session) -> None:
     """Test kernels, layers and the law of the folders: half a minute."""
     prepare(session, "test")
-    session.run("pytest", "-q", "tests/kernels", "tests/nn", "tests/properties/test_architecture.py", *session.posargs)
+    session.run(
+        "pytest", "-q", "tests/kernels", "tests/nn", "tests/properties/test_architecture.py", *session.posargs
+    )
 
 
 @nox.session

@@ -2,7 +2,7 @@
 
     python scripts/robustness/fuzz.py                         # each reader for a minute
     python scripts/robustness/fuzz.py --seconds 600 model     # one of them for longer
-    python scripts/robustness/fuzz.py --seconds 60 --keep     # … and keep what it found in tests/helpers/corpus/, to begin from
+    python scripts/robustness/fuzz.py --seconds 60 --keep     # … and keep what it found in the corpus, to begin from
 
 Needs Linux and atheris (`pip install '.[fuzz]'`); says so and ends well without. A reader may return or raise the
 error that it documents; anything else, a crash of the interpreter, more than 2 GB of memory or an input that takes ten

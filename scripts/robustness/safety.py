@@ -9,7 +9,7 @@ arrays       every door: pytest --hypothesis-profile=long tests -k …
 lies         python tests/helpers/lies.py READER FOLDER, for each reader
 fuzz         python scripts/robustness/fuzz.py, so many minutes for each reader
 sanitizers   python scripts/robustness/sanitize.py tests: the whole suite
-threads      python scripts/robustness/sanitize.py --sanitizers thread tests/kernels/test_program.py tests/kernels/test_pool.py
+threads      python scripts/robustness/sanitize.py --sanitizers thread TESTS of programs and of the pool
 valgrind     every kernel's door, on arrays of four sizes; it knows no AVX-512, so AVX2 and the plain build
 
 Needs Linux, GCC, the extras `test` and `fuzz`, and valgrind. What cannot run is a row that says so and fails the run.

@@ -18,9 +18,15 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-TESTS = (
-    "kernels reference program augment averaging clipping training network storage checkpoint arrays threads"
-)
+TESTS = [
+    "tests/kernels",
+    "tests/nn",
+    "tests/optim",
+    "tests/storage",
+    "tests/training",
+    "tests/core/test_arrays.py",
+]
+TESTS += ["tests/backend/test_threads.py"]
 QUICK = [
     "tests/kernels/test_kernels.py",
     "tests/kernels/test_program.py",
@@ -47,11 +53,7 @@ def main() -> None:
     parser.add_argument("--sanitizers", default="address,undefined", help="default: address,undefined")
     parser.add_argument("--quick", action="store_true", help="a few tests of every kernel")
     options = parser.parse_args()
-    tests = (
-        options.tests
-        or (QUICK if options.quick else None)
-        or [f"tests/test_{name}.py" for name in TESTS.split()]
-    )
+    tests = options.tests or (QUICK if options.quick else TESTS)
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, "fastdigits")
         ignored = shutil.ignore_patterns(
