@@ -1,21 +1,17 @@
-"""Let memory run out at each allocation of training, prediction, saving and loading; see what holds afterwards.
+"""Let memory run out in training, prediction, saving and loading; see what holds afterwards.
 
-    python scripts/robustness/out_of_memory.py                      # each allocation: some minutes
+    python scripts/robustness/out_of_memory.py                      # each allocation: a minute
     python scripts/robustness/out_of_memory.py --every 50 predict   # one in 50, of some jobs
 
-Refused are allocations of Python, by its test module ``_testcapi``, and then those of 512 bytes and more from the C
-library, which is where NumPy has the memory of its arrays from, by a small library that is compiled and loaded first.
-One allocation is refused while all others are granted; then 30 in a row, so that what is done about the first failure
-fails too.
+Refused are allocations of 512 bytes and more from the C library, by a small library that is compiled and loaded first:
+there NumPy has the memory of its arrays from, and the kernels that of their programs. Smaller ones, Python's own
+objects, are not: where they fail is up to the interpreter, and it crashes at some of them. One allocation is refused
+while all others are granted; then 30 in a row, so that what is done about the first failure fails too.
 
-Each time the job must end with MemoryError, or with the right result; the network must be that of a whole step, bit for
-bit, and go on to predict and to train. A job runs in a process of its own; one that crashes is told and started again.
-
-Told apart is what CPython or NumPy make of it, where no code of this package has a say: a SystemError, where C code
-forgot to say that memory is short, or another error in a MemoryError's place, such as "can't allocate lock"; a crash of
-``numpy.errstate``, in CPython's context variables. CPython 3.11 also loses the arguments of a call for which it finds
-no room, so that a network may be kept for ever; the lines with a call at which one was are listed. And never more than
-30 are refused in a row, as it would else try for ever to enter an exception handler.
+Each time the job must end with MemoryError, or with the right result. Network and optimizer must belong together, those
+of a whole step, bit for bit, and go on to predict and to train. A job runs in a process of its own, which must not
+crash. What NumPy and the system make of a MemoryError is listed and allowed: a SystemError, where C code forgot to say
+that memory is short, and an OSError that says so. Linux with a C compiler only.
 """
 
 import argparse
@@ -23,21 +19,16 @@ import ctypes
 import faulthandler
 import gc
 import hashlib
-import importlib.util
-import itertools
 import json
 import os
-import re
-import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,15 +41,7 @@ from fastdigits.nn.layers import Dropout
 BURSTS = (1, 30)
 LONGEST = 3000  # seconds after which a process is taken to hang
 ERRORS = (MemoryError, fd.ModelFileError)
-FOREIGN = "of CPython or NumPy:"
-OWN = (Path(fd.__file__).parent, __file__)  # a crash anywhere else is none of ours
-# What CPython makes of a MemoryError on its way; and any SystemError: C code that forgot to say what failed.
-SWALLOWED = (
-    "can't allocate",
-    "expected str, bytes or os.PathLike",
-    "should be string, bytes",
-    "Cannot allocate memory",
-)
+FOREIGN = "of NumPy or the system:"
 BATCH = 64
 VALUES = 784 * 16 * 4  # bytes of a network's weights, which lie in memory twice with their gradients
 
@@ -105,35 +88,6 @@ def compile_shim(target: Path) -> Path:
     words = ["cc", "-O1", "-shared", "-fPIC", "-x", "c", "-", "-o", str(target), "-ldl", "-pthread"]
     subprocess.run(words, input=SHIM, text=True, check=True)
     return target
-
-
-class Python:
-    """Refuses allocations of Python."""
-
-    def refuse(self, first: int, burst: int) -> None:
-        import _testcapi
-
-        _testcapi.set_nomemory(first, first + burst)
-
-    def allow(self) -> None:
-        import _testcapi
-
-        _testcapi.remove_mem_hooks()
-
-
-class C:
-    """Refuses allocations of the C library, whoever asks for them."""
-
-    def __init__(self) -> None:
-        library = ctypes.CDLL(None)
-        self._refuse, self.allow = library.shim_refuse, library.shim_allow
-        self._refuse.argtypes = [ctypes.c_long, ctypes.c_long]
-
-    def refuse(self, first: int, burst: int) -> None:
-        self._refuse(first, burst)
-
-
-REFUSERS = {"Python": Python, "C": C}
 
 
 @dataclass
@@ -263,19 +217,41 @@ class Jobs:
 NAMES = ("fit", "resume", "predict", "predict_proba", "load", "save")
 
 
-def attempt(job: Job, refuser: Python | C, first: int, burst: int) -> BaseException | None:
-    """Call the job with ``burst`` allocations refused, from number ``first`` on; return its error."""
-    result = error = None
-    refuser.refuse(first, burst)
-    try:
-        result = job.call()
-    except BaseException as raised:  # whatever it is
-        error = raised
-    finally:
-        refuser.allow()
-    if problem := job.wrong(result, error is not None):
-        return AssertionError(problem)
-    return error
+class Refuser:
+    """Refuses allocations of the C library, whoever asks for them."""
+
+    def __init__(self) -> None:
+        library = ctypes.CDLL(None)
+        self._refuse, self.allow = library.shim_refuse, library.shim_allow
+        self._refuse.argtypes = [ctypes.c_long, ctypes.c_long]
+
+    def attempt(self, job: Job, first: int, burst: int) -> BaseException | None:
+        """Call the job with ``burst`` allocations refused, from number ``first`` on; return its error."""
+        result = error = None
+        self._refuse(first, burst)
+        try:
+            result = job.call()
+        except BaseException as raised:  # whatever it is
+            error = raised
+        finally:
+            self.allow()
+        if problem := job.wrong(result, error is not None):
+            return AssertionError(problem)
+        return error
+
+    def allocations(self, make: Callable[[], Job]) -> int:
+        """Return how many allocations the job has: where the next ones are refused, nothing happens."""
+        low, high = 0, 1
+
+        def fails(first: int) -> bool:
+            return self.attempt(make(), first, BURSTS[-1]) is not None
+
+        while fails(high):
+            low, high = high, 2 * high
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if fails(middle) else (low, middle)
+        return high
 
 
 def kind_of(error: BaseException | None) -> str:
@@ -284,36 +260,12 @@ def kind_of(error: BaseException | None) -> str:
         return "the right result"
     if isinstance(error, ERRORS):
         return type(error).__name__
-    if error.__traceback__ is None:  # what `outcome` found wrong
+    if error.__traceback__ is None:  # what `attempt` found wrong
         return f"{type(error).__name__}: {error}"
     frame = traceback.extract_tb(error.__traceback__)[-1]
+    foreign = isinstance(error, SystemError) or "Cannot allocate memory" in str(error)
     kind = f"{type(error).__name__}: {error} ({Path(frame.filename).name}: {frame.line})"
-    return (
-        f"{FOREIGN} {kind}"
-        if isinstance(error, SystemError) or any(words in str(error) for words in SWALLOWED)
-        else kind
-    )
-
-
-def allocations(make: Callable[[], Job], refuser: Python | C, crashed: Container[int] = ()) -> int:
-    """Return how many allocations the job has: where the next ones are refused, nothing happens.
-
-    Each point that is tried is printed first. ``crashed`` are the points at which an earlier process ended.
-    """
-    low, high = 0, 1
-
-    def fails(first: int) -> bool:
-        if first in crashed:
-            return True
-        print(json.dumps({"counting": first}), flush=True)
-        return attempt(make(), refuser, first, BURSTS[-1]) is not None
-
-    while fails(high):
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fails(middle) else (low, middle)
-    return high
+    return f"{FOREIGN} {kind}" if foreign else kind
 
 
 class _Statistics(ctypes.Structure):
@@ -333,111 +285,24 @@ def used() -> int:
     return int(tell().used + tell().h)
 
 
-def child(
-    name: str, by: str, every: int, folder: Path, start: tuple[int, int], crashed: Container[int]
-) -> None:
-    """Print a line of JSON for each point of failure from ``start`` on, and one at the end."""
+def child(name: str, every: int, folder: Path) -> None:
+    """Let each allocation of a job fail; print what came of it, as a line of JSON."""
     faulthandler.enable()
     warnings.simplefilter("error")
-    make, refuser = getattr(Jobs(folder), name), REFUSERS[by]()
+    make, refuser = getattr(Jobs(folder), name), Refuser()
     for _ in range(3):
         job = make()
         job.wrong(job.call(), False)
-    total = allocations(make, refuser, crashed)
-    print(json.dumps({"allocations": total}), flush=True)
-    for burst in BURSTS:
-        for first in range(0, total, every):
-            if (burst, first) < start:
-                continue
-            print(json.dumps({"burst": burst, "first": first}), flush=True)
-            error = attempt(make(), refuser, first, burst)
-            print(json.dumps({"kind": kind_of(error)}), flush=True)
-    print(json.dumps(keeps(make, refuser, total, every)), flush=True)
-
-
-def keeps(make: Callable[[], Job], refuser: Python | C, total: int, every: int) -> dict[str, Any]:
-    """Fail at some points again; return at how many memory as large as a network was kept, and in which lines."""
-    points = range(0, total, max(every, total // 100))
-    lines = []
-    for first in points:
-        attempt(make(), refuser, first, 1)  # caches fill
-        before, error = used(), None
+    points = range(0, refuser.allocations(make), every)
+    outcomes = Counter(kind_of(refuser.attempt(make(), first, burst)) for burst in BURSTS for first in points)
+    kept = 0
+    for first in points[:: max(1, len(points) // 100)]:  # memory as large as a network
+        refuser.attempt(make(), first, 1)  # caches fill
+        before = used()
         for _ in range(3):
-            error = attempt(make(), refuser, first, 1)
-        frame = traceback.extract_tb(error.__traceback__)[-1] if error and error.__traceback__ else None
-        del error
-        if used() - before > 2 * VALUES:
-            lines.append(f"{Path(frame.filename).name}: {frame.line}" if frame else "no error")
-    return {"points": len(points), "kept": len(lines), "lines": sorted(set(lines))}
-
-
-def told(name: str, by: str, every: int, shim: Path | None) -> tuple[dict[str, Any], list[str]]:
-    """Run the child, again after each crash; return the figures, and what was wrong."""
-    figures: dict[str, Any] = {}
-    kinds: Counter[str] = Counter()
-    firsts: dict[str, str] = {}
-    burst, first = 0, 0
-    crashed: list[int] = []  # while allocations were counted
-    preload = {} if shim is None else {"LD_PRELOAD": str(shim)}
-    while "points" not in figures:
-        with tempfile.TemporaryDirectory() as folder, open(Path(folder, "errors"), "w+") as errors:
-            words = [
-                "--child",
-                folder,
-                "--start",
-                str(burst),
-                str(first),
-                "--crashed",
-                *map(str, crashed),
-                "--every",
-                str(every),
-                "--by",
-                by,
-                name,
-            ]
-            process = subprocess.Popen(
-                [sys.executable, __file__, *words],
-                stdout=subprocess.PIPE, stderr=errors, text=True, env=os.environ | preload,
-            )  # fmt: skip
-            alarm = threading.Timer(LONGEST, process.kill)
-            alarm.start()
-            begun, counting = False, None
-            for line in process.stdout or ():
-                said = json.loads(line)
-                if "first" in said:
-                    burst, first, begun = said["burst"], said["first"], True
-                elif "counting" in said:
-                    counting = said["counting"]
-                elif "kind" in said:
-                    kinds[said["kind"]] += 1
-                    firsts.setdefault(said["kind"], f"{first} + {burst}")
-                else:
-                    figures |= said
-            alarm.cancel()
-            if process.wait() == 0:
-                continue
-            errors.seek(0)
-            text = errors.read()
-            if not begun and counting is None:
-                raise SystemExit(f"{name} ended with {process.returncode}: {text[-3000:]}")
-            line = next((line for line in text.splitlines()[::-1] if line.startswith("  File")), "")
-            innermost = re.search(r"most recent call first\):\n(.*)", text)
-            where = innermost[1].strip() if innermost else line.strip()
-            kind = f"ended with {process.returncode} in {where}"
-            if not any(f'"{place}' in where for place in OWN):
-                kind = f"{FOREIGN} {kind}"
-            kinds[kind] += 1
-            if begun:
-                firsts.setdefault(kind, f"{first} + {burst}")
-                first += 1
-            else:
-                firsts.setdefault(kind, f"{counting} + {BURSTS[-1]}")
-                crashed.append(counting)
-    good = ("the right result", *(kind.__name__ for kind in ERRORS))
-    others = [f"{kinds[kind]} × {kind}, first at {firsts[kind]}" for kind in kinds if kind not in good]
-    figures["outcomes"] = {kind: kinds[kind] for kind in good} | {"others": sum(kinds.values())}
-    figures["outcomes"]["others"] -= sum(kinds[kind] for kind in good)
-    return figures, others
+            refuser.attempt(make(), first, 1)
+        kept += used() - before > 2 * VALUES
+    print(json.dumps({"allocations refused": len(points), "memory kept at": kept, "outcomes": outcomes}))
 
 
 def main() -> None:
@@ -446,12 +311,7 @@ def main() -> None:
     )
     parser.add_argument("--every", type=int, default=1, help="refuse one in so many (default: 1)")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--start", type=int, nargs=2, help=argparse.SUPPRESS)
-    parser.add_argument("--crashed", type=int, nargs="*", default=[], help=argparse.SUPPRESS)
-    parser.add_argument("--shim", type=Path, help="only compile what refuses memory of C, into this file")
-    parser.add_argument(
-        "--by", choices=REFUSERS, help="whose allocations are refused (default: both by turns)"
-    )
+    parser.add_argument("--shim", type=Path, help="only compile what refuses memory, into this file")
     parser.add_argument("jobs", nargs="*", metavar="JOB", help=f"of {', '.join(NAMES)} (default: all)")
     options = parser.parse_args()
     if options.shim:
@@ -459,26 +319,30 @@ def main() -> None:
         return
     if unknown := set(options.jobs) - {*NAMES}:
         parser.error(f"a job must be one of {', '.join(NAMES)}; got {', '.join(sorted(unknown))}")
-    if importlib.util.find_spec("_testcapi") is None:
-        parser.error("this Python must have its test module _testcapi; it has none: take another build of it")
     if options.child:
-        start = tuple(options.start)
-        child(options.jobs[0], options.by, options.every, options.child, start, options.crashed)
+        child(options.jobs[0], options.every, options.child)
         return
+    good = ("the right result", *(kind.__name__ for kind in ERRORS))
     failed = False
-    with tempfile.TemporaryDirectory() as folder:
-        shim = (
-            compile_shim(Path(folder, "shim.so")) if sys.platform == "linux" and shutil.which("cc") else None
-        )
-        for by, name in itertools.product([options.by] if options.by else REFUSERS, options.jobs or NAMES):
-            if by == "C" and shim is None:
-                print(f"{name}, {by}: left out, it needs Linux and a C compiler")
-                continue
-            started = time.perf_counter()
-            figures, others = told(name, by, options.every, shim if by == "C" else None)
-            title = f"{name}, allocations of {by}, {time.perf_counter() - started:.0f} s"
-            print(title, figures, *others, sep="\n    ", flush=True)
-            failed |= any(FOREIGN not in other for other in others)
+    for name in options.jobs or NAMES:
+        started = time.perf_counter()
+        with tempfile.TemporaryDirectory() as folder:
+            ended = subprocess.run(
+                [sys.executable, __file__, "--child", folder, "--every", str(options.every), name],
+                env=os.environ | {"LD_PRELOAD": str(compile_shim(Path(folder, "shim.so")))},
+                capture_output=True, text=True, timeout=LONGEST, check=False,
+            )  # fmt: skip
+        if ended.returncode:
+            print(f"{name} ended with {ended.returncode}: {ended.stderr[-3000:]}")
+            failed = True
+            continue
+        figures = json.loads(ended.stdout)
+        print(f"{name}, {time.perf_counter() - started:.0f} s")
+        for kind, count in figures.pop("outcomes").items():
+            print(f"    {count} × {kind}")
+            failed |= kind not in good and not kind.startswith(FOREIGN)
+        print(f"    {figures}", flush=True)
+        failed |= figures["memory kept at"] > 0
     if failed:
         raise SystemExit(1)
 

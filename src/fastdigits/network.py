@@ -174,15 +174,15 @@ class NeuralNetwork(Sequential):
             is then that of the last whole epoch, or as it came where there is none, and the optimizer has no
             state for it: both can be used again, with a smaller learning rate.
         MemoryError
-            If memory runs out. Network and optimizer are then those of a whole step: weights, running statistics,
-            moments and counts belong together, and training may go on from there.
+            If memory runs out. Network and optimizer still belong together: weights, running statistics, moments and
+            counts are those of a whole step, and training may go on from there.
 
         Notes
         -----
         After an interrupt (KeyboardInterrupt) the network is usable; ``epochs_trained`` counts whole epochs.
 
         On the NumPy backend, or with a part that is written in Python, memory that runs out amid a step may leave that
-        step done in part. NumPy says SystemError at times, and Python RuntimeError or TypeError, where memory is short.
+        step done in part.
         """
         from .training import loop
 
