@@ -38,10 +38,10 @@ def main() -> None:
             network, rows, labels, None, options.batch_size, loss, optimizer, augmenter=augmenter
         )
     times: dict[str, list[float]] = {name: [] for name in KINDS}
-    for number in range(ROUNDS):  # in turn, so that a noisy machine hits all of them
+    for _ in range(ROUNDS):  # in turn, so that a noisy machine hits all of them
         for name, step in steps.items():
             started = time.perf_counter()
-            step.run(order, np.full(STEPS, 1e-3), number * STEPS, options.threads)
+            step.run(order, np.full(STEPS, 1e-3), options.threads)
             times[name].append((time.perf_counter() - started) / order.size * 1e6)
     median = {name: statistics.median(found) for name, found in times.items()}
     print(f"backend {backend.backend_name()}, batch {options.batch_size}, threads {options.threads}")

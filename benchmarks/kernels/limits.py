@@ -86,9 +86,9 @@ def step() -> None:
     for threads in (1, 2):
         times = in_turn(
             [
-                lambda threads=threads: whole.run(order, rates, 0, threads),
+                lambda threads=threads: whole.run(order, rates, threads),
                 *(
-                    lambda part=part, threads=threads: part.run(order, rates, 0, threads)
+                    lambda part=part, threads=threads: part.run(order, rates, threads)
                     for part in parts.values()
                 ),
             ]
@@ -131,7 +131,7 @@ def _program(x: np.ndarray, forward: bool) -> Any:
         else:
             doors.dense_backward_weight_uint8(grad, dbias, y, batch)
             flat = [array.reshape(-1) for array in (weight, m, v, grad)]
-            doors.adam_update(*flat, 1e-3, 0.9, 0.999, 1e-8, 0.0, 1)
+            doors.adam_update(*flat, np.array([1]), 1e-3, 0.9, 0.999, 1e-8, 0.0)
     return program
 
 
@@ -204,11 +204,11 @@ int main(int argc, char **argv) {
 
 def _shared(step: TrainingStep, order: np.ndarray, rates: np.ndarray) -> float:
     backend.kernels.forget_habits()  # so few steps are shared, whether that pays or not
-    return seconds(lambda: step.run(order, rates, 0, 2))
+    return seconds(lambda: step.run(order, rates, 2))
 
 
 def _alone(step: TrainingStep, order: np.ndarray, rates: np.ndarray) -> float:
-    return seconds(lambda: step.run(order, rates, 0, 1))
+    return seconds(lambda: step.run(order, rates, 1))
 
 
 def distance() -> None:

@@ -145,20 +145,22 @@ def softmax_backward(dlogits: Array, dprobs: Array, probs: Array) -> None:
     dlogits[...] = probs * (dprobs - (dprobs * probs).sum(axis=1, keepdims=True))
 
 
-def dropout_forward(y: Array, x: Array, rate: float, seed: int, step: int) -> None:
+def dropout_forward(y: Array, x: Array, step: Int64, rate: float, seed: int) -> None:
+    _expect("dropout_forward", "step", step, 1)
     _expect("dropout_forward", "y", y, *x.shape)
-    y[...] = np.where(_kept(x.shape, rate, seed, step), x * _scale(x, rate), 0)
+    y[...] = np.where(_kept(x.shape, step, rate, seed), x * _scale(x, rate), 0)
 
 
-def dropout_backward(dx: Array, dy: Array, rate: float, seed: int, step: int) -> None:
+def dropout_backward(dx: Array, dy: Array, step: Int64, rate: float, seed: int) -> None:
+    _expect("dropout_backward", "step", step, 1)
     _expect("dropout_backward", "dx", dx, *dy.shape)
-    dx[...] = np.where(_kept(dy.shape, rate, seed, step), dy * _scale(dy, rate), 0)
+    dx[...] = np.where(_kept(dy.shape, step, rate, seed), dy * _scale(dy, rate), 0)
 
 
-def _kept(shape: tuple[int, ...], rate: float, seed: int, step: int) -> Array:
+def _kept(shape: tuple[int, ...], step: Int64, rate: float, seed: int) -> Array:
     """Return which elements dropout keeps: those whose u, 24 bits of SplitMix64 as a fraction, is ≥ rate."""
     with np.errstate(over="ignore"):
-        key = _split_mix(np.array([seed], dtype=np.uint64) + np.uint64(step + 1) * _GOLDEN)
+        key = _split_mix(np.array([seed], dtype=np.uint64) + step.astype(np.uint64) * _GOLDEN)
         places = np.arange(1, 1 + shape[0] * shape[1], dtype=np.uint64)
         u = (_split_mix(key + places * _GOLDEN) >> np.uint64(40)).astype(np.float32) / np.float32(2**24)
     kept: Array = (u >= np.float32(rate)).reshape(shape)
@@ -333,15 +335,17 @@ def adam_update(
     m: Array,
     v: Array,
     grad: Array,
+    step: Int64,
     lr: float,
     beta1: float,
     beta2: float,
     eps: float,
     weight_decay: float,
-    step: int,
 ) -> None:
-    if step < 1:
-        raise ValueError(f"adam_update: step must be at least 1, the first update; got {step}")
+    _expect("adam_update", "step", step, 1)
+    t = int(step[0])
+    if t < 1:
+        raise ValueError(f"adam_update: step must be at least 1, the first update; got {t}")
     _expect("adam_update", "m", m, *value.shape)
     _expect("adam_update", "v", v, *value.shape)
     _expect("adam_update", "grad", grad, *value.shape)
@@ -350,8 +354,8 @@ def adam_update(
     m += kind(1 - beta1) * grad
     v *= kind(beta2)
     v += kind(1 - beta2) * grad * grad
-    m_hat = m / kind(1 - beta1**step)
-    v_hat = v / kind(1 - beta2**step)
+    m_hat = m / kind(1 - beta1**t)
+    v_hat = v / kind(1 - beta2**t)
     value *= kind(1 - lr * weight_decay)
     value -= kind(lr) * m_hat / (np.sqrt(v_hat) + kind(eps))
 
@@ -368,15 +372,21 @@ def clip(grad: Array, squares: Array, most: float) -> None:
         grad *= grad.dtype.type(most / norm)
 
 
-def average_update(average: Array, value: Array, least: float, start: int, every: int, step: int) -> None:
+def average_update(average: Array, value: Array, step: Int64, least: float, start: int, every: int) -> None:
+    _expect("average_update", "step", step, 1)
     _expect("average_update", "average", average, *value.shape)
     if every < 1:
         raise ValueError(f"average_update: every must be at least 1; got {every}")
-    past = step - start
+    past = int(step[0]) - 1 - start
     if past == 0:
         average[...] = value
     elif past > 0 and past % every == 0:
         average += value.dtype.type(max(least, 1 / (past // every + 1))) * (value - average)
+
+
+def advance(count: Int64) -> None:
+    _expect("advance", "count", count, 1)
+    count += 1
 
 
 # -- augmentation --------------------------------------------------------------------------------------------

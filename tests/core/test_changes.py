@@ -67,7 +67,8 @@ def another(value):
 
 
 def attributes(thing) -> list[str]:
-    return [name for name in vars(thing) if not name.startswith("_")]
+    counts = [name for name in dir(type(thing)) if isinstance(getattr(type(thing), name), changes.Count)]
+    return counts + [name for name in vars(thing) if not name.startswith("_")]
 
 
 def outcome(change, *, eager, make=OPTIMIZERS[3], average=None, **options) -> str:

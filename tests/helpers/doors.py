@@ -14,7 +14,7 @@ F, D, B, L = np.float32, np.float64, np.uint8, np.int64
 def doors(n: int = 3, d: int = 4, m: int = 5, p: int = 7) -> dict[str, list]:
     """Return arguments that fit together: (dtype, shape), or a scalar. d is the width in, m the width out."""
     x, y, weight, wide, tall = (F, (n, d)), (F, (n, m)), (F, (d, m)), (F, (d,)), (F, (n,))
-    bias, rows, flat, squares = (F, (m,)), (L, (n,)), (F, (p,)), (D, (3,))
+    bias, rows, flat, squares, step = (F, (m,)), (L, (n,)), (F, (p,)), (D, (3,)), (L, (1,))
     height = max(side for side in range(1, math.isqrt(d) + 1) if d % side == 0)
     width = d // height
     return {
@@ -34,8 +34,8 @@ def doors(n: int = 3, d: int = 4, m: int = 5, p: int = 7) -> dict[str, list]:
         "leaky_relu_backward": [x, x, x, 0.1],
         "softmax_forward": [x, x],
         "softmax_backward": [x, x, x],
-        "dropout_forward": [x, x, 0.5, 1, 2],
-        "dropout_backward": [x, x, 0.5, 1, 2],
+        "dropout_forward": [x, x, step, 0.5, 1],
+        "dropout_backward": [x, x, step, 0.5, 1],
         "batchnorm_forward": [x, x, wide, wide, wide, x, wide, wide, 0.1, 1e-5],
         "batchnorm_inference": [x, x, wide, wide, wide, wide, 1e-5],
         "batchnorm_backward": [x, wide, wide, x, x, wide, wide],
@@ -45,10 +45,11 @@ def doors(n: int = 3, d: int = 4, m: int = 5, p: int = 7) -> dict[str, list]:
         "sgd_update": [flat, flat, 0.1],
         "momentum_update": [flat, flat, flat, 0.1, 0.9, True],
         "rmsprop_update": [flat, flat, flat, 0.1, 0.9, 1e-8],
-        "adam_update": [flat, flat, flat, flat, 0.1, 0.9, 0.999, 1e-8, 0.0, 1],
+        "adam_update": [flat, flat, flat, flat, step, 0.1, 0.9, 0.999, 1e-8, 0.0],
         "sum_squares": [squares, flat, 1],
         "clip": [flat, squares, 0.01],
-        "average_update": [flat, flat, 0.1, 1, 2, 5],
+        "average_update": [flat, flat, step, 0.1, 1, 2],
+        "advance": [step],
         "augment": [
             *((B, (n, d)), (B, (9, d)), rows, (L, (1,)), (D, (5,)), (F, (3, width)), height, width, 1),
         ],
@@ -61,7 +62,7 @@ OUTPUTS |= dict.fromkeys(["gather_weights", "dense_backward_weight", "dense_back
 OUTPUTS |= dict.fromkeys(["softmax_cross_entropy_forward", "momentum_update", "rmsprop_update"], 2)
 OUTPUTS |= {"batchnorm_forward": 5, "batchnorm_backward": 3, "adam_update": 3}
 IN_PLACE = {"running_mean", "running_var", "totals", "value", "velocity", "square", "m", "v"}
-IN_PLACE |= {"squares", "grad", "average"}
+IN_PLACE |= {"squares", "grad", "average", "count"}
 ARRAYS = [
     (name, i) for name, specs in DOORS.items() for i, spec in enumerate(specs) if isinstance(spec, tuple)
 ]
@@ -90,7 +91,7 @@ def arguments(name: str, **sizes: int) -> list:
             made.append(spec)
         elif spec[0] in (B, L):
             top = {"labels": sizes.get("d", 4), "rows": 9}.get(argument, 256)
-            made.append(rng.integers(0, top, spec[1]).astype(spec[0]))
+            made.append(rng.integers(argument == "step", top, spec[1]).astype(spec[0]))
         else:
             numbers = rng.standard_normal(spec[1]).astype(spec[0])
             above = argument in ("running_var", "square", "v", "weights", "mass", "squares")

@@ -177,12 +177,12 @@ def test_a_program_leaves_it(kernels, helper, threads, wanted):
     program.bind_io(y, x)
     kernels.forget_habits()  # the first steps are shared
     with state(helper, wanted):
-        program.run(np.empty(0, np.int64), lrs, 0, threads)
+        program.run(np.empty(0, np.int64), lrs, threads)
         ran = helper.get_state()
         program.predict(y, x, threads, 20)
         answered = helper.get_state()
         with contextlib.suppress(ValueError):
-            program.run(np.empty(1, np.int64), lrs, 0, threads)
+            program.run(np.empty(1, np.int64), lrs, threads)
         refused = helper.get_state()
         kernels.multiply_add(10)
         measured = helper.get_state()

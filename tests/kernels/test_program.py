@@ -34,7 +34,7 @@ def digits(n: int, dtype: str = "uint8", width: int = 100, density: float = 0.2)
     return (x if dtype == "uint8" else (x / 255).astype(np.float32)), y
 
 
-def network(width: int = 100, dropout: bool = True) -> fd.NeuralNetwork:
+def network(width: int = 100) -> fd.NeuralNetwork:
     layers: list[fd.Layer] = [
         fd.Dense(width, 48),
         fd.BatchNorm(48),
@@ -42,12 +42,19 @@ def network(width: int = 100, dropout: bool = True) -> fd.NeuralNetwork:
         fd.Dense(48, 33),
         fd.LeakyReLU(),
     ]
-    return fd.NeuralNetwork([*layers, *([fd.Dropout(0.2)] if dropout else []), fd.Dense(33, 10)], seed=3)
+    return fd.NeuralNetwork([*layers, fd.Dropout(0.2), fd.Dense(33, 10)], seed=3)
 
 
 def state(net: fd.NeuralNetwork) -> str:
     arrays = [net.values, *net.buffers().values()]
     return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
+
+
+def counts(net: fd.NeuralNetwork, optimizer: fd.Optimizer) -> set[int]:
+    """Return what all that counts the steps says."""
+    states = optimizer.states(net.parameters())
+    dropouts = [layer for layer in net.layers if isinstance(layer, fd.Dropout)]
+    return {optimizer.step_count, *(one.step for one in (*states, *dropouts))}
 
 
 def eager_step(net, loss, optimizer, x, y, weights=None) -> float:
@@ -82,8 +89,9 @@ def test_a_program_gives_the_bits_of_the_eager_steps(make, dtype, weighted, widt
         for i in rows
     ]
     step = TrainingStep(nets[1], x, y, weights, 30, loss, optimizers[1])
-    assert step.run(order, np.full(3, optimizers[1].lr), 0, 1) == 3
+    assert step.run(order, np.full(3, optimizers[1].lr), 1) == 3
     assert state(nets[0]) == state(nets[1])
+    assert counts(nets[0], optimizers[0]) == counts(nets[1], optimizers[1]) == {3}
     # The last step of a run leaves its gradients, those of the steps before are not kept.
     assert nets[0].gradients.tobytes() == nets[1].gradients.tobytes()
     mass = [30.0] * 3 if weights is None else [float(weights[i].sum(dtype=np.float64)) for i in rows]
@@ -202,7 +210,7 @@ def test_an_update_waits_for_whoever_needs_the_old_weight():
             for name, shape in [("x", (8, 6)), ("w", (6, 4)), ("dy", (8, 4)), ("m", (24,)), ("b", (4,))]
         }
 
-    results = []
+    results, first = [], np.array([1])
     for lowered in (False, True):
         a = arrays()
         dw, db, dx, v = (
@@ -215,7 +223,9 @@ def test_an_update_waits_for_whoever_needs_the_old_weight():
         def step(doors, a=a, dw=dw, db=db, dx=dx, v=v):
             doors.dense_backward_weight(dw, db, a["dy"], a["x"])
             doors.dense_backward_input(dx, a["dy"], a["w"])
-            doors.adam_update(a["w"].reshape(-1), a["m"], v, dw.reshape(-1), 0.1, 0.9, 0.999, 1e-8, 0.0, 1)
+            doors.adam_update(
+                a["w"].reshape(-1), a["m"], v, dw.reshape(-1), first, 0.1, 0.9, 0.999, 1e-8, 0.0
+            )
 
         if lowered:
             program = kernels.Program(np.zeros(0, np.int64))
@@ -228,14 +238,43 @@ def test_an_update_waits_for_whoever_needs_the_old_weight():
     assert results[0] == results[1]
 
 
+def test_a_step_is_counted_where_it_is_run_and_a_number_that_is_set_is_the_next_ones():
+    (net, other), (optimizer, another), (x, y) = (network(), network()), (fd.Adam(), fd.Adam()), digits(60)
+    loss = fd.SoftmaxCrossEntropy()
+    step = TrainingStep(net, x, y, None, 30, loss, optimizer)
+    rows = np.arange(60).reshape(2, 30)
+    for number, taken in [(5, 0), (2**40, 1)]:
+        net.layers[5].step = other.layers[5].step = number
+        for one, its in ((net, optimizer), (other, another)):
+            its.states(one.parameters())[0].step = number
+        eager_step(other, loss, another, x[rows[taken]], y[rows[taken]])
+        step.run(rows[taken], np.array([optimizer.lr]), 1)
+        assert net.layers[5].step == other.layers[5].step == number + 1
+        assert optimizer.states(net.parameters())[0].step == number + 1
+        assert optimizer.step_count == another.step_count == taken + 1
+        assert state(net) == state(other)
+
+
+def test_an_interrupt_right_after_the_steps_finds_them_counted(monkeypatch):
+    net, optimizer, average, plain, done = network(), fd.Adam(), fd.EMA(0.9), TrainingStep.run, []
+
+    def run(step, *arguments):
+        done.append(plain(step, *arguments))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TrainingStep, "run", run)
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(*digits(300), epochs=1, batch_size=30, optimizer=optimizer, average=average)
+    assert counts(net, optimizer) == {average.step} == {*done} != {0}
+
+
 def test_recording_runs_nothing_and_changes_nothing():
     net, optimizer = network(), fd.Adam()
     x, y = digits(30)
     before = state(net)
     TrainingStep(net, x, y, None, 30, fd.SoftmaxCrossEntropy(), optimizer)
     assert state(net) == before
-    assert optimizer.step_count == 0
-    assert net.layers[5].step == 0
+    assert counts(net, optimizer) == {0}
 
 
 def test_a_program_is_recorded_once():
@@ -400,14 +439,15 @@ def test_a_program_answers_into_nothing_that_may_not_be_written():
 
 
 def test_a_loss_that_is_not_finite_stops_before_anything_is_trained():
-    net, optimizer = network(dropout=False), fd.SGD()
+    net, optimizer = network(), fd.SGD()
     x, y = digits(60, "float32")
     x[45] = np.nan  # in the second step
     step = TrainingStep(net, x, y, None, 30, fd.SoftmaxCrossEntropy(), optimizer)
-    twin_net = network(dropout=False)
+    twin_net = network()
     eager_step(twin_net, fd.SoftmaxCrossEntropy(), fd.SGD(), x[:30], y[:30])
-    assert step.run(np.arange(60), np.full(2, 0.01), 0, 2) == 1
+    assert step.run(np.arange(60), np.full(2, 0.01), 2) == 1
     assert net.values.tobytes() == twin_net.values.tobytes()
+    assert counts(net, optimizer) == {1}
 
 
 class Shift(fd.Layer):

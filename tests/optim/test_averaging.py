@@ -16,21 +16,21 @@ from fastdigits.nn.parameters import Parameter
 def test_average_update_agrees_with_its_twin(kernels, n, settings):
     rng = np.random.default_rng(n)
     found, right = np.full(n, np.nan, dtype=np.float32), np.full(n, np.nan)
-    for step in range(12):
+    for step in np.arange(1, 13).reshape(12, 1):
         value = rng.standard_normal(n).astype(np.float32)
-        kernels.average_update(found, value, *settings, step)
-        twin.average_update(right, value.astype(np.float64), *settings, step)
+        kernels.average_update(found, value, step, *settings)
+        twin.average_update(right, value.astype(np.float64), step, *settings)
     assert not np.isnan(found).any()
     np.testing.assert_allclose(found, right, rtol=1e-5, atol=1e-6)  # twelve roundings of numbers of about 1
 
 
 @pytest.mark.parametrize("module", fd.available_backends())
 def test_wrong_sizes_are_refused(module):
-    update, value = backends.load(module).average_update, np.zeros(3, np.float32)
+    update, value, step = backends.load(module).average_update, np.zeros(3, np.float32), np.array([1])
     with pytest.raises(ValueError, match=r"average_update: average must be \(3,\); got \(2,\)"):
-        update(value[:2], value, 0.0, 0, 1, 0)
+        update(value[:2], value, step, 0.0, 0, 1)
     with pytest.raises(ValueError, match="average_update: every must be at least 1; got 0"):
-        update(value.copy(), value, 0.0, 0, 0, 0)
+        update(value.copy(), value, step, 0.0, 0, 0)
 
 
 def averaged(average: fd.WeightAverage, values: list[float], steps: int | None = None) -> float:

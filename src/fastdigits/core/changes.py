@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,10 +18,9 @@ import numpy as np
 version: float = 0  # differs after each change, of whatever network
 _versions = itertools.count(1)
 
-COUNTERS = ("step", "step_count")  # move with each step: a program takes them from its caller
 # The learning rate comes with each run; what a forward leaves for backward, and the squares of `ClipNorm`, are recorded
 # with it; names are for people.
-_IGNORED = frozenset((*COUNTERS, "lr", "name", "_saved", "_squares", "_states"))
+_IGNORED = frozenset(("lr", "name", "_saved", "_squares", "_states"))
 
 
 def note() -> None:
@@ -50,6 +50,27 @@ class Watched:
         """Return names and values of what programs depend on."""
         now = list(vars(self).items())  # at once: another thread may add an attribute
         return [(name, value) for name, value in now if name not in _IGNORED]
+
+
+class Count:
+    """An attribute that counts steps, kept in an array of one int64 that a recorded program moves.
+
+    ``step = Count()`` in a class keeps the number in the attribute ``_step``. Set it in the constructor.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._array = f"_{name}"
+
+    def __get__(self, owner: Any, kind: type | None = None) -> int:
+        if owner is None:
+            return self  # type: ignore[return-value]
+        return int(getattr(owner, self._array)[0])
+
+    def __set__(self, owner: Any, value: int) -> None:
+        number = operator.index(value)
+        if not hasattr(owner, self._array):
+            setattr(owner, self._array, np.zeros(1, dtype=np.int64))
+        getattr(owner, self._array)[0] = number
 
 
 def fingerprint(*parts: Any) -> list[Any]:

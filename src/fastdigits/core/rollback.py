@@ -1,41 +1,32 @@
-"""Put back what a piece of work has changed, where it fails: also where it fails because memory has run out."""
+"""Put back what a piece of work has changed, where it fails."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from .arrays import Array
 
 
-class Before:
-    """What attributes and arrays are at one moment.
+@contextlib.contextmanager
+def rollback(attributes: Iterable[tuple[Any, str]], arrays: Iterable[Array] = ()) -> Iterator[None]:
+    """Put attributes and arrays back if the block raises anything.
 
     Parameters
     ----------
     attributes : iterable of (object, str)
-        Objects, and the names of those of their attributes that may be assigned to.
+        Objects, and the names of those of their attributes that the block may assign to.
     arrays : iterable of ndarray
-        Arrays that may be written to; they are copied.
-
-    Attributes
-    ----------
-    attributes : iterator of (object, str, value)
-    arrays : iterator of (ndarray, ndarray)
-
-    Notes
-    -----
-    A method could not put them back: a call takes memory, and so does the beginning of a loop. These iterators have
-    begun already, so that their user needs none::
-
-        except BaseException:
-            for owner, name, value in before.attributes:
-                setattr(owner, name, value)
-            for array, copy in before.arrays:
-                array[...] = copy
-            raise
+        Arrays that the block may write to; they are copied.
     """
-
-    def __init__(self, attributes: Iterable[tuple[Any, str]], arrays: Iterable[Array] = ()) -> None:
-        self.attributes = iter([(owner, name, getattr(owner, name)) for owner, name in attributes])
-        self.arrays = iter([(array, array.copy()) for array in arrays])
+    values = [(owner, name, getattr(owner, name)) for owner, name in attributes]
+    copies = [(array, array.copy()) for array in arrays]
+    try:
+        yield
+    except BaseException:
+        for owner, name, value in values:
+            setattr(owner, name, value)
+        for array, copy in copies:
+            array[...] = copy
+        raise

@@ -129,30 +129,32 @@ cdef void dropout_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept 
     cdef float* y = op.a[0]
     cdef const float* x = op.a[1]
     cdef float rate = op.s[0], scale = op.s[1], u
-    cdef uint64_t key = split_mix_at(op.seed, op.base + op.step)
+    cdef uint64_t key = split_mix_at(op.seed, op.step[0] - 1)
     cdef Py_ssize_t e
     for e in range(begin * op.n[1], end * op.n[1]):
         u = <float>(split_mix_at(key, e) >> 40) * <float>(1.0 / 16777216)
         y[e] = x[e] * scale if u >= rate else 0
 
 
-def dropout_forward(float[:, ::1] y, const float[:, ::1] x, float rate, uint64_t seed, Py_ssize_t step):
+def dropout_forward(float[:, ::1] y, const float[:, ::1] x, const int64_t[::1] step, float rate, uint64_t seed):
     cdef Op op
+    expect("dropout_forward", "step", step.shape[0], 1)
     expect2("dropout_forward", "y", y.shape[0], y.shape[1], x.shape[0], x.shape[1])
     define(&op, dropout_loop, SAMPLES, x.shape[0], 4 * x.shape[0] * x.shape[1], 2, 1, 0)
     op.a[0], op.a[1] = &y[0, 0], <float*>&x[0, 0]
     op.n[0], op.n[1] = x.shape[0], x.shape[1]
     op.s[0], op.s[1] = rate, <float>(1 / (1 - <double>rate))
-    op.seed, op.base = seed, step
-    submit(&op, (y, x) if recording != NULL else None)
+    op.seed, op.step = seed, &step[0]
+    submit(&op, (y, x, step) if recording != NULL else None)
 
 
-def dropout_backward(float[:, ::1] dx, const float[:, ::1] dy, float rate, uint64_t seed, Py_ssize_t step):
+def dropout_backward(float[:, ::1] dx, const float[:, ::1] dy, const int64_t[::1] step, float rate, uint64_t seed):
     cdef Op op
+    expect("dropout_backward", "step", step.shape[0], 1)
     expect2("dropout_backward", "dx", dx.shape[0], dx.shape[1], dy.shape[0], dy.shape[1])
     define(&op, dropout_loop, SAMPLES, dy.shape[0], 4 * dy.shape[0] * dy.shape[1], 2, 1, 0)
     op.a[0], op.a[1] = &dx[0, 0], <float*>&dy[0, 0]
     op.n[0], op.n[1] = dy.shape[0], dy.shape[1]
     op.s[0], op.s[1] = rate, <float>(1 / (1 - <double>rate))
-    op.seed, op.base = seed, step
-    submit(&op, (dx, dy) if recording != NULL else None)
+    op.seed, op.step = seed, &step[0]
+    submit(&op, (dx, dy, step) if recording != NULL else None)

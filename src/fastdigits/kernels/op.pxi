@@ -2,7 +2,7 @@
 
 ctypedef void (*Loop)(const Op*, Py_ssize_t, Py_ssize_t) noexcept nogil
 ctypedef void (*Rule)(const Update*, const float*, Py_ssize_t, Py_ssize_t) noexcept nogil
-ctypedef void (*Refresh)(Update*, double, Py_ssize_t) noexcept nogil
+ctypedef void (*Refresh)(Update*, double) noexcept nogil
 
 cdef enum Axis:  # what the items are that a loop is split over
     SAMPLES  # rows of its outputs
@@ -18,7 +18,7 @@ cdef struct Update:  # an optimizer's rule for one parameter
     float* state[2]
     float s[8]
     double setting[4]
-    Py_ssize_t step
+    const int64_t* step  # where the number of the step is, from 1, or NULL
 
 cdef struct Op:  # one kernel with its arguments bound
     Loop loop
@@ -33,8 +33,7 @@ cdef struct Op:  # one kernel with its arguments bound
     Py_ssize_t n[3]  # sizes: rows, then columns
     float s[2]  # scalars
     uint64_t seed
-    Py_ssize_t base  # the number of the step that the door was called for …
-    Py_ssize_t step  # … and how many have passed since
+    const int64_t* step  # where the number of the step is, from 1, or NULL
     Update update[2]  # rules to apply to the gradients a[0] and a[1] as soon as they are known
     bint keep  # whether a gradient that goes through its rule must be found in its array afterwards
     # What a program needs to know of an op stands in these, set where the op is defined; by default it needs nothing.

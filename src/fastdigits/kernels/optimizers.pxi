@@ -10,13 +10,14 @@ cdef int submit_update(Update* rule, Py_ssize_t n, double lr, tuple arrays) exce
     define(&op, update_loop, WEIGHT_ROWS, n, 4 * n, 2, 1, 0)
     op.only_updates = True
     op.a[0], op.a[1] = rule.value, rule.grad
-    rule.refresh(rule, lr, rule.step)
+    if recording == NULL:  # a program does it in each of its steps
+        rule.refresh(rule, lr)
     op.update[0] = rule[0]
     submit(&op, arrays)
     return 0
 
 
-cdef void keep_lr(Update* u, double lr, Py_ssize_t step) noexcept nogil:
+cdef void keep_lr(Update* u, double lr) noexcept nogil:
     u.s[0] = <float>lr
 
 
@@ -119,8 +120,8 @@ cdef void adam_rule(const Update* u, const float* grad, Py_ssize_t offset, Py_ss
         i += LANES
 
 
-cdef void adam_refresh(Update* u, double lr, Py_ssize_t step) noexcept nogil:
-    cdef double beta1 = u.setting[0], beta2 = u.setting[1], root = sqrt(1 - pow(beta2, step))
+cdef void adam_refresh(Update* u, double lr) noexcept nogil:
+    cdef double beta1 = u.setting[0], beta2 = u.setting[1], step = <double>u.step[0], root = sqrt(1 - pow(beta2, step))
     u.s[0] = <float>(1 - lr * u.setting[3])
     u.s[1] = <float>(lr * root / (1 - pow(beta1, step)))
     u.s[2] = <float>(u.setting[2] * root)
@@ -128,20 +129,21 @@ cdef void adam_refresh(Update* u, double lr, Py_ssize_t step) noexcept nogil:
 
 
 def adam_update(
-    float[::1] value, float[::1] m, float[::1] v, const float[::1] grad,
-    double lr, double beta1, double beta2, double eps, double weight_decay, Py_ssize_t step,
+    float[::1] value, float[::1] m, float[::1] v, const float[::1] grad, const int64_t[::1] step,
+    double lr, double beta1, double beta2, double eps, double weight_decay,
 ):
     cdef Update u
     memset(&u, 0, sizeof(u))
-    if step < 1:
-        raise ValueError(f"adam_update: step must be at least 1, the first update; got {step}")
+    expect("adam_update", "step", step.shape[0], 1)
+    if step[0] < 1 and recording == NULL:
+        raise ValueError(f"adam_update: step must be at least 1, the first update; got {step[0]}")
     expect("adam_update", "m", m.shape[0], value.shape[0])
     expect("adam_update", "v", v.shape[0], value.shape[0])
     expect("adam_update", "grad", grad.shape[0], value.shape[0])
     u.rule, u.refresh, u.value, u.grad = adam_rule, adam_refresh, &value[0], <float*>&grad[0]
     u.state[0], u.state[1] = &m[0], &v[0]
-    u.setting[0], u.setting[1], u.setting[2], u.setting[3], u.step = beta1, beta2, eps, weight_decay, step
-    submit_update(&u, value.shape[0], lr, (value, m, v, grad) if recording != NULL else None)
+    u.setting[0], u.setting[1], u.setting[2], u.setting[3], u.step = beta1, beta2, eps, weight_decay, &step[0]
+    submit_update(&u, value.shape[0], lr, (value, m, v, grad, step) if recording != NULL else None)
 
 
 cdef void sum_squares_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -198,11 +200,11 @@ def clip(float[::1] grad, const double[::1] squares, float most):
 
 
 cdef void average_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # average (n,) += rate · (value - average), rate = max(least, 1 / (k + 1)), at the steps start + k · every;
+    # average (n,) += rate · (value - average), rate = max(least, 1 / (k + 1)), at the steps start + 1 + k · every;
     # at the first of them average = value; split over elements
     cdef float* average = op.a[0]
     cdef const float* value = op.a[1]
-    cdef Py_ssize_t past = op.base + op.step - op.n[1], i = begin
+    cdef Py_ssize_t past = op.step[0] - 1 - op.n[1], i = begin
     cdef vec rate, old
     if past < 0 or past % op.n[2]:
         return
@@ -217,9 +219,10 @@ cdef void average_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept 
 
 
 def average_update(
-    float[::1] average, const float[::1] value, float least, Py_ssize_t start, Py_ssize_t every, Py_ssize_t step
+    float[::1] average, const float[::1] value, const int64_t[::1] step, float least, Py_ssize_t start, Py_ssize_t every
 ):
     cdef Op op
+    expect("average_update", "step", step.shape[0], 1)
     expect("average_update", "average", average.shape[0], value.shape[0])
     if every < 1:
         raise ValueError(f"average_update: every must be at least 1; got {every}")
@@ -227,5 +230,5 @@ def average_update(
     op.a[0], op.a[1] = &average[0], <float*>&value[0]
     op.n[0], op.n[1], op.n[2] = value.shape[0], start, every
     op.s[0] = least
-    op.base = step
-    submit(&op, (average, value) if recording != NULL else None)
+    op.step = &step[0]
+    submit(&op, (average, value, step) if recording != NULL else None)

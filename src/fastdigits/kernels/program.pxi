@@ -52,6 +52,15 @@ cdef int submit(Op* op, tuple arrays) except -1:
     return 0
 
 
+def advance(int64_t[::1] count):
+    """Count one more step. A program that records this counts each step that it completes."""
+    expect("advance", "count", count.shape[0], 1)
+    if recording != NULL:
+        (<Program>recording).record_count(count)
+    else:
+        count[0] += 1
+
+
 cdef bint touches(const Op* op, const float* array, bint* written, bint* whole) noexcept nogil:
     # whether op reads or writes this array, itself or by its updates
     cdef int k, u
@@ -149,8 +158,9 @@ cdef class Program:
 
     ``with program as doors:`` records: each door that is called as ``doors.relu_forward(y, x)`` is noted instead of run.
     What one step of training calls is then what ``run`` repeats. What changes from step to step comes from outside:
-    ``rows`` (which samples the step is about), the learning rate, and the number of the step. Doors of the module run
-    as always meanwhile, in this thread as in others.
+    ``rows`` (which samples the step is about) and the learning rate. A step moves the counts that were given to
+    ``advance``, unless its loss is not finite; so an optimizer and its count agree, whatever happens between two steps.
+    Doors of the module run as always meanwhile, in this thread as in others.
 
     Ops are sorted into stages; within a stage, threads need not wait for each other. An optimizer's update that follows
     the op which makes its gradient becomes part of that op: it is applied while the gradient is in cache.
@@ -163,6 +173,8 @@ cdef class Program:
 
     cdef Op* ops
     cdef Py_ssize_t count, room
+    cdef int64_t** counts  # that each step moves
+    cdef Py_ssize_t n_counts
     cdef bint is_open
     cdef list held
     cdef int64_t[::1] rows
@@ -178,7 +190,8 @@ cdef class Program:
 
     def __cinit__(self, int64_t[::1] rows not None):
         self.ops = NULL
-        self.count = self.room = 0
+        self.counts = NULL
+        self.count = self.room = self.n_counts = 0
         self.is_open = False
         self.held = []
         self.rows = rows
@@ -189,6 +202,7 @@ cdef class Program:
 
     def __dealloc__(self):
         PyMem_Free(self.ops)
+        PyMem_Free(self.counts)
 
     def __len__(self):
         return self.count
@@ -207,12 +221,12 @@ cdef class Program:
     def __exit__(self, kind, error, traceback):
         self.is_open = False
         if kind is not None:
-            self.count = 0
+            self.count = self.n_counts = 0
             return
         try:
             self.arrange()
         except BaseException:
-            self.count = 0
+            self.count = self.n_counts = 0
             raise
 
     cdef int arrange(self) except -1:
@@ -376,6 +390,16 @@ cdef class Program:
         self.count += 1
         return 0
 
+    cdef int record_count(self, int64_t[::1] count) except -1:
+        cdef int64_t** grown = <int64_t**>PyMem_Realloc(self.counts, (self.n_counts + 1) * sizeof(int64_t*))
+        if grown == NULL:
+            raise MemoryError()
+        self.counts = grown
+        self.held.append(count)
+        grown[self.n_counts] = &count[0]
+        self.n_counts += 1
+        return 0
+
     cdef void look_up(self, Op* op) noexcept:
         # let the first layer look its rows up where they are gathered from
         cdef Py_ssize_t i
@@ -386,7 +410,7 @@ cdef class Program:
                 op.a[op.gathered], op.rows = self.ops[i].a[1], <const int64_t*>self.ops[i].a[2]
                 self.ops[i].unread = True
 
-    def run(self, const int64_t[::1] order, const double[::1] lrs, Py_ssize_t tick=0, int threads=1):
+    def run(self, const int64_t[::1] order, const double[::1] lrs, int threads=1):
         """Take one step for each learning rate; step i is about the samples ``order[i·n : (i + 1)·n]``.
 
         Parameters
@@ -395,8 +419,6 @@ cdef class Program:
             Which samples, in which order.
         lrs : ndarray of float64
             The learning rate of each step.
-        tick : int
-            How many steps were taken since the program was recorded: it continues their numbers.
         threads : int
             How many threads may share a step. The result does not depend on it.
 
@@ -404,7 +426,7 @@ cdef class Program:
         -------
         int
             How many steps were completed: fewer than asked for if the next one's loss was not finite. That step has
-            changed no parameter.
+            changed no parameter and no count.
 
         Raises
         ------
@@ -427,7 +449,7 @@ cdef class Program:
                 if not known:
                     break
                 ahead = &order[(done + 1) * n] if n > 0 and done + 1 < steps else NULL
-                if not self.step(lrs[done], tick + done, ahead, threads):
+                if not self.step(lrs[done], ahead, threads):
                     break
                 done += 1
         self.end(threads)
@@ -480,7 +502,7 @@ cdef class Program:
             with nogil:
                 replace(self.outcome, <float*>into.buf)
                 replace(self.given, <float*>of.buf)
-                self.step(0, 0, NULL, threads)
+                self.step(0, NULL, threads)
             self.end(threads)
         PyBuffer_Release(&into)
         PyBuffer_Release(&of)
@@ -506,33 +528,41 @@ cdef class Program:
         if habit.work == self.work and habit.threads == threads:
             habit.choice = self.choice
 
-    cdef bint step(self, double lr, Py_ssize_t tick, const int64_t* ahead, int threads) noexcept nogil:
-        # whether the losses are finite; the choice of a way learns from each step that may be shared
+    cdef bint step(self, double lr, const int64_t* ahead, int threads) noexcept nogil:
+        # Take a step and count it, first of all: its ops read its number. Return whether the losses are finite; a step
+        # whose are not is not counted. The choice of a way learns from each step that may be shared.
         cdef int64_t begin
         cdef uint64_t mode = float_mode_enter()
         cdef bint finite
+        self.move_counts(1)
         if threads == 1:
-            finite = self.do_step(lr, tick, ahead, 1)
+            finite = self.do_step(lr, ahead, 1)
         else:
             begin = pool_now()
-            finite = self.do_step(lr, tick, ahead, 1 if pool_alone(&self.choice) else threads)
+            finite = self.do_step(lr, ahead, 1 if pool_alone(&self.choice) else threads)
             pool_learn(&self.choice, pool_now() - begin, 1)
+        if not finite:
+            self.move_counts(-1)
         float_mode_leave(mode)
         return finite
 
-    cdef bint do_step(self, double lr, Py_ssize_t tick, const int64_t* ahead, int threads) noexcept nogil:
+    cdef void move_counts(self, int steps) noexcept nogil:
+        cdef Py_ssize_t i
+        for i in range(self.n_counts):
+            self.counts[i][0] += steps
+
+    cdef bint do_step(self, double lr, const int64_t* ahead, int threads) noexcept nogil:
         cdef Py_ssize_t first = 0, i, work
         cdef Op* op
         cdef Job job
         cdef int u
         for i in range(self.count):
             op = &self.ops[i]
-            op.step = tick
             op.keep = ahead == NULL
             op.ahead = ahead
             for u in range(2):
                 if op.update[u].rule != NULL:
-                    op.update[u].refresh(&op.update[u], lr, op.update[u].step + tick)
+                    op.update[u].refresh(&op.update[u], lr)
         if threads == 1:
             return self.do_alone()
         while first < self.count:

@@ -7,7 +7,8 @@ from typing import Any
 
 from .. import backend
 from ..backend import aligned
-from ..core.arrays import Float32
+from ..core import changes
+from ..core.arrays import Float32, Int64
 from ..core.configured import Configured
 from ..core.entries import Check, checked, count, floats
 from ..core.validation import check_count, check_number
@@ -34,6 +35,8 @@ class WeightAverage(Configured):
     decay = 1.0
     start = 0.0
     every = 1
+    step = changes.Count()
+    _step: Int64
 
     def __init__(self) -> None:
         self.step = 0
@@ -56,11 +59,12 @@ class WeightAverage(Configured):
             If `begin` has not come before.
         """
         self._need_begin()
+        kernels = kernels or backend.kernels
+        kernels.advance(self._step)
         for parameter, average in self._averages:
-            (kernels or backend.kernels).average_update(
-                average, parameter.flat()[0], 1 - self.decay, self._first, self.every, self.step
+            kernels.average_update(
+                average, parameter.flat()[0], self._step, 1 - self.decay, self._first, self.every
             )
-        self.step += 1
 
     def apply(self) -> bool:
         """Give the parameters their averages; return False, and leave them, if there is nothing to average yet.

@@ -6,7 +6,6 @@ They see parameters only, no layers, no network and no loss.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -15,14 +14,13 @@ import numpy as np
 from .. import backend
 from ..backend import aligned
 from ..core import changes
-from ..core.arrays import Float32
+from ..core.arrays import Float32, Int64
 from ..core.configured import Configured
 from ..core.entries import Check, checked, count, floats
 from ..core.validation import check_number
 from ..nn.parameters import Parameter
 
 
-@dataclass
 class State(changes.Watched):
     """What an optimizer remembers of one parameter.
 
@@ -34,8 +32,12 @@ class State(changes.Watched):
         One for each of the optimizer's ``state_names``, zeros at first.
     """
 
-    step: int
-    arrays: list[Float32]
+    step = changes.Count()
+    _step: Int64
+
+    def __init__(self, arrays: list[Float32]) -> None:
+        self.step = 0
+        self.arrays = arrays
 
 
 class Optimizer(Configured):
@@ -82,6 +84,8 @@ class Optimizer(Configured):
 
     state_names: tuple[str, ...] = ()
     state_not_negative: tuple[str, ...] = ()
+    step_count = changes.Count()
+    _step_count: Int64
 
     def __init__(self, lr: float) -> None:
         self.lr = self._checked("lr", lr, over=0)
@@ -108,12 +112,12 @@ class Optimizer(Configured):
         rate = self._checked("lr", self.lr if lr is None else lr, least=0)
         for parameter in self._checked_parameters(parameters):
             state = self._state(parameter)
-            state.step += 1
+            (kernels or backend.kernels).advance(state._step)
             if kernels is None:
                 self._update(parameter, state, rate)
             else:
                 self._update(parameter, state, rate, kernels)
-        self.step_count += 1
+        (kernels or backend.kernels).advance(self._step_count)
 
     def states(self, parameters: Iterable[Parameter]) -> list[State]:
         """Return what is remembered of each of the parameters, the objects themselves."""
@@ -204,9 +208,7 @@ class Optimizer(Configured):
         content = self.check_state_dict(met, content)
         step = content["step"]
         arrays = [[self._loaded(content, name, parameter) for name in self.state_names] for parameter in met]
-        for state, loaded in iter(
-            list(zip(self.states(met), arrays, strict=True))
-        ):  # takes no memory any more
+        for state, loaded in zip(self.states(met), arrays, strict=True):
             state.step, state.arrays = step, loaded
         self.step_count = step
 
@@ -234,7 +236,7 @@ class Optimizer(Configured):
         state = self._states.get(parameter)
         if state is None:
             size = parameter.value.size
-            state = State(0, [aligned.zeros(size) for _ in self.state_names])
+            state = State([aligned.zeros(size) for _ in self.state_names])
             self._states[parameter] = state
         return state
 
@@ -245,7 +247,10 @@ class Optimizer(Configured):
 
     def __getstate__(self) -> dict[str, Any]:
         """Weak references cannot be pickled: parameters and states travel as pairs."""
-        return self.__dict__ | {"_states": list(self._states.items())}
+        return self.__dict__ | {
+            "_states": list(self._states.items()),
+            "_step_count": self._step_count.copy(),  # a shallow copy counts by itself
+        }
 
     def __setstate__(self, content: dict[str, Any]) -> None:
         self.__dict__.update(content)
@@ -386,7 +391,7 @@ class Adam(Optimizer):
         value, grad = parameter.flat()
         m, v = state.arrays
         (kernels or backend.kernels).adam_update(
-            value, m, v, grad, lr, self.beta1, self.beta2, self.eps, self._weight_decay(), state.step
+            value, m, v, grad, state._step, lr, self.beta1, self.beta2, self.eps, self._weight_decay()
         )
 
     def _weight_decay(self) -> float:

@@ -6,6 +6,7 @@ epoch and step.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -19,7 +20,7 @@ import numpy as np
 from ..core import atomic, streams, validation
 from ..core.arrays import Float32
 from ..core.entries import checked, count, floats, least_of, listing, number, optional
-from ..core.rollback import Before
+from ..core.rollback import rollback
 from ..core.validation import check_number, differing_names
 from ..errors import ModelFileError
 from ..nn.layers import Dropout
@@ -199,8 +200,8 @@ class Training:
             tensors |= {f"{owner}/{name}": array for name, array in content.items()}
         return tensors, counts
 
-    def before(self) -> Before:
-        """Return what `restore` and the beginning of a training may change, to be put back."""
+    def rollback(self) -> contextlib.AbstractContextManager[None]:
+        """Put back what `restore` and the beginning of a training may change, if the block raises."""
         states = self.optimizer.states(self.network.parameters())
         attributes: list[tuple[Any, str]] = [
             *((owner, "step") for owner in (*states, *self._dropouts())),
@@ -210,8 +211,8 @@ class Training:
             *((self.history, name) for name in (*_lists(), "last_epoch")),
         ]
         if self.average is not None:
-            attributes += [(self.average, name) for name in vars(self.average)]
-        return Before(attributes, [self.network.values, *self.network.buffers().values()])
+            attributes += [(self.average, name) for name in (*vars(self.average), "step")]
+        return rollback(attributes, [self.network.values, *self.network.buffers().values()])
 
     def check(self, found: Found) -> Checked:
         """Return what is to be taken over from a checkpoint. Nothing changes.

@@ -20,7 +20,7 @@ from .. import backend
 from ..backend.threads import check_threads, get_num_threads
 from ..core import arrays, validation
 from ..core.arrays import Array, Int64
-from ..core.rollback import Before
+from ..core.rollback import rollback
 from ..core.seeding import AUGMENT, key
 from ..core.validation import check_number
 from ..errors import DivergedError
@@ -92,7 +92,6 @@ def fit(
     check_batchnorm(network, parts)
 
     found = None if resume is None else newest(resume)
-    averaging = id(average)
     _take(network, average)
     try:
         return _fit(
@@ -101,7 +100,7 @@ def fit(
         )  # fmt: skip
     finally:
         network.trained_by = None
-        _averaging.discard(averaging)
+        _averaging.discard(id(average))
 
 
 # Held while a network is taken for a call of `fit`; a child process makes its own: its parent's may be held for ever.
@@ -119,8 +118,6 @@ def _renew_lock() -> None:
 
 def _take(network: Sequential, average: WeightAverage | None) -> None:
     """Note that this process trains the network, and what averages it; two calls of `fit` at once would mix.
-
-    Giving them back is setting ``trained_by`` to None and forgetting the average's id, which takes no memory.
 
     Raises
     ------
@@ -214,15 +211,17 @@ def _renew(network: Sequential, rows: Array, pool: Int64, batch_size: int) -> No
     drops = [layer for layer in network.layers if isinstance(layer, Dropout)]
     if not norms:
         return
-    before = Before([*((norm, "momentum") for norm in norms), *((drop, "step") for drop in drops)])
+    momenta, steps = [norm.momentum for norm in norms], [drop.step for drop in drops]
     try:
         for number, part in enumerate(batches(pool.size, batch_size)):
             for norm in norms:
                 norm.momentum = 1 / (number + 1)
             network.run(np.ascontiguousarray(rows[pool[part]]), training=True)
     finally:
-        for owner, name, value in before.attributes:
-            setattr(owner, name, value)
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+        for drop, step in zip(drops, steps, strict=True):
+            drop.step = step
 
 
 # -- the loop ----------------------------------------------------------------------------------------------
@@ -282,9 +281,8 @@ def _begin(
 ) -> Lowered | Eager:
     """Begin, or go on from a checkpoint; where that fails, network, optimizer and average are what they were."""
     checkpoint = None if found is None else training.check(found)
-    before = training.before()
-    job.network.scale = job.train.scale
-    try:
+    with training.rollback():
+        job.network.scale = job.train.scale
         if job.average is not None:
             job.average.begin(job.network.parameters(), job.epochs * len(job.parts))
         if checkpoint is not None:
@@ -296,12 +294,6 @@ def _begin(
             callback.on_train_begin(job.network, training.history)
         if checkpoint is not None and found is not None:
             training.restore_callbacks(checkpoint, found)
-    except BaseException:
-        for owner, attribute, value in before.attributes:
-            setattr(owner, attribute, value)
-        for array, copy in before.arrays:
-            array[...] = copy
-        raise
     return way
 
 
@@ -366,14 +358,9 @@ def _take_average(job: Job) -> None:
     """Give the network its averaged weights, and statistics that belong to them."""
     if job.average is None:
         return
-    before = Before((), [job.network.values, *job.network.buffers().values()])
-    try:
+    with rollback((), [job.network.values, *job.network.buffers().values()]):
         if job.average.apply():
             _renew(job.network, job.train.rows, job.train.pool, 1000)
-    except BaseException:
-        for array, copy in before.arrays:
-            array[...] = copy
-        raise
 
 
 def _train_epoch(job: Job, way: Lowered | Eager, training: Training) -> tuple[float, float, float]:

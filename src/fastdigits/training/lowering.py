@@ -14,9 +14,7 @@ import numpy as np
 from .. import backend
 from ..backend import aligned
 from ..core.arrays import Array, Float32, Int64
-from ..core.rollback import Before
 from ..nn import assembly
-from ..nn.layers import Dropout
 from ..nn.losses import SoftmaxCrossEntropy
 from ..nn.sequential import Sequential
 from ..optim.averaging import WeightAverage
@@ -85,64 +83,32 @@ class TrainingStep:
         batch = aligned.empty(size, rows.shape[1], dtype=np.uint8 if pixels else np.float32)
         self.totals = np.zeros(3) if totals is None else totals
         self._program = backend.kernels.Program(index)
-        before = Before(counters_of(network, optimizer, average))
-        try:
-            with self._program as kernels:
-                if augmenter is not None:
-                    distorted = batch if pixels else aligned.empty(*batch.shape, dtype=np.uint8)
-                    augmenter.run(distorted, rows, index, kernels)
-                    if not pixels:
-                        kernels.gather_pixels(batch, distorted, np.arange(size))
-                elif pixels:
-                    kernels.gather_uint8(batch, rows, index)
-                elif rows.dtype == np.uint8:
-                    kernels.gather_pixels(batch, rows, index)
-                else:
-                    kernels.gather(batch, rows, index)
-                kernels.gather_labels(batch_labels, labels, index)
-                if weights is not None:
-                    kernels.gather_weights(shares, mass, weights, index)
-                logits = network.run(batch, training=True, kernels=kernels)
-                losses, probs = loss.run(logits, batch_labels, shares, kernels)
-                kernels.accumulate(self.totals, losses, probs, batch_labels, shares, mass)
-                network.backward(loss.backward(kernels), kernels)
-                if clipping is not None:
-                    clipping.apply(network.parameters(), kernels)
-                optimizer.step(network.parameters(), kernels=kernels)
-                if average is not None:
-                    average.update(kernels)
-        finally:  # the step was noted, not taken; an error, such as want of memory, may have come amid it
-            for owner, name, count in before.attributes:
-                setattr(owner, name, count)
+        with self._program as kernels:
+            if augmenter is not None:
+                distorted = batch if pixels else aligned.empty(*batch.shape, dtype=np.uint8)
+                augmenter.run(distorted, rows, index, kernels)
+                if not pixels:
+                    kernels.gather_pixels(batch, distorted, np.arange(size))
+            elif pixels:
+                kernels.gather_uint8(batch, rows, index)
+            elif rows.dtype == np.uint8:
+                kernels.gather_pixels(batch, rows, index)
+            else:
+                kernels.gather(batch, rows, index)
+            kernels.gather_labels(batch_labels, labels, index)
+            if weights is not None:
+                kernels.gather_weights(shares, mass, weights, index)
+            logits = network.run(batch, training=True, kernels=kernels)
+            losses, probs = loss.run(logits, batch_labels, shares, kernels)
+            kernels.accumulate(self.totals, losses, probs, batch_labels, shares, mass)
+            network.backward(loss.backward(kernels), kernels)
+            if clipping is not None:
+                clipping.apply(network.parameters(), kernels)
+            optimizer.step(network.parameters(), kernels=kernels)
+            if average is not None:
+                average.update(kernels)
 
-    def run(self, order: Int64, lrs: Array, tick: int, threads: int) -> int:
-        """Take one step for each learning rate; return how many were completed before a loss was not finite."""
-        done: int = self._program.run(order, lrs, tick, threads)
+    def run(self, order: Int64, lrs: Array, threads: int) -> int:
+        """Take and count a step for each learning rate; return how many before a loss was not finite."""
+        done: int = self._program.run(order, lrs, threads)
         return done
-
-
-Counter = tuple[Any, str]  # who counts steps, and the name of the attribute
-
-
-def counters_of(
-    network: Sequential, optimizer: Optimizer, average: WeightAverage | None = None
-) -> list[Counter]:
-    """Return all that the eager way counts up in a step: a lowered program leaves it to its caller."""
-    counters: list[Counter] = [(state, "step") for state in optimizer.states(network.parameters())]
-    counters.append((optimizer, "step_count"))
-    if average is not None:
-        counters.append((average, "step"))
-    return counters + [(layer, "step") for layer in network.layers if isinstance(layer, Dropout)]
-
-
-def moved(counters: list[Counter], steps: int) -> list[tuple[Any, str, int]]:
-    """Return the counters with what they will say so many steps from now.
-
-    To set them then takes no memory, so that a step and its count cannot come apart when memory runs out::
-
-        after = iter(moved(counters, steps))
-        ...
-        for owner, name, count in after:
-            setattr(owner, name, count)
-    """
-    return [(owner, name, getattr(owner, name) + steps) for owner, name in counters]

@@ -25,11 +25,9 @@ from .augmentation import Augmenter
 from .batches import Examples
 from .callbacks import Callback
 from .checkpoint import Checkpoint
-from .lowering import TrainingStep, counters_of, moved, why_eager
+from .lowering import TrainingStep, why_eager
 
 STRETCH_SECONDS = 0.02  # between two looks at callbacks and signals; Ctrl-C is answered within it
-# Steps. Python keeps whole numbers up to this one, so that to tell how many are done takes no memory.
-LONGEST_STRETCH = 256
 LARGE = 100.0  # numbers in images that are far from 0 … 1
 
 
@@ -134,9 +132,6 @@ class Lowered:
         self.steps = {size: self._step(job, size) for size in self._totals}
         # What changed meanwhile may be changed back: the next look then finds that nothing fits, and records again.
         self._recorded_from = recorded_from if changes.version == self._version else []
-        self.counters = counters_of(job.network, job.optimizer, job.average)
-        self._counted = [getattr(owner, name) for owner, name in self.counters]
-        self.tick = 0  # steps since the programs were recorded
 
     def _step(self, job: Job, size: int) -> TrainingStep:
         train = job.train
@@ -152,10 +147,7 @@ class Lowered:
             if not changes.same(self._recorded_from, _parts_of(job)):
                 return False
             self._version = version
-        return all(
-            getattr(owner, name) == count + self.tick
-            for (owner, name), count in zip(self.counters, self._counted, strict=True)
-        )
+        return True
 
     def totals(self) -> list[Array]:
         """Return what `Eager.totals` returns, for each size of a batch."""
@@ -177,20 +169,12 @@ class Lowered:
         ):
             until += 1
         piece = order[job.parts[step].start : job.parts[until - 1].stop]
-        counters = [*self.counters, (self, "tick")]
-        after = iter(moved(counters, until - step))  # from here to the last of them, nothing may want memory
         started = time.perf_counter()
-        done = self.steps[size].run(piece, lrs[step:until], self.tick, job.threads)
-        if done < until - step:
-            after = iter(moved(counters, done))
-        for owner, name, count in after:
-            setattr(owner, name, count)
+        done = self.steps[size].run(piece, lrs[step:until], job.threads)
         seconds = time.perf_counter() - started
         if step + done < until:
             raise diverged(job, step + done, lrs[step + done])
-        self.stretch = max(
-            1, min(2 * self.stretch, LONGEST_STRETCH, int(STRETCH_SECONDS * done / max(seconds, 1e-9)))
-        )
+        self.stretch = max(1, min(2 * self.stretch, int(STRETCH_SECONDS * done / max(seconds, 1e-9))))
         return until
 
 

@@ -1,5 +1,8 @@
 """Dropout: the promised part is dropped, the rest is scaled, the mask is a function of seed and step."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -54,6 +57,22 @@ def test_evaluation_counts_no_step():
     layer = Dropout()
     layer.forward(ones())
     assert layer.step == 0
+
+
+@pytest.mark.parametrize("make", [copy.copy, copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))])
+def test_a_copy_goes_on_with_the_count_and_counts_for_itself(make):
+    layer = layer_of(seed=1, step=3)
+    other = make(layer)
+    np.testing.assert_array_equal(other.forward(ones(), training=True), layer.forward(ones(), training=True))
+    other.forward(ones(), training=True)
+    assert (layer.step, other.step) == (4, 5)
+
+
+def test_a_step_is_a_whole_number():
+    layer = layer_of(seed=1, step=3)
+    with pytest.raises(TypeError):
+        layer.step = 2.5
+    assert layer.step == 3
 
 
 @pytest.mark.parametrize("other", [1, 2, 2**64 - 1])

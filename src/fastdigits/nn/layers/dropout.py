@@ -6,7 +6,8 @@ from typing import Any
 
 from ... import backend
 from ...backend import aligned
-from ...core.arrays import Array, Float32
+from ...core import changes
+from ...core.arrays import Array, Float32, Int64
 from ...core.validation import check_number
 from .base import Layer
 
@@ -50,6 +51,9 @@ class Dropout(Layer):
     for the keys.
     """
 
+    step = changes.Count()
+    _step: Int64
+
     def __init__(self, rate: float = 0.5) -> None:
         self.rate = check_number(rate, "rate", "Dropout", least=0, under=1)
         self.seed = 0
@@ -61,15 +65,18 @@ class Dropout(Layer):
         if not training:
             return x
         y = aligned.floats(*x.shape)
-        (kernels or backend.kernels).dropout_forward(y, x, self.rate, self.seed, self.step)
-        self._saved = self.step, x.shape
-        self.step += 1
+        kernels = kernels or backend.kernels
+        kernels.advance(self._step)
+        kernels.dropout_forward(y, x, self._step, self.rate, self.seed)
+        self._saved = x.shape
         return y
 
     def backward(self, dy: Float32, kernels: Any = None) -> Float32:
         """Return dx, (n, d), with the mask of the last forward in training."""
-        step, shape = self._recall()
-        dy = self._check_dy(dy, shape)
+        dy = self._check_dy(dy, self._recall())
         dx = aligned.floats(*dy.shape)
-        (kernels or backend.kernels).dropout_backward(dx, dy, self.rate, self.seed, step)
+        (kernels or backend.kernels).dropout_backward(dx, dy, self._step, self.rate, self.seed)
         return dx
+
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"_step": self._step.copy()}  # a shallow copy counts by itself
