@@ -21,10 +21,7 @@ def empty(*shape: int, dtype: npt.DTypeLike = np.float32) -> Array:
     kind = np.dtype(dtype)
     size = math.prod(shape) * kind.itemsize
     block = np.empty(size + LINE, dtype=np.uint8)
-    try:
-        skip = -block.ctypes.data % LINE
-    except SystemError as error:  # how NumPy says that there is no memory to hold the address
-        raise MemoryError("no memory for an array's address") from error
+    skip = -block.ctypes.data % LINE
     return block[skip : skip + size].view(kind).reshape(shape)
 
 

@@ -52,7 +52,6 @@ def write(path: str | os.PathLike[str], content: bytes, *, example: str, sync: b
     remove_leftovers(target)
     beside = target.with_name(f"{_start(target)}{os.getpid()}-{os.urandom(4).hex()}.tmp")
     _writing.add(beside)
-    leftover = os.fsencode(beside)  # where memory has run out, the name cannot be made into this any more
     try:
         with open(beside, "xb", opener=_open_private if old else None) as file:
             if old:
@@ -65,10 +64,7 @@ def write(path: str | os.PathLike[str], content: bytes, *, example: str, sync: b
         if sync:
             _sync_folder(target.parent)
     except BaseException:
-        try:  # noqa: SIM105 (contextlib.suppress would take memory)
-            os.unlink(leftover)
-        except FileNotFoundError:
-            pass
+        beside.unlink(missing_ok=True)
         raise
     finally:
         _writing.discard(beside)

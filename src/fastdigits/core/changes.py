@@ -8,14 +8,13 @@ when that differs. A fingerprint takes some 10 µs; a look at `version` tells in
 from __future__ import annotations
 
 import itertools
-import math
 import operator
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-version: float = 0  # differs after each change, of whatever network
+version = 0  # differs after each change, of whatever network
 _versions = itertools.count(1)
 
 # The learning rate comes with each run; what a forward leaves for backward, and the squares of `ClipNorm`, are recorded
@@ -24,16 +23,9 @@ _IGNORED = frozenset(("lr", "name", "_saved", "_squares", "_states"))
 
 
 def note() -> None:
-    """Note that something changed which a program may have been recorded from. Call it after the change.
-
-    It never fails, as it is called where failures are undone: without memory for a number, the version is NaN, which
-    differs from every version and itself.
-    """
+    """Note that something changed which a program may have been recorded from. Call it after the change."""
     global version
-    try:
-        version = next(_versions)
-    except MemoryError:
-        version = math.nan
+    version = next(_versions)
 
 
 class Watched:

@@ -25,7 +25,7 @@ class Predictor:
     """
 
     def __init__(self) -> None:
-        self._version: float = -1  # of what the programs were recorded from
+        self._version: int = -1  # of what the programs were recorded from
         self._kernels: Any = None
         self._recorded_from: list[Any] = []
         self._lowers = False
@@ -44,7 +44,7 @@ class Predictor:
             width = assembly.input_width(layers)
             self._classes = None if width is None else assembly.widths(layers, width)[-1]
             self._recorded_from = recorded_from
-        self._kernels, self._version = kernels, version  # last: if memory ran out before, all is done again
+        self._kernels, self._version = kernels, version  # last: if anything failed before, all is done again
 
     def probabilities(self, layers: Sequence[Layer], rows: Array) -> Float32:
         """Return the probabilities of checked rows, (n, d), as a new array, (n, classes)."""

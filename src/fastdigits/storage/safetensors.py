@@ -199,9 +199,7 @@ def _checked_shapes(header: dict[str, Any], size: int) -> dict[str, list[int]]:
 def _array(file: BinaryIO, shape: list[int]) -> Float32:
     """Return the next array of the file."""
     array = np.empty(shape, dtype="<f4")
-    # A memoryview: of an array itself, readinto reports that memory ran out as a TypeError.
-    content = array.reshape(-1).view(np.uint8).data
-    if file.readinto(content) != array.nbytes:  # type: ignore[attr-defined]
+    if file.readinto(array) != array.nbytes:  # type: ignore[attr-defined]
         raise OSError("it became shorter while it was read")
     return array.astype(np.float32, copy=False)
 
