@@ -5,6 +5,30 @@ for _pixel in range(256):
     UNIT[_pixel] = <float>_pixel / <float>255.0
 
 
+cdef inline Py_ssize_t take_bit(uint64_t* bits) noexcept nogil:
+    # return the position of the lowest set bit, and clear it
+    cdef Py_ssize_t lowest = lowest_bit(bits[0])
+    bits[0] &= bits[0] - 1
+    return lowest
+
+
+cdef inline void add_two(vec* c0, vec* c1, vec v, const float* row) noexcept nogil:
+    # c0, c1 += v · row, two vectors; inlined, so that the sums stay in registers
+    c0[0] = c0[0] + v * load(row)
+    c1[0] = c1[0] + v * load(row + LANES)
+
+
+cdef inline void add_four(vec* c0, vec* c1, vec* c2, vec* c3, vec v, const float* row) noexcept nogil:
+    add_two(c0, c1, v, row)
+    add_two(c2, c3, v, row + 2 * LANES)
+
+
+cdef inline void store_two(float* y, const float* start, Py_ssize_t j, vec c0, vec c1) noexcept nogil:
+    # y + j = start + j, or zero, + c0, c1; four vectors in one such function are no longer inlined
+    store(y + j, base(start, j) + c0)
+    store(y + j + LANES, base(start, j + LANES) + c1)
+
+
 cdef void skip_row(
     float* y, const float* start, const uint8_t* x, const uint64_t* nonzero, Py_ssize_t words, const float* w, Py_ssize_t ldw,
     Py_ssize_t n,
@@ -20,66 +44,45 @@ cdef void skip_row(
         for p in range(words):
             bits = nonzero[p]
             while bits:
-                e = CHUNK * p + lowest_bit(bits)
-                bits &= bits - 1
+                e = CHUNK * p + take_bit(&bits)
                 v = splat(UNIT[x[e]])
                 row = w + e * ldw + j
-                c0 = c0 + v * load(row)
-                c1 = c1 + v * load(row + LANES)
-                c2 = c2 + v * load(row + 2 * LANES)
-                c3 = c3 + v * load(row + 3 * LANES)
-                c4 = c4 + v * load(row + 4 * LANES)
-                c5 = c5 + v * load(row + 5 * LANES)
-                c6 = c6 + v * load(row + 6 * LANES)
-                c7 = c7 + v * load(row + 7 * LANES)
-        store(y + j, base(start, j) + c0)
-        store(y + j + LANES, base(start, j + LANES) + c1)
-        store(y + j + 2 * LANES, base(start, j + 2 * LANES) + c2)
-        store(y + j + 3 * LANES, base(start, j + 3 * LANES) + c3)
-        store(y + j + 4 * LANES, base(start, j + 4 * LANES) + c4)
-        store(y + j + 5 * LANES, base(start, j + 5 * LANES) + c5)
-        store(y + j + 6 * LANES, base(start, j + 6 * LANES) + c6)
-        store(y + j + 7 * LANES, base(start, j + 7 * LANES) + c7)
+                add_four(&c0, &c1, &c2, &c3, v, row)
+                add_four(&c4, &c5, &c6, &c7, v, row + 4 * LANES)
+        store_two(y, start, j, c0, c1)
+        store_two(y, start, j + 2 * LANES, c2, c3)
+        store_two(y, start, j + 4 * LANES, c4, c5)
+        store_two(y, start, j + 6 * LANES, c6, c7)
         j += 8 * LANES
     if j + 4 * LANES <= n:
         c0 = c1 = c2 = c3 = splat(0)
         for p in range(words):
             bits = nonzero[p]
             while bits:
-                e = CHUNK * p + lowest_bit(bits)
-                bits &= bits - 1
+                e = CHUNK * p + take_bit(&bits)
                 v = splat(UNIT[x[e]])
                 row = w + e * ldw + j
-                c0 = c0 + v * load(row)
-                c1 = c1 + v * load(row + LANES)
-                c2 = c2 + v * load(row + 2 * LANES)
-                c3 = c3 + v * load(row + 3 * LANES)
-        store(y + j, base(start, j) + c0)
-        store(y + j + LANES, base(start, j + LANES) + c1)
-        store(y + j + 2 * LANES, base(start, j + 2 * LANES) + c2)
-        store(y + j + 3 * LANES, base(start, j + 3 * LANES) + c3)
+                add_four(&c0, &c1, &c2, &c3, v, row)
+        store_two(y, start, j, c0, c1)
+        store_two(y, start, j + 2 * LANES, c2, c3)
         j += 4 * LANES
     if j + 2 * LANES <= n:
         c0 = c1 = splat(0)
         for p in range(words):
             bits = nonzero[p]
             while bits:
-                e = CHUNK * p + lowest_bit(bits)
-                bits &= bits - 1
+                e = CHUNK * p + take_bit(&bits)
                 v = splat(UNIT[x[e]])
                 row = w + e * ldw + j
-                c0 = c0 + v * load(row)
-                c1 = c1 + v * load(row + LANES)
-        store(y + j, base(start, j) + c0)
-        store(y + j + LANES, base(start, j + LANES) + c1)
+                add_two(&c0, &c1, v, row)
+        store_two(y, start, j, c0, c1)
         j += 2 * LANES
     while j < n:
         c0 = splat(0)
         for p in range(words):
             bits = nonzero[p]
             while bits:
-                e = CHUNK * p + lowest_bit(bits)
-                bits &= bits - 1
+                e = CHUNK * p + take_bit(&bits)
                 c0 = c0 + splat(UNIT[x[e]]) * get(w + e * ldw + j, n - j)
         put(y + j, c0 if start == NULL else get(start + j, n - j) + c0, n - j)
         j += LANES
@@ -91,7 +94,7 @@ cdef void skip_two_rows(
 ) noexcept nogil:
     # skip_row for two rows at once: four sums of one row alone would wait for each other. What takes eight vectors is left
     # to skip_row.
-    cdef vec c0, c1, c2, c3, d0, d1, d2, d3, u, v
+    cdef vec c0, c1, c2, c3, d0, d1, d2, d3, v
     cdef const float* row
     cdef uint64_t a, b
     cdef Py_ssize_t j = n // (8 * LANES) * (8 * LANES), p, e
@@ -106,48 +109,28 @@ cdef void skip_two_rows(
     for p in range(words):
         a, b = nonzero0[p], nonzero1[p]
         while a != 0 and b != 0:
-            e = CHUNK * p + lowest_bit(a)
-            a &= a - 1
-            u = splat(UNIT[x0[e]])
+            e = CHUNK * p + take_bit(&a)
+            v = splat(UNIT[x0[e]])
             row = w + e * ldw + j
-            c0 = c0 + u * load(row)
-            c1 = c1 + u * load(row + LANES)
-            c2 = c2 + u * load(row + 2 * LANES)
-            c3 = c3 + u * load(row + 3 * LANES)
-            e = CHUNK * p + lowest_bit(b)
-            b &= b - 1
+            add_four(&c0, &c1, &c2, &c3, v, row)
+            e = CHUNK * p + take_bit(&b)
             v = splat(UNIT[x1[e]])
             row = w + e * ldw + j
-            d0 = d0 + v * load(row)
-            d1 = d1 + v * load(row + LANES)
-            d2 = d2 + v * load(row + 2 * LANES)
-            d3 = d3 + v * load(row + 3 * LANES)
+            add_four(&d0, &d1, &d2, &d3, v, row)
         while a:
-            e = CHUNK * p + lowest_bit(a)
-            a &= a - 1
-            u = splat(UNIT[x0[e]])
+            e = CHUNK * p + take_bit(&a)
+            v = splat(UNIT[x0[e]])
             row = w + e * ldw + j
-            c0 = c0 + u * load(row)
-            c1 = c1 + u * load(row + LANES)
-            c2 = c2 + u * load(row + 2 * LANES)
-            c3 = c3 + u * load(row + 3 * LANES)
+            add_four(&c0, &c1, &c2, &c3, v, row)
         while b:
-            e = CHUNK * p + lowest_bit(b)
-            b &= b - 1
+            e = CHUNK * p + take_bit(&b)
             v = splat(UNIT[x1[e]])
             row = w + e * ldw + j
-            d0 = d0 + v * load(row)
-            d1 = d1 + v * load(row + LANES)
-            d2 = d2 + v * load(row + 2 * LANES)
-            d3 = d3 + v * load(row + 3 * LANES)
-    store(y0 + j, base(start0, j) + c0)
-    store(y0 + j + LANES, base(start0, j + LANES) + c1)
-    store(y0 + j + 2 * LANES, base(start0, j + 2 * LANES) + c2)
-    store(y0 + j + 3 * LANES, base(start0, j + 3 * LANES) + c3)
-    store(y1 + j, base(start1, j) + d0)
-    store(y1 + j + LANES, base(start1, j + LANES) + d1)
-    store(y1 + j + 2 * LANES, base(start1, j + 2 * LANES) + d2)
-    store(y1 + j + 3 * LANES, base(start1, j + 3 * LANES) + d3)
+            add_four(&d0, &d1, &d2, &d3, v, row)
+    store_two(y0, start0, j, c0, c1)
+    store_two(y0, start0, j + 2 * LANES, c2, c3)
+    store_two(y1, start1, j, d0, d1)
+    store_two(y1, start1, j + 2 * LANES, d2, d3)
     j += 4 * LANES
     if j < n:
         skip_row(y0 + j, start0 + j if start0 != NULL else NULL, x0, nonzero0, words, w + j, ldw, n - j)
