@@ -92,21 +92,21 @@ def test_arguments_are_new_objects_each_time():
 
 def test_a_recipe_prints_itself():
     assert str(EVERYTHING).splitlines() == [
-        "recipe          everything",
-        "hidden          12, 9",
-        "activation      leaky-relu",
-        "batchnorm       all",
-        "dropout         0.1",
-        "epochs          2",
-        "batch size      20",
-        "optimizer       adamw",
-        "learning rate   0.02",
-        "weight decay    0.1",
-        "schedule        cosine",
-        "label smoothing 0.1",
-        "clip norm       2.0",
-        "augment         Augmentation(rotation=5, alpha=9, sigma=2)",
-        "ema             0.9",
+        "recipe           everything",
+        "hidden           12, 9",
+        "activation       leaky-relu",
+        "batchnorm        all",
+        "dropout          0.1",
+        "epochs           2",
+        "batch size       20",
+        "optimizer        adamw",
+        "learning rate    0.02",
+        "weight decay     0.1",
+        "schedule         cosine",
+        "label smoothing  0.1",
+        "clip norm        2.0",
+        "augment          Augmentation(rotation=5, alpha=9, sigma=2)",
+        "ema              0.9",
     ]
     for recipe in recipes.RECIPES.values():
         assert str(recipe) in recipes.table()

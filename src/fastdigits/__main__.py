@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from ._version import __version__
 from .commands import console
+from .core.text import tabulate
 
 # A command is a module of this name with a main(argv) that returns the exit code.
 COMMANDS = {
@@ -26,11 +27,15 @@ HELP = "\n".join(
         "A digit classifier built from scratch, trained in seconds.",
         "",
         "commands:",
-        *(f"  {name:<8}  {text}" for name, text in COMMANDS.items()),
+        tabulate((f"  {name}", text) for name, text in COMMANDS.items()),
         "",
         "options:",
-        "  fastdigits COMMAND --help   options and examples of it",
-        "  fastdigits --version        version of the package",
+        tabulate(
+            [
+                ("  fastdigits COMMAND --help", "show its options and examples"),
+                ("  fastdigits --version", "show the version of the package"),
+            ]
+        ),
     ]
 )
 

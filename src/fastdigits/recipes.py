@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
+from .core.text import tabulate
 from .network import NeuralNetwork
 from .nn.layers import BatchNorm, Dense, Dropout, Layer, LeakyReLU, ReLU
 from .nn.losses import SoftmaxCrossEntropy
@@ -113,7 +114,7 @@ class Recipe:
             if field.name in always or value != field.default:
                 words = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
                 shown.append((field.name.replace("_", " "), words))
-        return "\n".join(f"{name:<15} {text}" for name, text in shown)
+        return tabulate(shown, least=[15])  # the same in each recipe
 
     def layers(self, width: int = 784, classes: int = 10) -> list[Layer]:
         """Return the layers of the network for images of ``width`` pixels."""

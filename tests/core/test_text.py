@@ -1,4 +1,4 @@
-"""Names of files and classes are shown with control characters escaped, wherever people see them."""
+"""Tables line up; names of files and classes are shown with control characters escaped, wherever people see them."""
 
 import json
 import os
@@ -11,6 +11,7 @@ from PIL import Image
 import fastdigits as fd
 from fastdigits.commands import console, draw, evaluate, predict, train
 from fastdigits.core import pages
+from fastdigits.core.text import cut, tabulate, wrap
 from fastdigits.errors import printable
 from fastdigits.imaging.reading import Reading
 from fastdigits.visualize.readings import readings_figure
@@ -144,3 +145,49 @@ def test_train_and_evaluate_show_names_of_folders_and_classes_escaped(tmp_path, 
     assert err.splitlines()[-1].startswith(r"page\n\x1b.html: 0.")
     report = (tmp_path / "run\r\x1b[31m" / "report.html").read_text(encoding="utf-8")
     assert printable(report, keep="\n") == report
+
+
+# -- tables ------------------------------------------------------------------------------------------------
+
+
+def test_a_table_sets_columns_left_or_right_and_the_last_sign_holds_for_the_rest():
+    rows = [("class", "precision", "images"), ("0", "9.50 %", "1"), ("seven", "10.00 %", "")]
+    assert tabulate(rows, "<>").splitlines() == [
+        "class  precision  images",
+        "0         9.50 %       1",
+        "seven    10.00 %        ",
+    ]
+    assert tabulate(rows[1:]).splitlines() == ["0      9.50 %   1", "seven  10.00 %  "]
+
+
+def test_a_table_has_a_line_below_its_heading_and_above_its_total():
+    rows = [("layer", "n"), ("dense1", "10"), ("total", "10")]
+    assert tabulate(rows, "<>", ruled=True).splitlines() == [
+        "layer    n",
+        "──────────",
+        "dense1  10",
+        "──────────",
+        "total   10",
+    ]
+
+
+def test_a_table_in_parts_keeps_its_columns():
+    least = (3, 4)
+    assert [tabulate([row], "<>", least=least) for row in [("a", "1"), ("bcd", "2345")]] == [
+        "a       1",
+        "bcd  2345",
+    ]
+
+
+def test_a_table_escapes_control_characters_before_it_measures():
+    assert tabulate([("a\nb", "c"), ("name", "\x1b[2J")]).splitlines() == [r"a\nb  c", r"name  \x1b[2J"]
+
+
+def test_words_longer_than_a_line_and_hyphenated_names_stay_whole():
+    assert wrap("one-cycle and emnist-letters", 8) == ["one-cycle", "and", "emnist-letters"]
+    assert wrap("", 8) == [""]
+
+
+def test_what_is_cut_ends_with_an_ellipsis():
+    assert [cut("digits", length) for length in (6, 5, 1)] == ["digits", "digi…", "…"]
+    assert cut("a\nb", 3) == "a\\…"

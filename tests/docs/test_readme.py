@@ -24,7 +24,7 @@ def test_an_example_runs_as_it_is(code, tmp_path, monkeypatch, capsys):
         assert (tmp_path / "digits.safetensors").is_file()
     if "recipes" in code:
         printed = capsys.readouterr().out
-        assert "recipe          fast" in printed
+        assert "recipe           fast" in printed
         assert re.search(r"'accuracy': 0\.97", printed)
 
 

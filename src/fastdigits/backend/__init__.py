@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import NoReturn
 
 from .._version import __version__
+from ..core.text import tabulate
 from .threads import get_num_threads
 
 VARIABLE = "FASTDIGITS_BACKEND"
@@ -116,10 +117,8 @@ def show_config(mode: str = "print") -> dict[str, object] | None:
     }
     if mode == "dict":
         return config
-    width = max(map(len, config))
-    for key, value in config.items():
-        shown = ", ".join(value) if isinstance(value, list) else value
-        print(f"{key:<{width}}  {'none' if shown is None else shown}")
+    shown = {key: ", ".join(value) if isinstance(value, list) else value for key, value in config.items()}
+    print(tabulate((key, "none" if value is None else str(value)) for key, value in shown.items()))
     return None
 
 

@@ -16,6 +16,7 @@ from .. import backend
 from ..backend import aligned
 from ..backend.threads import get_num_threads
 from ..core.arrays import Array
+from ..core.text import tabulate
 from ..data import load_mnist
 from ..network import NeuralNetwork
 from ..nn.layers import BatchNorm, Dense, ReLU
@@ -28,6 +29,7 @@ from . import parser as arguments
 COMMAND = "fastdigits bench"
 BATCHES = (1, 64, 256, 1024)
 STEPS = 16  # of training in one call: threads are not woken for a single one
+WIDTHS = (30, 12, 8, 8, 6, 4)  # characters of the table's columns
 LARGEST = 60_000 // STEPS  # batch: all images of MNIST in one call
 
 Call = Callable[[], object]
@@ -249,18 +251,17 @@ def _bench(options: argparse.Namespace) -> int:
     rows: list[dict[str, Any]] = []
     seconds = 20 / (14 * len(options.batch) * 2)
     for batch in options.batch:
-        say(f"\nbatch {batch}\n{'kernel':<31}{'of':<13}{name:>11}{'numpy':>12}{'ratio':>7}{'peak':>6}")
+        say(f"\nbatch {batch}\n{_line('kernel', 'of', name, 'numpy', 'ratio', 'peak')}")
         for one in cases(batch):
             fast, slow = take_turns([one.bind(kernels), one.bind(twin)], seconds)
             rows.append(_row(batch, one.name, one.size, fast, slow, one.multiply_adds / fast / peak))
-            say(_line(rows[-1]))
+            say(_line(*_cells(rows[-1])))
         fast, slow = _steps(name, batch, seconds)
         rows.append(_row(batch, "training step", "784-64-32-10", fast, slow, 0.0))
-        say(_line(rows[-1]))
+        say(_line(*_cells(rows[-1])))
     shares = dense_share_of_peak(kernels)
     say("\nshare of the peak of one core, 1,024 × 1,024 × 256")
-    for door, reached in shares.items():
-        say(f"{door:<31}{reached:>6.0%}")
+    say(tabulate([(kernel, f"{share:.0%}") for kernel, share in shares.items()], "<>"))
     if options.json:
         console.print_json(
             {
@@ -312,14 +313,18 @@ def _row(batch: int, name: str, size: str, fast: float, slow: float, share: floa
     }
 
 
-def _line(row: dict[str, Any]) -> str:
-    """Return a row of the table in at most 80 columns."""
-    share = f"{row['share_of_peak']:>6.0%}" if row["share_of_peak"] else ""
-    return (
-        f"{row['kernel']:<31}{row['size']:<13}{_time(row['seconds']):>11}{_time(row['numpy_seconds']):>12}"
-        f"{row['ratio']:>6.1f}×{share}"
-    )
+def _line(*cells: str) -> str:
+    return tabulate([cells], "<<>", least=WIDTHS)
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    ratio = f"{row['ratio']:.1f}×" if row["ratio"] < 1000 else f"{row['ratio']:,.0f}×"
+    share = f"{row['share_of_peak']:.0%}" if row["share_of_peak"] else ""
+    return row["kernel"], row["size"], _time(row["seconds"]), _time(row["numpy_seconds"]), ratio, share
 
 
 def _time(seconds: float) -> str:
-    return f"{1e6 * seconds:,.1f} µs" if seconds < 0.1 else f"{1e3 * seconds:,.1f} ms"
+    """Return a time as text with about three digits."""
+    factor, unit = (1e6, "µs") if seconds < 1e-3 else (1e3, "ms") if seconds < 1 else (1, "s")
+    value = factor * seconds
+    return f"{value:.{2 if value < 10 else 1}f} {unit}"

@@ -16,17 +16,18 @@ import os
 import re
 import shutil
 import sys
-import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any, TextIO
 
 from .. import backend
 from ..backend.threads import get_num_threads, set_num_threads
 from ..core import interrupts, streams
+from ..core.text import tabulate, wrap
 from ..errors import DataError, DivergedError, ModelFileError, printable
 
 NARROWEST, WIDEST = 40, 80  # columns that lines are laid out in
-LABEL = 16  # columns of the names in a table
+LABEL = 14  # characters of the longest name in a table: all tables of a command line up
 
 _BOLD, _RED = "1", "1;31"
 _OWN_CODES = re.compile(f"(\x1b\\[(?:{_BOLD}|{_RED}|0)m)")
@@ -122,12 +123,6 @@ def shown(text: str) -> str:
     return repr(text if len(text) <= 80 else text[:79] + "…")
 
 
-def cut(text: str, size: int) -> str:
-    """Return ``text``, escaped, in at most ``size`` characters; where it is longer, an ellipsis ends it."""
-    text = printable(text)
-    return text if len(text) <= size else text[: size - 1] + "…"
-
-
 def percent(fraction: float) -> str:
     """Return a fraction as people read it, such as ``98.08 %``."""
     return f"{100 * fraction:.2f} %"
@@ -142,20 +137,11 @@ def table(rows: Mapping[str, str | list[str]]) -> str:
         A text is wrapped to the width of the terminal. A list holds lines that stay whole, such as paths and
         commands, so that people can copy them.
     """
-    lines = []
+    lines: list[tuple[str, str]] = []
     for name, value in rows.items():
-        if isinstance(value, str):
-            parts = wrap(printable(value), width() - LABEL)
-        else:
-            parts = [printable(line) for line in value]
-        labels = [name, *[""] * (len(parts) - 1)]
-        lines += [f"{label:<{LABEL - 1}} {part}" for label, part in zip(labels, parts, strict=True)]
-    return "\n".join(lines)
-
-
-def wrap(text: str, columns: int) -> list[str]:
-    """Return ``text`` as lines of at most ``columns`` characters; longer words and hyphenated names stay whole."""
-    return textwrap.wrap(text, columns, break_long_words=False, break_on_hyphens=False) or [""]
+        parts = wrap(printable(value), width() - LABEL - 2) if isinstance(value, str) else value
+        lines += zip_longest([name], parts, fillvalue="")
+    return tabulate(lines, least=[LABEL])
 
 
 # -- running a command -------------------------------------------------------------------------------------

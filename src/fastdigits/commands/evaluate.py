@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Array, Float32
+from ..core.text import cut, tabulate
 from ..data import Dataset, load_data
 from ..network import NeuralNetwork
 from ..nn import scales
@@ -253,37 +254,27 @@ def _figures(result: dict[str, Any]) -> str:
 
 
 def _class_table(result: dict[str, Any]) -> str:
-    names = [console.cut(name, NAME) for name in result["class_names"]]
+    names = [cut(name, NAME) for name in result["class_names"]]
     rows = [
         (names[one["label"]], *(console.percent(one[name]) for name in MEANS), f"{one['support']:,}")
         for one in result["classes"]
     ]
     rows.append(("mean", *(console.percent(result[name]) for name in MEANS), f"{result['images']:,}"))
     head = ("class", "precision", "recall", "F1", "images")
-    first = max(5, *map(len, names))
-    lines = [
-        f"{row[0]:<{first}}"
-        + "".join(f"{cell:>{width}}" for cell, width in zip(row[1:], (12, 12, 12, 10), strict=True))
-        for row in (head, *rows)
-    ]
-    return "\n".join(lines)
+    return tabulate([head, *rows], "<>")
 
 
 def _matrix_table(matrix: list[list[int]], names: list[str]) -> str:
-    width = max(len(f"{max(map(max, matrix))}"), 2) + 2
-    room = console.WIDEST - width * len(matrix)
+    digits = max(len(f"{max(map(max, matrix))}"), 2)
+    room = console.WIDEST - (digits + 2) * len(matrix)
     if room < 9:
         return f"confusion matrix: too wide for a terminal, it stands in {run_folder.EVALUATION}"
     # Columns have no room for words: a class with a name has its number before it.
     called = [name if name == str(label) else f"{label} {name}" for label, name in enumerate(names)]
-    called = [console.cut(name, min(room, NAME)) for name in called]
-    first = max(9, *map(len, called))
-    head = "true\\said".ljust(first) + "".join(f"{label:>{width}}" for label in range(len(matrix)))
-    rows = (
-        f"{name:<{first}}" + "".join(f"{count or '.':>{width}}" for count in row)
-        for name, row in zip(called, matrix, strict=True)
-    )
-    return "\n".join([head, *rows])
+    rows = [["true\\said", *map(str, range(len(matrix)))]]
+    for name, counts in zip(called, matrix, strict=True):
+        rows.append([cut(name, min(room, NAME)), *(str(count or ".") for count in counts)])
+    return tabulate(rows, "<>", least=[0, *[digits] * len(matrix)])
 
 
 def _saved(result: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from .. import backend
 from .._version import __version__
 from ..core.entries import MOST_COUNT
+from ..core.text import wrap
 from ..core.validation import check_number
 from ..data.loading import FORMS, MOST_SIZE, NAMES
 from . import console
@@ -112,13 +113,13 @@ class _Layout(argparse.HelpFormatter):
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         parts = (
-            part if "\n  " in part else "\n".join(indent + line for line in console.wrap(part, width))
+            part if "\n  " in part else "\n".join(indent + line for line in wrap(part, width))
             for part in text.strip("\n").split("\n\n")
         )
         return "\n\n".join(parts)
 
     def _split_lines(self, text: str, width: int) -> list[str]:
-        return console.wrap(text, width)
+        return wrap(text, width)
 
 
 def whole_number(text: str, least: int = 1, most: float = MOST_COUNT) -> int:

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..core import atomic
 from ..core.arrays import Array
+from ..core.text import tabulate
 from ..errors import DataError, printable
 from ..imaging.digits import SIDE, find_digits
 from ..imaging.opening import fitted, has_frames, open_picture, read_grey, to_uint8
@@ -314,22 +315,15 @@ class _Table:
     """A table that grows by lines, as wide as the names that are known from the beginning."""
 
     def __init__(self, names: list[str]) -> None:
-        self._width = max(len(printable(name)) for name in [*names, "image"])
-        self._begun = False
+        self._width = max(len(printable(name)) for name in names)
+        self._heading = [("image", *COLUMNS)]
 
     def add(self, readings: list[Reading]) -> None:
-        """Print a line each."""
-        lines = []
-        if not self._begun:
-            self._width = max(self._width, *(len(printable(reading.name)) for reading in readings))
-            lines.append(self._line("image", COLUMNS))
-            self._begun = True
-        lines += [self._line(reading.name, reading.cells()) for reading in readings]
-        console.show("\n".join(lines))
-
-    def _line(self, name: str, cells: tuple[str, ...]) -> str:
-        name, reads, confidence, runner_up = (printable(cell) for cell in (name, *cells))
-        return f"{name:<{self._width}}  {reads:<7} {confidence:<32} {runner_up}"
+        """Print one line per reading."""
+        rows = self._heading + [(reading.name, *reading.cells()) for reading in readings]
+        self._heading = []
+        self._width = max(self._width, *(len(printable(name)) for name, *_ in rows))
+        console.show(tabulate(rows, least=(self._width, 6, 31)))
 
 
 def _submit(readings: list[Reading], errors: list[dict[str, str]], options: argparse.Namespace) -> None:

@@ -1,22 +1,52 @@
-"""Lay out text: tables, percentages, lines that are cut."""
+"""Lay out text: tables, wrapped lines, lines that are cut."""
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 
-def cut(text: str, length: int) -> str:
-    """Return ``text`` in at most ``length`` characters; where it is longer, an ellipsis ends it."""
-    return text if len(text) <= length else text[: length - 1] + "…"
+from ..errors import printable
 
 
-def ruled_table(table: list[tuple[str, ...]]) -> str:
-    """Set the first two columns left, the others right; a rule below the head and above the total."""
-    sizes = [max(map(len, column)) for column in zip(*table, strict=True)]
+def tabulate(
+    rows: Iterable[Sequence[str]], align: str = "<", *, least: Sequence[int] = (), ruled: bool = False
+) -> str:
+    """Return rows of cells as lines of text, in columns two spaces apart; escape control characters.
+
+    Parameters
+    ----------
+    rows : iterable of sequence of str
+        At least one row; one cell per column.
+    align : str, default "<"
+        ``"<"`` (left) or ``">"`` (right) per column; the last sign also holds for the columns that follow.
+    least : sequence of int, default ()
+        The smallest width per column, so that tables that are printed one after another line up.
+    ruled : bool, default False
+        Draw a line below the first row and a line above the last row.
+    """
+    table = [[printable(cell) for cell in row] for row in rows]
+    widest = [max(map(len, column)) for column in zip(*table, strict=True)]
+    sizes = [max(pair) for pair in zip_longest(widest, least, fillvalue=0)]
+    signs = align.ljust(len(sizes), align[-1])
+    rule = "─" * (sum(sizes) + 2 * (len(sizes) - 1))
+    if signs[-1] == "<":
+        sizes[-1] = 0  # no spaces at the end of a line
     lines = [
-        "  ".join(
-            f"{cell:<{size}}" if i < 2 else f"{cell:>{size}}"
-            for i, (cell, size) in enumerate(zip(row, sizes, strict=True))
-        )
+        "  ".join(f"{cell:{sign}{size}}" for cell, sign, size in zip(row, signs, sizes, strict=True))
         for row in table
     ]
-    rule = "─" * len(lines[0])
-    return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+    if ruled:
+        lines = [lines[0], rule, *lines[1:-1], rule, lines[-1]]
+    return "\n".join(lines)
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """Return ``text`` as lines of at most ``width`` characters; longer words and hyphenated names stay whole."""
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
+
+
+def cut(text: str, length: int) -> str:
+    """Return ``text``, escaped, in at most ``length`` characters; an ellipsis ends a text that was longer."""
+    text = printable(text)
+    return text if len(text) <= length else text[: length - 1] + "…"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..core.text import cut, ruled_table
+from ..core.text import cut, tabulate
 from . import scales
 from .sequential import Sequential
 
@@ -12,13 +12,13 @@ def summary(network: Sequential) -> str:
     widths: list[int | None] = [None] * (len(network.layers) + 1)
     if network.input_width is not None:
         widths = list(network.widths(network.input_width))
-    table: list[tuple[str, ...]] = [("layer", "kind", "output", "parameters", "operations")]
+    rows = [("layer", "kind", "output", "parameters", "operations")]
     parameters = operations = 0
     for layer, before, after in zip(network.layers, widths[:-1], widths[1:], strict=True):
         size = sum(parameter.value.size for parameter in layer.parameters())
         work = 0 if before is None else layer.operations(before)
         shape = f"(n, {'?' if after is None else after})"
-        table.append((layer.name, cut(repr(layer), 34), shape, f"{size:,}", f"{work:,}"))
+        rows.append((layer.name, cut(repr(layer), 34), shape, f"{size:,}", f"{work:,}"))
         parameters, operations = parameters + size, operations + work
-    table.append(("total", "", "", f"{parameters:,}", f"{operations:,}"))
-    return f"{ruled_table(table)}\ninput: {scales.MEANING[network._scale]}"
+    rows.append(("total", "", "", f"{parameters:,}", f"{operations:,}"))
+    return f"{tabulate(rows, '<<>', ruled=True)}\ninput: {scales.MEANING[network._scale]}"
