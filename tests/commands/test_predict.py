@@ -80,6 +80,15 @@ def test_a_table_has_a_line_for_each_picture(capsys):
     assert re.fullmatch(r"year\.jpg +2025 +(\d+\.\d ){4}% +\d \d \d \d", second)
 
 
+def test_each_picture_is_decoded_once(monkeypatch, tmp_path):
+    for number in range(3):
+        inked(strokes("7")).save(tmp_path / f"{number}.png")
+    decoded, image_open = [], Image.open
+    monkeypatch.setattr(Image, "open", lambda file: decoded.append(file) or image_open(file))
+    assert main(tmp_path) == 0
+    assert len(decoded) == 3
+
+
 def test_json_has_all_of_it(capsys):
     result = tell(capsys, "year.jpg")
     image = result["images"][0]

@@ -243,9 +243,9 @@ def _prepared(image: object, name: str, network: NeuralNetwork, options: argpars
             f"{name}: a picture becomes {SIDE} × {SIDE} pixels, {SIDE * SIDE} numbers; got a model that takes "
             f"{network.input_width}: --no-prepare --size HxW fits it to what the model was trained on"
         )
-    digits = find_digits(image, single=options.single, subject=name)
-    images = np.stack([digit.image for digit in digits])
     picture = open_picture(image, name)
+    digits = find_digits(image, single=options.single, subject=name, picture=picture)
+    images = np.stack([digit.image for digit in digits])
     _tell_frames(has_frames(picture), name, options)
     boxes = [digit.box for digit in digits]
     fed = scales.pixels(images, network.scale, name)

@@ -96,9 +96,18 @@ def cut_digits(image: object) -> UInt8:
     return np.stack([digit.image for digit in find_digits(image, subject="cut_digits: image")])
 
 
-def find_digits(image: object, *, single: bool = False, subject: str = "find_digits: image") -> list[Digit]:
-    """Return the digits of a picture from left to right: `prepare` and `cut_digits` with places."""
-    picture = open_picture(image, subject)
+def find_digits(
+    image: object,
+    *,
+    single: bool = False,
+    subject: str = "find_digits: image",
+    picture: Image.Image | None = None,
+) -> list[Digit]:
+    """Return the digits of a picture from left to right: `prepare` and `cut_digits` with places.
+
+    A caller that has opened ``image`` with `open_picture` passes the result as ``picture``.
+    """
+    picture = open_picture(image, subject) if picture is None else picture
     kind: type[ValueError] = ValueError
     if isinstance(image, str | os.PathLike):
         subject, kind = os.fsdecode(image), DataError
