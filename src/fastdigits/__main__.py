@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from ._version import __version__
-from .commands import console
+from .commands import console, runner
 from .core.text import tabulate
 
 # A command is a module of this name with a main(argv) that returns the exit code.
@@ -40,7 +40,7 @@ HELP = "\n".join(
 )
 
 
-@console.entry("fastdigits")
+@runner.entry_point("fastdigits")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that ``argv`` names, the process's own arguments where it is None.
 

@@ -1,6 +1,8 @@
 """What the commands print fits 80 columns, and is coloured on a terminal that wants it."""
 
 import io
+import json
+import math
 import re
 
 import pytest
@@ -80,6 +82,17 @@ def test_an_error_is_one_line_with_a_red_word(monkeypatch):
     monkeypatch.setattr("sys.stderr", stream)
     console.tell_error("fastdigits", "a\nb")
     assert stream.getvalue() == "fastdigits: \x1b[1;31merror:\x1b[0m a\\nb\n"
+
+
+# -- JSON --------------------------------------------------------------------------------------------------
+
+
+def test_json_is_one_line_of_what_the_standard_allows(capsys):
+    console.print_json({"a": math.nan, "b": [math.inf, 1.5], "c": {"d": (-math.inf, "ü\n")}})
+    text = capsys.readouterr().out
+    assert text.count("\n") == 1
+    assert text.isascii()
+    assert json.loads(text) == {"a": None, "b": [None, 1.5], "c": {"d": [None, "ü\n"]}}
 
 
 # -- help --------------------------------------------------------------------------------------------------

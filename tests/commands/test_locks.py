@@ -13,7 +13,7 @@ from tiny_digits import write_digits
 
 import fastdigits as fd
 from fastdigits.commands import evaluate, locks, run_folder, train
-from fastdigits.commands.console import CommandError
+from fastdigits.commands.runner import CommandError
 
 SOURCE = str(Path(fd.__file__).parents[1])
 

@@ -10,7 +10,7 @@ import pytest
 
 from fastdigits import visualize
 from fastdigits.commands import run_folder, system
-from fastdigits.commands.console import CommandError
+from fastdigits.commands.runner import CommandError
 
 
 class Clock(datetime):

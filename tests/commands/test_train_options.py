@@ -10,8 +10,7 @@ import pytest
 
 import fastdigits as fd
 from fastdigits import backend
-from fastdigits.commands import parser as arguments
-from fastdigits.commands import run_folder, train_options
+from fastdigits.commands import arguments, run_folder, train_options
 
 SOURCE = Path(fd.__file__).parents[1]
 

@@ -23,8 +23,8 @@ from ..nn.layers import BatchNorm, Dense, ReLU
 from ..nn.losses import SoftmaxCrossEntropy
 from ..optim.optimizers import Adam
 from ..training.lowering import TrainingStep
-from . import console
-from . import parser as arguments
+from . import arguments, console, runner
+from .parser import Parser
 
 COMMAND = "fastdigits bench"
 BATCHES = (1, 64, 256, 1024)
@@ -196,10 +196,10 @@ def _timed(call: Call) -> float:
 # -- the command -------------------------------------------------------------------------------------------
 
 
-@console.entry(COMMAND)
+@runner.entry_point(COMMAND)
 def main(argv: Sequence[str] | None = None) -> int:
     """Compare as ``argv`` says; return the exit code."""
-    parser = arguments.Parser(
+    parser = Parser(
         "bench",
         "Compare the compiled kernels with NumPy on this machine: each kernel of the original network and a "
         "whole training step. Both sides work on the same float32 arrays and take turns; times are medians of "
@@ -225,16 +225,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.read(argv)
     if max(options.batch) > LARGEST:
         parser.error(f"--batch: must be at most {LARGEST:,}; got {max(options.batch):,}")
-    return console.run(
-        COMMAND, lambda: _bench(options), backend_name=options.backend, threads=options.threads
-    )
+    return runner.run(COMMAND, lambda: _bench(options), backend_name=options.backend, threads=options.threads)
 
 
 def _bench(options: argparse.Namespace) -> int:
     say = console.silent if options.quiet else console.say
     name = backend.backend_name()
     if name == "numpy":
-        raise console.CommandError(
+        raise runner.CommandError(
             "--backend: must be a compiled one, as it is compared with numpy; got numpy"
         )
     kernels, twin = backend.kernels, backend.load("numpy")
@@ -273,7 +271,7 @@ def _bench(options: argparse.Namespace) -> int:
                 "rows": rows,
             }
         )
-    return console.DONE
+    return runner.SUCCESS
 
 
 def _steps(name: str, batch: int, seconds: float) -> list[float]:

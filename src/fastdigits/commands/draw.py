@@ -10,17 +10,17 @@ from pathlib import Path
 
 from ..export import export_html
 from ..export.html import is_exported
-from . import console, run_folder, system
-from . import parser as arguments
-from .console import CommandError
+from . import arguments, console, run_folder, runner, system
+from .parser import Parser
+from .runner import CommandError
 
 COMMAND = "fastdigits draw"
 
 
-@console.entry(COMMAND)
+@runner.entry_point(COMMAND)
 def main(argv: Sequence[str] | None = None) -> int:
     """Write and open a page as ``argv`` says; return the exit code."""
-    parser = arguments.Parser(
+    parser = Parser(
         "draw",
         "Write a page to draw digits on, and open it in the browser. A network inside the page reads each digit "
         "as you draw it; the page shows its probabilities, its input and its neurons. The page is one file of "
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     group.add_argument("--no-open", action="store_true", help="write the page without opening it")
     arguments.add_report_options(group)
     options = parser.read(argv)
-    return console.run(COMMAND, lambda: _draw(options))
+    return runner.run(COMMAND, lambda: _draw(options))
 
 
 def _draw(options: argparse.Namespace) -> int:
@@ -69,7 +69,7 @@ def _draw(options: argparse.Namespace) -> int:
     if options.json:
         model = None if options.model is None else str(options.model)
         console.print_json({"output": str(output), "bytes": size, "model": model, "opened": opened})
-    return console.DONE
+    return runner.SUCCESS
 
 
 def _open(page: Path) -> bool:

@@ -17,10 +17,10 @@ from ..core.text import cut, tabulate
 from ..data import Dataset, load_data
 from ..network import NeuralNetwork
 from ..nn import scales
-from . import console, report, run_folder, system
-from . import parser as arguments
+from . import arguments, console, report, run_folder, runner, system
 from .assessment import MEANS, assess
-from .console import CommandError
+from .parser import Parser
+from .runner import CommandError
 
 COMMAND = "fastdigits evaluate"
 NAME = 30  # characters of a class's name in a table
@@ -49,7 +49,7 @@ Ctrl-C.
 """
 
 
-@console.entry(COMMAND)
+@runner.entry_point(COMMAND)
 def main(argv: Sequence[str] | None = None) -> int:
     """Evaluate as ``argv`` says, the process's own arguments where it is None.
 
@@ -60,13 +60,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     started = time.perf_counter()
     options = _read(argv)
-    return console.run(
+    return runner.run(
         COMMAND, lambda: _evaluate(options, started), backend_name=options.backend, threads=options.threads
     )
 
 
 def _read(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = arguments.Parser("evaluate", DESCRIPTION, EXAMPLES)
+    parser = Parser("evaluate", DESCRIPTION, EXAMPLES)
     group = parser.add_argument_group("model and images")
     arguments.add_model_option(group)
     arguments.add_data_option(group, "their images must have as many pixels as the model takes")
@@ -135,7 +135,7 @@ def _evaluate(options: argparse.Namespace, started: float) -> int:
         run_folder.show_report(folder, COMMAND)
     if options.json:
         console.print_json(result)
-    return console.DONE
+    return runner.SUCCESS
 
 
 # -- before ------------------------------------------------------------------------------------------------

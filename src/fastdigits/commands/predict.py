@@ -25,9 +25,9 @@ from ..network import NeuralNetwork
 from ..nn import scales
 from ..visualize.canvas import write_figure
 from ..visualize.readings import DRAWN, readings_figure
-from . import console, input_files, run_folder, system
-from . import parser as arguments
-from .console import CommandError
+from . import arguments, console, input_files, run_folder, runner, system
+from .parser import Parser
+from .runner import CommandError
 
 COMMAND = "fastdigits predict"
 DPI = 120  # of the drawing
@@ -62,7 +62,7 @@ done; 2 wrong input, one line for each; 130 interrupted with Ctrl-C.
 """
 
 
-@console.entry(COMMAND)
+@runner.entry_point(COMMAND)
 def main(argv: Sequence[str] | None = None) -> int:
     """Read the pictures that ``argv`` names, the process's own arguments where it is None.
 
@@ -76,11 +76,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.read(argv)
     if options.size is not None and options.prepare is not False:
         parser.error("--size: needs pictures that are used unchanged; got none: add --no-prepare")
-    return console.run(COMMAND, lambda: _predict(options), backend_name=options.backend)
+    return runner.run(COMMAND, lambda: _predict(options), backend_name=options.backend)
 
 
-def _parser() -> arguments.Parser:
-    parser = arguments.Parser("predict", DESCRIPTION, EXAMPLES, operands="IMAGE...")
+def _parser() -> Parser:
+    parser = Parser("predict", DESCRIPTION, EXAMPLES, operands="IMAGE...")
     group = parser.add_argument_group("images")
     group.add_argument("images", nargs="+", metavar="IMAGE", help="a picture, an array, a folder, or -")
     group = parser.add_argument_group("reading")
@@ -163,7 +163,7 @@ def _predict(options: argparse.Namespace) -> int:
         named = None if options.model is None else model
         result = {"images": [reading.as_json() for reading in readings], "errors": errors, "model": named}
         console.print_json(result)
-    return console.WRONG if errors else console.DONE
+    return runner.ERROR if errors else runner.SUCCESS
 
 
 def _prepare_model(network: NeuralNetwork, model: str) -> None:

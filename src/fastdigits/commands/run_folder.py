@@ -19,8 +19,9 @@ from ..network import NeuralNetwork, load, load_pretrained
 from ..storage.safetensors import parse
 from ..training.checkpoint import PATTERN as CHECKPOINTS
 from . import locks, system
-from .console import CommandError, tell, to_json
-from .parser import PRETRAINED
+from .arguments import PRETRAINED
+from .console import tell, to_json
+from .runner import CommandError
 
 MODEL, HISTORY, RESULT, REPORT = "model.safetensors", "history.csv", "result.json", "report.html"
 SETTINGS = "settings.json"

@@ -32,16 +32,15 @@ from ..nn.snapshot import Snapshot
 from ..training.callbacks import Callback, EarlyStopping, check_best, improves
 from ..training.checkpoint import Checkpoint, clear
 from ..training.history import History
-from . import console, report, run_folder, system, train_options
-from . import parser as arguments
+from . import arguments, console, report, run_folder, runner, system, train_options
 from .assessment import MEANS, assess
-from .console import CommandError
+from .runner import CommandError
 
 COMMAND = "fastdigits train"
 UNSAID = ("command", "json", "quiet", "show", "resume", "resumed")  # what changes nothing about the run
 
 
-@console.entry(COMMAND)
+@runner.entry_point(COMMAND)
 def main(argv: Sequence[str] | None = None) -> int:
     """Train as ``argv`` says, the process's own arguments where it is None.
 
@@ -54,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = train_options.read(argv)
     if options.resume is None:  # else its folder says both
         options.command, options.resumed = arguments.command_line("train", argv), 0
-    return console.run(
+    return runner.run(
         COMMAND, lambda: _train(options, started), backend_name=options.backend, threads=options.threads
     )
 
@@ -145,7 +144,7 @@ def _train(options: argparse.Namespace, started: float) -> int:
         console.tell(COMMAND, f"{options.resume} is finished already: there is nothing to resume")
         if options.json:
             console.print_json(result)
-        return console.DONE
+        return runner.SUCCESS
     try:
         images = _load(options)
         network = _build(options, images)
@@ -208,7 +207,7 @@ def _train(options: argparse.Namespace, started: float) -> int:
         except OSError:
             if not result["interrupted"]:  # else Ctrl-C has ended its reader, too
                 raise
-    return console.INTERRUPTED if result["interrupted"] else console.DONE
+    return runner.INTERRUPTED if result["interrupted"] else runner.SUCCESS
 
 
 # -- before ------------------------------------------------------------------------------------------------

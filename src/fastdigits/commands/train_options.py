@@ -18,8 +18,8 @@ from ..optim.optimizers import Optimizer
 from ..optim.schedules import Schedule
 from ..recipes import ACTIVATIONS, BATCHNORMS, OPTIMIZERS, SCHEDULES, Recipe
 from ..training.augmentation import Augmentation
-from . import console, run_folder
-from . import parser as arguments
+from . import arguments, console, run_folder
+from .parser import Parser
 
 # Options that decide nothing of what is trained
 NO_SETTINGS = ("json", "quiet", "show", "output", "overwrite", "resume", "threads", "command", "resumed")
@@ -105,7 +105,7 @@ def _spelled(name: str, value: object) -> str:
     return ("x" if name == "size" else ",").join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _resumed(parser: arguments.Parser, argv: Sequence[str] | None, run: Path) -> argparse.Namespace:
+def _resumed(parser: Parser, argv: Sequence[str] | None, run: Path) -> argparse.Namespace:
     """Return the options of a run that is to go on; exit with 2 if others are given."""
     try:
         settings, command, resumed = from_record(run)
@@ -158,7 +158,7 @@ def _line(value: object, name: str, subject: str) -> str:
     return value
 
 
-def _setting(parser: arguments.Parser, value: object, name: str, subject: str) -> Any:
+def _setting(parser: Parser, value: object, name: str, subject: str) -> Any:
     """Return the value of a setting if the option of its name, given it as text, comes to the same; a check."""
     (option,) = (action for action in parser._actions if action.dest == name)
     if option.nargs == 0:
@@ -244,8 +244,8 @@ def _leave_out(options: argparse.Namespace, preset: Recipe) -> None:
 # -- the parser --------------------------------------------------------------------------------------------
 
 
-def _parser() -> arguments.Parser:
-    parser = arguments.Parser("train", DESCRIPTION, EXAMPLES)
+def _parser() -> Parser:
+    parser = Parser("train", DESCRIPTION, EXAMPLES)
     arguments.add_choice(
         parser.add_argument_group("preset"),
         "--preset",
@@ -285,7 +285,7 @@ def _augmentation(text: str) -> Augmentation | None:
         ) from None
 
 
-def _add_network(parser: arguments.Parser) -> None:
+def _add_network(parser: Parser) -> None:
     group = parser.add_argument_group("images and network")
     arguments.add_data_option(group, "their pixels and classes set the width of input and output")
     group.add_argument(
@@ -306,7 +306,7 @@ def _add_network(parser: arguments.Parser) -> None:
     )
 
 
-def _add_training(parser: arguments.Parser) -> None:
+def _add_training(parser: Parser) -> None:
     group = parser.add_argument_group("training")
     group.add_argument(
         "--epochs",
@@ -391,7 +391,7 @@ def _add_training(parser: arguments.Parser) -> None:
     )
 
 
-def _add_validation(parser: arguments.Parser) -> None:
+def _add_validation(parser: Parser) -> None:
     group = parser.add_argument_group(
         "validation",
         "By default, the network trains on all training images, and the validation accuracy of each epoch is "
@@ -414,7 +414,7 @@ def _add_validation(parser: arguments.Parser) -> None:
     )
 
 
-def _add_output(parser: arguments.Parser) -> None:
+def _add_output(parser: Parser) -> None:
     group = parser.add_argument_group("output")
     group.add_argument(
         "-o",
