@@ -197,7 +197,7 @@ def test_an_augmentation_can_be_said(text, expected):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ("--preset quick", "--preset: invalid choice: 'quick'"),
+        ("--preset quick", "--preset: must be one of original, fast, default, accurate, best; got 'quick'"),
         (
             "--augment turn=3",
             "--augment: must be like rotation=10,shift=1.5; got 'turn=3': 'turn' is none of rotation",

@@ -1,4 +1,4 @@
-"""The command ``fastdigits``: hands over to one of its commands, as in ``fastdigits train --epochs 2``."""
+"""The command ``fastdigits``: run one of its commands, as in ``fastdigits train --epochs 2``."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ._version import __version__
 from .commands import console, runner
 from .core.text import tabulate
 
-# A command is a module of this name with a main(argv) that returns the exit code.
+# Each command is a module of the package; its main(argv) returns the exit code.
 COMMANDS = {
     "train": "train a network on MNIST or on your own images",
     "evaluate": "measure how good a model is and where it fails",
     "draw": "open a page to draw on, with a network inside",
-    "predict": "read the digits on photographs and scans",
+    "predict": "read the digits in photographs and scans",
     "bench": "compare the compiled kernels with NumPy",
 }
 HELP = "\n".join(
@@ -42,28 +42,28 @@ HELP = "\n".join(
 
 @runner.entry_point("fastdigits")
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command that ``argv`` names, the process's own arguments where it is None.
+    """Run the command that ``argv`` names; None stands for the arguments of the process.
 
     Returns
     -------
     int
-        The command's exit code; 2 if there is no such command, or if none is named.
+        The exit code of the command; 2 without a command, or with an unknown one.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments[:1] == ["help"]:  # help train: the same as train --help; help help: the same as --help
+    if arguments[:1] == ["help"]:  # "help train" means "train --help"; "help help" means "--help"
         arguments = [*(word for word in arguments[1:] if word != "help"), "--help"]
     if not arguments:
-        console.say(HELP)
+        console.print_message(HELP)
         return 2
     name = arguments[0]
     if name in ("-h", "--help"):
-        console.show(HELP)
+        console.print_answer(HELP)
         return 0
     if name == "--version":
-        console.show(f"fastdigits {__version__}")
+        console.print_answer(f"fastdigits {__version__}")
         return 0
     if name not in COMMANDS:
-        console.tell_error("fastdigits", f"unknown command {console.shown(name)}; {_hint(name)}")
+        console.print_error("fastdigits", f"unknown command {console.quoted(name)}; {_hint(name)}")
         return 2
     module = importlib.import_module(f".{name}", "fastdigits")
     code: int = module.main(arguments[1:])

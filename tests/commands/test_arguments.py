@@ -53,7 +53,7 @@ def test_a_very_long_value_is_cut_in_the_message():
     assert len(str(caught.value)) < 200
 
 
-# -- the command line that repeats a run ------------------------------------------------------------------
+# -- the command line that repeats a run -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def test_an_error_is_one_line_with_a_red_word(monkeypatch):
     monkeypatch.setattr(console, "has_colour", lambda stream: True)
     stream = Terminal()
     monkeypatch.setattr("sys.stderr", stream)
-    console.tell_error("fastdigits", "a\nb")
+    console.print_error("fastdigits", "a\nb")
     assert stream.getvalue() == "fastdigits: \x1b[1;31merror:\x1b[0m a\\nb\n"
 
 

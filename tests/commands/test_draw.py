@@ -91,8 +91,8 @@ def test_an_earlier_page_is_replaced_and_a_file_of_something_else_is_not(here, c
     capsys.readouterr()
     assert draw.main(["--no-open"]) == 2
     assert capsys.readouterr().err == (
-        "fastdigits draw: error: --output: must not be a file of something else; got 'draw.html': choose "
-        "another name, or replace it with --overwrite\n"
+        "fastdigits draw: error: --output: must be a new file or an earlier page; got 'draw.html', which is neither: "
+        "choose another name, or replace it with --overwrite\n"
     )
     assert Path("draw.html").read_text() == "<title>mine</title>"
     assert draw.main(["--no-open", "--overwrite"]) == 0

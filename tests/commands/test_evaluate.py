@@ -304,7 +304,7 @@ def test_a_folder_without_images_is_refused(made, here, capsys):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--part", "both"], "--part: invalid choice: 'both'"),
+        (["--part", "both"], "--part: must be one of test, train; got 'both'"),
         (["--overwrite"], "--overwrite: needs a folder; got none: name it with --output"),
         (["--modle", "x"], "unknown option '--modle'; did you mean '--model'?"),
         (["model.safetensors"], "unexpected argument 'model.safetensors'; see --help"),
@@ -372,8 +372,8 @@ def test_many_classes_stand_in_the_file_only(here, capsys):
     data = digits(here / "many", list(range(21)))
     assert main("--model", "model.safetensors", "--data", data, "-o", "out", "--no-plots") == 0
     said = capsys.readouterr().err
-    assert "confusion matrix: too wide for a terminal, it stands in evaluation.json\n" in said
-    assert "true\\said" not in said
+    assert "confusion matrix: too wide for a terminal; see evaluation.json\n" in said
+    assert "true\\pred" not in said
 
 
 def interrupt(*args, **kwargs):
@@ -427,7 +427,7 @@ def test_each_example_of_the_help_is_read():
         evaluate._read(example)
 
 
-# -- classes with names --------------------------------------------------------------------------------------
+# -- classes with names ------------------------------------------------------------------------------------
 
 
 def test_classes_go_by_the_names_that_the_data_give_them(made, here, capsys):

@@ -14,7 +14,7 @@ def parser():
     group.add_argument("--count", type=arguments.whole_number, default=3)
     arguments.add_choice(group, "--fruit", ["apple", "fig"], "fig", "100 % of what to eat")
     arguments.add_backend_option(group)
-    arguments.add_report_options(group)
+    arguments.add_result_options(group)
     return made
 
 
@@ -60,3 +60,24 @@ def test_help_shows_choices_and_default_in_the_width_of_the_terminal(parser, mon
     text = parser.format_help()
     assert "100 % of what to eat: apple or fig (default: fig)" in text
     assert max(map(len, text.splitlines())) <= 70
+
+
+@pytest.mark.parametrize(
+    ("argv", "line"),
+    [
+        ([], "missing argument FILE; see --help"),
+        (["--coumt"], "unknown option '--coumt'; did you mean '--count'?"),
+    ],
+)
+def test_a_missing_argument_is_named_after_an_unknown_option(parser, argv, line, capsys):
+    parser.add_argument("file", metavar="FILE")
+    with pytest.raises(SystemExit):
+        parser.read(argv)
+    assert capsys.readouterr().err == f"fastdigits pretend: error: {line}\n"
+
+
+def test_a_wrong_choice_names_those_there_are(parser, capsys):
+    with pytest.raises(SystemExit):
+        parser.read(["--fruit", "kiwi"])
+    line = "fastdigits pretend: error: --fruit: must be one of apple, fig; got 'kiwi'\n"
+    assert capsys.readouterr().err == line

@@ -250,10 +250,7 @@ def test_a_model_whose_scale_is_not_known_reads_as_before(tmp_path, capsys):
     for array in (images.astype(int), images.astype(float), np.full(images.shape, np.nan)):
         np.save(tmp_path / "a.npy", array)
         error = refuse(capsys, tmp_path / "a.npy", "--model", tmp_path / "m.safetensors")
-        assert (
-            "must hold uint8, or floats within 0 … 1, as the model does not say what it was trained on"
-            in error
-        )
+        assert "must hold uint8, or floats within 0 … 1, because the model file names no range" in error
 
 
 def test_standard_input_is_read(capsys, monkeypatch):
@@ -316,7 +313,7 @@ def test_what_has_no_memory_is_told(capsys, monkeypatch):
         (np.full((2, 784), "a"), "must hold numbers; got dtype <U1: convert it first"),
         (
             np.zeros((2, 20, 20), np.uint8),
-            "images must have 784 pixels, as the model takes; got 20 × 20: --prepare",
+            "images must have 784 pixels, one per input of the model; got 20 × 20: --prepare",
         ),
     ],
 )
@@ -433,14 +430,14 @@ def test_a_table_by_another_name_is_told_the_ending(tmp_path, capsys):
 def test_a_model_of_another_size_gets_no_hint_to_prepare(tmp_path, capsys):
     fd.NeuralNetwork([fd.Dense(30, 3)], seed=0).save(tmp_path / "m.safetensors")
     error = refuse(capsys, "seven.png", "--no-prepare", "--model", tmp_path / "m.safetensors")
-    assert "--size HxW fits it" in error
+    assert "--size HxW scales it" in error
     assert "--prepare" not in error
 
 
 def test_a_submission_that_lacks_an_image_is_not_written(tmp_path, capsys):
     (tmp_path / "test.csv").write_text(csv(fd.load_mnist()[1][0][:3]))
     assert main("notes.txt", tmp_path / "test.csv", "--submission", tmp_path / "out.csv") == 2
-    assert "--submission: needs all images; got errors: " in capsys.readouterr().err
+    assert "--submission: needs a label for each image; got errors: " in capsys.readouterr().err
     assert not (tmp_path / "out.csv").exists()
 
 
@@ -449,7 +446,7 @@ def test_a_submission_that_lacks_an_image_is_not_written(tmp_path, capsys):
     [
         ("out.txt", r"--submission: must end in \.csv; got 'out\.txt'"),
         ("nowhere/out.csv", "--submission: must be in a folder that exists"),
-        ("test.csv", r"--submission: must not be a file that is read; got 'test\.csv'"),
+        ("test.csv", r"--submission: must not be one of the pictures; got 'test\.csv'"),
     ],
 )
 def test_a_submission_that_cannot_be_written_is_told_before_anything_is_read(
@@ -498,16 +495,16 @@ def test_a_model_for_other_images_takes_arrays_of_these(tmp_path, capsys):
     np.save(tmp_path / "a.npy", np.zeros((2, 6, 5), np.uint8))
     assert len(tell(capsys, tmp_path / "a.npy", "--model", "small.safetensors")["images"]) == 2
     error = refuse(capsys, "seven.png", "--model", "small.safetensors")
-    assert "a picture becomes 28 × 28 pixels, 784 numbers; got a model that takes 30" in error
+    assert "the model must have 784 inputs, for the 28 × 28 pixels of a prepared digit; got 30" in error
 
 
 @pytest.mark.parametrize(
-    ("layers", "got"), [([fd.ReLU()], "layers that do not say"), ([fd.Dense(784, 1)], "1 class")]
+    ("layers", "got"), [([fd.ReLU()], "layers of any width"), ([fd.Dense(784, 1)], "1 class")]
 )
 def test_a_model_that_tells_nothing_apart_is_refused(tmp_path, capsys, layers, got):
     fd.NeuralNetwork(layers).save(tmp_path / "m.safetensors")
     error = refuse(capsys, "seven.png", "--model", tmp_path / "m.safetensors")
-    assert f"must take images of a known size and tell at least two classes apart; got {got}: take" in error
+    assert f"must have a fixed number of inputs and at least two classes; got {got}: choose" in error
 
 
 def test_a_model_that_is_none_is_told(tmp_path, capsys):
@@ -548,7 +545,7 @@ def test_the_drawing_shows_picture_image_and_probabilities():
 def test_a_long_drawing_is_cut_and_that_is_said(tmp_path, capsys, monkeypatch, blank):
     monkeypatch.setattr(predict, "DRAWN", 2)
     assert main("test.npy", "--output", tmp_path / "a.png") == 0
-    assert "the drawing has the first 2 of 3 digits" in capsys.readouterr().err
+    assert "the drawing shows the first 2 of 3 digits" in capsys.readouterr().err
     assert main("test.npy", "--output", tmp_path / "a.png", "--quiet") == 0
     assert capsys.readouterr().err == ""
 
@@ -566,12 +563,10 @@ def test_the_drawing_is_opened_when_that_is_asked_for(tmp_path, capsys, monkeypa
 def test_without_a_display_it_is_said_where_the_drawing_is(tmp_path, capsys, monkeypatch, blank):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert main("seven.png", "--show") == 0
-    assert (
-        "no display to show the drawing on: write it to a file with --output FILE" in capsys.readouterr().err
-    )
+    assert "no display for the drawing: write it to a file with --output FILE" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
     assert main("seven.png", "--show", "--output", tmp_path / "a.png") == 0
-    assert f"no display to show the drawing on: open {tmp_path / 'a.png'}" in capsys.readouterr().err
+    assert f"no display for the drawing: open {tmp_path / 'a.png'}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -580,9 +575,9 @@ def test_without_a_display_it_is_said_where_the_drawing_is(tmp_path, capsys, mon
         ("a.txt", r"--output: must end in \.png, \.pdf or \.svg; got 'a\.txt'"),
         (
             "none/a.png",
-            r"--output: must be in a folder that exists; got 'none/a\.png': make the folder first",
+            r"--output: must be in a folder that exists; got 'none/a\.png': create it first",
         ),
-        ("seven.png", r"--output: must not be a file that is read; got 'seven\.png': choose another"),
+        ("seven.png", r"--output: must not be one of the pictures; got 'seven\.png': choose another"),
     ],
 )
 def test_an_output_that_cannot_be_written_is_told_before_anything_is_read(capsys, monkeypatch, output, match):

@@ -285,7 +285,7 @@ def test_an_evaluation_without_a_mistake_says_so(tmp_path):
         "epochs_trained": 0,
         "output": str(tmp_path),
         "total_seconds": 1.0,
-        **system.circumstances("again"),
+        **system.provenance("again"),
     }
     text = report.evaluation(result, network.summary(), [])
     page = Page(text)

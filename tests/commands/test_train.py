@@ -696,7 +696,7 @@ def test_an_interrupt_before_the_training_leaves_nothing_behind(here, monkeypatc
     assert list(here.iterdir()) == []
 
 
-# -- learning rates that are found, images that are distorted --------------------------------------------------
+# -- learning rates that are found, images that are distorted ----------------------------------------------
 
 
 @pytest.mark.parametrize("option", ["--lr", "--learning-rate"])

@@ -229,7 +229,7 @@ def test_the_answer_stands_alone_where_standard_error_is_closed(digits, tmp_path
     [
         (">&-", "must take the answer; got: a closed stream"),
         (">/dev/full", "must take the answer; got: No space left on device"),
-        ("| true", "must be read to its end; got a reader that left before"),
+        ("| true", "must be read to its end; got a reader that ended before"),
     ],
 )
 def test_an_answer_that_is_lost_ends_with_2_after_the_work(digits, tmp_path, end, got):
@@ -335,4 +335,4 @@ def test_a_closed_standard_output_is_an_error_by_name(monkeypatch):
     with pytest.raises(
         OSError, match="standard output: must take the answer; got: I/O operation on closed file"
     ):
-        console.show("answer")
+        console.print_answer("answer")

@@ -60,14 +60,14 @@ def test_errors_about_files_have_one_line_without_control_characters(kind):
 )
 def test_only_the_colours_made_here_reach_a_terminal(monkeypatch, capsys, colour, line):
     monkeypatch.setattr(console, "has_colour", lambda stream: colour)
-    console.say(f"{console.bold('bold')} a\x1b[31m")
-    console.show("two\nlines \x07")
+    console.print_message(f"{console.bold('bold')} a\x1b[31m")
+    console.print_answer("two\nlines \x07")
     out, err = capsys.readouterr()
     assert (out, err) == ("two\nlines \\x07\n", line)
 
 
 def test_a_line_about_a_name_is_one_line(capsys):
-    console.tell("fastdigits", "open a\nb\x1b[2J")
+    console.print_note("fastdigits", "open a\nb\x1b[2J")
     assert capsys.readouterr().err == "fastdigits: open a\\nb\\x1b[2J\n"
 
 

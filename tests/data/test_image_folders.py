@@ -76,7 +76,7 @@ def test_each_ending_that_can_be_written_is_read_in_both_cases(tmp_path):
         except (KeyError, OSError, ValueError):
             continue
         assert len(whole(fd.load_data(folder, size=(28, 28)))) == 6, ending
-        assert len(predict.input_files.expanded([str(folder / "0")])[0]) == 3, ending
+        assert len(predict.input_files.expand([str(folder / "0")])[0]) == 3, ending
         read += 1
     assert read > 25
 
@@ -169,7 +169,7 @@ def test_of_several_frames_the_first_is_read_and_that_is_said(tmp_path, capsys):
     assert sum((image == X[0]).all() for image in whole(data)) == 4
     for option in ("--no-prepare", "--prepare"):
         assert predict.main([str(tmp_path / "0" / "a.gif"), option]) == 0
-        assert "a.gif: has several frames or pages, of which the first is read" in capsys.readouterr().err
+        assert "a.gif: has several frames or pages; the first one is read" in capsys.readouterr().err
 
 
 def test_a_class_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
@@ -444,7 +444,10 @@ def test_the_commands_take_a_size(tmp_path, capsys):
     assert predict.main([*pictures, *model, "--no-prepare", "--size", "24x20"]) == 0
     capsys.readouterr()
     assert predict.main([*pictures, *model, "--no-prepare"]) == 2
-    assert "must have 480 pixels, as the model takes; got 48 × 20: --size HxW fits" in capsys.readouterr().err
+    assert (
+        "must have 480 pixels, one per input of the model; got 48 × 20: --size HxW scales"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("size", ["28", "28*28", "0x28", "x", "28x28x3", "٢٨x28", "9999x9999", "-1x5"])
@@ -461,6 +464,5 @@ def test_predict_fits_only_what_it_does_not_prepare(capsys):
     with pytest.raises(SystemExit):
         predict.main(["a.png", "--size", "28x28"])
     assert (
-        "--size: needs pictures that are used unchanged; got none: add --no-prepare"
-        in capsys.readouterr().err
+        "--size: needs pictures that are not prepared; got none: add --no-prepare" in capsys.readouterr().err
     )

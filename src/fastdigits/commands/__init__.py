@@ -1,1 +1,1 @@
-"""The commands behind `python -m fastdigits.train` and its like: options, messages, run folders."""
+"""The commands, such as `python -m fastdigits.train`: options, messages, folders of runs."""

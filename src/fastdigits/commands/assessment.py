@@ -1,4 +1,4 @@
-"""What is said of a network's predictions, computed once, in a form that JSON can hold."""
+"""Assess the predictions of a network: all measures, as values that JSON can hold."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ MEANS = ("precision", "recall", "f1")
 def assess(
     network: NeuralNetwork, x: Array, y: Array, class_names: Sequence[str] = ()
 ) -> tuple[Float32, dict[str, Any]]:
-    """Predict images and say how good the predictions are.
+    """Return predictions and how good they are.
 
     Parameters
     ----------
     network : NeuralNetwork
-        One that ends in `Softmax` does as well.
+        Its last layer may be `Softmax`.
     x : ndarray, (n, height, width) or (n, d)
     y : ndarray of int, (n,)
-        Labels, within the network's outputs.
+        Labels, from 0 to c - 1.
     class_names : sequence of str, default ()
-        What the classes are called; those without a name go by their number.
+        Names of the classes; a class without a name is called by its number.
 
     Returns
     -------
     probabilities : ndarray, (n, c) float32
     assessment : dict
-        ``images``, ``accuracy`` and its 95 % ``accuracy_interval``, ``loss``; ``precision``, ``recall`` and ``f1``,
-        means over the classes that occur; ``calibration_error`` over ``calibration_bins``; ``mistakes``, how many;
-        ``class_names``, one for each output; ``classes``, a `ClassScore` each; ``confusion_matrix``, a row a true
-        class; ``confused_pairs`` and ``surest_mistakes``, of which ``index`` counts the images from 0.
+        ``images``; ``accuracy`` and its 95 % ``accuracy_interval``; ``loss``; ``precision``, ``recall`` and ``f1``,
+        each the mean over the classes in ``y``; ``calibration_error`` over ``calibration_bins``; ``mistakes``, their
+        number; ``class_names``, one per output; ``classes``, one `ClassScore` per class; ``confusion_matrix``, one
+        row per true class; ``confused_pairs``; ``surest_mistakes``, where ``index`` counts the images from 0.
 
     Raises
     ------
@@ -60,8 +60,8 @@ def assess(
     hits = int((predicted == labels).sum())
     matrix = confusion_matrix(labels, predicted, n_classes)
     classes = class_report(labels, predicted, n_classes)
-    occurring = [one for one in classes if one.support]
-    means = {name: sum(getattr(one, name) for one in occurring) / len(occurring) for name in MEANS}
+    present = [score for score in classes if score.support]
+    means = {name: sum(getattr(score, name) for score in present) / len(present) for name in MEANS}
     return probabilities, {
         "images": n,
         "accuracy": hits / n,
@@ -71,11 +71,12 @@ def assess(
         "calibration_error": expected_calibration_error(labels, probabilities),
         "mistakes": n - hits,
         "class_names": [*class_names[:n_classes], *map(str, range(len(class_names), n_classes))],
-        "classes": [asdict(one) for one in classes],
+        "classes": [asdict(score) for score in classes],
         "confusion_matrix": matrix.tolist(),
-        "calibration_bins": [asdict(one) for one in reliability_bins(labels, probabilities)],
+        "calibration_bins": [asdict(each) for each in reliability_bins(labels, probabilities)],
         "confused_pairs": [
-            {"label": true, "predicted": said, "count": count} for true, said, count in most_confused(matrix)
+            {"label": true, "predicted": wrong, "count": count}
+            for true, wrong, count in most_confused(matrix)
         ],
         "surest_mistakes": [
             {
@@ -92,6 +93,6 @@ def assess(
 def _loss(network: NeuralNetwork, x: Array, labels: Array, probabilities: Float32) -> float:
     if not isinstance(network.layers[-1], Softmax):
         return network.evaluate(x, labels)["loss"]
-    # Without logits, a probability that float32 rounds to 0 counts as its smallest normal number.
+    # Without logits, replace a probability that float32 rounds to 0 by its smallest normal number.
     right = np.maximum(probabilities[np.arange(labels.size), labels], np.finfo(np.float32).tiny)
     return float(-np.log(right.astype(np.float64)).mean())

@@ -1,4 +1,4 @@
-"""The command ``fastdigits bench``: the compiled kernels against NumPy, on the machine at hand."""
+"""The command ``fastdigits bench``: compare the compiled kernels with NumPy on this machine."""
 
 from __future__ import annotations
 
@@ -27,28 +27,27 @@ from . import arguments, console, runner
 from .parser import Parser
 
 COMMAND = "fastdigits bench"
-BATCHES = (1, 64, 256, 1024)
-STEPS = 16  # of training in one call: threads are not woken for a single one
+STEPS = 16  # training steps per call: the threads are not started for a single one
 WIDTHS = (30, 12, 8, 8, 6, 4)  # characters of the table's columns
-LARGEST = 60_000 // STEPS  # batch: all images of MNIST in one call
+LARGEST = 60_000 // STEPS  # batch: MNIST has 60,000 training images
 
 Call = Callable[[], object]
 
 
 @dataclass(frozen=True)
 class Case:
-    """One kernel on arrays of a certain size.
+    """One kernel on arrays of one size.
 
     Attributes
     ----------
     name : str
         The kernel.
     size : str
-        Of what, to be read by people.
+        The size of the layer, for the table.
     multiply_adds : int
-        How many the dense computation takes; 0 where that is not what the kernel is about.
+        The multiply-adds of a dense kernel; 0 for other kernels.
     bind : callable
-        Takes a module of kernels; returns the call to be timed.
+        Takes a module of kernels; returns the call to time.
     """
 
     name: str
@@ -58,18 +57,18 @@ class Case:
 
 
 def cases(batch: int) -> list[Case]:
-    """Return the kernels of the original network at a batch size, in the order in which a step calls them.
+    """Return the kernels of the original network in the order of a training step.
 
     Parameters
     ----------
     batch : int
-        Rows; real digits for the first layer, random numbers behind it.
+        Rows. The input of the first layer is MNIST; the other arrays hold random numbers.
     """
     rng = np.random.default_rng(0)
     pixels = aligned.empty(batch, 784, dtype=np.uint8)
     pixels[...] = load_mnist()[0][0][:batch].reshape(batch, 784)
-    rows, shares = max(batch, 2), aligned.floats(batch)  # batch normalisation needs two
-    shares.fill(1 / batch)
+    rows, row_weights = max(batch, 2), aligned.floats(batch)  # batch normalisation needs two rows
+    row_weights.fill(1 / batch)
     labels = rng.integers(0, 10, batch)
 
     def floats(*shape: int) -> Array:
@@ -85,8 +84,8 @@ def cases(batch: int) -> list[Case]:
     value, grad, m, s = (np.abs(floats(784 * 64)) for _ in range(4))
     first, second = batch * 784 * 64, batch * 64 * 32
 
-    def case(name: str, size: str, multiply_adds: int, *arguments: Any) -> Case:
-        return Case(name, size, multiply_adds, lambda kernels: lambda: getattr(kernels, name)(*arguments))
+    def case(name: str, size: str, multiply_adds: int, *args: Any) -> Case:
+        return Case(name, size, multiply_adds, lambda kernels: lambda: getattr(kernels, name)(*args))
 
     return [
         case("dense_forward_uint8", "784 → 64", first, y, pixels, weight, bias),
@@ -94,8 +93,8 @@ def cases(batch: int) -> list[Case]:
         case("batchnorm_forward", "64", 0, h, h_hat, *v[:3], floats(rows, 64), *v[3:], 0.1, 1e-5),
         case("relu_forward", "64", 0, x2, y),
         case("dense_forward", "64 → 32", second, y2, x2, weight2, bias2),
-        case("softmax_cross_entropy_forward", "10", 0, losses, probs, logits, labels, shares, 0.0),
-        case("softmax_cross_entropy_backward", "10", 0, logits, probs, labels, shares, 0.0),
+        case("softmax_cross_entropy_forward", "10", 0, losses, probs, logits, labels, row_weights, 0.0),
+        case("softmax_cross_entropy_backward", "10", 0, logits, probs, labels, row_weights, 0.0),
         case("dense_backward_input", "64 → 32", second, x2, y2, weight2),
         case("dense_backward_weight", "64 → 32", second, floats(64, 32), bias2, y2, x2),
         case("batchnorm_backward", "64", 0, h, v[0], v[1], floats(rows, 64), h_hat, v[2], v[3]),
@@ -106,9 +105,9 @@ def cases(batch: int) -> list[Case]:
 
 
 def training_steps(batch: int) -> Call:
-    """Return a call that takes `STEPS` steps of training with the backend that serves now.
+    """Return a call that runs `STEPS` training steps on the current backend.
 
-    Lowered where the backend can, through the interpreter where it is NumPy.
+    The steps are lowered on a compiled backend, and eager on NumPy.
     """
     (images, digits), _ = load_mnist()
     rows, labels = images.reshape(len(images), -1), digits.astype(np.int64)
@@ -129,13 +128,13 @@ def training_steps(batch: int) -> Call:
 
 
 def original_network(seed: int = 0) -> NeuralNetwork:
-    """Return the network that this package began with."""
+    """Return the network of the original project."""
     layers = [Dense(784, 64), BatchNorm(64), ReLU(), Dense(64, 32), ReLU(), Dense(32, 10)]
     return NeuralNetwork(layers, seed=seed)
 
 
 def take_turns(calls: Sequence[Call], seconds: float) -> list[float]:
-    """Return the median time of one call of each, in seconds, the calls taking turns for about ``seconds``."""
+    """Return the median seconds of each call; the calls take turns in ten rounds, for about ``seconds`` each."""
     repeats = []
     for call in calls:
         call()
@@ -153,7 +152,7 @@ def take_turns(calls: Sequence[Call], seconds: float) -> list[float]:
 
 
 def measure_peak(kernels: ModuleType) -> float:
-    """Return how many multiply-adds per second one core can do in the kernels' own vectors: the best of ten tries."""
+    """Return the multiply-adds per second of one core in the vectors of the kernels: the best of ten runs."""
     count = 2_000_000
     best = float("inf")
     for _ in range(10):
@@ -164,19 +163,21 @@ def measure_peak(kernels: ModuleType) -> float:
 
 
 def dense_share_of_peak(kernels: ModuleType) -> dict[str, float]:
-    """Return which share of the peak the dense kernels reach on 256 rows of 1,024 by 1,024: medians of five rounds.
+    """Return the share of the peak that each dense kernel reaches on 256 rows, 1,024 → 1,024: medians of five rounds.
 
-    Peak and kernels take turns: a processor that other programs slow down is slowed down for both.
+    Peak and kernels take turns, so that other programs slow down both.
     """
     rng = np.random.default_rng(0)
     shapes = {"x": (256, 1024), "dx": (256, 1024), "y": (256, 1024), "w": (1024, 1024), "dw": (1024, 1024)}
-    a = {name: aligned.floats(*shape) for name, shape in [*shapes.items(), ("b", (1024,))]}
-    for array in a.values():
+    arrays = {name: aligned.floats(*shape) for name, shape in [*shapes.items(), ("b", (1024,))]}
+    for array in arrays.values():
         array[...] = rng.standard_normal(array.shape)
     calls: dict[str, Call] = {
-        "dense_forward": lambda: kernels.dense_forward(a["y"], a["x"], a["w"], a["b"]),
-        "dense_backward_input": lambda: kernels.dense_backward_input(a["dx"], a["y"], a["w"]),
-        "dense_backward_weight": lambda: kernels.dense_backward_weight(a["dw"], a["b"], a["y"], a["x"]),
+        "dense_forward": lambda: kernels.dense_forward(arrays["y"], arrays["x"], arrays["w"], arrays["b"]),
+        "dense_backward_input": lambda: kernels.dense_backward_input(arrays["dx"], arrays["y"], arrays["w"]),
+        "dense_backward_weight": lambda: kernels.dense_backward_weight(
+            arrays["dw"], arrays["b"], arrays["y"], arrays["x"]
+        ),
     }
     shares: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(5):
@@ -198,12 +199,13 @@ def _timed(call: Call) -> float:
 
 @runner.entry_point(COMMAND)
 def main(argv: Sequence[str] | None = None) -> int:
-    """Compare as ``argv`` says; return the exit code."""
+    """Run the comparison that ``argv`` describes; return the exit code."""
     parser = Parser(
         "bench",
-        "Compare the compiled kernels with NumPy on this machine: each kernel of the original network and a "
-        "whole training step. Both sides work on the same float32 arrays and take turns; times are medians of "
-        "ten rounds. Takes about half a minute.",
+        "Compare the compiled kernels with NumPy on this machine: each kernel of the original network, and a "
+        "whole training step. Both sides work on the same float32 arrays and take turns; each time is the median "
+        "of ten rounds. This takes about half a minute. Column 'ratio' is how many times faster the compiled "
+        "kernel is; 'peak' is the share of the highest speed of one core that it reaches.",
         "examples:\n"
         "  fastdigits bench\n"
         "  fastdigits bench --batch 64 --backend generic --threads 1\n"
@@ -213,15 +215,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     group.add_argument(
         "--batch",
         type=arguments.widths,
-        default=BATCHES,
+        default="1,64,256,1024",
         metavar="N,…",
-        help="batch sizes, with commas between them (default: 1,64,256,1024)",
+        help="batch sizes, with commas between them (default: %(default)s)",
     )
-    group.add_argument(
-        "--threads", type=arguments.whole_number, metavar="N", help="threads of the compiled training step"
-    )
+    arguments.add_threads_option(group, "threads of the compiled training step")
     arguments.add_backend_option(group)
-    arguments.add_report_options(parser.add_argument_group("output"))
+    arguments.add_result_options(parser.add_argument_group("output"))
     options = parser.read(argv)
     if max(options.batch) > LARGEST:
         parser.error(f"--batch: must be at most {LARGEST:,}; got {max(options.batch):,}")
@@ -229,11 +229,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    say = console.silent if options.quiet else console.say
+    say = console.print_nothing if options.quiet else console.print_message
     name = backend.backend_name()
     if name == "numpy":
         raise runner.CommandError(
-            "--backend: must be a compiled one, as it is compared with numpy; got numpy"
+            "--backend: must be a compiled one, to compare with numpy; got numpy: choose another one"
         )
     kernels, twin = backend.kernels, backend.load("numpy")
     peak = measure_peak(kernels)
@@ -247,12 +247,12 @@ def _bench(options: argparse.Namespace) -> int:
         )
     )
     rows: list[dict[str, Any]] = []
-    seconds = 20 / (14 * len(options.batch) * 2)
+    seconds = 20 / (14 * len(options.batch) * 2)  # per call: 20 in all
     for batch in options.batch:
         say(f"\nbatch {batch}\n{_line('kernel', 'of', name, 'numpy', 'ratio', 'peak')}")
-        for one in cases(batch):
-            fast, slow = take_turns([one.bind(kernels), one.bind(twin)], seconds)
-            rows.append(_row(batch, one.name, one.size, fast, slow, one.multiply_adds / fast / peak))
+        for case in cases(batch):
+            fast, slow = take_turns([case.bind(kernels), case.bind(twin)], seconds)
+            rows.append(_row(batch, case.name, case.size, fast, slow, case.multiply_adds / fast / peak))
             say(_line(*_cells(rows[-1])))
         fast, slow = _steps(name, batch, seconds)
         rows.append(_row(batch, "training step", "784-64-32-10", fast, slow, 0.0))
@@ -275,17 +275,15 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def _steps(name: str, batch: int, seconds: float) -> list[float]:
-    """Return the times of a training step with the backend ``name`` and with NumPy."""
+    """Return the seconds of a training step on the backend ``name`` and on NumPy."""
     if batch == 1:
-        batch = 2  # batch normalisation needs two
-    calls = []
-    for which in (name, "numpy"):
-        calls.append(_with(which, training_steps, batch))
+        batch = 2  # batch normalisation needs two rows
+    calls = [_on_backend(each, training_steps, batch) for each in (name, "numpy")]
     return [total / STEPS for total in take_turns(calls, 4 * seconds)]
 
 
-def _with(name: str, make: Callable[[int], Call], batch: int) -> Call:
-    """Return a call that runs with the backend ``name`` and puts back the one that served before."""
+def _on_backend(name: str, make: Callable[[int], Call], batch: int) -> Call:
+    """Return a call that switches to the backend ``name`` and back."""
     before = backend.backend_name()
     backend.use_backend(name)
     call = make(batch)

@@ -19,15 +19,18 @@ from ..core import streams
 from ..core.text import tabulate, wrap
 from ..errors import printable
 
-NARROWEST, WIDEST = 40, 80  # columns that lines are laid out in
-LABEL = 14  # characters of the longest name in a table: all tables of a command line up
+NARROWEST, WIDEST = 40, 80  # characters per line
+LABEL = 14  # characters of the longest name in a table, so that all tables of a command line up
 
 _BOLD, _RED = "1", "1;31"
-_OWN_CODES = re.compile(f"(\x1b\\[(?:{_BOLD}|{_RED}|0)m)")
+_COLOUR_CODES = re.compile(f"(\x1b\\[(?:{_BOLD}|{_RED}|0)m)")
+
+
+# -- how text looks ----------------------------------------------------------------------------------------
 
 
 def width() -> int:
-    """Return how many columns to print in: those of the terminal, or of ``COLUMNS``, but 40 to 80."""
+    """Return the characters per line: those of the terminal, or of ``COLUMNS``, but 40 to 80."""
     columns = shutil.get_terminal_size((WIDEST, 24)).columns
     return max(NARROWEST, min(columns, WIDEST))
 
@@ -43,91 +46,36 @@ def has_colour(stream: TextIO | None) -> bool:
 
 def bold(text: str) -> str:
     """Return ``text`` in bold, if standard error has colour."""
-    return _painted(text, _BOLD)
+    return _coloured(text, _BOLD)
 
 
-def _painted(text: str, code: str) -> str:
+def _coloured(text: str, code: str) -> str:
     return f"\x1b[{code}m{text}\x1b[0m" if has_colour(sys.stderr) else text
 
 
-def _lines(text: str) -> str:
-    """Return text for people with control characters escaped, but for line ends and the colours made here."""
-    parts = _OWN_CODES.split(text) if has_colour(sys.stderr) else [text]
-    return "".join(part if place % 2 else printable(part, keep="\n") for place, part in enumerate(parts))
+def _escaped(text: str) -> str:
+    """Escape control characters, except line ends and the colour codes of this module."""
+    parts = _COLOUR_CODES.split(text) if has_colour(sys.stderr) else [text]
+    return "".join(part if i % 2 else printable(part, keep="\n") for i, part in enumerate(parts))
 
 
-def say(text: str) -> None:
-    """Print to standard error, control characters escaped; what it does not take is lost."""
-    print(_lines(text), file=streams.messages(), flush=True)
-
-
-def tell(subject: object, message: str) -> None:
-    """Print one line to standard error, such as of a command: what may be a name has no line ends either."""
-    say(printable(f"{subject}: {message}"))
-
-
-def show(text: str) -> None:
-    """Print to standard output, which is what a command was asked for; control characters escaped.
-
-    Raises
-    ------
-    BrokenPipeError
-        If nobody reads it any more, as behind ``| head``.
-    OSError
-        If standard output does not take it: it is closed, or its disk is full.
-    """
-    if sys.stdout is None:
-        raise OSError(_not_taken("a closed stream"))
-    _written(lambda: print(_lines(text), flush=True))
-
-
-def flush() -> None:
-    """See that standard output took everything; raise as `show` does."""
-    if sys.stdout is not None:
-        _written(sys.stdout.flush)
-
-
-def _written(write: Callable[[], None]) -> None:
-    try:
-        write()
-    except BrokenPipeError:
-        streams.discard(sys.stdout)
-        raise
-    except (OSError, ValueError) as error:  # ValueError: it was closed
-        streams.discard(sys.stdout)
-        raise OSError(_not_taken(getattr(error, "strerror", None) or str(error))) from error
-
-
-def _not_taken(reason: str) -> str:
-    return f"standard output: must take the answer; got: {reason}: send it to a file with room, or to a pipe"
-
-
-def silent(text: str) -> None:
-    """Print nothing: stands in for `say` with ``--quiet``."""
-
-
-def tell_error(command: str, message: str) -> None:
-    """Print an error as one line to standard error."""
-    say(f"{command}: {_painted('error:', _RED)} {printable(message.strip())}")
-
-
-def shown(text: str) -> str:
-    """Return ``text`` as an error message shows it: quoted, on one line, cut where it is long."""
+def quoted(text: str) -> str:
+    """Return ``text`` for an error message: in quotes, on one line, cut if it is long."""
     return repr(text if len(text) <= 80 else text[:79] + "…")
 
 
 def percent(fraction: float) -> str:
-    """Return a fraction as people read it, such as ``98.08 %``."""
+    """Return a fraction as a percentage, such as ``98.08 %``."""
     return f"{100 * fraction:.2f} %"
 
 
 def table(rows: Mapping[str, str | list[str]]) -> str:
-    """Return names and texts side by side, control characters in the texts escaped.
+    """Return names and values side by side.
 
     Parameters
     ----------
     rows : mapping
-        A text is wrapped to the width of the terminal. A list holds lines that stay whole, such as paths and
+        A text is wrapped to the width of the terminal. A list holds lines that are not wrapped, such as paths and
         commands, so that people can copy them.
     """
     lines: list[tuple[str, str]] = []
@@ -137,16 +85,77 @@ def table(rows: Mapping[str, str | list[str]]) -> str:
     return tabulate(lines, least=[LABEL])
 
 
+# -- standard error ----------------------------------------------------------------------------------------
+
+
+def print_message(text: str) -> None:
+    """Print text to standard error; continue if standard error fails."""
+    print(_escaped(text), file=streams.messages(), flush=True)
+
+
+def print_nothing(text: str) -> None:
+    """Replace `print_message` with ``--quiet``."""
+
+
+def print_note(subject: object, message: str) -> None:
+    """Print one line to standard error: a subject, such as the command, and a message, which may hold names."""
+    print_message(printable(f"{subject}: {message}"))
+
+
+def print_error(command: str, message: str) -> None:
+    """Print an error in one line to standard error."""
+    print_message(f"{command}: {_coloured('error:', _RED)} {printable(message.strip())}")
+
+
+# -- standard output ---------------------------------------------------------------------------------------
+
+
+def print_answer(text: str) -> None:
+    """Print text to standard output.
+
+    Raises
+    ------
+    BrokenPipeError
+        If the reader has ended, as ``| head`` does.
+    OSError
+        If standard output is closed, or its disk is full.
+    """
+    if sys.stdout is None:
+        raise OSError(_output_error("a closed stream"))
+    _write(lambda: print(_escaped(text), flush=True))
+
+
 def print_json(result: dict[str, Any]) -> None:
-    """Print one JSON object as one line on standard output; OSError if it does not take it, or nobody reads it."""
+    """Print a JSON object as one line to standard output; OSError if it fails or its reader has ended."""
     try:
-        show(to_json(result))
+        print_answer(to_json(result))
     except BrokenPipeError as error:
-        raise OSError("standard output: must be read to its end; got a reader that left before") from error
+        raise OSError("standard output: must be read to its end; got a reader that ended before") from error
+
+
+def flush() -> None:
+    """Flush standard output; errors as `print_answer`."""
+    if sys.stdout is not None:
+        _write(sys.stdout.flush)
+
+
+def _write(write: Callable[[], None]) -> None:
+    try:
+        write()
+    except BrokenPipeError:
+        streams.discard(sys.stdout)
+        raise
+    except (OSError, ValueError) as error:  # ValueError: it was closed
+        streams.discard(sys.stdout)
+        raise OSError(_output_error(getattr(error, "strerror", None) or str(error))) from error
+
+
+def _output_error(reason: str) -> str:
+    return f"standard output: must take the answer; got: {reason}: send it to a file with room, or to a pipe"
 
 
 def to_json(value: Any, indent: int | None = None) -> str:
-    """Return JSON as its standard has it: a number that is not finite becomes null."""
+    """Return strict JSON: a number that is not finite becomes null."""
     return json.dumps(_finite(value), indent=indent, allow_nan=False)
 
 

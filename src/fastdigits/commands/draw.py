@@ -19,12 +19,12 @@ COMMAND = "fastdigits draw"
 
 @runner.entry_point(COMMAND)
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write and open a page as ``argv`` says; return the exit code."""
+    """Write and open the page that ``argv`` describes; return the exit code."""
     parser = Parser(
         "draw",
         "Write a page to draw digits on, and open it in the browser. A network inside the page reads each digit "
-        "as you draw it; the page shows its probabilities, its input and its neurons. The page is one file of "
-        "about 0.3 MB and needs no server and no connection: mail it, or put it on any web site.",
+        "while you draw it; the page shows the probabilities, the input and the neurons. The page is one file of "
+        "about 0.3 MB. It needs no server and no connection: send it by mail, or put it on any web site.",
         "examples:\n"
         "  fastdigits draw\n"
         "  fastdigits draw --model runs/mine --output mine.html\n"
@@ -37,13 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         type=arguments.path,
         default=Path("draw.html"),
         metavar="FILE",
-        help="the page; replaces an earlier one (default: draw.html)",
+        help="file for the page; an earlier page is replaced (default: %(default)s)",
     )
-    group.add_argument(
-        "--overwrite", action="store_true", help="replace any file, not only a page of this command"
-    )
-    group.add_argument("--no-open", action="store_true", help="write the page without opening it")
-    arguments.add_report_options(group)
+    group.add_argument("--overwrite", action="store_true", help="replace any file, not only an earlier page")
+    group.add_argument("--no-open", action="store_true", help="write the page, but do not open it")
+    arguments.add_result_options(group)
     options = parser.read(argv)
     return runner.run(COMMAND, lambda: _draw(options))
 
@@ -53,19 +51,19 @@ def _draw(options: argparse.Namespace) -> int:
     run_folder.check_file(output, "choose a name such as draw.html")
     if not options.overwrite and output.is_file() and not is_exported(output):
         raise CommandError(
-            f"--output: must not be a file of something else; got {str(output)!r}: choose another name, "
-            "or replace it with --overwrite"
+            f"--output: must be a new file or an earlier page; got {str(output)!r}, which is neither: choose "
+            "another name, or replace it with --overwrite"
         )
     network, _ = run_folder.read_model(options.model)
     try:
         export_html(network, output)
-    except ValueError as error:  # no page for this network: the message says why
+    except ValueError as error:  # the page cannot hold this network
         raise CommandError(f"--model: {error}") from error
     size = output.stat().st_size
     opened = not options.no_open and _open(output)
     if not options.quiet:
-        done = "opened" if opened else "open it in any browser"
-        console.tell(output, f"{size / 1e6:.1f} MB, {done}")
+        status = "opened" if opened else "open it in any browser"
+        console.print_note(output, f"{size / 1e6:.1f} MB, {status}")
     if options.json:
         model = None if options.model is None else str(options.model)
         console.print_json({"output": str(output), "bytes": size, "model": model, "opened": opened})
@@ -73,7 +71,7 @@ def _draw(options: argparse.Namespace) -> int:
 
 
 def _open(page: Path) -> bool:
-    """Open the page; return whether there was a browser for it."""
+    """Open the page in a browser; return whether there is one."""
     if not (system.has_display() or "BROWSER" in os.environ):
-        return False  # the module would find a text browser, which shows nothing of the page and takes the terminal
+        return False  # webbrowser would start a text browser in the terminal, which cannot show the page
     return webbrowser.open(page.resolve().as_uri())

@@ -1,4 +1,4 @@
-"""The command ``fastdigits evaluate``: how good a model is, on which digits it fails, and how sure it may be."""
+"""The command ``fastdigits evaluate``: measure how good a model is, where it fails, and how well it is calibrated."""
 
 from __future__ import annotations
 
@@ -23,40 +23,41 @@ from .parser import Parser
 from .runner import CommandError
 
 COMMAND = "fastdigits evaluate"
-NAME = 30  # characters of a class's name in a table
+NAME = 30  # characters of the longest name of a class in a table
 
 DESCRIPTION = """\
 Measure how good a model is: accuracy with its 95 % interval, loss, precision,
-recall and F1 of each digit, the confusion matrix, and calibration: how well
-its probabilities agree with its mistakes. Without options: the model that
-comes with the package, on the 10,000 test images of MNIST.
+recall and F1 of each digit, the confusion matrix, and the calibration, which
+compares probabilities with the share of correct predictions. Without options,
+evaluate the model of this package on the 10,000 test images of MNIST.
 
-The figures go to standard error. A folder gets evaluation.json, report.html
-and pictures of the surest mistakes, the pairs that are confused most, the
-confusion matrix and the calibration.
+The numbers go to standard error. The command also writes a folder with
+evaluation.json, report.html and pictures: the mistakes with the highest
+confidence, the pairs of classes that are confused most often, the confusion
+matrix and the calibration.
 """
 
 EXAMPLES = """\
 examples:
-  fastdigits evaluate                           the model of the package
-  fastdigits evaluate --model runs/mine         the model of a run
+  fastdigits evaluate                           the model of this package
+  fastdigits evaluate --model runs/mine         the model of a training run
   fastdigits evaluate --model digits.safetensors --data my-digits
-  fastdigits evaluate --part train --no-plots   the images it was trained on
+  fastdigits evaluate --part train --no-plots   on the training images
   fastdigits evaluate --json --quiet | python -m json.tool
 
-Exit codes: 0 done; 2 wrong input, described in one line; 130 interrupted with
+Exit codes: 0 success; 2 error, described in one line; 130 interrupted with
 Ctrl-C.
 """
 
 
 @runner.entry_point(COMMAND)
 def main(argv: Sequence[str] | None = None) -> int:
-    """Evaluate as ``argv`` says, the process's own arguments where it is None.
+    """Evaluate the model that ``argv`` names; None stands for the arguments of the process.
 
     Returns
     -------
     int
-        0; 2 after an error that the user can put right, 130 after an interrupt. A wrong option exits at once.
+        0; 2 after an error that the user can correct; 130 after an interrupt. A wrong option exits at once.
     """
     started = time.perf_counter()
     options = _read(argv)
@@ -69,25 +70,14 @@ def _read(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = Parser("evaluate", DESCRIPTION, EXAMPLES)
     group = parser.add_argument_group("model and images")
     arguments.add_model_option(group)
-    arguments.add_data_option(group, "their images must have as many pixels as the model takes")
-    arguments.add_choice(group, "--part", ("test", "train"), "test", "which of the images")
+    arguments.add_data_option(group, "the images must have as many pixels as the model has inputs")
+    arguments.add_choice(group, "--part", ("test", "train"), "test", "images to evaluate on")
     arguments.add_machine_options(parser)
     group = parser.add_argument_group("output")
-    group.add_argument(
-        "-o",
-        "--output",
-        type=arguments.path,
-        metavar="FOLDER",
-        help="folder for figures, report and pictures (default: a new one, runs/<date>_<time>_evaluation)",
+    arguments.add_folder_options(
+        group, "numbers, report and pictures", "runs/<date>_<time>_evaluation", "evaluation"
     )
-    group.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="replace the evaluation in the folder of --output, if there is one",
-    )
-    group.add_argument("--no-plots", action="store_true", help="draw no pictures, also none for the report")
-    group.add_argument("--show", action="store_true", help="open the report when done")
-    arguments.add_report_options(group)
+    arguments.add_result_options(group)
     options = parser.read(argv)
     if options.overwrite and options.output is None:
         parser.error("--overwrite: needs a folder; got none: name it with --output")
@@ -96,36 +86,35 @@ def _read(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _evaluate(options: argparse.Namespace, started: float) -> int:
-    say = console.silent if options.quiet else console.say
+    say = console.print_nothing if options.quiet else console.print_message
     _check_output(options.output)
     network, name = run_folder.read_model(options.model)
     data = load_data(
         options.data, size=options.size, label_column=options.label_column, progress=not options.quiet
     )
     images, labels = data.test if options.part == "test" else data.train
-    labels, class_names = _by_name(network, name, data, labels)
+    labels, class_names = _match_classes(network, name, data, labels)
     _check_fit(network, name, images, labels, options)
     try:
-        fed = scales.pictures(images, network.scale, "--data", among=(data.train[0], data.test[0]))
-        scales.reader(fed, network.scale, "--data: images")
-    except ValueError as error:  # the images cannot be meant for this model
+        x = scales.pictures(images, network.scale, "--data", among=(data.train[0], data.test[0]))
+        scales.reader(x, network.scale, "--data: images")
+    except ValueError as error:  # the images do not fit the model
         raise CommandError(str(error)) from error
-    where = run_folder.folder(
+    run = run_folder.folder(
         options.output, overwrite=options.overwrite, files=(run_folder.EVALUATION,), kind="evaluation"
     )
-    with where as folder:
-        probabilities, found = assess(network, fed, labels, class_names)
-        result = _circumstances(options, network, name, data, images) | found | {"output": str(folder)}
+    with run as folder:
+        probabilities, assessment = assess(network, x, labels, class_names)
+        result = _description(options, network, name, data, images) | assessment | {"output": str(folder)}
         result |= {"pictures": [], "report": None, "total_seconds": time.perf_counter() - started}
-        say(_figures(result))
+        say(_numbers(result))
         run_folder.remove_pictures(folder, run_folder.EVALUATION)
-        run_folder.write_result(
-            folder, result, run_folder.EVALUATION
-        )  # an interrupt at the pictures costs no more than these
+        # Before the pictures, so that an interrupt does not lose the result.
+        run_folder.write_result(folder, result, run_folder.EVALUATION)
         pictures = []
         if not options.no_plots:
             say(f"\n{console.table({'drawing': 'predictions, confusion, calibration'})}")
-            pictures = _draw(folder, images, labels, probabilities, found["class_names"])
+            pictures = _draw(folder, images, labels, probabilities, assessment["class_names"])
         result |= {"pictures": [path.name for path in pictures], "report": run_folder.REPORT}
         result["total_seconds"] = time.perf_counter() - started
         report.write(folder / run_folder.REPORT, report.evaluation(result, network.summary(), pictures))
@@ -138,7 +127,7 @@ def _evaluate(options: argparse.Namespace, started: float) -> int:
     return runner.SUCCESS
 
 
-# -- before ------------------------------------------------------------------------------------------------
+# -- checks ------------------------------------------------------------------------------------------------
 
 
 def _check_output(output: Path | None) -> None:
@@ -149,32 +138,32 @@ def _check_output(output: Path | None) -> None:
         )
 
 
-def _by_name(
+def _match_classes(
     network: NeuralNetwork, name: str, data: Dataset, labels: Array
 ) -> tuple[Array, tuple[str, ...]]:
-    """Return labels as the model numbers its classes, and what those are called.
+    """Return the labels in the model's numbering, and the names of its classes.
 
-    Where both sides have names, these decide: the folders to test on may be fewer than those trained on.
+    If model and data both name their classes, match them by name: the data may have fewer classes than the model.
     """
     if not network.class_names or not data.named:
         return labels, network.class_names or data.class_names
-    number = {known: position for position, known in enumerate(network.class_names)}
-    numbers = np.array([number.get(own, -1) for own in data.class_names])
-    mapped: Array = numbers[labels]
-    if mapped.min() < 0:
-        strange = data.class_names[int(labels[mapped < 0][0])]
+    number = {name: i for i, name in enumerate(network.class_names)}
+    numbers = np.array([number.get(name, -1) for name in data.class_names])
+    matched: Array = numbers[labels]
+    if matched.min() < 0:
+        unknown = data.class_names[int(labels[matched < 0][0])]
         raise CommandError(
             f"--data: classes must be among those of the model, {', '.join(network.class_names[:5])}"
-            f"{', …' if len(number) > 5 else ''} ({name}); got {strange!r} from {data.source}: evaluate it on images "
+            f"{', …' if len(number) > 5 else ''} ({name}); got {unknown!r} from {data.source}: evaluate it on images "
             "like those it was trained on"
         )
-    return mapped, network.class_names
+    return matched, network.class_names
 
 
 def _check_fit(
     network: NeuralNetwork, name: str, images: Array, labels: Array, options: argparse.Namespace
 ) -> None:
-    """See that the model takes such images and knows such labels."""
+    """Raise a CommandError if the images or labels do not fit the model."""
     pixels = math.prod(images.shape[1:])
     width = network.input_width or pixels
     size = " x ".join(map(str, images.shape[1:]))
@@ -191,10 +180,10 @@ def _check_fit(
         )
 
 
-# -- the evaluation ----------------------------------------------------------------------------------------
+# -- result ------------------------------------------------------------------------------------------------
 
 
-def _circumstances(
+def _description(
     options: argparse.Namespace, network: NeuralNetwork, name: str, data: Dataset, images: Array
 ) -> dict[str, Any]:
     return {
@@ -206,14 +195,14 @@ def _circumstances(
         "image_shape": list(images.shape[1:]),
         "parameters": sum(parameter.value.size for parameter in network.parameters()),
         "epochs_trained": network.epochs_trained,
-        **system.circumstances(options.command),
+        **system.provenance(options.command),
     }
 
 
 def _draw(
     folder: Path, images: Array, labels: Array, probabilities: Float32, class_names: list[str]
 ) -> list[Path]:
-    from .. import visualize  # here, because matplotlib takes longer to import than all else
+    from .. import visualize  # here, because importing matplotlib takes longer than the evaluation
 
     return visualize.write_pictures(
         folder,
@@ -225,11 +214,11 @@ def _draw(
     )
 
 
-# -- what people read --------------------------------------------------------------------------------------
+# -- text --------------------------------------------------------------------------------------------------
 
 
-def _figures(result: dict[str, Any]) -> str:
-    """Return all figures; said before the pictures, which take longer."""
+def _numbers(result: dict[str, Any]) -> str:
+    """Return all numbers as text; printed before the pictures are drawn, because that takes longer."""
     low, high = result["accuracy_interval"]
     pixels = " x ".join(map(str, result["image_shape"]))
     rows: dict[str, str | list[str]] = {
@@ -268,11 +257,11 @@ def _matrix_table(matrix: list[list[int]], names: list[str]) -> str:
     digits = max(len(f"{max(map(max, matrix))}"), 2)
     room = console.WIDEST - (digits + 2) * len(matrix)
     if room < 9:
-        return f"confusion matrix: too wide for a terminal, it stands in {run_folder.EVALUATION}"
-    # Columns have no room for words: a class with a name has its number before it.
-    called = [name if name == str(label) else f"{label} {name}" for label, name in enumerate(names)]
-    rows = [["true\\said", *map(str, range(len(matrix)))]]
-    for name, counts in zip(called, matrix, strict=True):
+        return f"confusion matrix: too wide for a terminal; see {run_folder.EVALUATION}"
+    # The columns are headed by numbers, so the number of a class precedes its name.
+    names = [name if name == str(label) else f"{label} {name}" for label, name in enumerate(names)]
+    rows = [["true\\pred", *map(str, range(len(matrix)))]]
+    for name, counts in zip(names, matrix, strict=True):
         rows.append([cut(name, min(room, NAME)), *(str(count or ".") for count in counts)])
     return tabulate(rows, "<>", least=[0, *[digits] * len(matrix)])
 

@@ -1,4 +1,4 @@
-"""What a command is given to read: pictures, arrays of images, folders of them, standard input."""
+"""Find and read the inputs of a command: pictures, files of images, folders, standard input."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from ..data.tables import CSV_ENDINGS, read_table
 from ..errors import DataError
 
 STANDARD_INPUT = "-"
-_ARRAYS = (".npy",)  # what is read in a folder besides pictures
+_ARRAYS = (".npy",)  # read in a folder besides pictures
 
 
-def expanded(names: list[str]) -> tuple[list[str], list[str]]:
-    """Return the names with each folder replaced by the pictures and NPY files in it, sorted by name.
+def expand(names: list[str]) -> tuple[list[str], list[str]]:
+    """Replace each folder by the pictures and NPY files in it, sorted by name.
 
     Returns
     -------
     names : list of str
-    left_out : list of str
-        A line for each folder in which something is left out.
+    notes : list of str
+        One line per folder that holds other files, which are omitted.
 
     Raises
     ------
     DataError
-        If a folder has none, or cannot be read.
+        If a folder has no pictures or NPY files, or cannot be read.
     """
     found: list[str] = []
     left_out: list[str] = []
     for name in names:
-        if not name:  # an unset variable of a shell: Path("") would be the current folder
+        if not name:  # from an unset variable of a shell; Path("") is the current folder
             raise DataError("IMAGE: must be the name of a file or folder; got ''")
         if name == STANDARD_INPUT or not Path(name).is_dir():
             found.append(name)
@@ -64,7 +64,7 @@ def expanded(names: list[str]) -> tuple[list[str], list[str]]:
 
 @contextlib.contextmanager
 def as_file(name: str) -> Iterator[Path]:
-    """Give a file for a name, which for standard input is a temporary one; errors tell of the name."""
+    """Yield the path of an input; standard input is copied to a temporary file. Errors name the input."""
     if name != STANDARD_INPUT:
         yield Path(name)
         return
@@ -84,16 +84,17 @@ def as_file(name: str) -> Iterator[Path]:
 
 
 def read_array(path: Path, width: int, label_column: str | None = None) -> tuple[Array | None, str]:
-    """Return the images that a file of arrays holds, and a note on how it was read.
+    """Return the images in an IDX, NPY or CSV file, and a note on how they were read.
 
     Parameters
     ----------
     path : Path
-        An IDX or NPY file, as its first bytes tell, or a CSV, as its ending does. The images are None if it is neither.
+        IDX and NPY files are recognised by their first bytes, CSV files by their ending. For other files, the images
+        are None.
     width : int
-        Pixels per image that the network takes; tells a CSV without heading whether it has labels. Labels are left out.
+        Pixels per image that the network takes; it decides whether a CSV file without a heading has labels.
     label_column : str, optional
-        The column of labels in a CSV, such as `read_table` takes it.
+        The column of labels in a CSV file, as in `read_table`. Labels are ignored.
 
     Raises
     ------
@@ -117,7 +118,9 @@ def read_array(path: Path, width: int, label_column: str | None = None) -> tuple
         (images,), note = to_pictures([table.x], str(path))
         return images, "; ".join(filter(None, [table.note, note]))
     if label_column is not None:
-        raise DataError(f"{path}: must be a .csv file for --label-column; got another: omit it")
+        raise DataError(
+            f"{path}: must be a .csv file for --label-column; got another file: omit --label-column"
+        )
     if start == b"\x93NUMPY":
         return read_npy(path), ""
     is_idx = len(start) > 3 and start[:2] == b"\0\0" and start[2] in TYPES and 1 <= start[3] <= 4

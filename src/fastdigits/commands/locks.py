@@ -14,30 +14,30 @@ else:
     import fcntl
 
 NAME = ".fastdigits.lock"
-_NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # else a stranger's folder could make a file somewhere else
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # else a link in a shared folder could create a file somewhere else
 _TAKEN = frozenset([errno.EACCES, errno.EAGAIN, errno.EDEADLK])
 
 
 class Lock:
-    """A folder that this process writes into, until `release`.
+    """The right to write into a folder, until `release`.
 
     Parameters
     ----------
     folder : Path
-        A folder that exists.
+        An existing folder.
 
     Raises
     ------
     BlockingIOError
-        If another process, or another thread of this one, has the folder.
+        If another process, or another thread of this one, holds the lock.
     OSError
         If the folder cannot be written to.
 
     Notes
     -----
-    The system's lock on a file of its own, which `release` removes. It ends with the process, also with one that is
-    killed: then the empty file stays and hinders nobody, and the next one removes it. Where a file system has no
-    locks, nobody is kept out.
+    A lock of the operating system on a file of its own, which `release` removes. The lock ends with the process. A
+    killed process leaves the empty file, which blocks nothing; the next process removes it. On a file system without
+    locks, every process gets the lock.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -49,13 +49,13 @@ class Lock:
             except BaseException:
                 os.close(self._file)
                 raise
-            if self._is_there():
+            if self._exists():
                 return
-            os.close(self._file)  # another process removed it when it was done
+            os.close(self._file)  # another process has removed it in `release`
 
     def release(self) -> None:
-        """Let others have the folder."""
-        if sys.platform == "win32":  # which removes no file that is open
+        """Unlock the folder."""
+        if sys.platform == "win32":  # an open file cannot be removed
             os.close(self._file)
             self._remove()
         else:
@@ -63,12 +63,11 @@ class Lock:
             os.close(self._file)
 
     def _remove(self) -> None:
-        with contextlib.suppress(
-            OSError
-        ):  # the folder is gone; on Windows, another process has the file already
+        # It fails if the folder is gone, or, on Windows, if another process has opened the file.
+        with contextlib.suppress(OSError):
             self._path.unlink()
 
-    def _is_there(self) -> bool:
+    def _exists(self) -> bool:
         try:
             return os.path.samestat(os.fstat(self._file), os.stat(self._path))
         except FileNotFoundError:

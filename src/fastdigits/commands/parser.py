@@ -1,4 +1,4 @@
-"""Read the options of a command: errors in one line, help that fits the terminal."""
+"""Parse the options of a command: errors in one line, help that fits the terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from .._version import __version__
 from ..core.text import wrap
 from . import console
-from .console import shown
+from .console import quoted
 from .runner import ERROR
 
 
@@ -24,23 +24,23 @@ class Parser(argparse.ArgumentParser):
     name : str
         The command, such as ``"train"``.
     description, examples : str
-        The text above and below the options. Paragraphs are wrapped; those with indented lines stay as they are.
+        The text above and below the options. Paragraphs are wrapped, except those with indented lines.
     operands : str, default ""
-        What stands behind the options, such as ``"IMAGE..."``.
+        What follows the options, such as ``"IMAGE..."``.
     """
 
     def __init__(self, name: str, description: str, examples: str, operands: str = "") -> None:
-        self._words: list[str] = []  # what `read` is given
-        given = f"[options] {operands}".rstrip()
+        self._words: list[str] = []  # the arguments of `read`
+        usage = f"[options] {operands}".rstrip()
         super().__init__(
             prog=f"fastdigits {name}",
-            usage=f"fastdigits {name} {given}\n       python -m fastdigits.{name} {given}",
+            usage=f"fastdigits {name} {usage}\n       python -m fastdigits.{name} {usage}",
             description=description,
             epilog=examples,
             formatter_class=_Layout,
-            allow_abbrev=False,  # what abbreviates one option today may abbreviate two tomorrow
+            allow_abbrev=False,  # an abbreviation becomes ambiguous when a later version adds an option
         )
-        self.color = console.has_colour(sys.stdout)  # for the help, which Python 3.14 and newer colour
+        self.color = console.has_colour(sys.stdout)  # of the help, in Python 3.14 and newer
         self.add_argument(
             "--version",
             action="version",
@@ -49,49 +49,51 @@ class Parser(argparse.ArgumentParser):
         )
 
     def read(self, argv: Sequence[str] | None) -> argparse.Namespace:
-        """Return the options in ``argv``, the process's own where it is None; exit with 2 on a wrong one."""
+        """Return the options in ``argv``, or in the process's own for None; exit with code 2 on an error."""
         self._words = list(sys.argv[1:] if argv is None else argv)
         options, unknown = self.parse_known_args(self._words)
         if unknown:
             self.error(self._unknown(unknown[0]))
         return options
 
-    def taken(self, option: argparse.Action, text: str) -> Any:
-        """Return what an option makes of a text.
-
-        Raises
-        ------
-        argparse.ArgumentError
-            If it does not take it.
-        """
+    def parse_value(self, option: argparse.Action, text: str) -> Any:
+        """Return the value that an option has for a text; argparse.ArgumentError if the text is wrong."""
         value = self._get_value(option, text)
         self._check_value(option, value)
         return value
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            names = ", ".join(action.choices)
+            raise argparse.ArgumentError(action, f"must be one of {names}; got {quoted(value)}")
+
     def _print_message(self, message: str, file: object = None) -> None:
-        console.show(message.rstrip("\n"))  # help and version: argparse would not say where they were lost
+        # Help and version. argparse would hide it if standard output failed.
+        console.print_answer(message.rstrip("\n"))
 
     def _unknown(self, word: str) -> str:
+        """Return the error message for an argument that no option takes."""
         if not word.startswith("-"):
-            return f"unexpected argument {shown(word)}; see --help"
+            return f"unexpected argument {quoted(word)}; see --help"
         name = word.partition("=")[0]
         known = [option for action in self._actions for option in action.option_strings]
         close = difflib.get_close_matches(name, known, n=1)
-        return f"unknown option {shown(name)}; {f'did you mean {close[0]!r}?' if close else 'see --help'}"
+        return f"unknown option {quoted(name)}; {f'did you mean {close[0]!r}?' if close else 'see --help'}"
 
     def error(self, message: str) -> NoReturn:
-        """Print one line and exit with 2; a misspelt option comes before an argument that is missing."""
-        if message.startswith("the following arguments are required"):
+        """Print an error in one line and exit with code 2; name an unknown option before a missing argument."""
+        missing = message.partition("the following arguments are required: ")[2]
+        if missing:
             names = [word for word in self._words if word.startswith("--")]
             unknown = [word for word in names if word.partition("=")[0] not in self._option_string_actions]
-            message = self._unknown(unknown[0]) if unknown else message
+            message = self._unknown(unknown[0]) if unknown else f"missing argument {missing}; see --help"
         text = re.sub(r"^argument (-\w/)?", "", message)
-        console.tell_error(self.prog, re.sub(r"^(--[\w-]+)(/--[\w-]+)+", r"\1", text))
+        console.print_error(self.prog, re.sub(r"^(--[\w-]+)(/--[\w-]+)+", r"\1", text))
         raise SystemExit(ERROR)
 
 
 class _Layout(argparse.HelpFormatter):
-    """Fits the terminal, wraps each paragraph by itself, and keeps lines that are indented."""
+    """Fit the help into the terminal: wrap each paragraph, except those with indented lines."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=26, width=console.width() - 2)

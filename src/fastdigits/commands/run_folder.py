@@ -20,7 +20,7 @@ from ..storage.safetensors import parse
 from ..training.checkpoint import PATTERN as CHECKPOINTS
 from . import locks, system
 from .arguments import PRETRAINED
-from .console import tell, to_json
+from .console import print_note, to_json
 from .runner import CommandError
 
 MODEL, HISTORY, RESULT, REPORT = "model.safetensors", "history.csv", "result.json", "report.html"
@@ -254,7 +254,7 @@ def remove_pictures(path: Path, result: str = RESULT) -> None:
 def show_report(path: Path, command: str) -> None:
     """Open the report in the folder ``path``, or say where it is."""
     if not system.open_file(path / REPORT):
-        tell(command, f"no display to show the report on: open {path / REPORT}")
+        print_note(command, f"no display to show the report on: open {path / REPORT}")
 
 
 def read_model(path: Path | None) -> tuple[NeuralNetwork, str]:

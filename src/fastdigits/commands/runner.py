@@ -1,7 +1,4 @@
-"""Run a command: choose backend and threads, report errors in one line, return the exit code.
-
-A command's ``main(argv)`` returns its exit code: 0; 2 for an error that the user can correct; 130 if interrupted.
-"""
+"""Run a command: choose backend and threads, print errors in one line, return the exit code."""
 
 from __future__ import annotations
 
@@ -16,55 +13,54 @@ from .. import backend
 from ..backend.threads import get_num_threads, set_num_threads
 from ..core import interrupts, streams
 from ..errors import DataError, DivergedError, ModelFileError
-from .console import flush, say, tell_error
+from . import console
 
-SUCCESS, ERROR, INTERRUPTED = 0, 2, 130
-
-
-class CommandError(Exception):
-    """Something that the user can put right; the message is the one line that says how."""
-
+SUCCESS, ERROR, INTERRUPTED = 0, 2, 130  # exit codes; an error is one that the user can correct
 
 _Main = Callable[[Sequence[str] | None], int]
 
 
-def entry_point(command: str) -> Callable[[_Main], Callable[..., int]]:
-    """Make a ``main(argv)`` safe: streams that fail, further Ctrl-C behind the first, matplotlib's settings.
+class CommandError(Exception):
+    """An error that the user can correct; the message says how, in one line."""
 
-    Messages that standard error does not take are lost, and the command goes on. Pictures are drawn without a
-    window whatever ``MPLBACKEND`` says. An answer that standard output does not take ends with 2; a reader that
-    left, as behind ``| head``, is no error.
+
+def entry_point(command: str) -> Callable[[_Main], Callable[..., int]]:
+    """Decorate a ``main(argv)`` that returns an exit code, so that streams and signals cannot break it.
+
+    If standard error fails, the command continues without messages. If standard output fails, it returns 2; if the
+    reader of standard output has ended, as ``| head`` does, it returns 0. A second Ctrl-C has no effect on the
+    handling of the first. Pictures are drawn without a window, whatever ``MPLBACKEND`` says.
 
     Parameters
     ----------
     command : str
-        What an error line begins with, such as ``"fastdigits train"``.
+        The beginning of an error line, such as ``"fastdigits train"``.
     """
 
-    def safe(main: _Main) -> Callable[..., int]:
+    def decorate(main: _Main) -> Callable[..., int]:
         @functools.wraps(main)
         def guarded(argv: Sequence[str] | None = None) -> int:
-            with interrupts.once(), streams.safe(), _without_windows():
-                return _told(command, lambda: _flushed(main, argv))
+            with interrupts.once(), streams.safe(), _no_windows():
+                return _exit_code(command, lambda: _main_and_flush(main, argv))
 
         return guarded
 
-    return safe
+    return decorate
 
 
-def _flushed(main: _Main, argv: Sequence[str] | None) -> int:
+def _main_and_flush(main: _Main, argv: Sequence[str] | None) -> int:
     try:
         code = main(argv)
-    except SystemExit:  # argparse's, after --help and after a wrong option
-        flush()
+    except SystemExit:  # of argparse, after --help and after a wrong option
+        console.flush()
         raise
-    flush()
+    console.flush()
     return code
 
 
 @contextlib.contextmanager
-def _without_windows() -> Iterator[None]:
-    """Let matplotlib load what draws files; a notebook's MPLBACKEND names a module that may not be there."""
+def _no_windows() -> Iterator[None]:
+    """Let matplotlib draw to files; in a notebook, MPLBACKEND names a module that may be missing here."""
     name = "MPLBACKEND"
     before = os.environ.get(name)
     os.environ[name] = "agg"
@@ -84,49 +80,49 @@ def run(
     backend_name: str | None = None,
     threads: int | None = None,
 ) -> int:
-    """Choose backend and threads, do the work, and return its exit code; an expected error becomes one line.
+    """Choose backend and threads, call ``work``, and return the exit code; print an expected error in one line.
 
     Parameters
     ----------
     command : str
-        What an error line begins with, such as ``"fastdigits train"``.
+        The beginning of an error line, such as ``"fastdigits train"``.
     work : callable
-        Does all that can fail and returns an exit code.
+        The work of the command; it returns an exit code.
     backend_name : str, optional
-        The backend to use; the one that serves already where none is given.
+        Default: the current backend.
     threads : int, optional
-        Threads to use at most; what the environment says where none are given.
+        The largest number of threads. Default: what the environment says.
 
     Returns
     -------
     int
-        What ``work`` returned; 2 after an error that the user can put right, 130 after an interrupt.
+        The result of ``work``; 2 after an error that the user can correct; 130 after an interrupt.
     """
     atexit.unregister(gc.freeze)
-    atexit.register(gc.freeze)  # else Python looks through all objects once more: 30 ms after Ctrl-C
+    atexit.register(gc.freeze)  # else Python collects garbage once more at exit: 30 ms after Ctrl-C
 
     def prepared() -> int:
-        _use(backend_name, threads)
+        _choose(backend_name, threads)
         return work()
 
-    return _told(command, prepared)
+    return _exit_code(command, prepared)
 
 
-def _told(command: str, work: Callable[[], int]) -> int:
-    """Return the exit code of the work; tell an expected error in one line."""
+def _exit_code(command: str, work: Callable[[], int]) -> int:
+    """Return the exit code of ``work``; print an expected error in one line."""
     try:
         return work()
-    except BrokenPipeError:  # nobody reads standard output any more, as behind ``| head``
+    except BrokenPipeError:  # the reader of standard output has ended
         return SUCCESS
     except (CommandError, DataError, ModelFileError, DivergedError, OSError) as error:
-        tell_error(command, str(error))
+        console.print_error(command, str(error))
         return ERROR
     except KeyboardInterrupt:
-        say(f"{command}: interrupted")
+        console.print_message(f"{command}: interrupted")
         return INTERRUPTED
 
 
-def _use(name: str | None, threads: int | None) -> None:
+def _choose(name: str | None, threads: int | None) -> None:
     try:
         if name is None:
             backend.backend_name()
@@ -137,5 +133,5 @@ def _use(name: str | None, threads: int | None) -> None:
     set_num_threads(threads)
     try:
         get_num_threads()
-    except ValueError as error:  # the environment's
+    except ValueError as error:  # in the environment
         raise CommandError(str(error)) from error

@@ -1,4 +1,4 @@
-"""This machine: its processor, the versions that run on it, and the program that opens a file."""
+"""Describe this machine and its versions, and open files in other programs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..backend.threads import get_num_threads
 
 
 def open_file(file: Path) -> bool:
-    """Open a file in the program that the system has for it; return whether there is one."""
+    """Open a file in its default program; return whether there is one."""
     if sys.platform == "win32":
         os.startfile(file)
         return True
@@ -36,8 +36,8 @@ def open_file(file: Path) -> bool:
     return True
 
 
-def circumstances(command: str) -> dict[str, Any]:
-    """Return the line that repeats a command, when it was run, and on what."""
+def provenance(command: str) -> dict[str, Any]:
+    """Return how a result was made: command line, date, backend, threads, versions and machine."""
     return {
         "command": command,
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -49,18 +49,18 @@ def circumstances(command: str) -> dict[str, Any]:
 
 
 def has_display() -> bool:
-    """Return whether windows can be opened here, as far as the system tells."""
+    """Return whether the system can open windows."""
     return sys.platform in ("darwin", "win32") or bool({"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys())
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of this package, of Python and of the packages it stands on."""
+    """Return the versions of this package, of Python and of its required packages."""
     others = {name: importlib.metadata.version(name) for name in ("numpy", "matplotlib")}
     return {"fastdigits": __version__, "python": platform.python_version(), **others}
 
 
 def machine() -> dict[str, Any]:
-    """Return what processor and system this is, as far as they tell."""
+    """Return processor and operating system."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -70,7 +70,7 @@ def machine() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """Return the processor's name; Linux tells it in a file only."""
+    """Return the name of the processor; Linux has it only in a file."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
             for line in file:

@@ -141,7 +141,7 @@ class _Keeper(Callback):
 def _train(options: argparse.Namespace, started: float) -> int:
     result = None if options.resume is None else run_folder.finished(options.resume)
     if result is not None:
-        console.tell(COMMAND, f"{options.resume} is finished already: there is nothing to resume")
+        console.print_note(COMMAND, f"{options.resume} is finished already: there is nothing to resume")
         if options.json:
             console.print_json(result)
         return runner.SUCCESS
@@ -152,7 +152,7 @@ def _train(options: argparse.Namespace, started: float) -> int:
             options.learning_rate = _found_rate(options, images, network)
     except (CommandError, DataError) as error:
         raise CommandError(_named(options, error)) from error
-    say = console.silent if options.quiet else console.say
+    say = console.print_nothing if options.quiet else console.print_message
     where = run_folder.folder(
         options.output,
         overwrite=options.overwrite or options.resume is not None,
@@ -322,7 +322,7 @@ def _fit(
         hold.begin()
         keeper.restore(network)
         history = keeper.whole_epochs()
-        console.tell(COMMAND, f"interrupted after {_epochs(len(history))}; {keeper.kept(folder)}")
+        console.print_note(COMMAND, f"interrupted after {_epochs(len(history))}; {keeper.kept(folder)}")
         return history, {"best_epoch": keeper.epoch, "interrupted": True}
     best = None if stopping is None else stopping.best_epoch
     return keeper.whole_epochs(), {"best_epoch": best, "interrupted": False}
@@ -348,7 +348,7 @@ def _unless_interrupted(hold: Hold, work: Callable[[], dict[str, Any]], told: st
             return work()
     except KeyboardInterrupt:
         hold.begin()
-        console.tell(COMMAND, told)
+        console.print_note(COMMAND, told)
         return None
 
 
@@ -404,7 +404,7 @@ def _circumstances(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "output": str(folder),
         "settings": settings,
         "resumed": options.resumed,
-        **system.circumstances(options.command),
+        **system.provenance(options.command),
     }
 
 
@@ -423,7 +423,9 @@ def _present(
     pictures = []
     if not options.no_plots:
         if not options.quiet:
-            console.say(console.table({"drawing": "curves, predictions, confusion, calibration, weights"}))
+            console.print_message(
+                console.table({"drawing": "curves, predictions, confusion, calibration, weights"})
+            )
         pictures = _draw(folder, images, probabilities, network, history)
     known = {name: found[name] for name in (*MEANS, "calibration_error", "classes")}
     known |= {"pictures": [path.name for path in pictures], "report": run_folder.REPORT}

@@ -168,7 +168,7 @@ def _setting(parser: Parser, value: object, name: str, subject: str) -> Any:
     if value is None and option.default is None:
         return None
     try:
-        taken = parser.taken(option, _as_text(value, name))
+        taken = parser.parse_value(option, _as_text(value, name))
     except argparse.ArgumentError as error:
         raise ValueError(f"{subject}: {name}: {error.message}") from error
     if not _same(taken, value):
@@ -276,12 +276,12 @@ def _augmentation(text: str) -> Augmentation | None:
         for part in text.split(","):
             name, _, number = part.partition("=")
             if name not in names:
-                raise ValueError(f"{console.shown(name)} is none of {', '.join(names)}")
+                raise ValueError(f"{console.quoted(name)} is none of {', '.join(names)}")
             settings[name] = float(number)
         return Augmentation(**settings)
     except ValueError as error:
         raise argparse.ArgumentTypeError(
-            f"must be like rotation=10,shift=1.5; got {console.shown(text)}: {error}"
+            f"must be like rotation=10,shift=1.5; got {console.quoted(text)}: {error}"
         ) from None
 
 
@@ -416,12 +416,8 @@ def _add_validation(parser: Parser) -> None:
 
 def _add_output(parser: Parser) -> None:
     group = parser.add_argument_group("output")
-    group.add_argument(
-        "-o",
-        "--output",
-        type=arguments.path,
-        metavar="FOLDER",
-        help="folder for model, history, result, report and pictures (default: a new one, runs/<date>_<time>)",
+    arguments.add_folder_options(
+        group, "model, history, result, report and pictures", "runs/<date>_<time>", "run"
     )
     group.add_argument(
         "--checkpoint-every",
@@ -436,12 +432,7 @@ def _add_output(parser: Parser) -> None:
         metavar="RUN",
         help="continue the run in this folder that was killed or interrupted, with its settings and the same result",
     )
-    group.add_argument(
-        "--overwrite", action="store_true", help="replace the run in the folder of --output, if there is one"
-    )
-    group.add_argument("--no-plots", action="store_true", help="draw no pictures, also none for the report")
-    group.add_argument("--show", action="store_true", help="open the report when done")
-    arguments.add_report_options(group)
+    arguments.add_result_options(group)
 
 
 def _contradiction(options: argparse.Namespace) -> str:

@@ -8,7 +8,7 @@ from .sequential import Sequential
 
 
 def summary(network: Sequential) -> str:
-    """Return the table that `NeuralNetwork.summary` describes."""
+    """Return a table of the layers, their output and the numbers of parameters and operations."""
     widths: list[int | None] = [None] * (len(network.layers) + 1)
     if network.input_width is not None:
         widths = list(network.widths(network.input_width))
