@@ -55,7 +55,7 @@ TEXTS = {  # what some of them are told
         "an unknown name": r"settings must have .*; got none missing and \['threads'\] unknown",
         "a momentum of Adam": "--momentum: needs --optimizer momentum; got --optimizer adam",
         "64 MB of spaces": "must be a file with a JSON object; got: more than 1,048,576 bytes",
-        "a hundred thousand widths": "settings: hidden: must be at most 1,000 widths; got 100,000",
+        "a hundred thousand widths": "settings: hidden: must be at most 1,000 numbers; got 100,000",
     },
     "checkpoint": {
         "a tensor of NaN": "dense1.weight must be finite; got nan: remove the file",

@@ -245,12 +245,12 @@ def _numbers(result: dict[str, Any]) -> str:
 def _class_table(result: dict[str, Any]) -> str:
     names = [cut(name, NAME) for name in result["class_names"]]
     rows = [
-        (names[one["label"]], *(console.percent(one[name]) for name in MEANS), f"{one['support']:,}")
-        for one in result["classes"]
+        (names[score["label"]], *(console.percent(score[name]) for name in MEANS), f"{score['support']:,}")
+        for score in result["classes"]
     ]
-    rows.append(("mean", *(console.percent(result[name]) for name in MEANS), f"{result['images']:,}"))
-    head = ("class", "precision", "recall", "F1", "images")
-    return tabulate([head, *rows], "<>")
+    heading = ("class", "precision", "recall", "F1", "images")
+    means = ("mean", *(console.percent(result[name]) for name in MEANS), f"{result['images']:,}")
+    return tabulate([heading, *rows, means], "<>")
 
 
 def _matrix_table(matrix: list[list[int]], names: list[str]) -> str:

@@ -37,29 +37,29 @@ def expand(names: list[str]) -> tuple[list[str], list[str]]:
         If a folder has no pictures or NPY files, or cannot be read.
     """
     found: list[str] = []
-    left_out: list[str] = []
+    notes: list[str] = []
     for name in names:
         if not name:  # from an unset variable of a shell; Path("") is the current folder
             raise DataError("IMAGE: must be the name of a file or folder; got ''")
         if name == STANDARD_INPUT or not Path(name).is_dir():
             found.append(name)
             continue
-        left = LeftOut()
+        omitted = LeftOut()
         try:
-            pictures = left.pictures_in(Path(name), also=_ARRAYS)
+            pictures = omitted.pictures_in(Path(name), also=_ARRAYS)
         except OSError as error:
             raise DataError(f"{name}: must be a folder that can be read; got: {error.strerror}") from error
-        told = left.told()
+        what = omitted.told()
         if not pictures:
-            but = f" but {told}" if told else ""
-            what = "one of the inner folders" if left.inside else "the files"
+            but = f" but {what}" if what else ""
+            target = "one of the inner folders" if omitted.inside else "the files"
             raise DataError(
-                f"{name}: must be a folder with pictures or NPY files; got none{but}: name {what}"
+                f"{name}: must be a folder with pictures or NPY files; got none{but}: name {target}"
             )
-        if told:
-            left_out.append(f"{name}: left out {told}")
+        if what:
+            notes.append(f"{name}: left out {what}")
         found += map(str, pictures)
-    return found, left_out
+    return found, notes
 
 
 @contextlib.contextmanager

@@ -141,19 +141,9 @@ def _predict(options: argparse.Namespace) -> int:
     readings: list[Reading] = []
     errors: list[dict[str, str]] = []
     for name in names:
-        shown = "standard input" if name == input_files.STANDARD_INPUT else name
-        try:
-            with input_files.as_file(name) as path:
-                found = list(_read(path, shown, network, options))
-        except (ValueError, OSError, MemoryError) as error:
-            message = str(error) or "must fit into memory"
-            named = message.startswith((shown, printable(shown)))
-            message = message if named else f"{shown}: {message}"
-            console.print_error(COMMAND, message)
-            errors.append({"image": shown, "error": message})
-            continue
+        found = _read_input(name, network, options, errors)
         readings += found
-        if table is not None:
+        if table is not None and found:
             try:
                 table.add(found)
             except OSError as error:  # standard output failed, or its reader has ended
@@ -205,6 +195,23 @@ def _check_output(output: Path | None, names: list[str], option: str, endings: t
 
 
 # -- reading -----------------------------------------------------------------------------------------------
+
+
+def _read_input(
+    name: str, network: NeuralNetwork, options: argparse.Namespace, errors: list[dict[str, str]]
+) -> list[Reading]:
+    """Return the readings of a file or of standard input; if it cannot be read, print and record an error."""
+    shown = "standard input" if name == input_files.STANDARD_INPUT else name
+    try:
+        with input_files.as_file(name) as path:
+            return list(_read(path, shown, network, options))
+    except (ValueError, OSError, MemoryError) as error:
+        message = str(error) or "must fit into memory"
+        named = message.startswith((shown, printable(shown)))
+        message = message if named else f"{shown}: {message}"
+        console.print_error(COMMAND, message)
+        errors.append({"image": shown, "error": message})
+        return []
 
 
 def _read(path: Path, name: str, network: NeuralNetwork, options: argparse.Namespace) -> Iterator[Reading]:
