@@ -30,25 +30,15 @@ HELP = "\n".join(
         tabulate((f"  {name}", text) for name, text in COMMANDS.items()),
         "",
         "options:",
-        tabulate(
-            [
-                ("  fastdigits COMMAND --help", "show its options and examples"),
-                ("  fastdigits --version", "show the version of the package"),
-            ]
-        ),
+        "  fastdigits COMMAND --help  show its options and examples",
+        "  fastdigits --version       show the version of the package",
     ]
 )
 
 
 @runner.entry_point("fastdigits")
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command that ``argv`` names; None stands for the arguments of the process.
-
-    Returns
-    -------
-    int
-        The exit code of the command; 2 without a command, or with an unknown one.
-    """
+    """Run the command that ``argv`` names (None: the arguments of the process); return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["help"]:  # "help train" means "train --help"; "help help" means "--help"
         arguments = [*(word for word in arguments[1:] if word != "help"), "--help"]

@@ -106,19 +106,9 @@ def _number(text: str, wanted: str, **bounds: float) -> float:
 def add_choice(
     group: _Group, name: str, choices: Iterable[str], default: str | None, what: str, *, unset: str = ""
 ) -> None:
-    """Add an option whose value is one of several names; its help lists them.
+    """Add an option whose value is one of ``choices``, which its help lists.
 
-    Parameters
-    ----------
-    group : argument group
-    name : str
-        The option, such as ``"--optimizer"``.
-    choices : iterable of str
-    default : str or None
-    what : str
-        What the option decides, for the help.
-    unset : str, default ""
-        What the help says of a default that is None.
+    The help begins with ``what`` the option decides; ``unset`` explains a default of None.
     """
     names = tuple(choices)
     end = " (default: %(default)s)" if default is not None else f" (default: {unset})" if unset else ""
@@ -207,15 +197,7 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
 def add_folder_options(group: _Group, contents: str, new: str, kind: str) -> None:
     """Add ``--output``, ``--overwrite``, ``--no-plots`` and ``--show``, for a command that writes a folder.
 
-    Parameters
-    ----------
-    group : argument group
-    contents : str
-        What the folder is for.
-    new : str
-        The name of a new folder.
-    kind : str
-        What ``--overwrite`` replaces, such as ``"run"``.
+    The help names the ``contents`` of the folder, the name of a ``new`` one, and the ``kind`` of run to overwrite.
     """
     group.add_argument(
         "-o",

@@ -310,7 +310,7 @@ def _row(batch: int, name: str, size: str, fast: float, slow: float, share: floa
 
 
 def _line(*cells: str) -> str:
-    return tabulate([cells], "<<>", least=WIDTHS)
+    return tabulate([cells], "<<>", least=WIDTHS).rstrip()
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:

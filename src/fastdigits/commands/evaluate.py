@@ -52,13 +52,7 @@ Ctrl-C.
 
 @runner.entry_point(COMMAND)
 def main(argv: Sequence[str] | None = None) -> int:
-    """Evaluate the model that ``argv`` names; None stands for the arguments of the process.
-
-    Returns
-    -------
-    int
-        0; 2 after an error that the user can correct; 130 after an interrupt. A wrong option exits at once.
-    """
+    """Evaluate the model that ``argv`` names (None: the arguments of the process); return the exit code."""
     started = time.perf_counter()
     options = _read(argv)
     return runner.run(

@@ -67,14 +67,7 @@ interrupted with Ctrl-C.
 
 @runner.entry_point(COMMAND)
 def main(argv: Sequence[str] | None = None) -> int:
-    """Read the pictures that ``argv`` names; None stands for the arguments of the process.
-
-    Returns
-    -------
-    int
-        0; 2 if a picture could not be read, or after another error that the user can correct; 130 after an
-        interrupt. A wrong option exits at once.
-    """
+    """Read the pictures that ``argv`` names (None: the arguments of the process); return the exit code."""
     parser = _parser()
     options = parser.read(argv)
     if options.size is not None and options.prepare is not False:
