@@ -1,4 +1,4 @@
-"""Published files arrive whole or not at all, whatever a server does: it runs here and does its worst."""
+"""Downloads are whole or absent, whatever the server does; a local server makes the faults."""
 
 import dataclasses
 import gzip
@@ -36,7 +36,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.files: dict[str, bytes] = {}
         self.faults: list[str] = []
-        self.ranges: list[str | None] = []  # what each request asked for
+        self.requests: list[str] = []
         self.go_on = threading.Event()  # lets a stalled answer end
 
     @property
@@ -53,61 +53,44 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         server: Server = self.server
-        server.ranges.append(self.headers["Range"])
+        server.requests.append(self.path[1:])
         content = server.files.get(self.path[1:])
         fault = server.faults.pop(0) if server.faults else ""
         if fault.isdecimal() or content is None:
             self.send_error(int(fault or 404))
-        elif fault == "to https":
-            self.send_response(302)
-            self.send_header("Location", "https://127.0.0.1:9/elsewhere")
-            self.end_headers()
         else:
             self.answer(content, fault)
 
     def answer(self, content: bytes, fault: str) -> None:
-        asked = self.headers["Range"]
-        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
         whole = len(content)
-        if fault == "other range":
-            start -= 1000
-        if fault == "no ranges":
-            asked, start = None, 0
         if fault == "other file":
             content = bytes(whole)
         elif fault == "too long":
             content += b"and more"
         elif fault == "short file":
             content = content[: whole // 2]
-        if asked and start >= len(content):
-            self.send_error(416)
-            return
-        rest = content[start:]
-        self.send_response(206 if asked else 200)
-        if asked:
-            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        self.send_response(200)
         if fault == "as a page":
             self.send_header("Content-Encoding", "gzip")
-        self.send_header("Content-Length", str(len(rest)))
+        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if fault == "cut":
-            self.wfile.write(rest[: len(rest) // 2])
+            self.wfile.write(content[: whole // 2])
         elif fault == "stall":
-            self.wfile.write(rest[: len(rest) // 2])
+            self.wfile.write(content[: whole // 2])
             self.wfile.flush()
             self.server.go_on.wait(20)
         elif fault == "drip":
-            for piece in range(0, len(rest), 10_000):
-                self.wfile.write(rest[piece : piece + 10_000])
+            for piece in range(0, whole, 10_000):
+                self.wfile.write(content[piece : piece + 10_000])
                 time.sleep(0.02)
         else:
-            self.wfile.write(rest)
+            self.wfile.write(content)
 
 
 @pytest.fixture
 def server(monkeypatch):
-    monkeypatch.setattr(downloads, "SCHEMES", ("http",))
-    monkeypatch.setattr(downloads, "PAUSE", 0)
+    monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)  # between its attempts
     monkeypatch.setattr(downloads, "TIMEOUT", (2, 0.5))
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
@@ -121,11 +104,8 @@ def server(monkeypatch):
         thread.join()
 
 
-def remote(
-    server: Server, name: str = "a.bin", content: bytes = CONTENT, *bases: str
-) -> downloads.RemoteFile:
-    urls = tuple(base + name for base in (*bases, server.url))
-    return downloads.RemoteFile(name, len(content), hashlib.sha256(content).hexdigest(), urls)
+def remote(server: Server, name: str = "a.bin", content: bytes = CONTENT) -> downloads.RemoteFile:
+    return downloads.RemoteFile(server.url + name, len(content), hashlib.sha256(content).hexdigest())
 
 
 def names(folder: Path) -> set[str]:
@@ -140,7 +120,7 @@ def test_a_file_is_downloaded_once(server, tmp_path):
     for _ in range(2):
         fetch(server, tmp_path / "new" / "folder")
     assert (tmp_path / "new" / "folder" / "a.bin").read_bytes() == CONTENT
-    assert server.ranges == [None]
+    assert server.requests == ["a.bin"]
     assert names(tmp_path / "new" / "folder") == {"a.bin"}
 
 
@@ -148,105 +128,63 @@ def test_a_file_that_the_user_put_there_is_not_downloaded(server, tmp_path, monk
     (tmp_path / "a.bin").write_bytes(CONTENT)
     monkeypatch.setitem(sys.modules, "pooch", None)  # nor is pooch needed
     fetch(server, tmp_path)
-    assert server.ranges == []
+    assert server.requests == []
 
 
 @pytest.mark.parametrize("damage", [b"", CONTENT[:-1], CONTENT[:-1] + b"?", CONTENT + b"?"])
-def test_a_damaged_file_is_downloaded_anew(server, tmp_path, damage):
+def test_a_damaged_file_is_downloaded_again(server, tmp_path, damage):
     (tmp_path / "a.bin").write_bytes(damage)
     fetch(server, tmp_path)
     assert (tmp_path / "a.bin").read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize(
-    ("faults", "ranges"),
-    [
-        (["cut"], [None, "bytes=150000-"]),
-        (["cut", "cut"], [None, "bytes=150000-", "bytes=225000-"]),
-        (["stall"], [None, "bytes=147456-"]),
-        (["500", "503"], [None, None, None]),
-        (["cut", "500"], [None, "bytes=150000-", "bytes=150000-"]),
-        (["cut", "no ranges"], [None, "bytes=150000-"]),
-        (["cut", "other range"], [None, "bytes=150000-", None]),
-        (["short file", "416"], [None, "bytes=150000-", None]),
-        (["as a page"], [None]),
-        (["drip"], [None]),
-    ],
-    ids=lambda value: "-".join(map(str, value)) if isinstance(value[0], str) and value[0] else "",
+    "faults",
+    [["cut"], ["cut", "cut"], ["stall"], ["500", "503"], ["other file"], ["as a page"], ["drip"]],
+    ids="-".join,
 )
-def test_what_passes_is_overcome(server, tmp_path, faults, ranges):
+def test_a_download_that_fails_is_repeated(server, tmp_path, faults):
     server.faults = list(faults)
     fetch(server, tmp_path)
     assert (tmp_path / "a.bin").read_bytes() == CONTENT
     assert names(tmp_path) == {"a.bin"}
-    assert server.ranges == ranges
+    assert len(server.requests) == (1 if faults[0] in ("as a page", "drip") else len(faults) + 1)
 
 
 @pytest.mark.parametrize(
-    ("faults", "match", "left"),
+    ("fault", "match"),
     [
-        (["404"], r"a\.bin from 127\.0\.0\.1:\d+: it answers 404 Not Found: run it again with", set()),
-        (["403"], "it answers 403 Forbidden", set()),
-        (["500"] * 3, "it answers 500 Internal Server Error, in 3 attempts", set()),
-        (["other file"], "it sent a file with another SHA-256 than the published one", set()),
-        (["too long"], "it sent more than the 300,000 bytes of the published file", set()),
-        (["to https"], "it leads to an address without https", set()),
-        (["short file"] * 3, r"it .* in 3 attempts", {"a.bin.part"}),
-        (["cut"] * 3, "the connection broke off, in 3 attempts: run it again, which goes on", {"a.bin.part"}),
-        (["stall"] * 3, "no answer within 0.5 seconds, in 3 attempts", {"a.bin.part"}),
+        ("404", r"a\.bin from 127\.0\.0\.1:\d+: it answers 404 Not Found: run it again with"),
+        ("403", "it answers 403 Forbidden"),
+        ("500", "it answers 500 Internal Server Error"),
+        ("other file", "its SHA-256 is not the published one"),
+        ("too long", "its SHA-256 is not the published one"),
+        ("short file", "its SHA-256 is not the published one"),
+        ("cut", "the connection broke off"),
+        ("stall", "no answer within 0.5 seconds"),
     ],
-    ids=lambda value: value[0] if isinstance(value, list) else "",
 )
-def test_what_does_not_pass_is_told_and_nothing_is_taken_for_whole(server, tmp_path, faults, match, left):
-    server.faults = list(faults)
+def test_a_download_that_fails_three_times_is_an_error_and_leaves_no_file(server, tmp_path, fault, match):
+    server.faults = [fault] * 3
     with pytest.raises(fd.DataError, match=f"^letters: its files must be downloaded once; got: .*{match}"):
         fetch(server, tmp_path)
-    assert names(tmp_path) <= left | {"a.bin.part"}
-    assert not any(path.stat().st_size for path in tmp_path.glob("*.part") if path.name not in left)
-    fetch(server, tmp_path)  # without a fault, all is well again
-    assert names(tmp_path) == {"a.bin"}
-
-
-def test_a_download_goes_on_where_an_earlier_one_broke_off(server, tmp_path):
-    (tmp_path / "a.bin.part").write_bytes(CONTENT[:123_456])
+    assert len(server.requests) == 3
+    assert names(tmp_path) == set()
     fetch(server, tmp_path)
-    assert server.ranges == ["bytes=123456-"]
-    assert (tmp_path / "a.bin").read_bytes() == CONTENT
-
-
-@pytest.mark.parametrize("part", [bytes(1000), bytes(300_000), bytes(300_001), CONTENT + b"?"])
-def test_a_wrong_part_is_thrown_away(server, tmp_path, part):
-    (tmp_path / "a.bin.part").write_bytes(part)
-    fetch(server, tmp_path)
-    assert (tmp_path / "a.bin").read_bytes() == CONTENT
-    assert server.ranges[-1] is None
     assert names(tmp_path) == {"a.bin"}
-
-
-def test_a_whole_part_needs_no_server(server, tmp_path):
-    (tmp_path / "a.bin.part").write_bytes(CONTENT)
-    fetch(server, tmp_path)
-    assert server.ranges == []
-    assert names(tmp_path) == {"a.bin"}
-
-
-def test_the_second_address_is_tried_after_the_first(server, tmp_path):
-    downloads.fetch("letters", [remote(server, "a.bin", CONTENT, server.url + "gone/")], tmp_path)
-    assert (tmp_path / "a.bin").read_bytes() == CONTENT
 
 
 def test_without_a_network_the_message_names_files_and_places(server, tmp_path, monkeypatch):
     monkeypatch.setattr(downloads, "TIMEOUT", (0.2, 0.2))
     files = [
-        dataclasses.replace(remote(server, name), urls=(f"http://127.0.0.1:9/data/{name}",))
-        for name in ("a.bin", "b.bin")
+        dataclasses.replace(remote(server, name), url=f"http://127.0.0.1:9/data/{name}")
+        for name in ("a.bin", "b.bin", "c.bin")
     ]
     (tmp_path / "b.bin").write_bytes(CONTENT)
-    files.append(dataclasses.replace(files[0], name="c.bin"))
     with pytest.raises(fd.DataError, match="no connection") as caught:
         downloads.fetch("letters", files, tmp_path)
     assert str(caught.value) == (
-        "letters: its files must be downloaded once; got: a.bin from 127.0.0.1:9: no connection, in 3 attempts: "
+        "letters: its files must be downloaded once; got: a.bin from 127.0.0.1:9: no connection: "
         f"run it again with a network, or put a.bin, c.bin from http://127.0.0.1:9/data/ into {tmp_path}"
     )
 
@@ -257,17 +195,12 @@ def test_without_pooch_the_message_says_what_to_install(server, tmp_path, monkey
         fd.DataError, match=r"pooch is not installed \(pip install 'pooch>=1.8' 'filelock>=3.12'\)"
     ):
         fetch(server, tmp_path)
-    assert server.ranges == []
+    assert server.requests == []
 
 
-def test_http_is_refused(server, tmp_path, monkeypatch):
-    monkeypatch.undo()
-    assert downloads.SCHEMES == ("https",)
-    with pytest.raises(fd.DataError, match="addresses must begin with https://"):
-        fetch(server, tmp_path)
-    assert server.ranges == []
+def test_all_published_files_come_over_https():
     for data in published.PUBLISHED.values():
-        assert all(url.startswith("https://") for file in data.files for url in file.urls)
+        assert all(file.url.startswith("https://") for file in data.files)
 
 
 def test_a_folder_that_cannot_be_made_is_told(server, tmp_path):
@@ -282,16 +215,15 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from fastdigits.data import downloads
-downloads.SCHEMES = ("http",)
 url, folder, size, sha256 = sys.argv[1:]
-downloads.fetch("letters", [downloads.RemoteFile("a.bin", int(size), sha256, (url + "a.bin",))], Path(folder))
+downloads.fetch("letters", [downloads.RemoteFile(url, int(size), sha256)], Path(folder))
 """
 
 
 def start(server: Server, folder: Path) -> subprocess.Popen:
     file = remote(server)
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, server.url, folder, str(file.size), file.sha256],
+        [sys.executable, "-c", PROGRAM, file.url, folder, str(file.size), file.sha256],
         env=os.environ | {"PYTHONPATH": str(SOURCE)},
         stderr=subprocess.PIPE,
         text=True,
@@ -312,28 +244,26 @@ def test_processes_that_start_together_download_once(server, tmp_path):
     server.faults = ["drip"] * 3
     running = [start(server, tmp_path) for _ in range(3)]
     assert [(process.communicate()[1], process.returncode) for process in running] == [("", 0)] * 3
-    assert server.ranges == [None]
+    assert server.requests == ["a.bin"]
     assert names(tmp_path) == {"a.bin"}
     assert (tmp_path / "a.bin").read_bytes() == CONTENT
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_an_ended_process_leaves_what_the_next_one_goes_on_with(server, tmp_path, how):
+def test_a_process_that_is_ended_leaves_no_file_that_passes_as_whole(server, tmp_path, how):
     server.faults = ["stall"]
     process = start(server, tmp_path)
-    part = tmp_path / "a.bin.part"
     try:
-        wait_for(lambda: part.exists() and part.stat().st_size > 100_000)
+        wait_for(lambda: any(path.stat().st_size > 100_000 for path in tmp_path.glob("tmp*")))
     finally:
         process.send_signal(how)
         process.communicate()
     assert process.returncode != 0
-    kept = part.stat().st_size
     assert not (tmp_path / "a.bin").exists()
     fetch(server, tmp_path)
-    assert server.ranges == [None, f"bytes={kept}-"]
     assert names(tmp_path) == {"a.bin"}
+    assert (tmp_path / "a.bin").read_bytes() == CONTENT
 
 
 # -- data sets -----------------------------------------------------------------------------------------------
@@ -345,7 +275,7 @@ def idx(array: np.ndarray) -> bytes:
     return gzip.compress(start + array.astype(array.dtype.newbyteorder(">")).tobytes())
 
 
-def pictures(n: int) -> np.ndarray:
+def images(n: int) -> np.ndarray:
     return np.random.default_rng(n).integers(0, 256, (n, 28, 28)).astype(np.uint8)
 
 
@@ -363,12 +293,12 @@ def publish(monkeypatch, server: Server, name: str, contents: dict[str, bytes]) 
     monkeypatch.setitem(published.PUBLISHED, name, dataclasses.replace(data, files=files))
 
 
-def test_emnist_is_turned_right_and_counts_from_0(server, cache, monkeypatch, tmp_path):
+def test_emnist_is_transposed_and_its_labels_count_from_0(server, cache, monkeypatch, tmp_path):
     data = published.PUBLISHED["emnist-letters"]
     x, y, x_test, y_test = (
-        pictures(5),
+        images(5),
         np.array([1, 26, 3, 2, 1], np.uint8),
-        pictures(2),
+        images(2),
         np.array([5, 1], np.uint8),
     )
     stored = [x.transpose(0, 2, 1).copy(), y, x_test.transpose(0, 2, 1).copy(), y_test]
@@ -385,22 +315,22 @@ def test_emnist_is_turned_right_and_counts_from_0(server, cache, monkeypatch, tm
             assert not any(array.flags.writeable for array in pair)
         assert (found.classes, found.class_names[:3]) == (26, ("A", "B", "C"))
         (cache / "emnist" / "gzip.zip").unlink(missing_ok=True)
-    assert server.ranges == [None]
+    assert server.requests == ["gzip.zip"]
 
 
 def test_qmnist_has_its_class_in_the_first_column(server, cache, monkeypatch):
     y, y_test = np.arange(32, dtype=np.int32).reshape(4, 8) // 8, np.zeros((2, 8), np.int32)
-    contents = [pictures(4), y, pictures(2), y_test]
+    contents = [images(4), y, images(2), y_test]
     names_ = published.PUBLISHED["qmnist"].arrays
     publish(monkeypatch, server, "qmnist", dict(zip(names_, map(idx, contents), strict=True)))
     found = fd.load_data("qmnist")
     assert found.train[1].tolist() == [0, 1, 2, 3]
-    np.testing.assert_array_equal(found.test[0], pictures(2))
+    np.testing.assert_array_equal(found.test[0], images(2))
 
 
-def test_a_damaged_cache_is_decoded_anew(server, cache, monkeypatch):
+def test_a_damaged_cache_is_decoded_again(server, cache, monkeypatch):
     names_ = published.PUBLISHED["kmnist"].arrays
-    arrays = [pictures(4), np.array([0, 1, 2, 9], np.uint8), pictures(2), np.array([3, 4], np.uint8)]
+    arrays = [images(4), np.array([0, 1, 2, 9], np.uint8), images(2), np.array([3, 4], np.uint8)]
     publish(monkeypatch, server, "kmnist", dict(zip(names_, map(idx, arrays), strict=True)))
     fd.load_data("kmnist")
     (stored,) = cache.glob("kmnist-train-images-*.npy")
@@ -411,7 +341,7 @@ def test_a_damaged_cache_is_decoded_anew(server, cache, monkeypatch):
     found = fd.load_data("kmnist")
     np.testing.assert_array_equal(found.train[0], arrays[0])
     assert found.class_names == ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
-    assert len(server.ranges) == 4
+    assert len(server.requests) == 4
 
 
 def test_without_a_home_the_message_says_what_to_set(monkeypatch):
@@ -432,7 +362,7 @@ def test_real_fashion_mnist_has_the_sha256_that_we_hold(server, cache, monkeypat
         header = struct.pack("<4sIBB", b"\x1f\x8b\x08\x08", written, 0, 3) + name.encode() + b"\0"
         server.files[f"{name}.gz"] = header + (DEBIAN / f"{name}.gz").read_bytes()[10:]
     data = published.PUBLISHED["fashion-mnist"]
-    files = tuple(dataclasses.replace(file, urls=(server.url + file.name,)) for file in data.files)
+    files = tuple(dataclasses.replace(file, url=server.url + file.name) for file in data.files)
     monkeypatch.setitem(published.PUBLISHED, "fashion-mnist", dataclasses.replace(data, files=files))
     monkeypatch.setattr(downloads, "TIMEOUT", (2, 20))
     server.faults = ["cut"]
@@ -440,4 +370,4 @@ def test_real_fashion_mnist_has_the_sha256_that_we_hold(server, cache, monkeypat
     assert (found.train[0].shape, found.test[0].shape) == ((60000, 28, 28), (10000, 28, 28))
     assert np.bincount(found.test[1]).tolist() == [1000] * 10
     assert found.class_names[9] == "Ankle boot"
-    assert len(server.ranges) == 5
+    assert len(server.requests) == 5

@@ -124,23 +124,22 @@ _QMNIST_NAMES = (
     "qmnist-test-images-idx3-ubyte.gz",
     "qmnist-test-labels-idx2-int.gz",
 )
-_FASHION = ("https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",)
-_KUZUSHIJI = ("https://codh.rois.ac.jp/kmnist/dataset/kmnist/",)
-_QMNIST = ("https://raw.githubusercontent.com/facebookresearch/qmnist/master/",)
+_FASHION = "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/"
+_KUZUSHIJI = "https://codh.rois.ac.jp/kmnist/dataset/kmnist/"
+_QMNIST = "https://raw.githubusercontent.com/facebookresearch/qmnist/master/"
 _EMNIST = RemoteFile(
-    "gzip.zip",
+    "https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip",
     561_753_746,
     "fb9bb67e33772a9cc0b895e4ecf36d2cf35be8b709693c3564cea2a019fcda8e",
-    ("https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip",),
 )
 
 
 def _files(
-    bases: tuple[str, ...], names: tuple[str, ...], known: tuple[tuple[int, str], ...]
+    base: str, names: tuple[str, ...], published: tuple[tuple[int, str], ...]
 ) -> tuple[RemoteFile, ...]:
+    """Return files from their sizes and SHA-256."""
     return tuple(
-        RemoteFile(name, size, sha256, tuple(base + name for base in bases))
-        for name, (size, sha256) in zip(names, known, strict=True)
+        RemoteFile(base + name, size, sha256) for name, (size, sha256) in zip(names, published, strict=True)
     )
 
 
