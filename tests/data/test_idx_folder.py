@@ -10,8 +10,8 @@ import struct
 import subprocess
 import sys
 import sysconfig
-import time
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -161,7 +161,7 @@ def test_a_full_disk_leaves_nothing_behind(cache, monkeypatch):
     def full(*_arguments, **_options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np, "save", full)
+    monkeypatch.setattr(os, "replace", full)
     assert digests(fd.load_mnist()) == DIGESTS
     assert list(cache.iterdir()) == []
 
@@ -191,15 +191,14 @@ def test_an_interrupted_write_leaves_nothing_behind(cache, monkeypatch):
     assert list(cache.iterdir()) == []
 
 
-def test_what_a_killed_process_left_is_removed_and_a_running_one_is_left_alone(cache):
-    cache.mkdir()
-    old, foreign, new = (cache / name for name in ("fastdigits-1.part", "film.part", "fastdigits-2.part"))
-    for file in (old, foreign, new):
+def test_what_a_killed_process_left_is_removed(cache):
+    name = f"mnist-train-labels-idx1-ubyte-{zlib.crc32(fd.load_mnist()[0][1].tobytes()):08x}.npy"
+    (cache / name).unlink()
+    left, foreign = (cache / f".{start}.{2**22 + 1}-0badc0de.tmp" for start in (name, "film"))
+    for file in (left, foreign):
         file.write_bytes(b"half")
-    for file in (old, foreign):
-        os.utime(file, (time.time() - 7200,) * 2)
     fd.load_mnist()
-    assert [file.exists() for file in (old, foreign, new)] == [False, True, True]
+    assert [file.exists() for file in (cache / name, left, foreign)] == [True, False, True]
 
 
 def test_no_home_means_no_cache(monkeypatch):

@@ -20,17 +20,19 @@ _KINDS = {
 _writing: set[Path] = set()  # what this process has not renamed yet
 
 
-def write(path: str | os.PathLike[str], content: bytes, *, example: str, sync: bool = True) -> None:
-    """Replace the file by one with this content: written beside it, forced to the disk, then renamed.
+def write(
+    path: str | os.PathLike[str], *content: bytes | memoryview, example: str, sync: bool = True
+) -> None:
+    """Write a new file beside the old one, force it to the disk, then rename it: readers see the old or the new one.
 
-    What an earlier process that was killed left beside the file is removed.
+    Temporary files of processes that were killed are removed.
 
     Parameters
     ----------
     path : str or path-like
         The file. One that exists is replaced in one go, or stays as it is.
-    content : bytes
-        All of it.
+    *content : bytes or memoryview
+        The whole content, in one part or several.
     example : str
         A name that such a file may have, for the error message.
     sync : bool, default True
@@ -56,7 +58,8 @@ def write(path: str | os.PathLike[str], content: bytes, *, example: str, sync: b
         with open(beside, "xb", opener=_open_private if old else None) as file:
             if old:
                 _take_over(file.fileno(), old)
-            file.write(content)
+            for part in content:
+                file.write(part)
             file.flush()
             if sync:
                 os.fsync(file.fileno())

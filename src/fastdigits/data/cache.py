@@ -7,17 +7,13 @@ import io
 import math
 import os
 import sys
-import tempfile
-import time
 import zlib
 from pathlib import Path
 
 import numpy as np
 
+from ..core import atomic
 from ..core.arrays import Array
-
-PREFIX = "fastdigits-"  # of unfinished files: the folder may be one that others use too
-STALE_SECONDS = 3600  # no write takes an hour: what is older was left by a process that was killed
 
 
 def folder() -> Path | None:
@@ -48,9 +44,7 @@ def mapped(path: Path, shape: tuple[int, ...], crc: int) -> Array | None:
     header = _npy_header(shape)
     size = len(header) + math.prod(shape)
     try:
-        if not path.is_file():  # a pipe would keep the caller waiting
-            return None
-        with open(path, "rb") as file:
+        with atomic.open_regular(path) as file:
             if os.fstat(file.fileno()).st_size != size or file.read(len(header)) != header:
                 return None
             array = np.memmap(file, np.uint8, mode="r", offset=len(header), shape=shape)
@@ -67,32 +61,10 @@ def _npy_header(shape: tuple[int, ...]) -> bytes:
 
 
 def store(path: Path, array: Array) -> None:
-    """Write beside and rename: another process sees the old file, the new one, or none."""
-    temporary = None
-    try:
+    """Write an array of uint8 in C order; do nothing where that is impossible, as on a full or read-only disk."""
+    with contextlib.suppress(OSError):  # the next call decodes the array again
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale(path.parent)
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=PREFIX, suffix=".part", delete=False
-        ) as file:
-            temporary = file.name
-            np.save(file, array, allow_pickle=False)
-        os.replace(temporary, path)
-        temporary = None
-    except OSError:  # a full or read-only disk: the next call decodes again
-        pass
-    finally:  # also when the user interrupts
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-
-
-def _remove_stale(place: Path) -> None:
-    """Remove what processes left behind that were killed while they wrote."""
-    for part in place.glob(f"{PREFIX}*.part"):
-        with contextlib.suppress(OSError):
-            if time.time() - part.stat().st_mtime > STALE_SECONDS:
-                part.unlink()
+        atomic.write(path, _npy_header(array.shape), array.data, example="images.npy", sync=False)
 
 
 # -- arrays that tell their shape and checksum in their name -------------------------------------------------
