@@ -177,10 +177,10 @@ class Sparse:
 @pytest.mark.parametrize(
     ("values", "error", "match"),
     [
-        (OnDevice(), TypeError, r"must lie in the CPU's memory; got OnDevice on .* kind 2: .* x.get\(\)"),
-        (OldOnDevice(), TypeError, "must lie in the CPU's memory; got OldOnDevice .* copy it there"),
-        (Broken(PIXELS), TypeError, "must be an array that NumPy can see; got Broken: object __array__"),
-        (BrokenDLPack(PIXELS), TypeError, "must be an array that NumPy can see; got BrokenDLPack: "),
+        (OnDevice(), TypeError, r"must be in the CPU's memory; got OnDevice on .* type 2: .* x.get\(\)"),
+        (OldOnDevice(), TypeError, "must be in the CPU's memory; got OldOnDevice .* copy it there"),
+        (Broken(PIXELS), TypeError, "must be an array that NumPy can read; got Broken: object __array__"),
+        (BrokenDLPack(PIXELS), TypeError, "must be an array that NumPy can read; got BrokenDLPack: "),
         (Sparse(), TypeError, r"must hold real numbers; .* from Sparse: it is sparse, x.toarray\(\)"),
         (b"\0\1", TypeError, r"must hold real numbers; .* from bytes: np.frombuffer\(x, np.uint8\)"),
         (object(), TypeError, "must hold real numbers; got dtype object from object: convert it"),
@@ -200,7 +200,7 @@ def test_what_cannot_be_seen_is_refused(values, error, match):
 def test_a_refusal_changes_nothing():
     net = network()
     before = net.values.copy()
-    with pytest.raises(TypeError, match="fit: x must lie in the CPU's memory"):
+    with pytest.raises(TypeError, match="fit: x must be in the CPU's memory"):
         net.fit(OnDevice(), LABELS)
     np.testing.assert_array_equal(net.values, before)
 
@@ -246,9 +246,11 @@ def test_tensors_of_each_kind_keep_their_values(torch, kind):
 
 @pytest.mark.needs("torch")
 def test_tensors_that_cannot_be_seen_are_refused(torch):
-    with pytest.raises(TypeError, match=r"x must be an array that NumPy can see; got Tensor: .*meta.*cpu"):
+    with pytest.raises(TypeError, match=r"x must be an array that NumPy can read; got Tensor: .*meta.*cpu"):
         as_array(torch.ones(2, 2, device="meta"), "x")
-    with pytest.raises(TypeError, match=r"x must be an array that NumPy can see; got Tensor: .*to_dense\(\)"):
+    with pytest.raises(
+        TypeError, match=r"x must be an array that NumPy can read; got Tensor: .*to_dense\(\)"
+    ):
         as_array(torch.eye(2).to_sparse(), "x")
     with pytest.raises(TypeError, match="x must hold real numbers; got dtype complex64 from Tensor"):
         as_array(torch.ones(2, dtype=torch.complex64), "x")
@@ -257,7 +259,7 @@ def test_tensors_that_cannot_be_seen_are_refused(torch):
 @pytest.mark.needs("torch")
 def test_a_tensor_on_a_gpu_is_told_the_way(torch, monkeypatch):
     monkeypatch.setattr(torch.Tensor, "__dlpack_device__", lambda self: (2, 0))  # there is no GPU here
-    with pytest.raises(TypeError, match=r"x must lie in the CPU's memory; got Tensor on .*, x\.cpu\(\)"):
+    with pytest.raises(TypeError, match=r"x must be in the CPU's memory; got Tensor on .*, x\.cpu\(\)"):
         as_array(torch.ones(2, 2), "x")
 
 
@@ -288,9 +290,9 @@ def test_bfloat16_of_jax_becomes_float32(jnp):
 def test_what_jax_only_traces_is_refused(jnp):
     import jax
 
-    with pytest.raises(TypeError, match=r"x must be an array that NumPy can see; got .*Tracer"):
+    with pytest.raises(TypeError, match=r"x must be an array that NumPy can read; got .*Tracer"):
         jax.jit(lambda x: as_array(x, "x"))(jnp.ones(2))
-    with pytest.raises(TypeError, match=r"x must be an array that NumPy can see; got .*: .*key_data"):
+    with pytest.raises(TypeError, match=r"x must be an array that NumPy can read; got .*: .*key_data"):
         as_array(jax.random.key(0), "x")
 
 

@@ -11,6 +11,7 @@ import pytest
 import fastdigits as fd
 from fastdigits.backend import aligned
 from fastdigits.core import changes
+from fastdigits.nn.parameters import flatten
 
 LAYERS = [
     fd.Dense(16, 8),
@@ -194,9 +195,7 @@ OTHER_CHANGES = {
     "values": lambda net, optimizer, loss: [
         setattr(parameter, "value", parameter.value * 0.5) for parameter in net.parameters()
     ],
-    "another network of the same layers": lambda net, optimizer, loss: fd.parameters.flatten(
-        net.parameters()
-    ),
+    "another network of the same layers": lambda net, optimizer, loss: flatten(net.parameters()),
     "predict": lambda net, optimizer, loss: net.predict(digits()[0]),
     "renew_statistics": lambda net, optimizer, loss: net.renew_statistics(digits()[0]),
     "find_lr": lambda net, optimizer, loss: net.find_lr(*digits(), steps=10),

@@ -17,7 +17,7 @@ import fastdigits as fd
 from fastdigits import visualize
 from fastdigits.commands import run_folder, train
 from fastdigits.core import interrupts
-from fastdigits.core.interrupts import Hold
+from fastdigits.core.interrupts import DeferInterrupts
 
 
 def ctrl_c():
@@ -42,7 +42,7 @@ def digits(tmp_path):
 
 
 def test_the_first_raises_and_those_behind_it_do_nothing():
-    with interrupts.once():
+    with interrupts.raise_once():
         with pytest.raises(KeyboardInterrupt):
             ctrl_c()
         for _ in range(20):
@@ -51,7 +51,7 @@ def test_the_first_raises_and_those_behind_it_do_nothing():
 
 
 def test_one_that_was_lost_is_made_good_by_a_later_one(monkeypatch):
-    with interrupts.once():
+    with interrupts.raise_once():
         with pytest.raises(KeyboardInterrupt):
             ctrl_c()
         monkeypatch.setattr(interrupts, "PATIENCE", 0.0)
@@ -60,7 +60,7 @@ def test_one_that_was_lost_is_made_good_by_a_later_one(monkeypatch):
 
 
 def test_without_one_the_handler_is_what_it_was():
-    with interrupts.once():
+    with interrupts.raise_once():
         assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -68,13 +68,13 @@ def test_without_one_the_handler_is_what_it_was():
 @pytest.mark.parametrize("handler", [signal.SIG_IGN, lambda number, frame: None])
 def test_the_handler_of_somebody_else_stays(handler):
     signal.signal(signal.SIGINT, handler)
-    with interrupts.once():
+    with interrupts.raise_once():
         assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_another_thread_is_let_alone():
     def work():
-        with interrupts.once(), Hold() as hold:
+        with interrupts.raise_once(), DeferInterrupts() as hold:
             hold.begin()
             seen.append(signal.getsignal(signal.SIGINT))
 
@@ -90,7 +90,7 @@ def test_another_thread_is_let_alone():
 
 def test_what_is_held_back_is_answered_at_the_end():
     def work():
-        with Hold() as hold:
+        with DeferInterrupts() as hold:
             hold.begin()
             ctrl_c()
             ctrl_c()
@@ -104,15 +104,15 @@ def test_what_is_held_back_is_answered_at_the_end():
 
 
 def test_nothing_is_held_back_before_the_beginning():
-    with pytest.raises(KeyboardInterrupt), Hold():
+    with pytest.raises(KeyboardInterrupt), DeferInterrupts():
         ctrl_c()
 
 
 def test_where_it_is_lifted_one_that_came_before_is_answered():
-    with Hold() as hold:
+    with DeferInterrupts() as hold:
         hold.begin()
         ctrl_c()
-        with pytest.raises(KeyboardInterrupt), hold.lifted():
+        with pytest.raises(KeyboardInterrupt), hold.paused():
             raise AssertionError("must not be reached")
         ctrl_c()  # held back again
         with pytest.raises(KeyboardInterrupt):
@@ -121,7 +121,7 @@ def test_where_it_is_lifted_one_that_came_before_is_answered():
 
 def test_an_error_is_not_hidden_by_an_interrupt_that_was_held_back():
     def fail():
-        with Hold() as hold:
+        with DeferInterrupts() as hold:
             hold.begin()
             ctrl_c()
             raise ZeroDivisionError

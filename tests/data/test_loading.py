@@ -592,7 +592,7 @@ def test_a_name_that_no_model_can_keep_is_told_before_training(tmp_path, capsys)
     words = np.array(["ant", "b\x1bee"])
     np.savez(tmp_path / "a.npz", x=np.zeros((24, 5, 4), np.uint8), y=words[np.arange(24) % 2])
     assert train.main(["--data", str(tmp_path / "a.npz"), "-o", str(tmp_path / "run")]) == 2
-    assert r"a.npz: labels must have 1 to 1,000 characters, none of them for control; got 'b\x1bee'" in (
+    assert r"a.npz: labels must have 1 to 1,000 characters and no control characters; got 'b\x1bee'" in (
         capsys.readouterr().err
     )
     assert not (tmp_path / "run").exists()

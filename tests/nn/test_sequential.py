@@ -288,9 +288,9 @@ def test_the_hint_about_labels_mends_them(name):
     ("y", "match"),
     [
         (None, "must hold integers, one label per image; got None$"),
-        ([0.0, np.nan, 2.0], "got nan at row 1: labels are missing, leave those images out$"),
+        ([0.0, np.nan, 2.0], "got nan at row 1: labels are missing, omit those images$"),
         ([0.0, 0.5, 1.0], "got 0.5 at row 1: number the classes 0, 1, 2, …$"),
-        (np.array(["a", None, "b"], object), "got None at row 1: leave those images out$"),
+        (np.array(["a", None, "b"], object), "got None at row 1: omit those images$"),
         (np.array(["a", 1, "b"], object), "must hold real numbers; got dtype object"),
     ],
 )

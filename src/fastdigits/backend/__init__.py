@@ -1,4 +1,4 @@
-"""The kernels that serve, compiled or NumPy, chosen once; how many threads; aligned memory."""
+"""Which kernels run, compiled or NumPy; how many threads; aligned memory."""
 
 from __future__ import annotations
 
@@ -24,39 +24,39 @@ kernels: ModuleType
 _name: str
 
 
-class _Wrong(ModuleType):
-    """Stands for kernels that `VARIABLE` names and that cannot serve: each use raises, until another is chosen.
+class _Unavailable(ModuleType):
+    """Placeholder for a backend that `VARIABLE` names but that cannot run: each use raises, until another is chosen.
 
-    An import that raised would keep commands from saying so in one line, and from taking ``--backend`` instead.
+    If the import raised instead, commands could neither report it in one line nor accept ``--backend``.
     """
 
     def __init__(self, error: ValueError | ImportError) -> None:
-        super().__init__("wrong kernels")
+        super().__init__("unavailable kernels")
         self._error = error
 
     def fail(self) -> NoReturn:
-        """Raise the error, each time again."""
+        """Raise a new copy of the error."""
         raise type(self._error)(str(self._error))
 
     def __getattr__(self, name: str) -> object:
-        if name.startswith("__"):  # what Python itself asks modules for
+        if name.startswith("__"):  # Python itself looks these up
             raise AttributeError(name)
         self.fail()
 
 
 def available_backends() -> list[str]:
-    """Return the names of the backends that this machine can run, the fastest first."""
+    """Return the names of the backends that this machine can run, fastest first."""
     return [*load("generic").instruction_sets(), "numpy"]
 
 
 def use_backend(name: str) -> None:
-    """Let the kernels called ``name`` serve from now on.
+    """Use the kernels of the backend ``name`` from now on.
 
     Parameters
     ----------
     name : {"avx512", "avx2", "generic", "numpy"}
-        ``avx512`` and ``avx2`` need a processor with these instructions; ``generic`` runs on every one of its
-        kind; ``numpy`` is the plain twin, to compare and to learn.
+        ``avx512`` and ``avx2`` need a processor with these instructions; ``generic`` runs on any processor of the
+        architecture; ``numpy`` is the readable reference.
 
     Raises
     ------
@@ -71,32 +71,32 @@ def use_backend(name: str) -> None:
     if name != "numpy" and name not in available_backends():
         raise ImportError(
             f"backend {name}: the processor and the operating system must support it; "
-            f"got {_machine()} with {', '.join(available_backends())}: take one of these"
+            f"got {_machine()} with {', '.join(available_backends())}: use one of these"
         )
     kernels = load(name)
     _name = name
 
 
 def backend_name() -> str:
-    """Return the name of the backend that serves.
+    """Return the name of the current backend.
 
     Raises
     ------
     ValueError, ImportError
         If ``FASTDIGITS_BACKEND`` names one that is unknown or not available, and no other was chosen.
     """
-    if isinstance(kernels, _Wrong):
+    if isinstance(kernels, _Unavailable):
         kernels.fail()
     return _name
 
 
 def show_config(mode: str = "print") -> dict[str, object] | None:
-    """Say which kernels serve, on how many threads, and how they were built.
+    """Show the backend, the number of threads and how the kernels were built.
 
     Parameters
     ----------
     mode : {"print", "dict"}, default "print"
-        Whether to print lines to standard output or to return a dictionary.
+        Print lines to standard output, or return a dictionary.
 
     Raises
     ------
@@ -123,13 +123,13 @@ def show_config(mode: str = "print") -> dict[str, object] | None:
 
 
 def _machine() -> str:
-    import platform  # here, because it takes a tenth of the package's time to import
+    import platform  # not at the top: it takes a tenth of the package's import time
 
     return platform.machine()
 
 
 def load(name: str) -> ModuleType:
-    """Return the module of kernels called ``name``, whichever serves; ImportError if it cannot be loaded."""
+    """Return the module of the backend ``name``, without using it; ImportError if it cannot be loaded."""
     try:
         return import_module(f"fastdigits.{MODULES[name]}")
     except ImportError as error:
@@ -147,7 +147,7 @@ def _choose() -> None:
     except (ValueError, ImportError) as error:
         if not wanted:
             raise
-        kernels, _name = _Wrong(type(error)(f"{VARIABLE}={wanted}: {error}")), wanted
+        kernels, _name = _Unavailable(type(error)(f"{VARIABLE}={wanted}: {error}")), wanted
 
 
 _choose()

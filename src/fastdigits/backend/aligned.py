@@ -1,4 +1,4 @@
-"""Memory as the kernels like it: arrays that begin at a cache line."""
+"""Allocate arrays that begin at a cache line, for fast kernels."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy.typing as npt
 
 from ..core.arrays import Array, Float32
 
-LINE = 64  # bytes: a cache line, and the widest vector of any processor served
+LINE = 64  # bytes of a cache line, and of an AVX-512 vector
 
 
 def empty(*shape: int, dtype: npt.DTypeLike = np.float32) -> Array:
-    """Return an array with nothing in particular in it.
+    """Return an uninitialised array that begins at a cache line.
 
-    A vector that crosses the border of two cache lines costs two loads, and two threads that write to one line wait
-    for each other; NumPy's own memory begins anywhere.
+    A vector across two cache lines costs two loads, and two threads that write to one line slow each other down.
+    NumPy's own arrays may begin anywhere.
     """
     kind = np.dtype(dtype)
     size = math.prod(shape) * kind.itemsize
@@ -33,5 +33,5 @@ def zeros(*shape: int, dtype: npt.DTypeLike = np.float32) -> Array:
 
 
 def floats(*shape: int) -> Float32:
-    """Return an array of float32 for a kernel to write into."""
+    """Return an uninitialised array of float32, for a kernel to fill."""
     return empty(*shape)

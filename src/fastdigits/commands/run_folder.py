@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core import atomic
-from ..core.entries import Check, checked, count, number, optional
+from ..core.schema import Check, integer, number, optional, validate
 from ..errors import DataError
 from ..network import NeuralNetwork, load, load_pretrained
 from ..storage.safetensors import parse
@@ -47,10 +47,10 @@ _RESULT: dict[str, Check] = {  # what a script reads of a finished run, whatever
     **dict.fromkeys(("test_accuracy", "train_accuracy"), _SHARE),
     **dict.fromkeys(("precision", "recall", "f1", "calibration_error"), optional(_SHARE)),
     **dict.fromkeys(("test_loss", "train_loss"), optional(number())),
-    **dict.fromkeys(("test_images", "train_images", "parameters"), count(1)),
-    **dict.fromkeys(("epochs", "resumed"), count()),
+    **dict.fromkeys(("test_images", "train_images", "parameters"), integer(1)),
+    **dict.fromkeys(("epochs", "resumed"), integer()),
     **dict.fromkeys(("train_seconds", "total_seconds"), number(least=0)),
-    "best_epoch": optional(count(1)),
+    "best_epoch": optional(integer(1)),
 }
 
 
@@ -204,7 +204,7 @@ def finished(path: Path) -> dict[str, Any] | None:
     if result["interrupted"] or "total_seconds" not in result:
         return None
     try:
-        checked({name: result[name] for name in _RESULT if name in result}, _RESULT, "the result")
+        validate({name: result[name] for name in _RESULT if name in result}, _RESULT, "the result")
         if not (path / MODEL).is_file():
             raise ValueError(f"a finished run must have {MODEL}; got none beside it")
     except (TypeError, ValueError) as error:

@@ -19,7 +19,7 @@ from .. import backend
 from .._version import __version__
 from ..core import interrupts
 from ..core.arrays import Array, Float32
-from ..core.interrupts import Hold
+from ..core.interrupts import DeferInterrupts
 from ..core.seeding import SPLIT, stream
 from ..data import Dataset, load_data
 from ..errors import DataError, DivergedError, ModelFileError
@@ -158,7 +158,7 @@ def _train(options: argparse.Namespace, started: float) -> int:
         overwrite=options.overwrite or options.resume is not None,
         option="--output" if options.resume is None else "--resume",
     )
-    with where as folder, interrupts.Hold() as hold:
+    with where as folder, interrupts.DeferInterrupts() as hold:
         if options.resume is None:
             clear(folder)
             run_folder.write_settings(folder, train_options.to_record(options))
@@ -288,7 +288,7 @@ def _found_rate(options: argparse.Namespace, images: _Images, network: NeuralNet
 
 
 def _fit(
-    options: argparse.Namespace, images: _Images, network: NeuralNetwork, folder: Path, hold: Hold
+    options: argparse.Namespace, images: _Images, network: NeuralNetwork, folder: Path, hold: DeferInterrupts
 ) -> tuple[History, dict[str, Any]]:
     """Train; return the whole epochs, which of them was kept, and whether an interrupt ended the training.
 
@@ -341,10 +341,12 @@ def _go_on(options: argparse.Namespace, folder: Path) -> None:
         run_folder.write_settings(folder, train_options.to_record(options))
 
 
-def _unless_interrupted(hold: Hold, work: Callable[[], dict[str, Any]], told: str) -> dict[str, Any] | None:
+def _unless_interrupted(
+    hold: DeferInterrupts, work: Callable[[], dict[str, Any]], told: str
+) -> dict[str, Any] | None:
     """Return what ``work`` makes with Ctrl-C answered meanwhile; where it came, say so and return None."""
     try:
-        with hold.lifted():
+        with hold.paused():
             return work()
     except KeyboardInterrupt:
         hold.begin()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import recipes
-from ..core.entries import Check, checked, count
+from ..core.schema import Check, integer, validate
 from ..errors import DataError
 from ..nn.layers import Layer
 from ..optim.optimizers import Optimizer
@@ -141,7 +141,7 @@ def from_record(run: Path) -> tuple[dict[str, Any], str, int]:
         checks: dict[str, Check] = {
             name: functools.partial(_setting, parser) for name in to_settings(options)
         }
-        settings = checked(saved, checks | {"command": _line, "resumed": count(0, 10**9)}, "settings")
+        settings = validate(saved, checks | {"command": _line, "resumed": integer(0, 10**9)}, "settings")
         command, resumed = settings.pop("command"), settings.pop("resumed")
         if problem := _contradiction(argparse.Namespace(**settings)):
             raise ValueError(problem)

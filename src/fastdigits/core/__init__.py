@@ -1,1 +1,1 @@
-"""What knows no network: arrays, checks, whole files, random streams, text, signals."""
+"""Basics that need no network: arrays, checks, atomic files, random streams, text, signals."""

@@ -1,4 +1,4 @@
-"""What NumPy sees in what a caller hands in: any array-like of real numbers in the memory of the CPU."""
+"""Convert what a caller passes, any array-like of real numbers in the CPU's memory, to a NumPy array."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ Array: TypeAlias = npt.NDArray[Any]
 Float32: TypeAlias = npt.NDArray[np.float32]
 Int64: TypeAlias = npt.NDArray[np.int64]
 _REAL_KINDS = "buif"  # bool, unsigned, signed, float
-# DLPack's kinds of memory (dlpack.h, DLDeviceType): the CPU's own, and what CUDA and ROCm pin of it
+# DLPack's device types (dlpack.h, DLDeviceType): CPU memory, and CPU memory pinned by CUDA and ROCm
 _DLPACK_CPU = (1, 3, 11)
 _DLPACK_CUDA = 2
-PLENTY = 1 << 32  # bytes: larger arrays are looked at, whether they only repeat what they have
+LARGE = 1 << 32  # bytes: above it, check whether an array only repeats its memory
 _TO_CPU = {"torch": "x.cpu()", "cupy": "x.get()", "jax": "jax.device_get(x)", "jaxlib": "jax.device_get(x)"}
 
 
 def as_array(values: object, subject: str) -> Array:
-    """Return ``values`` as an array of real numbers, without a copy where that is possible.
+    """Return ``values`` as an array of real numbers, without a copy where possible.
 
     Parameters
     ----------
     values : array_like
         An array, nested lists, or any object in the CPU's memory with ``__array__``, ``__array_interface__``, the
-        buffer protocol or ``__dlpack__``: tensors of PyTorch and JAX, memory maps, frames and series of pandas,
+        buffer protocol or ``__dlpack__``: tensors of PyTorch and JAX, memory maps, pandas frames and series,
         ``array.array``, ``memoryview``.
     subject : str
-        What an error message begins with, such as ``"fit: x"``.
+        Start of an error message, such as ``"fit: x"``.
 
     Returns
     -------
@@ -40,60 +40,57 @@ def as_array(values: object, subject: str) -> Array:
     Raises
     ------
     TypeError
-        If the values are not real numbers (strings, objects, complex numbers, dates), or not in the CPU's memory.
+        If the values are not real numbers (strings, objects, complex numbers, dates) or not in the CPU's memory.
     ValueError
-        If lists are ragged, if a masked array hides values, or if an array that repeats its memory, as
-        ``np.broadcast_to`` gives one, stands for more than this machine has.
+        If lists are ragged, if a masked array hides values, or if an array that repeats its memory, as from
+        ``np.broadcast_to``, is larger than this machine's memory.
 
     Notes
     -----
-    What comes as an array, a tensor or a buffer is seen where it lies, not copied. `fastdigits.scales.to_rows` then
-    makes one copy if it has to change the dtype or the order, as it often has to for a frame of pandas; labels are
-    always copied. Nested lists, and frames whose columns have different types, are copied once. A tensor that
-    requires a gradient is taken as plain numbers. bfloat16 and the float8 kinds become float32, which holds each of
-    their values.
+    Arrays, tensors and buffers are not copied here. Nested lists, and frames whose columns have different types, are
+    copied once. A tensor loses its gradient. bfloat16 and float8 become float32, which holds each of their values.
     """
-    if type(values) is np.ndarray and values.dtype.kind in _REAL_KINDS and values.nbytes <= PLENTY:
+    if type(values) is np.ndarray and values.dtype.kind in _REAL_KINDS and values.nbytes <= LARGE:
         return values
     if np.ma.is_masked(values):
         raise ValueError(f"{subject} must have no masked values; got a masked array: fill them, x.filled(0)")
-    _check_place(values, subject)
-    array = _seen(_plain_tensor(values), subject)
+    _check_device(values, subject)
+    array = _convert(_plain_tensor(values), subject)
     if array.dtype.kind == "V" and array.dtype.names is None and np.can_cast(array.dtype, np.float32):
-        array = array.astype(np.float32)  # bfloat16, float8 and their like, which come from outside of NumPy
+        array = array.astype(np.float32)  # bfloat16, float8, …: dtypes that NumPy itself does not have
     if array.dtype.kind not in _REAL_KINDS:
         raise TypeError(
             f"{subject} must hold real numbers; got dtype {array.dtype} from {type(values).__name__}"
-            f"{_why_no_numbers(values)}"
+            f"{_conversion_hint(values)}"
         )
-    if array.nbytes > PLENTY:
+    if array.nbytes > LARGE:
         _check_repeats(array, subject)
     return array
 
 
 def _check_repeats(array: Array, subject: str) -> None:
-    """Raise a ValueError if an array that repeats its memory would not fit into the machine's, written out."""
+    """Raise a ValueError if an array repeats its memory and a full copy exceeds the machine's memory."""
     low, high = np.lib.array_utils.byte_bounds(array)
     if high - low < array.nbytes > _machine_memory():
         raise ValueError(
-            f"{subject} must fit into memory, each number by itself; got {array.shape}, {array.nbytes:,} bytes "
-            f"that repeat {high - low:,}: take a part of it"
+            f"{subject} must fit into memory when copied; got {array.shape}, {array.nbytes:,} bytes "
+            f"that repeat {high - low:,}: pass a part of it"
         )
 
 
 def _machine_memory() -> int:
-    """Return the machine's memory in bytes; more than any array has where the system does not tell."""
+    """Return the machine's memory in bytes, or the largest integer where the system does not report it."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # Windows, which promises no memory that it has not
+    except (AttributeError, ValueError, OSError):  # Windows, which does not overcommit memory
         return sys.maxsize
 
 
 def in_order(array: Array, dtype: npt.DTypeLike | None = None) -> Array:
-    """Return the array in C order and aligned, as kernels take it, without a copy where that is possible.
+    """Return the array in C order and aligned, as kernels require, without a copy where possible.
 
-    A view that begins between two numbers, as `numpy.frombuffer` with an odd offset gives one, is in C order, but
-    compiled loops may rely on where a number can lie. What is beyond the range of ``dtype`` becomes infinite.
+    `numpy.frombuffer` with an odd offset returns an array in C order that is not aligned; compiled loops need both.
+    Values outside the range of ``dtype`` become infinite.
     """
     if dtype is None or array.dtype == dtype:
         ordered = np.ascontiguousarray(array)
@@ -103,17 +100,11 @@ def in_order(array: Array, dtype: npt.DTypeLike | None = None) -> Array:
     return ordered if ordered.flags.aligned else ordered.copy()
 
 
-def _check_place(values: object, subject: str) -> None:
-    """Raise a TypeError if the values lie in the memory of a GPU or the like."""
+def _check_device(values: object, subject: str) -> None:
+    """Raise a TypeError if the values are in the memory of another device, such as a GPU."""
     try:
         device = int(values.__dlpack_device__()[0])  # type: ignore[attr-defined]
-    except (
-        AttributeError,
-        BufferError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ):  # what cannot tell is asked otherwise
+    except (AttributeError, BufferError, RuntimeError, TypeError, ValueError):
         device = _DLPACK_CPU[0]
         if hasattr(type(values), "__cuda_array_interface__") and not hasattr(type(values), "__array__"):
             device = _DLPACK_CUDA
@@ -121,13 +112,13 @@ def _check_place(values: object, subject: str) -> None:
         return
     move = _TO_CPU.get(type(values).__module__.partition(".")[0], "copy it there")
     raise TypeError(
-        f"{subject} must lie in the CPU's memory; got {type(values).__name__} on a device of DLPack's kind {device}: "
+        f"{subject} must be in the CPU's memory; got {type(values).__name__} on a device of DLPack type {device}: "
         f"move it to the CPU first, {move}"
     )
 
 
 def _plain_tensor(values: Any) -> Any:
-    """Return a tensor of PyTorch without its gradient and with narrow floats widened: NumPy refuses both."""
+    """Detach a PyTorch tensor and widen its narrow floats, as NumPy accepts neither."""
     if not any(kind.__module__.partition(".")[0] == "torch" for kind in type(values).__mro__):
         return values
     plain = values.detach()
@@ -135,7 +126,7 @@ def _plain_tensor(values: Any) -> Any:
 
 
 def _plain_frame(values: Any) -> Any:
-    """Return a frame of pandas whose columns may lack values, but lack none, as NumPy's numbers: it sees objects."""
+    """Return a pandas frame of nullable columns without missing values as numbers; NumPy would make objects of it."""
     if not hasattr(values, "select_dtypes"):
         return values
     plain = {getattr(dtype, "numpy_dtype", dtype) for dtype in values.dtypes}
@@ -147,8 +138,8 @@ def _plain_frame(values: Any) -> Any:
         return values
 
 
-def _seen(values: Any, subject: str) -> Array:
-    """Return the array that NumPy sees in the values."""
+def _convert(values: Any, subject: str) -> Array:
+    """Convert the values with NumPy, with its reason in the error if it cannot."""
     try:
         if hasattr(values, "__dlpack__") and not hasattr(values, "__array__"):
             return np.from_dlpack(values)
@@ -160,15 +151,15 @@ def _seen(values: Any, subject: str) -> Array:
                 f"{subject} must be an array with rows of equal length; got {type(values).__name__}: {reason}"
             ) from error
         raise TypeError(
-            f"{subject} must be an array that NumPy can see; got {type(values).__name__}: {reason}"
+            f"{subject} must be an array that NumPy can read; got {type(values).__name__}: {reason}"
         ) from error
 
 
-def _why_no_numbers(values: Any) -> str:
-    """Return what to do about values that are no real numbers."""
+def _conversion_hint(values: Any) -> str:
+    """Return how to convert values that are not real numbers."""
     if hasattr(values, "toarray"):
         return ": it is sparse, x.toarray()"
-    if hasattr(values, "select_dtypes"):  # a frame of pandas
+    if hasattr(values, "select_dtypes"):  # a pandas frame
         names = [str(name) for name, dtype in values.dtypes.items() if dtype.kind not in _REAL_KINDS]
         if not names:
             return ": values are missing, x.fillna(0)"

@@ -1,8 +1,8 @@
-"""Notice changes of what a program was recorded from: hyperparameters, arrays, layers, the state of an optimizer.
+"""Detect changes of what a program was recorded from: hyperparameters, arrays, layers, optimizer states.
 
-A recorded program is a cache. It holds numbers such as a slope, and arrays such as running statistics, as they were
-when it was recorded. Whoever keeps a program keeps the `fingerprint` of what it was recorded from, and records it again
-when that differs. A fingerprint takes some 10 µs; a look at `version` tells in a hundredth of it that nothing changed.
+A recorded program is a cache: it holds numbers, such as a slope, and arrays, such as running statistics. The owner of
+a program keeps the `fingerprint` of its sources and records it again when the fingerprint differs. A fingerprint takes
+about 10 µs; comparing `version` first takes a hundredth of that.
 """
 
 from __future__ import annotations
@@ -14,33 +14,33 @@ from typing import Any
 
 import numpy as np
 
-version = 0  # differs after each change, of whatever network
+version = 0  # differs after each change, in any network
 _versions = itertools.count(1)
 
-# The learning rate comes with each run; what a forward leaves for backward, and the squares of `ClipNorm`, are recorded
-# with it; names are for people.
+# The learning rate comes with each run. A recording itself makes `_saved`, the cache for backward, and `_squares`.
+# Names have no effect.
 _IGNORED = frozenset(("lr", "name", "_saved", "_squares", "_states"))
 
 
-def note() -> None:
-    """Note that something changed which a program may have been recorded from. Call it after the change."""
+def mark_changed() -> None:
+    """Change `version`. Call it after a change of anything that a program may have been recorded from."""
     global version
     version = next(_versions)
 
 
-class Watched:
-    """Something with attributes that programs are recorded from: to assign to one is a change."""
+class Tracked:
+    """Base class of what programs are recorded from: assigning to an attribute changes `version`."""
 
     __slots__ = ()
 
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
         if name not in _IGNORED:
-            note()
+            mark_changed()
 
-    def watched(self) -> Iterable[tuple[str, Any]]:
-        """Return names and values of what programs depend on."""
-        now = list(vars(self).items())  # at once: another thread may add an attribute
+    def tracked(self) -> Iterable[tuple[str, Any]]:
+        """Return names and values of the attributes that programs depend on."""
+        now = list(vars(self).items())  # a copy: another thread may add an attribute
         return [(name, value) for name, value in now if name not in _IGNORED]
 
 
@@ -66,39 +66,39 @@ class Count:
 
 
 def fingerprint(*parts: Any) -> list[Any]:
-    """Return what decides which kernels the parts call, with which numbers and on which arrays; see `same`.
+    """Return the numbers and objects that decide which kernels the parts call, and on what; compare with `same`.
 
     Parameters
     ----------
     *parts
-        Layers, losses, optimizers, parameters, arrays and the like, and lists and tuples of these.
+        Layers, losses, optimizers, parameters, arrays, and lists and tuples of these.
     """
     found: list[Any] = []
-    seen: dict[int, Any] = {}  # parts may hold each other
+    seen: dict[int, Any] = {}  # parts may contain each other
     todo = [*reversed(parts)]
     while todo:
         value = todo.pop()
         if value is None or isinstance(value, str | float | np.generic):
-            found.append(repr(value))  # tells 0.0 from -0.0, and takes a NaN for a NaN
+            found.append(repr(value))  # 0.0 and -0.0 differ, two NaN do not
         elif isinstance(value, int):
-            found.append(hex(value))  # Python writes no longer ones in decimals
-        elif not isinstance(value, list | tuple | Watched):
+            found.append(hex(value))  # Python limits the decimal digits of an integer
+        elif not isinstance(value, list | tuple | Tracked):
             found.append(value)
         else:
             found.append(str(len(value)) if isinstance(value, list | tuple) else value)
             if id(value) not in seen:
                 seen[id(value)] = value
-                todo.extend(reversed(_inside(value)))
+                todo.extend(reversed(_contents(value)))
     return found
 
 
 def same(first: list[Any], second: list[Any]) -> bool:
-    """Return whether two fingerprints hold equal numbers and the very same arrays and objects."""
+    """Return whether two fingerprints have equal numbers and identical arrays and objects."""
     return len(first) == len(second) and all(
         one is other or (type(one) is str and one == other) for one, other in zip(first, second, strict=True)
     )
 
 
-def _inside(value: Any) -> Any:
-    """Return what a list, or something watched, holds: names too, as two attributes may change places."""
-    return value if isinstance(value, list | tuple) else [one for pair in value.watched() for one in pair]
+def _contents(value: Any) -> Any:
+    """Return the items of a list, or names and values of attributes; names too, as two may exchange their values."""
+    return value if isinstance(value, list | tuple) else [one for pair in value.tracked() for one in pair]

@@ -1,23 +1,23 @@
-"""Hyperparameters of layers, losses, optimizers and schedules: check them, keep them, show them."""
+"""The base class of layers, losses, optimizers and schedules: it keeps and shows their hyperparameters."""
 
 from __future__ import annotations
 
 import inspect
 from typing import Any
 
-from .changes import Watched
+from .changes import Tracked
 
 
-class Configured(Watched):
-    """Something that keeps each argument of its constructor in an attribute of the same name."""
+class Configured(Tracked):
+    """Base class of objects that keep each constructor argument in an attribute of the same name."""
 
     def config(self) -> dict[str, Any]:
-        """Return the constructor's arguments: ``type(thing)(**thing.config())`` makes another like it."""
+        """Return the constructor's arguments: ``type(thing)(**thing.config())`` makes an equal object."""
         names = inspect.signature(type(self)).parameters
         return {name: getattr(self, name) for name in names if hasattr(self, name)}
 
     def __repr__(self) -> str:
-        """Return the call that makes another like it; options that have their default are left out."""
+        """Return the call that makes an equal object, without options that have their default."""
         defaults = {name: p.default for name, p in inspect.signature(type(self)).parameters.items()}
         shown = []
         for name, value in self.config().items():

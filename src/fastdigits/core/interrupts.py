@@ -1,6 +1,7 @@
-"""Ctrl-C: answer the first, ignore those right behind it, and hold it back where work must not be torn.
+"""Ctrl-C: raise KeyboardInterrupt once, ignore repeated signals, and defer it where work must be completed.
 
-Only the main thread is interrupted; elsewhere nothing here has an effect. A handler of somebody else stays in place.
+Python interrupts only the main thread; in other threads, nothing here has an effect. A handler that the user installed
+stays in place.
 """
 
 from __future__ import annotations
@@ -15,46 +16,44 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, Literal, cast
 
-PATIENCE = 5.0  # seconds; a first Ctrl-C that is still unanswered then was lost, and the next one counts
+PATIENCE = 5.0  # seconds after which a further Ctrl-C raises again, in case the first exception was lost
 
 _Handler = Callable[[int, FrameType | None], Any]
 
 
-class _Once:
-    """A handler that raises KeyboardInterrupt at the first signal, and does nothing at those right behind it."""
+class _RaiseOnce:
+    """A signal handler that raises KeyboardInterrupt, then ignores signals for `PATIENCE` seconds."""
 
     def __init__(self) -> None:
-        self._first = -math.inf
+        self._raised_at = -math.inf
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        if not self.answering():
-            self._first = time.monotonic()
+        if not self.raised():
+            self._raised_at = time.monotonic()
             raise KeyboardInterrupt
 
-    def answering(self) -> bool:
-        """Return whether a signal came just now."""
-        return time.monotonic() - self._first < PATIENCE
+    def raised(self) -> bool:
+        """Return whether it raised within the last `PATIENCE` seconds."""
+        return time.monotonic() - self._raised_at < PATIENCE
 
 
 @contextlib.contextmanager
-def once() -> Iterator[None]:
-    """Let Ctrl-C raise KeyboardInterrupt once; the next ones, while it is being answered, change nothing.
+def raise_once() -> Iterator[None]:
+    """Let the first Ctrl-C raise KeyboardInterrupt; ignore further ones for five seconds.
 
-    The handler stays for what comes behind an interrupted command. Then the interpreter's end ignores Ctrl-C: its own
-    handler would let the signal end the process without the exit code.
+    After an interrupted command, the handler stays until the interpreter exits, which ignores Ctrl-C: Python's own
+    handler would end the process without the command's exit code.
     """
     before = _handler()
-    if (
-        before is not signal.default_int_handler
-    ):  # ignored, as in the background; another command's; the user's
+    if before is not signal.default_int_handler:  # ignored in the background, or a handler of the caller
         yield
         return
-    own = _Once()
+    own = _RaiseOnce()
     signal.signal(signal.SIGINT, own)
     try:
         yield
     finally:
-        if own.answering():
+        if own.raised():
             atexit.register(_ignore)
         else:
             signal.signal(signal.SIGINT, before)
@@ -64,45 +63,45 @@ def _ignore() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-class Hold:
-    """Hold Ctrl-C back from `begin` to `end`, where one that came meanwhile is answered.
+class DeferInterrupts:
+    """Defer Ctrl-C from `begin` to `end`; if it came meanwhile, `end` raises KeyboardInterrupt.
 
-    As a context manager it ends what was begun; it does not begin by itself, so that the beginning can be the last
-    statement of what may be interrupted.
+    Leaving the context calls `end`. Entering it does not call `begin`: the caller can then make that call the last
+    statement of a block that may be interrupted.
     """
 
     def __init__(self) -> None:
         self._before: _Handler | None = None
-        self._came = False
+        self._received = False
 
     def begin(self) -> None:
-        """Hold Ctrl-C back from now on."""
+        """Defer Ctrl-C from now on."""
         if self._before is None and _handler() is not None:
-            self._came = False
-            self._before = cast(_Handler, signal.signal(signal.SIGINT, self._note))
+            self._received = False
+            self._before = cast(_Handler, signal.signal(signal.SIGINT, self._receive))
 
     def end(self, *, answer: bool = True) -> None:
-        """Hold it back no longer; answer one that came, which raises KeyboardInterrupt."""
+        """Restore the handler; call it, unless ``answer`` is False, if Ctrl-C came meanwhile."""
         before, self._before = self._before, None
         if before is None:
             return
         signal.signal(signal.SIGINT, before)
-        if self._came and answer:
+        if self._received and answer:
             before(signal.SIGINT, None)
 
     @contextlib.contextmanager
-    def lifted(self) -> Iterator[None]:
-        """Answer Ctrl-C within this block, one that came before it too."""
+    def paused(self) -> Iterator[None]:
+        """Let Ctrl-C interrupt this block, also one that came before it."""
         try:
             self.end()
             yield
         finally:
             self.begin()
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self._came = True
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        self._received = True
 
-    def __enter__(self) -> Hold:
+    def __enter__(self) -> DeferInterrupts:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> Literal[False]:
@@ -111,7 +110,7 @@ class Hold:
 
 
 def _handler() -> _Handler | None:
-    """Return Python's handler of Ctrl-C; None where there is none, or none that this thread may replace."""
+    """Return Python's handler of Ctrl-C; None if there is none or this thread cannot replace it."""
     if threading.current_thread() is not threading.main_thread():
         return None
     handler = signal.getsignal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""Make HTML pages from Jinja2 templates; what they show is escaped."""
+"""Make HTML pages from Jinja2 templates; all values are escaped."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from ..errors import printable
 
 
 def render(template: Path, **values: object) -> str:
-    """Return the page that a template makes of ``values``, which it uses by these names.
+    """Return the page that the template makes of ``values``; a missing value is an error of Jinja2.
 
-    Everything but HTML made by the template itself is escaped, and control characters are shown as `printable` does,
-    except line ends. A name that was not given is an error of Jinja2.
+    HTML in the values is escaped, and control characters other than line ends become readable, as by `printable`.
     """
     import jinja2
 
@@ -19,7 +18,7 @@ def render(template: Path, **values: object) -> str:
         loader=jinja2.FileSystemLoader(template.parent),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
-        finalize=_shown,
+        finalize=_printable,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -27,5 +26,5 @@ def render(template: Path, **values: object) -> str:
     return environment.get_template(template.name).render(values)
 
 
-def _shown(value: object) -> object:
+def _printable(value: object) -> object:
     return value if hasattr(value, "__html__") else printable(str(value), keep="\n")

@@ -1,22 +1,22 @@
-"""Streams of random numbers: one seed, and an independent stream for each purpose.
+"""Random streams: from one seed, an independent stream for each purpose.
 
-All purposes stand here, so that no two of them share a stream.
+All purposes are defined here, so that no two share a stream.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-# The purposes: a validation set is SPLIT off the training data, and a test set off data that come without one.
+# SPLIT takes a validation set from the training data, TEST_SPLIT a test set from data without one.
 INITIALIZE, SHUFFLE, SPLIT, DROPOUT, AUGMENT, TEST_SPLIT = range(6)
 
 
 def stream(seed: int, *purpose: int) -> np.random.Generator:
-    """Return the counter-based generator of ``seed`` for one purpose, independent of those for all others."""
+    """Return the counter-based generator of ``seed`` for one purpose, independent of all others."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=purpose)))
 
 
 def key(seed: int, *purpose: int) -> int:
-    """Return 64 bits of ``seed`` for one purpose, for generators that kernels draw from."""
+    """Return a 64-bit key for one purpose, for the random numbers of kernels."""
     sequence = np.random.SeedSequence(seed, spawn_key=purpose)
     return int(sequence.generate_state(1, np.uint64)[0])

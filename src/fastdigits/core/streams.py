@@ -1,4 +1,4 @@
-"""Standard streams that may be closed, full, too narrow or without a reader: messages may be lost, work may not."""
+"""Standard streams that may be closed, full or without a reader: messages may be lost, work must not be."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from typing import Any, TextIO, cast
 
 
 class Messages(io.TextIOBase):
-    """A stream for messages that never raises: it loses what the stream below it does not take.
+    """A text stream that never raises: it drops messages that the wrapped stream does not accept.
 
     Parameters
     ----------
     stream : text stream or None
-        Where messages go, such as ``sys.stderr``; None, as where standard error is closed, loses all of them.
+        Such as ``sys.stderr``; None, its value where standard error is closed, drops every message.
 
     Attributes
     ----------
     lost : bool
-        Whether a message was lost. The next ones are still tried: a full disk may get room again.
+        Whether a message was lost. Later ones are still tried: a full disk may get space again.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
-        self._wrapped = stream  # tqdm compares bars by this name: those on the stream itself are on the same
+        self._wrapped = stream  # tqdm reads this name to tell which bars share a stream
         self.lost = False
 
     def write(self, text: str, /) -> int:
-        """Write a text; lose it where that fails."""
+        """Write a text; drop it if that fails."""
         try:
             self._write(text)
-        except Exception:  # whatever a stream raises, its message is not worth the work it is about
+        except Exception:  # a message is never worth the work that it reports
             self.lost = True
         return len(text)
 
@@ -47,7 +47,7 @@ class Messages(io.TextIOBase):
             self._wrapped.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
     def flush(self) -> None:
-        """Flush the stream; lose what it does not take."""
+        """Flush the stream; drop what it does not accept."""
         try:
             if self._wrapped is not None:
                 self._wrapped.flush()
@@ -58,7 +58,7 @@ class Messages(io.TextIOBase):
         """Return whether the stream is a terminal."""
         try:
             return self._wrapped is not None and self._wrapped.isatty()
-        except Exception:  # one that is closed
+        except Exception:  # it is closed
             return False
 
     def writable(self) -> bool:
@@ -66,7 +66,7 @@ class Messages(io.TextIOBase):
         return True
 
     def fileno(self) -> int:
-        """Return the stream's descriptor; OSError where it has none."""
+        """Return the stream's descriptor; OSError if it has none."""
         if self._wrapped is None:
             raise io.UnsupportedOperation("fileno")
         return self._wrapped.fileno()
@@ -87,24 +87,24 @@ def messages() -> Messages:
 
 
 def warn(text: str, *, stacklevel: int, category: type[Warning] = UserWarning) -> None:
-    """Warn as ``warnings.warn`` does; a warning that is not shown, as standard error is closed, raises nothing."""
+    """Warn as ``warnings.warn`` does, but raise nothing if standard error is closed."""
     with contextlib.suppress(OSError, ValueError):
         warnings.warn(text, category, stacklevel=stacklevel + 1)
 
 
 @contextlib.contextmanager
 def safe() -> Iterator[None]:
-    """Let no standard stream end a command: messages are lost where standard error fails, letters are replaced.
+    """Keep a failing standard stream from ending a command: drop messages, escape characters it cannot encode.
 
-    Letters that a stream's encoding lacks become escapes such as ``\\u6570``. Closed descriptors are opened on
-    nothing: else the next file that is opened, a model say, would be what C libraries take for standard error.
-    Standard error stays safe afterwards if it lost something: the interpreter's last flush would fail.
+    Characters outside the stream's encoding become escapes such as ``\\u6570``. Closed descriptors are opened on the
+    null device; else C libraries would write their messages into the next file that is opened, such as a model.
+    If standard error lost a message, it stays wrapped: the interpreter's last flush would fail.
     """
     _open_closed()
     before, own = sys.stderr, messages()
     narrow: list[tuple[Any, str | None]] = []
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):  # no text stream of Python's, or one that is broken
+        with contextlib.suppress(Exception):  # not a Python text stream, or a broken one
             errors = stream.errors
             cast(Any, stream).reconfigure(errors="backslashreplace")
             narrow.append((stream, errors))
@@ -126,13 +126,13 @@ def _open_closed() -> None:
             os.fstat(number)
         except OSError:
             with contextlib.suppress(OSError):
-                os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+                os.open(os.devnull, os.O_RDWR)  # the lowest free descriptor: this one
 
 
 def discard(stream: TextIO | None) -> None:
-    """Send what a broken stream still holds nowhere: the interpreter's last flush would fail."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):  # no stream, or one without a descriptor
+    """Send the buffer of a broken stream to the null device, as the interpreter's last flush would fail."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # no stream, or no descriptor
         number = stream.fileno()  # type: ignore[union-attr]
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, number)
-        os.close(nowhere)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, number)
+        os.close(null)

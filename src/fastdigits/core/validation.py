@@ -1,7 +1,4 @@
-"""Check what a caller hands in, once, at the public door: images, labels, sample weights, counts.
-
-Nothing here changes an argument; everything here is called before a network changes.
-"""
+"""Check arguments of public functions once, before anything changes: images, labels, sample weights, numbers."""
 
 from __future__ import annotations
 
@@ -16,20 +13,20 @@ import numpy as np
 
 from .arrays import Array, Float32, Int64, as_array
 
-_LEAST = 2.0**-126  # the smallest float32 that kernels do not take for 0
+_SMALLEST = 2.0**-126  # the smallest normal float32; kernels flush smaller values to 0
 
 
 def check_images(x: object, width: int | None, subject: str) -> Array:
-    """Return ``x`` as an array with one image a row, its shape and dtype checked, its values not yet.
+    """Return ``x`` as an array with one image per row; check its shape and dtype, not its values.
 
     Parameters
     ----------
     x : array_like, (n, d) or (n, height, width)
         Images; at least one.
     width : int or None
-        Numbers an image that the network takes; None where the first layer does not say.
+        Values per image, or None if any width is allowed.
     subject : str
-        What an error message begins with.
+        Start of an error message.
 
     Returns
     -------
@@ -41,7 +38,7 @@ def check_images(x: object, width: int | None, subject: str) -> Array:
     columns = size // shape[0] if size and len(shape) > 1 else 0
     if columns and (width == columns or width is None):
         return array if len(shape) == 2 else array.reshape(shape[0], columns)
-    wanted = "(n, d)" if width is None else _wanted(width)
+    wanted = "(n, d)" if width is None else _expected_shape(width)
     if array.ndim < 2:
         raise ValueError(f"{subject} must be {wanted}; got {shape}: for one image, x[np.newaxis]")
     if size == 0:
@@ -53,8 +50,7 @@ def check_images(x: object, width: int | None, subject: str) -> Array:
 def check_labels(y: object, n: int, n_classes: int, subject: str) -> Int64:
     """Return the labels as a new array of int64, (n,), each within 0 … n_classes - 1.
 
-    The array is a copy, and the copy is what is checked: kernels use labels as indices, so they must not change when
-    the caller, another thread or another process changes ``y``.
+    It checks the copy, not ``y``: kernels use labels as indices, and another thread or process may change ``y``.
 
     Parameters
     ----------
@@ -65,7 +61,7 @@ def check_labels(y: object, n: int, n_classes: int, subject: str) -> Int64:
     n_classes : int
         Width of the network's output.
     subject : str
-        What an error message begins with.
+        Start of an error message.
 
     Raises
     ------
@@ -77,7 +73,7 @@ def check_labels(y: object, n: int, n_classes: int, subject: str) -> Int64:
     try:
         array = as_array(y, subject)
     except TypeError as error:
-        raise TypeError(_why_no_labels(y, subject) or str(error)) from error
+        raise TypeError(_label_error(y, subject) or str(error)) from error
     if array.ndim != 1:
         one_hot = ": one-hot rows become labels by y.argmax(axis=1)" if array.ndim == 2 else ""
         hint = ": y.ravel()" if array.size == n else one_hot
@@ -85,7 +81,7 @@ def check_labels(y: object, n: int, n_classes: int, subject: str) -> Int64:
     if array.shape[0] != n:
         raise ValueError(f"{subject} must be ({n},), one label per image; got {array.shape}")
     if array.dtype.kind not in "ui":
-        raise TypeError(f"{subject} must hold integers; got {_no_integers(array)}")
+        raise TypeError(f"{subject} must hold integers; got {_describe_non_integers(array)}")
     labels: Int64 = np.array(array, dtype=np.int64, order="C")
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= n_classes:
@@ -97,20 +93,20 @@ def check_labels(y: object, n: int, n_classes: int, subject: str) -> Int64:
     return labels
 
 
-def _no_integers(array: Array) -> str:
-    """Return what labels of another type are, and what to do about them."""
+def _describe_non_integers(array: Array) -> str:
+    """Return what labels of another dtype hold, and how to convert them."""
     if array.dtype.kind == "f" and array.size:
         wrong = np.flatnonzero(~np.isfinite(array))
         if wrong.size:
-            return f"{array[wrong[0]]} at row {wrong[0]}: labels are missing, leave those images out"
+            return f"{array[wrong[0]]} at row {wrong[0]}: labels are missing, omit those images"
         wrong = np.flatnonzero(array != np.rint(array))
         if wrong.size:
             return f"{array[wrong[0]]} at row {wrong[0]}: number the classes 0, 1, 2, …"
     return f"dtype {array.dtype}: y.astype(np.int64)"
 
 
-def _why_no_labels(y: object, subject: str) -> str:
-    """Return what to do about labels that are words or missing; nothing if they are something else."""
+def _label_error(y: object, subject: str) -> str:
+    """Return the message about labels that are words or missing, "" for other types."""
     if y is None:
         return f"{subject} must hold integers, one label per image; got None"
     try:
@@ -122,7 +118,9 @@ def _why_no_labels(y: object, subject: str) -> str:
     values = array.ravel().tolist()
     missing = [row for row, value in enumerate(values) if value is None or value != value]
     if missing:
-        return f"{subject} must hold integers; got {values[missing[0]]} at row {missing[0]}: leave those images out"
+        return (
+            f"{subject} must hold integers; got {values[missing[0]]} at row {missing[0]}: omit those images"
+        )
     if all(isinstance(value, str | bytes) for value in values):
         return (
             f"{subject} must hold integers; got words, such as {values[0]!r}: number them, "
@@ -134,33 +132,33 @@ def _why_no_labels(y: object, subject: str) -> str:
 def check_weights(weights: object, n: int, subject: str) -> Float32:
     """Return the sample weights as a new array of float32, (n,): finite, none negative, not all zero.
 
-    Only their ratios count. So they are multiplied, in double precision, by the power of two that brings the largest
-    into 0.5 … 1, which changes no bit of a result; what is then positive and below 2⁻¹²⁶ counts as 2⁻¹²⁶.
+    Only their ratios matter. So they are scaled in double precision by a power of two, which brings the largest into
+    0.5 … 1 and changes no bit of a result. Positive ones that are then below 2⁻¹²⁶ become 2⁻¹²⁶.
     """
     array = as_array(weights, subject)
     if array.shape != (n,):
         raise ValueError(f"{subject} must be ({n},), one weight per image; got {array.shape}")
-    with np.errstate(over="ignore"):  # of a long double
+    with np.errstate(over="ignore"):  # a long double may overflow
         double = np.array(array, dtype=np.float64)
     largest = double.max()
-    if not (np.isfinite(largest) and double.min() >= 0 and largest > 0):  # not for NaN either
+    if not (np.isfinite(largest) and double.min() >= 0 and largest > 0):  # in this form, NaN fails too
         raise ValueError(
             f"{subject} must be finite, not negative and not all zero; "
             f"got values from {array.min()} to {array.max()}"
         )
     double = np.ldexp(double, -np.frexp(largest)[1])
-    double[(double > 0) & (double < _LEAST)] = _LEAST
+    double[(double > 0) & (double < _SMALLEST)] = _SMALLEST
     checked: Float32 = double.astype(np.float32)
     return checked
 
 
 def check_count(value: object, name: str, subject: str, least: int = 1) -> int:
-    """Return a whole number that is at least ``least``.
+    """Return an integer that is at least ``least``.
 
     Raises
     ------
     TypeError
-        If it is no integer (a bool is none either).
+        If it is not an integer, or a bool.
     ValueError
         If it is too small.
     """
@@ -175,7 +173,7 @@ def check_count(value: object, name: str, subject: str, least: int = 1) -> int:
     return count
 
 
-def _wanted(width: int) -> str:
+def _expected_shape(width: int) -> str:
     side = int(width**0.5)
     return f"(n, {side}, {side}) or (n, {width})" if side * side == width else f"(n, {width})"
 
@@ -195,32 +193,32 @@ def check_number(
     Parameters
     ----------
     value : object
-        What the caller gave.
+        The argument.
     name, subject : str
-        How an error message calls it, and what the message begins with.
+        Name of the argument, and start of an error message.
     least, over : float, optional
-        Lower bound, itself allowed or not; at most one of them.
+        Inclusive or exclusive lower bound; at most one of them.
     most, under : float, optional
-        Upper bound, itself allowed or not; at most one of them.
+        Inclusive or exclusive upper bound; at most one of them.
 
     Raises
     ------
     TypeError
-        If it is no real number (a bool is none either).
+        If it is not a real number, or a bool.
     ValueError
         If it is not finite or out of bounds.
 
     Notes
     -----
-    Kernels compute in float32. So it is the value rounded to float32 that must be finite and within the
-    bounds: a dropout rate of 0.999999999 would be 1 there.
+    Kernels compute in float32, so the value rounded to float32 must be finite and within the bounds: a dropout rate
+    of 0.999999999 is 1 there.
     """
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         raise TypeError(f"{subject}: {name} must be a number; got {value!r}")
     with np.errstate(over="ignore", under="ignore"):
         try:
             rounded = float(np.float32(value))
-        except OverflowError:  # a whole number beyond any float
+        except OverflowError:  # an integer larger than any float
             rounded = math.inf
     fits = (
         np.isfinite(rounded)
@@ -233,30 +231,30 @@ def check_number(
         low = f"{least:g} ≤ " if least is not None else f"{over:g} < " if over is not None else ""
         high = f" ≤ {most:g}" if most is not None else f" < {under:g}" if under is not None else ""
         bounds = f" with {low}{name}{high}" if low or high else ""
-        raise ValueError(f"{subject}: {name} must be a finite float32 number{bounds}; got {_shown(value)}")
+        raise ValueError(f"{subject}: {name} must be a finite float32 number{bounds}; got {_format(value)}")
     return float(value)
 
 
-def _shown(value: object) -> str:
-    """Return a number as an error message shows it: whole numbers may have more digits than Python prints."""
+def _format(value: object) -> str:
+    """Return a number as text; an integer may have more digits than Python prints."""
     if isinstance(value, int) and abs(value) >= 1 << 200:
         return f"a number of {value.bit_length()} bits"
     return repr(value)
 
 
 def differing_names(found: Iterable[str], wanted: Iterable[str]) -> str:
-    """Return what an error message says of names that are not the wanted ones; nothing if they are."""
+    """Return the end of an error message about missing and unknown names, "" if there are none."""
     missing, unknown = sorted({*wanted} - {*found}), sorted({*found} - {*wanted})
     for names in (missing, unknown):
         names[8:] = ["…"] if len(names) > 8 else []
     return f"got {missing or 'none'} missing and {unknown or 'none'} unknown" if missing or unknown else ""
 
 
-LONGEST_NAME = 1000  # characters of a class's name, so that a table or a page stays one
+LONGEST_NAME = 1000  # characters of a class name, so that tables and pages stay readable
 
 
 def checked_class_names(names: Iterable[str], classes: int | None, subject: str) -> tuple[str, ...]:
-    """Return names that differ, of 1 to 1,000 characters that can be printed, one per class; or none at all."""
+    """Return different names of 1 to 1,000 printable characters, one per class; or none at all."""
     row = tuple(names) if isinstance(names, Iterable) and not isinstance(names, str) else None
     if row is None or not all(isinstance(name, str) for name in row):
         raise TypeError(f"{subject} must be strings, one per class; got {names!r}")
@@ -266,7 +264,7 @@ def checked_class_names(names: Iterable[str], classes: int | None, subject: str)
         control = any(unicodedata.category(character) in ("Cc", "Cs") for character in name)
         if control or not 0 < len(name) <= LONGEST_NAME:
             raise ValueError(
-                f"{subject} must have 1 to {LONGEST_NAME:,} characters, none of them for control; got {name[:40]!r}"
+                f"{subject} must have 1 to {LONGEST_NAME:,} characters and no control characters; got {name[:40]!r}"
             )
         if times > 1:
             raise ValueError(f"{subject} must differ; got {name[:40]!r} {times:,} times")

@@ -68,7 +68,7 @@ def _from_numbers(labels: Array, subject: str) -> Array:
         if missing.size:
             raise DataError(
                 f"{subject}: labels must be whole numbers or words; got nan, a missing label, for "
-                f"{missing.size:,} images, the first at {missing[0]:,}: leave those images out"
+                f"{missing.size:,} images, the first at {missing[0]:,}: omit those images"
             )
         if (np.abs(labels) < 1e9).all() and (labels == labels.round()).all():
             return labels.astype(np.int64)

@@ -14,7 +14,7 @@ from ..core.arrays import Float32, as_array
 _ALIGNMENT = aligned.LINE // 4  # floats
 
 
-class Parameter(changes.Watched):
+class Parameter(changes.Tracked):
     """An array that training changes, and the gradient of the loss with respect to it.
 
     Parameters
@@ -100,9 +100,9 @@ class Parameter(changes.Watched):
                 )
         value_view[...], grad_view[...] = self._value, self._grad
         self._value, self._grad = value_view, grad_view
-        changes.note()
+        changes.mark_changed()
 
-    def watched(self) -> Iterable[tuple[str, Any]]:
+    def tracked(self) -> Iterable[tuple[str, Any]]:
         """Return the arrays, by which a recorded program knows this parameter."""
         return [("value", self._value), ("grad", self._grad)]
 

@@ -47,7 +47,7 @@ class Sequential:
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
         if name == "layers":
-            changes.note()
+            changes.mark_changed()
 
     def _prepare_layers(self) -> None:
         generator = seeding.stream(self.seed, seeding.INITIALIZE)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Float32
-from ..core.entries import Check, floats, least_of
+from ..core.schema import Check, float_array, lower_bound
 from .sequential import Sequential
 
 
@@ -29,8 +29,8 @@ class Snapshot:
     def checks(network: Sequential) -> dict[str, Check]:
         """Return what the `arrays` of a snapshot of this network must look like."""
         buffers = network.buffers().items()
-        return {"values": floats(network.values.shape)} | {
-            name: floats(array.shape, least_of(name)) for name, array in buffers
+        return {"values": float_array(network.values.shape)} | {
+            name: float_array(array.shape, lower_bound(name)) for name, array in buffers
         }
 
     def arrays(self) -> dict[str, Float32]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..core.arrays import Float32
-from ..core.entries import bad_numbers, least_of
+from ..core.schema import bad_numbers, lower_bound
 from .sequential import Sequential
 
 
@@ -18,7 +18,7 @@ def finite_tensors(network: Sequential, subject: str) -> dict[str, Float32]:
 
 def bad_values(name: str, tensor: Float32) -> str:
     """Return what an error message says of values that no tensor of this name may have; nothing if all are good."""
-    problem = bad_numbers(tensor, least_of(name))
+    problem = bad_numbers(tensor, lower_bound(name))
     return f"{name} {problem}" if problem else ""
 
 

@@ -10,7 +10,7 @@ from ..backend import aligned
 from ..core import changes
 from ..core.arrays import Float32, Int64
 from ..core.configured import Configured
-from ..core.entries import Check, checked, count, floats
+from ..core.schema import Check, float_array, integer, validate
 from ..core.validation import check_count, check_number
 from ..nn.parameters import Parameter
 
@@ -96,8 +96,8 @@ class WeightAverage(Configured):
         ValueError
             If an average is missing, unknown, of another shape or not finite.
         """
-        checks: dict[str, Check] = {one.name: floats((one.value.size,)) for one in parameters}
-        return checked(content, checks | {"step": count()}, type(self).__name__)
+        checks: dict[str, Check] = {one.name: float_array((one.value.size,)) for one in parameters}
+        return validate(content, checks | {"step": integer()}, type(self).__name__)
 
     def load_state_dict(self, content: Mapping[str, Any]) -> None:
         """Go on from where `state_dict` was taken, in a training that has begun with the same parameters.

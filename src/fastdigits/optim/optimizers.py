@@ -16,12 +16,12 @@ from ..backend import aligned
 from ..core import changes
 from ..core.arrays import Float32, Int64
 from ..core.configured import Configured
-from ..core.entries import Check, checked, count, floats
+from ..core.schema import Check, float_array, integer, validate
 from ..core.validation import check_number
 from ..nn.parameters import Parameter
 
 
-class State(changes.Watched):
+class State(changes.Tracked):
     """What an optimizer remembers of one parameter.
 
     Attributes
@@ -127,7 +127,7 @@ class Optimizer(Configured):
         """Start again with these parameters: what they have as state is dropped."""
         for parameter in parameters:
             self._states.pop(parameter, None)
-        changes.note()
+        changes.mark_changed()
 
     def state_dict(self, parameters: Iterable[Parameter]) -> dict[str, Any]:
         """Return all that is needed to go on later with these parameters.
@@ -182,12 +182,12 @@ class Optimizer(Configured):
             If an entry is missing or unknown, if an array has another shape or is not finite, or if a mean of
             squares is negative.
         """
-        checks: dict[str, Check] = {"step": count()}
+        checks: dict[str, Check] = {"step": integer()}
         for parameter in self._checked_parameters(parameters):
             for name in self.state_names:
                 least = 0.0 if name in self.state_not_negative else None
-                checks[f"{name}/{parameter.name}"] = floats(parameter.value.shape, least)
-        return checked(content, checks, self._subject)
+                checks[f"{name}/{parameter.name}"] = float_array(parameter.value.shape, least)
+        return validate(content, checks, self._subject)
 
     def load_state_dict(self, parameters: Iterable[Parameter], content: Mapping[str, Any]) -> None:
         """Go on with these parameters from where `state_dict` was taken.

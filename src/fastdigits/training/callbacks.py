@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..core import streams, validation
-from ..core.entries import checked, count, number, optional
+from ..core.schema import integer, number, optional, validate
 from ..core.validation import check_number
 from ..nn.sequential import Sequential
 from ..nn.snapshot import Snapshot
@@ -56,7 +56,7 @@ class Callback:
         history : History
             The epochs of the checkpoint.
         """
-        checked(content, {}, type(self).__name__)
+        validate(content, {}, type(self).__name__)
 
     def load_state_dict(self, content: Mapping[str, Any]) -> None:
         """Go on from where `state_dict` was taken; comes after `on_train_begin`.
@@ -232,7 +232,7 @@ class ReduceOnPlateau(Callback):
     def check_state_dict(self, content: Mapping[str, Any], network: Sequential, history: History) -> None:
         """See that the best measure is one of the history, and that the waiting began after it."""
         subject, measures = type(self).__name__, getattr(history, self.monitor)
-        state = checked(content, {"best": optional(number()), "waited": count()}, subject)
+        state = validate(content, {"best": optional(number()), "waited": integer()}, subject)
         best = state["best"]
         if (best is None) != (not measures) or (best is not None and best not in measures):
             raise ValueError(f"{subject}: best must be a {self.monitor} of the history; got {best}")
@@ -337,8 +337,8 @@ def check_best(
         What an error message begins with.
     """
     keeps = with_weights and len(history) > 0
-    entries = {epoch: optional(count(1)), measure: optional(number())}
-    state = checked(content, entries | (Snapshot.checks(network) if keeps else {}), subject)
+    entries = {epoch: optional(integer(1)), measure: optional(number())}
+    state = validate(content, entries | (Snapshot.checks(network) if keeps else {}), subject)
     best, value = state[epoch], state[measure]
     if (best is None) != (len(history) == 0) or (best is not None and best not in history.epoch):
         raise ValueError(f"{subject}: {epoch} must be an epoch of the history; got {best}")

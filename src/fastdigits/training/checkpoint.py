@@ -19,8 +19,8 @@ import numpy as np
 
 from ..core import atomic, streams, validation
 from ..core.arrays import Float32
-from ..core.entries import checked, count, floats, least_of, listing, number, optional
 from ..core.rollback import rollback
+from ..core.schema import float_array, integer, list_of, lower_bound, number, optional, validate
 from ..core.validation import check_number, differing_names
 from ..errors import ModelFileError
 from ..nn.layers import Dropout
@@ -239,16 +239,18 @@ class Training:
         state = found.state
         position = self._position(state["position"])
         done = position.epoch * self.steps + position.step
-        epochs_trained = count(position.epoch)(state["epochs_trained"], "epochs_trained", "network")
+        epochs_trained = integer(position.epoch)(state["epochs_trained"], "epochs_trained", "network")
         history = self._history(state["history"], position.epoch, epochs_trained)
 
-        owners = {"optimizer": count(), "average": count(done, done)}
+        owners = {"optimizer": integer(), "average": integer(done, done)}
         if self.average is None:
             del owners["average"]
-        steps = checked(state["counts"], owners | {one.name: count() for one in self._dropouts()}, "counts")
+        steps = validate(
+            state["counts"], owners | {one.name: integer() for one in self._dropouts()}, "counts"
+        )
         shapes = {one.name: one.value.shape for one in parameters}
         shapes |= {name: array.shape for name, array in network.buffers().items()}
-        callbacks = listing(len(self.callbacks), _entries)(state["callbacks"], "callbacks", "state")
+        callbacks = list_of(len(self.callbacks), _entries)(state["callbacks"], "callbacks", "state")
         folders = ["network", *owners, *(f"callback/{i}" for i in range(len(callbacks)))]
         if unknown := [
             name for name in found.tensors if not name.startswith(tuple(f"{one}/" for one in folders))
@@ -263,9 +265,9 @@ class Training:
             check_number(state["lr"], "lr", "optimizer", over=0),
             {layer: steps[layer.name] for layer in self._dropouts()},
             history,
-            checked(
+            validate(
                 found.part("network/"),
-                {name: floats(shape, least_of(name)) for name, shape in shapes.items()},
+                {name: float_array(shape, lower_bound(name)) for name, shape in shapes.items()},
                 "network",
             ),
             self.optimizer.check_state_dict(parameters, parts["optimizer"]),
@@ -340,12 +342,12 @@ class Training:
 
     def _position(self, content: object) -> Position:
         checks = {
-            "epoch": count(most=self.epochs - 1),
-            "step": count(most=self.steps - 1),
+            "epoch": integer(most=self.epochs - 1),
+            "step": integer(most=self.steps - 1),
             "seconds": number(least=0),
-            "tallies": optional(listing(self.sizes, listing(3, number()))),
+            "tallies": optional(list_of(self.sizes, list_of(3, number()))),
         }
-        position = Position(**checked(content, checks, "position"))
+        position = Position(**validate(content, checks, "position"))
         if position.step == 0 and (position.tallies is not None or position.seconds > 0):
             raise ValueError("position: tallies and seconds must be of steps; got some before the first")
         if position.step > 0 and position.tallies is None:
@@ -362,14 +364,14 @@ class Training:
         share = number(least=0, most=1)
         kinds = dict.fromkeys(_lists(), number(least=0))
         kinds |= dict.fromkeys(("loss", "val_loss"), number(least=self._least_loss()))
-        kinds |= {"epoch": count(1), "accuracy": share, "val_accuracy": share}
+        kinds |= {"epoch": integer(1), "accuracy": share, "val_accuracy": share}
         lengths = dict.fromkeys(kinds, epochs)
         if not self.history.validates:
             lengths |= {"val_loss": 0, "val_accuracy": 0}
-        checks = {name: listing(lengths[name], kind) for name, kind in kinds.items()}
+        checks = {name: list_of(lengths[name], kind) for name, kind in kinds.items()}
         begun = epochs_trained - epochs
         history = History(
-            **checked(content, checks, "history"),
+            **validate(content, checks, "history"),
             last_epoch=begun + self.epochs,
             validates=self.history.validates,
         )

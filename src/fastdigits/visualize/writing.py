@@ -125,7 +125,7 @@ def _write_in_two_processes(drawings: dict[Path, Callable[[], Figure]]) -> None:
 
     here, there = dict(list(drawings.items())[::2]), dict(list(drawings.items())[1::2])
     other = multiprocessing.get_context("fork").Process(target=_write_quietly, args=(there,), daemon=True)
-    with interrupts.Hold() as hold:
+    with interrupts.DeferInterrupts() as hold:
         hold.begin()  # else Ctrl-C could leave a process that nobody ends, or show its traceback
         try:
             with warnings.catch_warnings(
@@ -137,7 +137,7 @@ def _write_in_two_processes(drawings: dict[Path, Callable[[], Figure]]) -> None:
             _write(drawings)
             return
         try:
-            with hold.lifted():
+            with hold.paused():
                 _write(here)
                 other.join(PATIENCE)
         finally:

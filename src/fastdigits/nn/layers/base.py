@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core.arrays import PLENTY, Array, Float32, as_array, in_order
+from ...core.arrays import LARGE, Array, Float32, as_array, in_order
 from ...core.configured import Configured
 from ..parameters import Parameter
 
@@ -165,7 +165,7 @@ class Layer(Configured):
 
     def _seen(self, value: object, name: str) -> object:
         """Return what is in an array of a class derived from NumPy's, such as a masked one, or in a huge one."""
-        if isinstance(value, np.ndarray) and (type(value) is not np.ndarray or value.nbytes > PLENTY):
+        if isinstance(value, np.ndarray) and (type(value) is not np.ndarray or value.nbytes > LARGE):
             return as_array(value, f"{self._subject}: {name}")
         return value
 

@@ -1,12 +1,12 @@
-"""What the entries of a saved state must look like: one check per entry, and all of them before anything changes.
+"""Check a saved state before anything is changed: a schema has one check per entry.
 
-A check is called with the value, its name and what an error message begins with; it returns the value to use, or
-raises a TypeError or a ValueError.
+A check takes a value, its name and the start of an error message. It returns the value to use, or raises a TypeError
+or a ValueError.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,34 +16,30 @@ from .validation import check_count, check_number, differing_names
 
 Check: TypeAlias = Callable[[object, str, str], Any]
 
-MOST_COUNT = 1 << 53  # no training takes so many steps; all whole numbers below are exact as floats
+MAX_COUNT = 1 << 53  # below it, every integer is exact as a float
 
 
-def checked(content: object, checks: Mapping[str, Check], subject: str) -> dict[str, Any]:
-    """Return the entries of a saved state, each as its check returns it.
+def validate(content: object, schema: Mapping[str, Check], subject: str) -> dict[str, Any]:
+    """Return the entries of a saved state as their checks return them.
 
     Raises
     ------
     TypeError, ValueError
-        If an entry is missing, unknown, or not as its check requires.
+        If an entry is missing or unknown, or if its check fails.
     """
     if not isinstance(content, Mapping):
         raise TypeError(f"{subject}: a state must have entries by name; got {content!r:.200}")
-    if difference := differing_names(content, checks):
-        raise ValueError(f"{subject} must have {_listed(checks) or 'no entries'}; {difference}")
-    return {name: check(content[name], name, subject) for name, check in checks.items()}
-
-
-def _listed(names: Iterable[str]) -> str:
-    known = list(names)
-    return ", ".join([*known[:8], "…"] if len(known) > 8 else known)
+    if difference := differing_names(content, schema):
+        names = [*[*schema][:8], "…"] if len(schema) > 8 else schema
+        raise ValueError(f"{subject} must have {', '.join(names) or 'no entries'}; {difference}")
+    return {name: check(content[name], name, subject) for name, check in schema.items()}
 
 
 # -- checks ------------------------------------------------------------------------------------------------
 
 
-def count(least: int = 0, most: int = MOST_COUNT) -> Check:
-    """Return the check of a whole number; True and 1.0 are none."""
+def integer(least: int = 0, most: int = MAX_COUNT) -> Check:
+    """Return a check for integers; it rejects True and 1.0."""
 
     def check(value: object, name: str, subject: str) -> int:
         number = check_count(value, name, subject, least=least)
@@ -56,17 +52,17 @@ def count(least: int = 0, most: int = MOST_COUNT) -> Check:
 
 
 def number(**bounds: float) -> Check:
-    """Return the check of a finite number; the bounds are those of `check_number`."""
+    """Return a check for finite numbers, with the bounds of `check_number`."""
     return lambda value, name, subject: check_number(value, name, subject, **bounds)
 
 
 def optional(check: Check) -> Check:
-    """Return a check that takes None as well."""
+    """Return a check that also accepts None."""
     return lambda value, name, subject: None if value is None else check(value, name, subject)
 
 
-def listing(length: int, check: Check) -> Check:
-    """Return the check of a list of so many entries that all pass another check."""
+def list_of(length: int, check: Check) -> Check:
+    """Return a check for lists of this length whose entries all pass ``check``."""
 
     def check_all(value: object, name: str, subject: str) -> list[Any]:
         if not isinstance(value, list):
@@ -78,8 +74,8 @@ def listing(length: int, check: Check) -> Check:
     return check_all
 
 
-def floats(shape: tuple[int, ...], least: float | None = None) -> Check:
-    """Return the check of an array of this very shape whose numbers are finite as float32, none below ``least``."""
+def float_array(shape: tuple[int, ...], least: float | None = None) -> Check:
+    """Return a check for arrays of this shape whose values are finite as float32 and at least ``least``."""
 
     def check(value: object, name: str, subject: str) -> Float32:
         array = as_array(value, f"{subject}: {name}")
@@ -94,7 +90,7 @@ def floats(shape: tuple[int, ...], least: float | None = None) -> Check:
 
 
 def bad_numbers(array: Float32, least: float | None = None) -> str:
-    """Return what an error message says of numbers that are not finite or too small; nothing if all are good."""
+    """Return the end of an error message about values that are not finite or too small; "" if all are good."""
     if not np.isfinite(array).all():
         return f"must be finite; got {array[~np.isfinite(array)][0]}"
     if least is not None and array.size and array.min() < least:
@@ -102,6 +98,6 @@ def bad_numbers(array: Float32, least: float | None = None) -> str:
     return ""
 
 
-def least_of(name: str) -> float | None:
-    """Return the least value that a parameter or buffer of this name may have; None where any will do."""
+def lower_bound(name: str) -> float | None:
+    """Return the lower bound of a parameter or buffer of this name, None if it has none."""
     return 0.0 if name.endswith("running_var") else None
