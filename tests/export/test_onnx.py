@@ -238,7 +238,7 @@ def test_a_layer_of_the_user_is_refused(tmp_path):
         pass
 
     with pytest.raises(
-        TypeError, match=r"export_onnx: all layers must be of fastdigits, .*ONNX has no operator"
+        TypeError, match=r"export_onnx: all layers must be built-in, .*ONNX has no operator"
     ):
         fd.NeuralNetwork([Dense(4, 3)]).export_onnx(tmp_path / "model")
 

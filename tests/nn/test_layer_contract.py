@@ -223,7 +223,7 @@ def test_backward_does_not_change_its_input_which_may_be_read_only_and_of_any_la
 def test_backward_before_a_forward_in_training_is_refused(make):
     layer = make()
     layer.forward(batch())
-    with pytest.raises(RuntimeError, match=r"backward must come after a forward in training.*training=True"):
+    with pytest.raises(RuntimeError, match=r"backward needs a forward in training.*training=True"):
         layer.backward(like_output(layer))
 
 
@@ -236,9 +236,7 @@ def test_a_wrong_output_gradient_is_refused(make):
         layer.backward(like_output(layer).astype(np.float64))
     with pytest.raises(TypeError, match="dy must be an array of float32; got NoneType"):
         layer.backward(None)
-    with pytest.raises(
-        ValueError, match=rf"dy must be \(7, {width}\), as the output was; got \(6, {width}\)"
-    ):
+    with pytest.raises(ValueError, match=rf"dy must be \(7, {width}\), like the output; got \(6, {width}\)"):
         layer.backward(like_output(layer, 6))
 
 
@@ -278,6 +276,6 @@ def test_a_copy_computes_the_same_and_leaves_the_batch_behind(make, duplicate):
     layer.forward(batch(), training=True)
     other = duplicate(layer)
     np.testing.assert_array_equal(other.forward(batch()), layer.forward(batch()))
-    with pytest.raises(RuntimeError, match="backward must come after"):
+    with pytest.raises(RuntimeError, match="backward needs a forward"):
         other.backward(like_output(layer))
     layer.backward(like_output(layer))

@@ -138,7 +138,7 @@ def test_value_and_gradient_come_out_the_same_again():
 
 
 def test_backward_before_forward_is_refused():
-    with pytest.raises(RuntimeError, match="SoftmaxCrossEntropy: backward must come after forward"):
+    with pytest.raises(RuntimeError, match="SoftmaxCrossEntropy: backward needs a forward"):
         SoftmaxCrossEntropy().backward()
 
 

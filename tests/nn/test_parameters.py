@@ -127,8 +127,8 @@ def test_flatten_refuses_a_parameter_that_appears_twice():
 )
 def test_a_parameter_moves_only_where_it_fits(value, grad):
     parameter = three()[0]
-    with pytest.raises(ValueError, match=r"weight: its memory must be \(3, 4\), float32 in C order"):
-        parameter.rehome(value, grad)
+    with pytest.raises(ValueError, match=r"weight: a new array must be \(3, 4\), float32 in C order"):
+        parameter.move_to(value, grad)
     assert parameter.value[2, 3] == 12
 
 

@@ -98,17 +98,17 @@ def test_a_frame_of_pandas_holds_the_same_values():
     ],
 )
 def test_values_decide_which_scale_is_learned(x, scale):
-    assert scales.learned(np.array(x), "x") == scale
+    assert scales.infer_scale(np.array(x), "x") == scale
 
 
 def test_every_row_counts_however_many_there_are():
     x = np.full((9000, 2), 200.0)
-    assert scales.learned(x, "x") == "pixels"
+    assert scales.infer_scale(x, "x") == "pixels"
     x[8999, 1] = 0.5
-    assert scales.learned(x, "x") == "numbers"
+    assert scales.infer_scale(x, "x") == "numbers"
     x[8999, 1] = np.nan
     with pytest.raises(ValueError, match="x must be finite in float32; got nan at row 8999, column 1"):
-        scales.learned(x, "x")
+        scales.infer_scale(x, "x")
     net = network()
     net.scale = "pixels"
     many = np.zeros((9000, 16))
@@ -238,7 +238,7 @@ ROADS = {
         (
             PIXELS / 255,
             PIXELS,
-            "numbers of about 0 … 1, .* from 0 to 255: pixels 0 … 255 become such by x / 255",
+            "numbers of about 0 … 1, .* from 0 to 255: divide pixels 0 … 255 by 255, x / 255",
         ),
         (PIXELS / 255, PIXELS * 1.5, "numbers of about 0 … 1, .* from 0 to 382.5"),
         (PIXELS / 255, PIXELS.astype(int) - 100, "numbers of about 0 … 1, .* from -100 to 155"),
@@ -316,7 +316,7 @@ def test_copies_pickles_and_files_keep_the_scale(scale, tmp_path):
             "pixels": "input: pixels 0 … 255, divided by 255",
             "unit": "input: numbers 0 … 1, as they are",
             "numbers": "input: numbers as they are",
-            None: "input: not known; uint8 is divided by 255, all else taken as it is",
+            None: "input: unknown; uint8 is divided by 255, other types are used as they are",
         }[scale]
     )
 
@@ -395,18 +395,18 @@ def test_a_training_goes_on_with_the_same_values_in_another_dtype(tmp_path):
     ],
 )
 def test_pictures_are_given_to_a_network_as_it_takes_them(images, scale, expected):
-    given = scales.pictures(images, scale, "a.npy")
+    given = scales.rescale(images, scale, "a.npy")
     assert given.dtype == expected.dtype or np.asarray(expected).dtype.kind == "f"
     np.testing.assert_array_equal(given, expected)
 
 
 def test_floats_that_never_were_pixels_keep_their_fractions():
-    given = scales.pictures(PIXELS / 300, "pixels", "a.npy")
+    given = scales.rescale(PIXELS / 300, "pixels", "a.npy")
     np.testing.assert_allclose(given, PIXELS / 300 * 255, rtol=1e-6)
 
 
 def test_the_whole_data_set_decides_what_pictures_are():
     part, rest = SMALL, PIXELS / 255 * 1000
-    np.testing.assert_array_equal(scales.pictures(part, "numbers", "--data", among=(part, rest)), part)
+    np.testing.assert_array_equal(scales.rescale(part, "numbers", "--data", among=(part, rest)), part)
     with pytest.raises(ValueError, match="--data: the model was trained on numbers of its own scale, not on"):
-        scales.pictures(part, "numbers", "--data", among=(part, PIXELS))
+        scales.rescale(part, "numbers", "--data", among=(part, PIXELS))

@@ -551,7 +551,7 @@ def test_the_summary_shows_shapes_parameters_and_operations():
     )
     *lines, scale = net.summary().splitlines()
     assert max(map(len, lines)) <= 88
-    assert scale == "input: not known; uint8 is divided by 255, all else taken as it is"
+    assert scale == "input: unknown; uint8 is divided by 255, other types are used as they are"
     assert len({len(line) for line in lines}) == 1
     first = next(line for line in lines if line.startswith("dense1"))
     assert first.split()[-3:] == ["64)", "50,240", "50,176"]

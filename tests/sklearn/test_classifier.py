@@ -242,7 +242,7 @@ def test_the_first_part_decides_on_the_scale_and_later_ones_follow_it(digits):
     fitted = model().partial_fit(x[:500] / 255, y[:500], np.unique(y))
     assert fitted.network_.scale == "unit"
     with pytest.raises(
-        ValueError, match=r"x must hold numbers of about 0 … 1, .*: pixels 0 … 255 become such by x / 255"
+        ValueError, match=r"x must hold numbers of about 0 … 1, .*: divide pixels 0 … 255 by 255, x / 255"
     ):
         fitted.partial_fit(x[500:], y[500:])
     for method in (fitted.predict, fitted.predict_proba, fitted.predict_log_proba):

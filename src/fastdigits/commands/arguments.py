@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from .. import backend
-from ..core.entries import MOST_COUNT
+from ..core.schema import MAX_COUNT
 from ..core.validation import check_number
 from ..data.loading import FORMS, MOST_SIZE, NAMES
 from .console import quoted
@@ -25,7 +25,7 @@ _Group = argparse._ArgumentGroup
 # -- types of values: each one raises ArgumentTypeError for text that it cannot parse ----------------------
 
 
-def whole_number(text: str, least: int = 1, most: float = MOST_COUNT) -> int:
+def whole_number(text: str, least: int = 1, most: float = MAX_COUNT) -> int:
     """Parse a whole number from ``least`` to ``most``."""
     try:
         number = int(text)

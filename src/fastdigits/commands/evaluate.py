@@ -90,8 +90,8 @@ def _evaluate(options: argparse.Namespace, started: float) -> int:
     labels, class_names = _match_classes(network, name, data, labels)
     _check_fit(network, name, images, labels, options)
     try:
-        x = scales.pictures(images, network.scale, "--data", among=(data.train[0], data.test[0]))
-        scales.reader(x, network.scale, "--data: images")
+        x = scales.rescale(images, network.scale, "--data", among=(data.train[0], data.test[0]))
+        scales.row_converter(x, network.scale, "--data: images")
     except ValueError as error:  # the images do not fit the model
         raise CommandError(str(error)) from error
     run = run_folder.folder(

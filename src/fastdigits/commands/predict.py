@@ -255,7 +255,7 @@ def _read_prepared(image: object, name: str, network: NeuralNetwork, options: ar
     images = np.stack([digit.image for digit in digits])
     _note_frames(has_frames(picture), name, options)
     boxes = [digit.box for digit in digits]
-    x = scales.pixels(images, network.scale, name)
+    x = scales.rescale_pixels(images, network.scale, name)
     return Reading(name, picture, images, boxes, network.predict_proba(x), network.class_names)
 
 
@@ -274,7 +274,7 @@ def _read_unchanged(
             f"{name}: images must have {width} pixels, one per input of the model; got {shape}: "
             f"{', '.join(hints) or 'choose images like those it was trained on'}"
         )
-    scaled = scales.pixels if picture else scales.pictures
+    scaled = scales.rescale_pixels if picture else scales.rescale
     x = scaled(images, network.scale, name).reshape(len(images), size)
     side = round(size**0.5)
     row_shape = (side, side) if side * side == size else (1, size)

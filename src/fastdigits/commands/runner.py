@@ -40,7 +40,7 @@ def entry_point(command: str) -> Callable[[_Main], Callable[..., int]]:
     def decorate(main: _Main) -> Callable[..., int]:
         @functools.wraps(main)
         def guarded(argv: Sequence[str] | None = None) -> int:
-            with interrupts.once(), streams.safe(), _no_windows():
+            with interrupts.raise_once(), streams.safe(), _no_windows():
                 return _exit_code(command, lambda: _main_and_flush(main, argv))
 
         return guarded

@@ -114,7 +114,7 @@ class _Keeper(Callback):
 
     def load_state_dict(self, content: Mapping[str, Any]) -> None:
         self.epoch, self._loss = content["epoch"], content["loss"]
-        self._snapshot = Snapshot.of_arrays(content)
+        self._snapshot = Snapshot.from_arrays(content)
 
     def restore(self, network: NeuralNetwork) -> None:
         """Give the network the weights that are kept; it stays as it is before the first whole epoch."""
@@ -228,8 +228,8 @@ def _load(options: argparse.Namespace) -> _Images:
 def _common_scale(train: Array, test: Array) -> str | None:
     """Return the scale of the training images; CommandError if the test images cannot be meant on it."""
     try:
-        scale = scales.learned(train.reshape(len(train), -1), "--data: training images")
-        scales.reader(test.reshape(len(test), -1), scale, "--data: test images")
+        scale = scales.infer_scale(train.reshape(len(train), -1), "--data: training images")
+        scales.row_converter(test.reshape(len(test), -1), scale, "--data: test images")
     except ValueError as error:
         raise CommandError(str(error)) from error
     return scale

@@ -22,7 +22,7 @@ from ..data import load_mnist
 from ..nn.assembly import BUILT_IN, ends_in_softmax
 from ..nn.folding import folded
 from ..nn.layers import BatchNorm, Dense, Layer, LeakyReLU, Softmax
-from ..nn.scales import NUMBERS, levels
+from ..nn.scales import NUMBERS, to_uint8
 from ..nn.sequential import Sequential
 
 PAGE = Path(__file__).parent / "page"
@@ -155,7 +155,7 @@ def _examples(examples: object, side: int) -> Array:
         raise ValueError(
             f"export_html: examples must be (n, {side}, {side}) or (n, {side * side}); got {array.shape}"
         )
-    return levels(array.reshape(-1, side * side), "export_html: examples")
+    return to_uint8(array.reshape(-1, side * side), "export_html: examples")
 
 
 def _digits() -> Array:

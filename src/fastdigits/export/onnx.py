@@ -22,7 +22,7 @@ except ImportError as error:
 from .._version import __version__
 from ..core import atomic
 from ..core.arrays import Float32
-from ..nn.assembly import ends_in_softmax, need_built_in
+from ..nn.assembly import ends_in_softmax, require_built_in
 from ..nn.folding import folded
 from ..nn.layers import BatchNorm, Dense, Layer, LeakyReLU, ReLU, Softmax
 from ..nn.scales import PIXELS, WHITE
@@ -48,7 +48,7 @@ def export(network: Sequential, path: str | os.PathLike[str], *, input_dtype: st
     subject = "export_onnx"
     if not isinstance(input_dtype, str) or input_dtype not in TYPES:
         raise ValueError(f"{subject}: input_dtype must be one of {', '.join(TYPES)}; got {input_dtype!r}")
-    need_built_in(network.layers, subject, "ONNX has no operator like it")
+    require_built_in(network.layers, subject, "ONNX has no operator like it")
     width = network.input_width
     if width is None:
         raise ValueError(

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..core.arrays import Float32, as_array
 from ..core.validation import differing_names
-from ..nn.assembly import need_built_in
+from ..nn.assembly import require_built_in
 from ..nn.layers import BatchNorm, Dense
 from ..nn.sequential import Sequential
 from ..nn.tensors import bad_values
@@ -57,7 +57,7 @@ def load_state(network: Sequential, state: Mapping[str, object]) -> None:
 
 def _views(network: Sequential, subject: str) -> dict[str, Float32]:
     """Return the arrays of a network, not copied, under PyTorch's names and in its shapes."""
-    need_built_in(
+    require_built_in(
         network.layers, subject, "PyTorch has no layer like yours, hand over its parameters yourself"
     )
     views = {}

@@ -1,1 +1,1 @@
-"""Networks: layers, parameters, losses, and the row of layers that computes."""
+"""Networks: layers, parameters, losses, and the sequence of layers that computes."""

@@ -1,7 +1,4 @@
-"""Put layers in a row: see that they may stand there, name them and their parameters.
-
-What a layer from outside this package returns is checked here too.
-"""
+"""Assemble layers into a network: check them, name them and their parameters, run them one after the other."""
 
 from __future__ import annotations
 
@@ -21,21 +18,21 @@ BUILT_IN: dict[str, type[Layer]] = {
 
 
 def checked_layers(layers: Sequence[Layer]) -> tuple[Layer, ...]:
-    """Return the layers, each of them a layer of its own that belongs to no network yet."""
+    """Return the layers: at least one, all different objects, none of them part of a network yet."""
     if isinstance(layers, Layer) or not isinstance(layers, Iterable):
         raise TypeError(f"NeuralNetwork: layers must be a list of layers; got {layers!r}")
     row = tuple(layers)
     if not row:
         raise ValueError("NeuralNetwork: layers must hold at least one layer; got none")
-    met: set[int] = set()
+    seen: set[int] = set()
     for position, layer in enumerate(row):
         subject = f"NeuralNetwork: layers[{position}]"
         if not isinstance(layer, Layer):
             hint = ": call it to make one" if isinstance(layer, type) else ": subclass fastdigits.Layer"
             raise TypeError(f"{subject} must be a Layer; got {layer!r}{hint}")
-        if id(layer) in met:
-            raise ValueError(f"{subject} must be a layer of its own; got {layer!r} for the second time")
-        met.add(id(layer))
+        if id(layer) in seen:
+            raise ValueError(f"{subject} must be a different object; got {layer!r} for the second time")
+        seen.add(id(layer))
         if layer.name:
             raise ValueError(
                 f"{subject} must not belong to a network yet; got {layer!r}, which is {layer.name} of one: "
@@ -45,7 +42,7 @@ def checked_layers(layers: Sequence[Layer]) -> tuple[Layer, ...]:
 
 
 def input_width(layers: Sequence[Layer]) -> int | None:
-    """Return the width of the first layer that names one, if all before it leave the width as it is."""
+    """Return the input width of the first `Dense` or `BatchNorm`, None if a layer before it changes the width."""
     for layer in layers:
         if isinstance(layer, Dense):
             return layer.n_in
@@ -57,7 +54,7 @@ def input_width(layers: Sequence[Layer]) -> int | None:
 
 
 def name_layers(layers: tuple[Layer, ...]) -> None:
-    """Name each layer after its class, in lower case, and its number among those of the same name."""
+    """Name each layer: its class in lower case and a number, such as ``dense1``."""
     numbers: Counter[str] = Counter()
     for layer in layers:
         kind = type(layer).__name__.lower()
@@ -66,7 +63,7 @@ def name_layers(layers: tuple[Layer, ...]) -> None:
 
 
 def named_parameters(layers: tuple[Layer, ...]) -> list[Parameter]:
-    """Return the parameters of all layers, the layer's name put in front of theirs."""
+    """Return the parameters of all layers, each prefixed with the layer's name."""
     found: list[Parameter] = []
     for layer in layers:
         own = layer.parameters()
@@ -88,38 +85,38 @@ def named_parameters(layers: tuple[Layer, ...]) -> list[Parameter]:
     return found
 
 
-def need_built_in(layers: Sequence[Layer], subject: str, hint: str) -> None:
-    """Raise TypeError if a layer is not one of this package: what it does cannot be written down."""
+def require_built_in(layers: Sequence[Layer], subject: str, hint: str) -> None:
+    """Raise a TypeError if a layer is not one of this package: a file cannot describe its code."""
     for layer in layers:
         if type(layer) not in BUILT_IN.values():
             raise TypeError(
-                f"{subject}: all layers must be of fastdigits, {', '.join(BUILT_IN)}; got {layer!r}: {hint}"
+                f"{subject}: all layers must be built-in, {', '.join(BUILT_IN)}; got {layer!r}: {hint}"
             )
 
 
 def ends_in_softmax(layers: Sequence[Layer]) -> bool:
-    """Return whether the output is probabilities already: dropout behind a `Softmax` does nothing in evaluation."""
-    acting = [layer for layer in layers if not isinstance(layer, Dropout)]
-    return bool(acting) and isinstance(acting[-1], Softmax)
+    """Return whether the output is probabilities: the last layer, apart from dropout, is a `Softmax`."""
+    active = [layer for layer in layers if not isinstance(layer, Dropout)]
+    return bool(active) and isinstance(active[-1], Softmax)
 
 
-def takes_pixels(layer: Layer) -> bool:
+def accepts_uint8(layer: Layer) -> bool:
     """Return whether the layer divides uint8 by 255 itself, as `Dense` does."""
     return isinstance(layer, Dense) and type(layer).forward is Dense.forward
 
 
-def own_output(array: object, subject: str, shape: tuple[int, int | None]) -> Float32:
-    """Check and convert what a layer outside this package returned."""
+def check_output(array: object, subject: str, shape: tuple[int, int | None]) -> Float32:
+    """Check and convert the return value of a user's layer."""
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "buif":
         raise TypeError(f"{subject} must return an array of real numbers; got {type(array).__name__}")
     if array.ndim != 2 or array.shape[0] != shape[0] or shape[1] not in (None, array.shape[1]):
         wanted = f"({shape[0]}, {'d' if shape[1] is None else shape[1]})"
-        raise ValueError(f"{subject} must return {wanted}; got {array.shape}: does output_width say so too?")
+        raise ValueError(f"{subject} must return {wanted}; got {array.shape}: does output_width match?")
     return np.ascontiguousarray(array, dtype=np.float32)
 
 
 def widths(layers: Sequence[Layer], width: int) -> list[int]:
-    """Return the width of the input and of each layer's output; ValueError where they do not match."""
+    """Return the width of the input and of each layer's output; ValueError if they do not match."""
     found = [width]
     for layer in layers:
         found.append(layer.output_width(found[-1]))
@@ -127,17 +124,17 @@ def widths(layers: Sequence[Layer], width: int) -> list[int]:
 
 
 def run(layers: Sequence[Layer], rows: Array, training: bool = False, kernels: Any = None) -> Float32:
-    """Return what the layers make of checked rows, (n, d), C order, uint8 or finite float32.
+    """Return the output of the last layer for checked rows, (n, d), C order, uint8 or finite float32.
 
-    ``kernels``: the doors of a program that records this; see `training.lowering`.
+    To record the layers, a program passes its own ``kernels``; see `training.lowering`.
     """
     y = rows
-    if rows.dtype == np.uint8 and not takes_pixels(layers[0]):
+    if rows.dtype == np.uint8 and not accepts_uint8(layers[0]):
         y = np.divide(rows, np.float32(255), dtype=np.float32)
     for layer in layers:
         if type(layer) in BUILT_IN.values():
             y = layer.forward(y, training) if kernels is None else layer.forward(y, training, kernels)  # type: ignore[call-arg]
         else:
             shape = (y.shape[0], layer.output_width(y.shape[1]))
-            y = own_output(layer.forward(y, training), f"{layer.name}.forward", shape)
+            y = check_output(layer.forward(y, training), f"{layer.name}.forward", shape)
     return y

@@ -15,7 +15,7 @@ _Network = TypeVar("_Network", bound=Sequential)
 
 
 def folded(network: _Network) -> _Network:
-    """Return a copy with batch normalisation folded into dense layers; `NeuralNetwork.folded` says how."""
+    """Return a copy with batch normalisation folded into dense layers; see `NeuralNetwork.folded`."""
     given, network = network, copy.deepcopy(network)
     kept: list[Layer] = []
     for layer in network.layers:
@@ -36,7 +36,7 @@ def folded(network: _Network) -> _Network:
 
 
 def _fold(dense: Dense, norm: BatchNorm) -> None:
-    """Make a dense layer do what batch normalisation, in evaluation, did to its output."""
+    """Scale and shift a dense layer's output as batch normalisation does in evaluation."""
     scale = norm.gamma.value / np.sqrt(norm.running_var.astype(np.float64) + norm.eps)
     dense.weight.value = dense.weight.value * scale
     dense.bias.value = (dense.bias.value.astype(np.float64) - norm.running_mean) * scale + norm.beta.value

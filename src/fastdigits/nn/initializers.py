@@ -1,8 +1,7 @@
-"""Initial weights, drawn from a generator that is passed in.
+"""Initial weights, drawn from a generator that the caller passes.
 
-A weight is (in, out): each of the *out* units sums over ``fan_in = shape[0]`` inputs and feeds, through its
-row, ``fan_out = shape[1]`` units. Weights drawn on these scales keep the variance of signals about equal
-from layer to layer.
+A weight is (in, out), so fan_in = shape[0] and fan_out = shape[1]. With these variances, signals keep about the same
+variance from layer to layer.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import numpy as np
 from ..core.arrays import Float32
 from ..core.validation import check_count
 
-# In quotes, because numpy imports its generators when they are first named, and they take their time.
+# In quotes: NumPy imports its generators, which takes time, when their name is first evaluated.
 Initializer: TypeAlias = "Callable[[np.random.Generator, tuple[int, int]], Float32]"
 
 
@@ -26,7 +25,7 @@ def he_normal(rng: np.random.Generator, shape: tuple[int, int]) -> Float32:
     Parameters
     ----------
     rng : numpy.random.Generator
-        Its state advances.
+        Source of random numbers; its state advances.
     shape : (int, int)
         Inputs and outputs, each at least 1.
 
@@ -37,7 +36,7 @@ def he_normal(rng: np.random.Generator, shape: tuple[int, int]) -> Float32:
     Raises
     ------
     TypeError
-        If ``rng`` is no Generator or the sizes are no integers.
+        If ``rng`` is not a Generator or a size is not an integer.
     ValueError
         If ``shape`` is not two sizes of at least 1.
 
@@ -50,7 +49,7 @@ def he_normal(rng: np.random.Generator, shape: tuple[int, int]) -> Float32:
 
 
 def he_uniform(rng: np.random.Generator, shape: tuple[int, int]) -> Float32:
-    """Draw uniformly from [-a, a) with a = √(6 / fan_in), so that the variance is that of `he_normal`.
+    """Draw uniformly from [-a, a) with a = √(6 / fan_in), which has the variance of `he_normal`.
 
     Arguments, result, errors and reference are those of `he_normal`.
     """
@@ -87,7 +86,7 @@ def glorot_uniform(rng: np.random.Generator, shape: tuple[int, int]) -> Float32:
 
 
 def zeros(rng: np.random.Generator, shape: tuple[int, int]) -> Float32:
-    """Return zeros and draw nothing. For a last layer only: below another one, all units would stay alike.
+    """Return zeros and draw nothing. Only for a last layer: in any other, all units would stay equal.
 
     Arguments, result and errors are those of `he_normal`.
     """

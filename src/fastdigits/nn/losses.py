@@ -1,7 +1,4 @@
-"""The loss: softmax and cross-entropy in one, from logits.
-
-The only place where the mean over the batch is taken.
-"""
+"""The loss: softmax and cross-entropy in one, from logits. Only here is the mean over the batch taken."""
 
 from __future__ import annotations
 
@@ -17,52 +14,48 @@ from ..core.validation import check_labels, check_number, check_weights
 
 
 class SoftmaxCrossEntropy(Configured):
-    """Mean over the images of -Σ target · log softmax(logits), the sum over the c classes.
+    """Mean over the images of -Σ target · log softmax(logits), summed over the c classes.
 
-        With label smoothing ε, target = (1 - ε) · one-hot(label) + ε / c. With sample weights wᵢ, the mean of the
-        images' losses lᵢ is Σ wᵢ · lᵢ / Σ wᵢ.
+    With label smoothing ε, target = (1 - ε) · one-hot(label) + ε / c. With sample weights wᵢ, the mean of the images'
+    losses lᵢ is Σ wᵢ · lᵢ / Σ wᵢ.
 
-        Backward: dlogits = (wᵢ / Σ wᵢ) · (softmax(logits) - target), row by row; without weights wᵢ / Σ wᵢ = 1
-        / n. This is where the gradient is divided by the batch, and nothing else divides it again.
+    Backward: dlogits = (wᵢ / Σ wᵢ) · (softmax(logits) - target), row by row; without weights, wᵢ / Σ wᵢ = 1 / n.
+    No other place divides the gradient by the batch.
 
-        Parameters
-        ----------
-        label_smoothing : float, default 0.0
-            ε, with 0 ≤ ε < 1. It keeps a network from driving its probabilities to 0 and 1. The lowest loss
-            that can be reached is above zero then.
+    Parameters
+    ----------
+    label_smoothing : float, default 0.0
+        ε, with 0 ≤ ε < 1. It keeps probabilities away from 0 and 1. With ε > 0, the minimum of the loss is above zero.
 
-        Raises
-        ------
-        TypeError
-            If ε is no number.
-        ValueError
-            If it is out of range.
+    Raises
+    ------
+    TypeError
+        If ε is not a number.
+    ValueError
+        If it is out of range.
 
-        Notes
-        -----
-        log softmax is worked out as logits - max - log Σ e^(logits - max), never as the logarithm of a rounded
-        probability: it is exact where a probability rounds to 0. The losses of the images are summed in double
-        precision.
+    Notes
+    -----
+    log softmax is computed as logits - max - log Σ e^(logits - max), which stays accurate where a probability rounds
+    to 0. The losses of the images are summed in double precision.
 
-        Logits that are not finite give a loss that is not finite, not an error: training looks at it and says
-        where it happened.
+    Logits that are not finite give a loss that is not finite, not an error; `fit` then raises an error that says where
+    it happened.
 
-        References
-        ----------
-        Szegedy, Vanhoucke, Ioffe, Shlens, Wojna (2016), Rethinking the Inception Architecture for Computer
-        Vision, section 7, for label smoothing.
+    References
+    ----------
+    Szegedy, Vanhoucke, Ioffe, Shlens, Wojna (2016), Rethinking the Inception Architecture for Computer
+    Vision, section 7, for label smoothing.
 
-        Examples
-        --------
-        >>> from typing import Any
-
-    import numpy as np
-        >>> from fastdigits.losses import SoftmaxCrossEntropy
-        >>> loss = SoftmaxCrossEntropy()
-        >>> round(loss.forward(np.zeros((2, 10)), [3, 7]), 4)  # log 10: nothing is known
-        2.3026
-        >>> loss.backward().shape
-        (2, 10)
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastdigits as fd
+    >>> loss = fd.SoftmaxCrossEntropy()
+    >>> round(loss.forward(np.zeros((2, 10)), [3, 7]), 4)  # log 10: all classes are equally probable
+    2.3026
+    >>> loss.backward().shape
+    (2, 10)
     """
 
     def __init__(self, *, label_smoothing: float = 0.0) -> None:
@@ -77,11 +70,11 @@ class SoftmaxCrossEntropy(Configured):
         Parameters
         ----------
         logits : array_like, (n, c)
-            One row an image, n ≥ 1; any real numbers.
+            One row per image, n ≥ 1; any real numbers.
         y : array_like of int, (n,)
             Labels, 0 … c - 1.
         sample_weight : array_like, (n,), optional
-            How much each image counts: finite, none negative, not all zero.
+            Weight of each image: finite, none negative, not all zero.
 
         Returns
         -------
@@ -90,7 +83,7 @@ class SoftmaxCrossEntropy(Configured):
         Raises
         ------
         TypeError
-            If logits are no real numbers or labels no integers.
+            If logits are not real numbers or labels not integers.
         ValueError
             If shapes do not match, or if a label or a weight is out of range.
         """
@@ -103,10 +96,10 @@ class SoftmaxCrossEntropy(Configured):
     def run(
         self, logits: Float32, labels: Int64, shares: Float32, kernels: Any = None
     ) -> tuple[Float32, Float32]:
-        """Return each image's part of the mean loss, (n,), and its probabilities, (n, c).
+        """Return each image's share of the mean loss, (n,), and its probabilities, (n, c).
 
-        As `forward`, for arguments that are checked already; ``shares`` are the weights, summing to 1. A program that
-        records the loss passes ``kernels``.
+        Like `forward`, for checked arguments; ``shares`` are weights that sum to 1. To record the loss, a program
+        passes its own ``kernels``.
         """
         losses, probs = aligned.floats(logits.shape[0]), aligned.floats(*logits.shape)
         (kernels or backend.kernels).softmax_cross_entropy_forward(
@@ -121,11 +114,11 @@ class SoftmaxCrossEntropy(Configured):
         Raises
         ------
         RuntimeError
-            If no `forward` came before.
+            If there was no `forward` before.
         """
         if self._saved is None:
             raise RuntimeError(
-                "SoftmaxCrossEntropy: backward must come after forward; got none yet: call it first"
+                "SoftmaxCrossEntropy: backward needs a forward before it; got none: call forward(logits, y) first"
             )
         probs, labels, weights = self._saved
         dlogits = aligned.floats(*probs.shape)

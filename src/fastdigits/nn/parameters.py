@@ -1,4 +1,4 @@
-"""What training changes: arrays with their gradients, side by side in two blocks of memory."""
+"""Trainable parameters: values and gradients, each kind in one block of memory."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _ALIGNMENT = aligned.LINE // 4  # floats
 
 
 class Parameter(changes.Tracked):
-    """An array that training changes, and the gradient of the loss with respect to it.
+    """A trainable array, and the gradient of the loss with respect to it.
 
     Parameters
     ----------
     name : str
-        Such as ``"weight"``; a network puts the name of its layer in front, ``"dense1.weight"``.
+        Such as ``"weight"``; a network adds the name of its layer, ``"dense1.weight"``.
     value : array_like
         Initial value, at least one number. Copied to float32 in C order.
 
@@ -28,14 +28,14 @@ class Parameter(changes.Tracked):
     ----------
     name : str
     value : ndarray, float32
-        Assigning to it copies the numbers into the array that is there: the array itself stays the same one.
+        Assigning to it copies the numbers into the existing array.
     grad : ndarray, float32
-        Same shape, zeros at first. Each backward pass overwrites it. Assigning copies, as for ``value``.
+        Same shape, initially zeros. Each backward pass overwrites it. Assigning copies, as for ``value``.
 
     Raises
     ------
     TypeError
-        If the name is no string or the value holds no real numbers.
+        If the name is not a string or the value has no real numbers.
     ValueError
         If the value is empty.
     """
@@ -54,12 +54,12 @@ class Parameter(changes.Tracked):
         self._grad: Float32 = np.zeros_like(self._value)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # a value is copied into the array that is there: no change for a program
+        # without marking a change: `value` and `grad` keep their arrays
         object.__setattr__(self, name, value)
 
     @property
     def value(self) -> Float32:
-        """What training changes."""
+        """The numbers that an optimizer updates."""
         return self._value
 
     @value.setter
@@ -76,16 +76,16 @@ class Parameter(changes.Tracked):
         self._write(self._grad, new, "grad")
 
     def flat(self) -> tuple[Float32, Float32]:
-        """Return value and gradient as views of shape (size,), for kernels that work number by number."""
+        """Return value and gradient as views of shape (size,), for elementwise kernels."""
         return self._value.reshape(-1), self._grad.reshape(-1)
 
-    def rehome(self, value_view: Float32, grad_view: Float32) -> None:
-        """Move into other memory: copy the numbers there, and use it from now on.
+    def move_to(self, value_view: Float32, grad_view: Float32) -> None:
+        """Copy value and gradient into these arrays and use them from now on.
 
         Parameters
         ----------
         value_view, grad_view : ndarray, float32, C order
-            Memory of this parameter's shape.
+            Arrays of this parameter's shape.
 
         Raises
         ------
@@ -95,7 +95,7 @@ class Parameter(changes.Tracked):
         for view in (value_view, grad_view):
             if view.shape != self._value.shape or view.dtype != np.float32 or not view.flags.c_contiguous:
                 raise ValueError(
-                    f"Parameter {self.name}: its memory must be {self._value.shape}, float32 in C order; "
+                    f"Parameter {self.name}: a new array must be {self._value.shape}, float32 in C order; "
                     f"got {view.shape}, {view.dtype}"
                 )
         value_view[...], grad_view[...] = self._value, self._grad
@@ -103,7 +103,7 @@ class Parameter(changes.Tracked):
         changes.mark_changed()
 
     def tracked(self) -> Iterable[tuple[str, Any]]:
-        """Return the arrays, by which a recorded program knows this parameter."""
+        """Return the arrays: a recorded program depends on no other attribute."""
         return [("value", self._value), ("grad", self._grad)]
 
     def _write(self, target: Float32, new: object, attribute: str) -> None:
@@ -130,8 +130,7 @@ def flatten(parameters: Sequence[Parameter]) -> tuple[Float32, Float32]:
     Returns
     -------
     values, gradients : ndarray, (p,) float32
-        The blocks start at a multiple of 64 bytes, and so does each parameter within them. What lies between
-        two parameters is zero.
+        Both blocks, and each parameter in them, start at a multiple of 64 bytes. Padding is zero.
 
     Raises
     ------
@@ -147,5 +146,5 @@ def flatten(parameters: Sequence[Parameter]) -> tuple[Float32, Float32]:
     for parameter, start in zip(parameters, starts, strict=False):
         place = slice(start, start + parameter.value.size)
         shape = parameter.value.shape
-        parameter.rehome(values[place].reshape(shape), gradients[place].reshape(shape))
+        parameter.move_to(values[place].reshape(shape), gradients[place].reshape(shape))
     return values, gradients

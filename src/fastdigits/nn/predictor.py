@@ -1,4 +1,4 @@
-"""Predictions, lowered: probabilities of some rows at a time, without the interpreter between the layers."""
+"""Lowered predictions: all layers run as one recorded program, without returning to Python between them."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from ..core.arrays import Array, Float32
 from . import assembly
 from .layers import Layer
 
-SIZES = (1, 32, 256)  # rows a program works on; 256 rows of pixels stay in the second-level cache
+SIZES = (1, 32, 256)  # rows per call of a program; 256 rows of pixels fit into the second-level cache
 
 
 class Predictor:
     """Predict with one network; safe to call from many threads at once.
 
-    Layers, their hyperparameters and arrays are used as they are at the time of a call.
+    Each call uses the current layers, hyperparameters and arrays.
     """
 
     def __init__(self) -> None:
-        self._version: int = -1  # of what the programs were recorded from
+        self._version = -1  # `changes.version` when the programs were recorded
         self._kernels: Any = None
         self._recorded_from: list[Any] = []
         self._lowers = False
-        self._free: dict[tuple[int, str, int, bool], list[_Program]] = {}
-        self._softmax = True  # to be applied to what the last layer makes
+        self._free: dict[tuple[int, str, int, bool], list[_Program]] = {}  # programs that no thread runs
+        self._softmax = True  # whether probabilities need a softmax after the last layer
         self._classes: int | None = None
 
-    def _renew(self, layers: Sequence[Layer]) -> None:
-        """Drop the programs if the layers are no longer what they were recorded from."""
+    def _update(self, layers: Sequence[Layer]) -> None:
+        """Drop the programs if the layers differ from those that were recorded."""
         version, kernels = changes.version, backend.kernels
         recorded_from = changes.fingerprint(layers)
         if kernels is not self._kernels or not changes.same(recorded_from, self._recorded_from):
@@ -44,19 +44,20 @@ class Predictor:
             width = assembly.input_width(layers)
             self._classes = None if width is None else assembly.widths(layers, width)[-1]
             self._recorded_from = recorded_from
-        self._kernels, self._version = kernels, version  # last: if anything failed before, all is done again
+        # Last: if anything above fails, the next call repeats all.
+        self._kernels, self._version = kernels, version
 
     def probabilities(self, layers: Sequence[Layer], rows: Array) -> Float32:
         """Return the probabilities of checked rows, (n, d), as a new array, (n, classes)."""
         return self._outputs(layers, rows, True)
 
     def logits(self, layers: Sequence[Layer], rows: Array) -> Float32:
-        """Return what the last layer makes of checked rows, (n, d), as a new array, (n, classes)."""
+        """Return the last layer's output for checked rows, (n, d), as a new array, (n, classes)."""
         return self._outputs(layers, rows, False)
 
     def _outputs(self, layers: Sequence[Layer], rows: Array, softmax: bool) -> Float32:
         if self._version != changes.version or self._kernels is not backend.kernels:
-            self._renew(layers)
+            self._update(layers)
         softmax = softmax and self._softmax
         n, width = rows.shape
         outputs: Float32 = np.empty((n, self._classes or assembly.widths(layers, width)[-1]), np.float32)
@@ -78,7 +79,7 @@ class Predictor:
     def _fill(
         self, layers: Sequence[Layer], outputs: Float32, rows: Array, softmax: bool, threads: int, calls: int
     ) -> None:
-        """Write the outputs of at most ``SIZES[-1]`` rows, one of so many calls of about as much work."""
+        """Write the outputs of at most ``SIZES[-1]`` rows; ``calls`` is the number of such calls in a row."""
         if not self._lowers:
             logits = np.ascontiguousarray(assembly.run(layers, rows))
             if softmax:
@@ -92,14 +93,14 @@ class Predictor:
         free = self._free.get(key)
         if free is None:
             free = self._free.setdefault(key, [])
-        try:  # a program is one thread's own while it runs; another thread makes another one
+        try:  # only one thread may run a program at a time; another thread makes another program
             program = free.pop()
         except IndexError:
             version, recorded_from = changes.version, self._recorded_from
             program = _Program(layers, size, width, rows.dtype, softmax)
             now = changes.fingerprint(layers)
             if changes.version != version or not changes.same(now, recorded_from):
-                free = []  # something changed meanwhile, and may be changed back: nobody is to use it again
+                free = []  # the layers changed during the recording: use this program only once
         if n == size:
             program.predict(outputs, rows, threads, calls)
         else:
@@ -118,7 +119,7 @@ class _Program:
         program = backend.kernels.Program(np.zeros(0, dtype=np.int64))
         self.predict = program.predict
         with program as kernels:
-            if dtype == np.uint8 and not assembly.takes_pixels(layers[0]):
+            if dtype == np.uint8 and not assembly.accepts_uint8(layers[0]):
                 x = aligned.floats(size, width)
                 kernels.gather_pixels(x, self.batch, np.arange(size))
             self.outputs = assembly.run(layers, x, kernels=kernels)

@@ -1,10 +1,10 @@
-"""The scale of a network's input: what the numbers of an image mean, decided in one place.
+"""The scale of a network's input: whether the numbers of an image are pixels 0 … 255, 0 … 1, or anything else.
 
-A network learns its scale from the images that it is first trained on, keeps it, and reads all later images on it.
-Only values decide, never a dtype: the same numbers in any dtype give the same rows.
+A network infers its scale from its first training images, keeps it, and applies it to all later images.
+Values decide, not the dtype: the same numbers in any dtype give the same rows.
 
 ======== =================================================== ==================================
-scale    learned from images that hold                       a network of this scale gets
+scale    inferred from images that hold                      the layers get
 ======== =================================================== ==================================
 pixels   whole numbers from 0 to 255, the largest above 16   value / 255
 unit     numbers from 0 to 1                                 the values as they are
@@ -12,11 +12,10 @@ numbers  anything else                                       the values as they 
 None     (not trained yet, or trained before scales existed) uint8 as value / 255, all else as it is
 ======== =================================================== ==================================
 
-Small whole numbers stay as they are: one-hot columns, counts, pictures of 4 bits. Images that are zero throughout
-tell nothing; the scale stays None.
+Small whole numbers stay as they are: one-hot columns, counts, images of 4 bits. If all images are zero, the scale
+stays None.
 
-Kernels take rows of uint8, which mean value / 255, or of float32, which are used as they are. Both ways of writing a
-pixel give the same bits.
+Kernels accept rows of uint8, which mean value / 255, or of float32. A pixel gives the same bits in both.
 """
 
 from __future__ import annotations
@@ -34,50 +33,50 @@ MEANING = {
     PIXELS: "pixels 0 … 255, divided by 255",
     UNIT: "numbers 0 … 1, as they are",
     NUMBERS: "numbers as they are",
-    None: "not known; uint8 is divided by 255, all else taken as it is",
+    None: "unknown; uint8 is divided by 255, other types are used as they are",
 }
 
 WHITE = 255
-# The largest whole number that may be a count, or a pixel of 4 bits, as in scikit-learn's load_digits
+# Whole numbers up to this may be counts or pixels of 4 bits, as in scikit-learn's load_digits
 SMALL = 16
-# Fractions up to here are images of 0 … 1 or of -1 … 1, or standardised ones, which stay within about 3
-NO_PIXELS = 4
+# Fractions up to this are images of 0 … 1 or -1 … 1, or standardised ones, which stay within about 3
+MAX_FRACTION = 4
 # Interpolation and noise overshoot 0 … 255, but not beyond these
-BELOW, ABOVE = -255, 510
-# More than any image of 0 … 1 has with noise, less than any image of 0 … 255 with ink has
-NO_UNIT = 10
-_AT_ONCE = 4096  # rows that are looked at together, which bounds the memory
+MIN_PIXEL, MAX_PIXEL = -255, 510
+# Above any image of 0 … 1 with noise, below the largest pixel of any image of 0 … 255 with ink
+MAX_UNIT = 10
+_CHUNK = 4096  # rows per pass, to bound the memory
 
 
-def checked(scale: object, subject: str) -> str | None:
-    """Return a scale that somebody sets, or raise a TypeError or a ValueError."""
+def check_scale(scale: object, subject: str) -> str | None:
+    """Return a valid scale, or raise a TypeError or a ValueError."""
     if scale is None or (isinstance(scale, str) and scale in SCALES):
         return scale
     kind = ValueError if isinstance(scale, str) else TypeError
     raise kind(f"{subject} must be {', '.join(map(repr, SCALES))} or None; got {scale!r}")
 
 
-def learned(images: Array, subject: str) -> str | None:
-    """Return the scale of the images that a network is first trained on.
+def infer_scale(images: Array, subject: str) -> str | None:
+    """Return the scale of a network's first training images.
 
     Parameters
     ----------
     images : ndarray, (n, d)
-        Checked images, as `fastdigits.inputs.check_images` returns them.
+        Images from `check_images`.
     subject : str
-        What an error message begins with.
+        Start of an error message.
 
     Raises
     ------
     ValueError
         If a value is not finite in float32.
     """
-    if images.dtype == np.uint8 and images[:_AT_ONCE].max() > SMALL:  # whatever the others are
+    if images.dtype == np.uint8 and images[:_CHUNK].max() > SMALL:  # the rest cannot change the result
         return PIXELS
-    low, high = _extremes(images, subject)
+    low, high = _range(images, subject)
     if low == high == 0:
         return None
-    if high > SMALL and _are_levels(images, low, high):
+    if high > SMALL and _are_pixels(images, low, high):
         return PIXELS
     return UNIT if low >= 0 and high <= 1 else NUMBERS
 
@@ -88,148 +87,146 @@ def to_rows(images: Array, scale: str | None, subject: str) -> Array:
     Parameters
     ----------
     images : ndarray, (n, d)
-        What `fastdigits.inputs.check_images` returned.
+        Images from `check_images`.
     scale : {"pixels", "unit", "numbers"} or None
-        The network's.
+        Scale of the network.
     subject : str
-        What an error message begins with.
+        Start of an error message.
 
     Raises
     ------
     ValueError
-        If a value is not finite in float32, or if the values cannot be meant on this scale.
+        If a value is not finite in float32, or if the values do not fit the scale.
     """
     if images.dtype.char == "B" and (scale == PIXELS or scale is None):
         return images if images.flags.c_contiguous else np.ascontiguousarray(images)
-    return reader(images, scale, subject)(images)
+    return row_converter(images, scale, subject)(images)
 
 
-def reader(images: Array, scale: str | None, subject: str) -> Callable[[Array], Array]:
-    """Check all images together, as `to_rows` does, and return the function that makes rows of any part of them.
+def row_converter(images: Array, scale: str | None, subject: str) -> Callable[[Array], Array]:
+    """Check all images, as `to_rows` does, and return a function that converts any part of them to rows.
 
-    Parameters and errors are those of `to_rows`. What part an image comes in then changes nothing.
+    Parameters and errors are those of `to_rows`. An image gives the same row in any part.
     """
     if scale != PIXELS:
         pixels = scale is None and images.dtype == np.uint8
         if scale == UNIT or images.dtype.kind == "f":
-            low, high = _extremes(images, subject)
-            if scale == UNIT and high > NO_UNIT:
+            low, high = _range(images, subject)
+            if scale == UNIT and high > MAX_UNIT:
                 raise ValueError(
-                    f"{subject} must hold numbers of about 0 … 1, as the images that the network was trained on; got "
-                    f"values from {low:g} to {high:g}: pixels 0 … 255 become such by x / 255"
+                    f"{subject} must hold numbers of about 0 … 1, like the network's training images; got "
+                    f"values from {low:g} to {high:g}: divide pixels 0 … 255 by 255, x / 255"
                 )
         return functools.partial(in_order, dtype=np.uint8 if pixels else np.float32)
     if images.dtype == np.uint8:
         return in_order
-    low, high = _extremes(images, subject)
-    if _are_levels(images, low, high):
-        return _levels
-    if max(high, -low) > NO_PIXELS and low >= BELOW and high <= ABOVE:
+    low, high = _range(images, subject)
+    if _are_pixels(images, low, high):
+        return _to_uint8
+    if max(high, -low) > MAX_FRACTION and low >= MIN_PIXEL and high <= MAX_PIXEL:
         return _divided
     hint = "bring them to the scale of the training images"
     if low >= 0 and high <= 1:
         hint = "images of 0 … 1 become pixels by x * 255"
-    elif low >= 0 and high > ABOVE:
+    elif low >= 0 and high > MAX_PIXEL:
         hint = "images of 16 bits become pixels by x / 257"
     raise ValueError(
-        f"{subject} must hold pixels 0 … 255, as the images that the network was trained on; got values from "
+        f"{subject} must hold pixels 0 … 255, like the network's training images; got values from "
         f"{low:g} to {high:g}: {hint}"
     )
 
 
-def levels(images: Array, subject: str) -> Array:
-    """Return images that hold whole numbers from 0 to 255 as uint8 in C order; ValueError if they hold others."""
+def to_uint8(images: Array, subject: str) -> Array:
+    """Return whole numbers from 0 to 255 as uint8 in C order; ValueError if there are others."""
     if images.dtype != np.uint8 and images.size:
-        low, high = _extremes(images, subject)
-        if not _are_levels(images, low, high):
+        low, high = _range(images, subject)
+        if not _are_pixels(images, low, high):
             hint = "x * 255" if low >= 0 and high <= 1 else "np.rint(x.clip(0, 255))"
             raise ValueError(
                 f"{subject} must hold whole numbers from 0 to 255; got {images.dtype} from {low:g} to {high:g}: {hint}"
             )
-    return _levels(images)
+    return _to_uint8(images)
 
 
-# -- for the commands, which read pictures -----------------------------------------------------------------
+# -- for the commands, which read files of images ----------------------------------------------------------
 
 
-def pictures(images: Array, scale: str | None, subject: str, among: Sequence[Array] = ()) -> Array:
-    """Return pictures from a file as a network of this scale takes them.
+def rescale(images: Array, scale: str | None, subject: str, among: Sequence[Array] = ()) -> Array:
+    """Convert images from a file to the scale of a network.
 
     Parameters
     ----------
     images : ndarray of real numbers, (n, ...)
-        Pixels from 0 to 255, or numbers from 0 to 1: a file of pictures may hold either. For a network of
-        "numbers", what it was trained on.
+        Pixels 0 … 255 or numbers 0 … 1, as a file may hold either; for a network of scale "numbers", the
+        numbers that it was trained on.
     scale : {"pixels", "unit", "numbers"} or None
-        The network's.
+        Scale of the network.
     subject : str
-        What an error message begins with.
+        Start of an error message.
     among : sequence of ndarray
-        The whole data set that the images belong to, whose values decide which of these they are.
+        The whole data set of the images, whose values decide between pixels and numbers.
 
     Returns
     -------
     ndarray, of the same shape
-        Anything else comes back as it is, and the network takes or refuses it; so does everything for a network
-        whose scale is not known.
+        Other values are returned as they are, for the network to check, and so are all values if ``scale`` is None.
 
     Raises
     ------
     ValueError
-        If a value is not finite, or if these are pixels and the network takes numbers of its own scale.
+        If a value is not finite, or if these are pixels and the scale is "numbers".
     """
     if scale is None:
         return images
     everything = [array.reshape(len(array), -1) for array in among or (images,)]
-    extremes = [_extremes(array, subject) for array in everything]
-    low, high = min(low for low, _ in extremes), max(high for _, high in extremes)
-    levels = all(_are_levels(array, low, high) for array in everything)
+    ranges = [_range(array, subject) for array in everything]
+    low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
     if scale == NUMBERS and high <= SMALL:
         return images
-    if levels and high > 1:
-        return pixels(_levels(images), scale, subject)
-    if scale == UNIT and low >= 0 and NO_UNIT < high <= WHITE:  # pixels with fractions
+    if high > 1 and all(_are_pixels(array, low, high) for array in everything):
+        return rescale_pixels(_to_uint8(images), scale, subject)
+    if scale == UNIT and low >= 0 and MAX_UNIT < high <= WHITE:  # pixels with fractions
         return _divided(images)
     if scale == PIXELS and low >= 0 and high <= 1:
-        return _back_to_pixels(images)
+        return _multiplied(images)
     return images
 
 
-def pixels(images: Array, scale: str | None, subject: str) -> Array:
-    """Return pixels, uint8, as a network of this scale takes them; ValueError if it takes numbers of its own."""
+def rescale_pixels(images: Array, scale: str | None, subject: str) -> Array:
+    """Convert pixels, uint8, to the scale of a network; ValueError if that is "numbers"."""
     if scale == NUMBERS:
         raise ValueError(
             f"{subject}: the model was trained on numbers of its own scale, not on pixels; got pixels 0 … 255: "
-            "give it an array of what it was trained on, or train it on pixels"
+            "pass an array of such numbers, or train a model on pixels"
         )
     return _divided(images) if scale == UNIT else images
 
 
-def _back_to_pixels(images: Array) -> Array:
-    """Return numbers from 0 to 1 times 255, as uint8 where each was a pixel divided by 255."""
+def _multiplied(images: Array) -> Array:
+    """Return numbers from 0 to 1 times 255, as uint8 if all of them are k / 255."""
     values = in_order(images, np.float32) * np.float32(WHITE)
     whole = np.rint(values)
     # k / 255 and its product with 255 are rounded to float32: a few parts in 10 million of at most 255
     return whole.astype(np.uint8) if np.abs(values - whole).max() < 1e-4 else values
 
 
-# -- what values an array has ------------------------------------------------------------------------------
+# -- the values of an array --------------------------------------------------------------------------------
 
 
-def _parts(images: Array) -> Iterator[tuple[int, Array]]:
-    """Yield rows as float32, with the number of the first of them."""
-    for start in range(0, len(images), _AT_ONCE):
-        yield start, in_order(images[start : start + _AT_ONCE], np.float32)
+def _chunks(images: Array) -> Iterator[tuple[int, Array]]:
+    """Yield rows as float32, each time with the index of the first."""
+    for start in range(0, len(images), _CHUNK):
+        yield start, in_order(images[start : start + _CHUNK], np.float32)
 
 
-def _extremes(images: Array, subject: str) -> tuple[float, float]:
-    """Return the least and the largest value in float32; ValueError if one is not finite."""
+def _range(images: Array, subject: str) -> tuple[float, float]:
+    """Return the smallest and the largest value in float32; ValueError if a value is not finite."""
     if images.dtype.kind != "f":
         return float(images.min()), float(images.max())
     low, high = math.inf, -math.inf
-    for start, rows in _parts(images):
+    for start, rows in _chunks(images):
         least, most = float(rows.min()), float(rows.max())
-        # The extremes of an array with a NaN are NaN: two numbers tell for all, without a mask of its size.
+        # Minimum and maximum are NaN if any value is: checking these two needs no mask of the array's size.
         if not (math.isfinite(least) and math.isfinite(most)):
             row, column = np.argwhere(~np.isfinite(rows))[0]
             raise ValueError(
@@ -240,19 +237,19 @@ def _extremes(images: Array, subject: str) -> tuple[float, float]:
     return low + 0.0, high + 0.0  # -0.0 becomes 0.0, for the messages
 
 
-def _are_levels(images: Array, low: float, high: float) -> bool:
-    """Return whether all values, which lie within ``low`` … ``high``, are whole numbers from 0 to 255."""
+def _are_pixels(images: Array, low: float, high: float) -> bool:
+    """Return whether all values, whose range is ``low`` … ``high``, are whole numbers from 0 to 255."""
     if not 0 <= low <= high <= WHITE:
         return False
     if images.dtype.kind != "f":
         return True
-    return all((rows == np.rint(rows)).all() for _, rows in _parts(images))
+    return all((rows == np.rint(rows)).all() for _, rows in _chunks(images))
 
 
 # -- rows --------------------------------------------------------------------------------------------------
 
 
-def _levels(images: Array) -> Array:
+def _to_uint8(images: Array) -> Array:
     """Return whole numbers from 0 to 255 as uint8."""
     if images.dtype.kind == "f":  # 254.99999999 is 255 in float32
         images = in_order(images, np.float32)
@@ -260,6 +257,6 @@ def _levels(images: Array) -> Array:
 
 
 def _divided(images: Array) -> Array:
-    """Return value / 255: a true division, so that k / 255 has the bits that kernels give to uint8."""
+    """Return value / 255; a division, not a product with 1 / 255, gives the same bits as the kernels for uint8."""
     rows: Array = in_order(images, np.float32) / np.float32(WHITE)
     return rows

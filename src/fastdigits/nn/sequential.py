@@ -78,7 +78,7 @@ class Sequential:
 
     @scale.setter
     def scale(self, scale: str | None) -> None:
-        self._scale = scales.checked(scale, "scale")
+        self._scale = scales.check_scale(scale, "scale")
 
     # -- the way forward and back --------------------------------------------------------------------------
 
@@ -152,7 +152,7 @@ class Sequential:
                     f"{layer.name}.backward must return dx, as it is not the first layer; got None"
                 )
             if type(layer) not in assembly.BUILT_IN.values():
-                dx = assembly.own_output(dx, f"{layer.name}.backward", (dy.shape[0], None))
+                dx = assembly.check_output(dx, f"{layer.name}.backward", (dy.shape[0], None))
             dy = dx
         return None
 
@@ -241,7 +241,7 @@ class Sequential:
         n = images.shape[0]
         if n <= ROWS_AT_ONCE:
             return self._predictor.probabilities(self.layers, scales.to_rows(images, self._scale, subject))
-        read = scales.reader(images, self._scale, subject)
+        read = scales.row_converter(images, self._scale, subject)
         parts = (read(images[part]) for part in pieces(n, ROWS_AT_ONCE))
         return np.concatenate([self._predictor.probabilities(self.layers, rows) for rows in parts])
 
@@ -290,7 +290,7 @@ class Sequential:
         )
         batch_size = validation.check_count(batch_size, "batch_size", "evaluate")
         loss = SoftmaxCrossEntropy() if loss is None else loss
-        read = scales.reader(images, self._scale, "evaluate: x")
+        read = scales.row_converter(images, self._scale, "evaluate: x")
         return self.score(images, labels, weights, loss, batch_size, read)
 
     def score(
@@ -326,7 +326,7 @@ class Sequential:
         """Return the scale to train checked images on: the network's, or what it learns from them if never trained."""
         if self._scale is not None or self.epochs_trained:
             return self._scale
-        return scales.learned(images, subject)
+        return scales.infer_scale(images, subject)
 
     def need_logits(self, subject: str) -> None:
         """Raise ValueError if the network ends in `Softmax`, as the loss takes logits."""

@@ -13,33 +13,33 @@ from .sequential import Sequential
 
 
 class Snapshot:
-    """The parameters and running statistics that a network has at one moment."""
+    """A copy of a network's parameters and running statistics."""
 
     def __init__(self, network: Sequential) -> None:
         self._values = network.values.copy()
         self._buffers = {name: array.copy() for name, array in network.buffers().items()}
 
     def restore(self, network: Sequential) -> None:
-        """Give them back to the network that they were taken of."""
+        """Copy them back into the same network."""
         network.values[...] = self._values
         for name, array in network.buffers().items():
             array[...] = self._buffers[name]
 
     @staticmethod
     def checks(network: Sequential) -> dict[str, Check]:
-        """Return what the `arrays` of a snapshot of this network must look like."""
+        """Return the schema of `arrays` for a snapshot of this network."""
         buffers = network.buffers().items()
         return {"values": float_array(network.values.shape)} | {
             name: float_array(array.shape, lower_bound(name)) for name, array in buffers
         }
 
     def arrays(self) -> dict[str, Float32]:
-        """Return them by name, for a `state_dict`."""
+        """Return the arrays by name, for a ``state_dict``."""
         return {"values": self._values} | self._buffers
 
     @classmethod
-    def of_arrays(cls, content: Mapping[str, Any]) -> Snapshot | None:
-        """Return the snapshot whose `arrays` are in a ``state_dict``, if there are any."""
+    def from_arrays(cls, content: Mapping[str, Any]) -> Snapshot | None:
+        """Return the snapshot whose `arrays` are in a ``state_dict``, None if it has none."""
         arrays = {name: array for name, array in content.items() if isinstance(array, np.ndarray)}
         if not arrays:
             return None

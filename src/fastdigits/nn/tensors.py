@@ -1,4 +1,4 @@
-"""The tensors of a network by name, and what must be true of their values."""
+"""The tensors of a network by name, and checks of their values."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .sequential import Sequential
 
 
 def finite_tensors(network: Sequential, subject: str) -> dict[str, Float32]:
-    """Return parameters and buffers by name; ValueError if they are such that the network predicts nothing."""
+    """Return parameters and buffers by name; ValueError if one is not finite or a variance is negative."""
     found = named_tensors(network)
     for name, tensor in found.items():
         if problem := bad_values(name, tensor):
@@ -17,11 +17,11 @@ def finite_tensors(network: Sequential, subject: str) -> dict[str, Float32]:
 
 
 def bad_values(name: str, tensor: Float32) -> str:
-    """Return what an error message says of values that no tensor of this name may have; nothing if all are good."""
+    """Return an error message about values that a tensor of this name cannot have, "" if there are none."""
     problem = bad_numbers(tensor, lower_bound(name))
     return f"{name} {problem}" if problem else ""
 
 
 def named_tensors(network: Sequential) -> dict[str, Float32]:
-    """Return parameters and buffers by name, not copied."""
+    """Return parameters and buffers by name, without copies."""
     return {parameter.name: parameter.value for parameter in network.parameters()} | network.buffers()

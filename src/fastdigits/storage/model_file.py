@@ -22,7 +22,7 @@ from typing import IO, Any, BinaryIO, TypeVar
 from ..core import atomic
 from ..core.validation import check_count, differing_names
 from ..errors import ModelFileError
-from ..nn.assembly import BUILT_IN, need_built_in
+from ..nn.assembly import BUILT_IN, require_built_in
 from ..nn.layers import Dropout, Layer
 from ..nn.sequential import Sequential
 from ..nn.tensors import bad_values, finite_tensors, named_tensors
@@ -124,7 +124,7 @@ def _load(content: BinaryIO, file: str, kind: type[_Network]) -> _Network:
 
 
 def _architecture(network: Sequential) -> dict[str, Any]:
-    need_built_in(network.layers, "save", "keep the parameters of your own layer with numpy.savez")
+    require_built_in(network.layers, "save", "keep the parameters of your own layer with numpy.savez")
     layers = []
     for layer in network.layers:
         try:

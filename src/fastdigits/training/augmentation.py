@@ -139,7 +139,7 @@ class Augmentation:
         """
         array = as_array(images, "Augmentation: images")
         height, width = image_sides(array, "Augmentation: images")
-        rows = scales.levels(array.reshape(len(array), height * width), "Augmentation: images")
+        rows = scales.to_uint8(array.reshape(len(array), height * width), "Augmentation: images")
         seed = check_count(seed, "seed", "Augmentation", least=0) & 0xFFFF_FFFF_FFFF_FFFF
         epoch = check_count(epoch, "epoch", "Augmentation", least=0)
         distorted = aligned.empty(*rows.shape, dtype=np.uint8)

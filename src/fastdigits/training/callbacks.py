@@ -154,7 +154,7 @@ class EarlyStopping(Callback):
     def load_state_dict(self, content: Mapping[str, Any]) -> None:
         """Go on from there."""
         self.best_epoch, self.best = content["best_epoch"], content["best"]
-        self._kept = Snapshot.of_arrays(content)
+        self._kept = Snapshot.from_arrays(content)
 
 
 class ReduceOnPlateau(Callback):

@@ -79,7 +79,7 @@ class TrainingStep:
         shares = aligned.floats(size)
         shares.fill(1 / size)
         batch_labels = aligned.zeros(size, dtype=np.int64)
-        pixels = rows.dtype == np.uint8 and assembly.takes_pixels(network.layers[0])
+        pixels = rows.dtype == np.uint8 and assembly.accepts_uint8(network.layers[0])
         batch = aligned.empty(size, rows.shape[1], dtype=np.uint8 if pixels else np.float32)
         self.totals = np.zeros(3) if totals is None else totals
         self._program = backend.kernels.Program(index)

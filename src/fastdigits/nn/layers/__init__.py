@@ -1,4 +1,4 @@
-"""The layers: one small class each, no loops; `Layer` is what a layer of your own subclasses."""
+"""The layers, one small class each; subclass `Layer` to write your own."""
 
 from .activations import LeakyReLU, ReLU, Softmax
 from .base import Layer

@@ -1,4 +1,4 @@
-"""Activations: functions without parameters that stand between dense layers."""
+"""Activations: functions without parameters, used between dense layers."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .base import Layer
 
 
 class ReLU(Layer):
-    """y = max(x, 0), number by number.
+    """y = max(x, 0), elementwise.
 
-    Backward: dx = dy where y > 0, else 0. At x = 0, where there is no derivative, that takes 0.
+    Backward: dx = dy where y > 0, else 0. At x = 0, which has no derivative, it uses 0.
 
     References
     ----------
@@ -22,7 +22,7 @@ class ReLU(Layer):
     """
 
     def forward(self, x: Array, training: bool = False, kernels: Any = None) -> Float32:
-        """Return max(x, 0), (n, d); ``x`` is of the same shape."""
+        """Return max(x, 0), (n, d), for ``x`` of the same shape."""
         x = self._check_x(x)
         y = aligned.floats(*x.shape)
         (kernels or backend.kernels).relu_forward(y, x)
@@ -32,7 +32,7 @@ class ReLU(Layer):
 
     def backward(self, dy: Float32, kernels: Any = None) -> Float32:
         """Return dx, (n, d)."""
-        y = self._recall()
+        y = self._cached()
         dy = self._check_dy(dy, y.shape)
         dx = aligned.floats(*dy.shape)
         (kernels or backend.kernels).relu_backward(dx, dy, y)
@@ -40,19 +40,19 @@ class ReLU(Layer):
 
 
 class LeakyReLU(Layer):
-    """y = x where x > 0, else slope · x, number by number.
+    """y = x where x > 0, else slope · x, elementwise.
 
-    Backward: dx = dy where x > 0, else slope · dy. So a unit that is negative for every image still learns.
+    Backward: dx = dy where x > 0, else slope · dy. A unit that is negative for every image still learns.
 
     Parameters
     ----------
     slope : float, default 0.01
-        Slope of the negative side, 0 ≤ slope < 1.
+        Slope for negative x, 0 ≤ slope < 1.
 
     Raises
     ------
     TypeError
-        If the slope is no number.
+        If the slope is not a number.
     ValueError
         If it is out of range.
 
@@ -65,7 +65,7 @@ class LeakyReLU(Layer):
         self.slope = check_number(slope, "slope", "LeakyReLU", least=0, under=1)
 
     def forward(self, x: Array, training: bool = False, kernels: Any = None) -> Float32:
-        """Return x or slope · x, (n, d); ``x`` is of the same shape."""
+        """Return x or slope · x, (n, d), for ``x`` of the same shape."""
         x = self._check_x(x)
         y = aligned.floats(*x.shape)
         (kernels or backend.kernels).leaky_relu_forward(y, x, self.slope)
@@ -75,7 +75,7 @@ class LeakyReLU(Layer):
 
     def backward(self, dy: Float32, kernels: Any = None) -> Float32:
         """Return dx, (n, d)."""
-        x = self._recall()
+        x = self._cached()
         dy = self._check_dy(dy, x.shape)
         dx = aligned.floats(*dy.shape)
         (kernels or backend.kernels).leaky_relu_backward(dx, dy, x, self.slope)
@@ -85,18 +85,18 @@ class LeakyReLU(Layer):
 class Softmax(Layer):
     """probs = e^x / Σ e^x, row by row: positive numbers that sum to 1.
 
-    Backward: dx = probs · (dy - Σ dy · probs), the sum again over the row.
+    Backward: dx = probs · (dy - Σ dy · probs), summed over the row.
 
     Notes
     -----
-    The largest number of each row is subtracted first, which changes nothing but keeps e^x finite.
+    The maximum of each row is subtracted first, which keeps e^x finite and does not change the result.
 
-    A network that is to be trained ends in logits, without this layer: `SoftmaxCrossEntropy` applies the
-    softmax itself, which is faster and does not lose small probabilities to rounding.
+    For training, omit this layer: `SoftmaxCrossEntropy` takes logits and applies the softmax itself, which is faster
+    and keeps small probabilities accurate.
     """
 
     def forward(self, x: Array, training: bool = False, kernels: Any = None) -> Float32:
-        """Return the probabilities, (n, d); ``x`` is of the same shape."""
+        """Return the probabilities, (n, d), for ``x`` of the same shape."""
         x = self._check_x(x)
         probs = aligned.floats(*x.shape)
         (kernels or backend.kernels).softmax_forward(probs, x)
@@ -106,7 +106,7 @@ class Softmax(Layer):
 
     def backward(self, dy: Float32, kernels: Any = None) -> Float32:
         """Return dx, (n, d)."""
-        probs = self._recall()
+        probs = self._cached()
         dy = self._check_dy(dy, probs.shape)
         dx = aligned.floats(*dy.shape)
         (kernels or backend.kernels).softmax_backward(dx, dy, probs)

@@ -1,4 +1,4 @@
-"""What every layer has in common: the methods a network calls, and the checks of what it hands over."""
+"""The base class of all layers: the methods that a network calls, and checks of their arguments."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from ..parameters import Parameter
 
 
 class Layer(Configured):
-    """One step on the way from images to logits, with the step back.
+    """One step from images to logits, with its gradient.
 
-    A layer of your own overrides `forward` and `backward`; `parameters`, if it has something to train; and
-    `output_width`, if its output has another width than its input.
+    Your own layer overrides `forward` and `backward`; `parameters`, if it is trainable; and `output_width`, if that
+    differs from the input's width.
 
     Attributes
     ----------
     name : str
-        Empty until a network gives one: the class in lower case and a number, such as ``dense1``.
+        Empty until a network sets it: the class in lower case and a number, such as ``dense1``.
 
     Notes
     -----
-    The gradient of the loss with respect to an array is called d + its name: ``dy`` is to ``y`` what ``dx``
-    is to ``x``. Neither ``x`` nor ``dy`` may be changed; other layers keep them.
+    ``dx`` is the gradient of the loss with respect to ``x``, and ``dy`` with respect to ``y``. A layer must not change
+    ``x`` or ``dy``: other layers keep them.
 
-    The layers of this package take one more argument, ``kernels``: a program that records them passes its own doors.
+    The layers of this package have one more argument, ``kernels``, for programs that record them.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from fastdigits.layers import Layer
-    >>> class Square(Layer):
+    >>> import fastdigits as fd
+    >>> class Square(fd.Layer):
     ...     def forward(self, x, training=False):
     ...         self.x = x
     ...         return x * x
@@ -48,7 +48,7 @@ class Layer(Configured):
     """
 
     name = ""
-    _saved: Any = None  # what the last forward(x, training=True) left for backward
+    _saved: Any = None  # cache of the last forward(x, training=True) for backward
 
     def forward(self, x: Array, training: bool = False) -> Float32:
         """Return the output for a batch.
@@ -56,9 +56,9 @@ class Layer(Configured):
         Parameters
         ----------
         x : ndarray, (n, in) float32
-            One image, or what became of it, a row; n ≥ 1.
+            One row per image; n ≥ 1.
         training : bool, default False
-            Whether to keep what `backward` needs and to do what is done in training only.
+            Whether to work as in training, and to cache what `backward` needs.
 
         Returns
         -------
@@ -67,7 +67,7 @@ class Layer(Configured):
         Raises
         ------
         TypeError
-            If ``x`` is no array of float32.
+            If ``x`` is not an array of float32.
         ValueError
             If its shape is wrong.
         """
@@ -81,34 +81,34 @@ class Layer(Configured):
         Parameters
         ----------
         dy : ndarray, (n, out) float32
-            Gradient of the loss with respect to what the last ``forward(x, training=True)`` returned.
+            Gradient of the loss with respect to the output of the last ``forward(x, training=True)``.
 
         Returns
         -------
         ndarray, (n, in) float32, or None
-            None where the input has no gradient.
+            None if the input has no gradient.
 
         Raises
         ------
         RuntimeError
-            If no ``forward(x, training=True)`` came before.
+            If there was no ``forward(x, training=True)`` before.
         TypeError
-            If ``dy`` is no array of float32.
+            If ``dy`` is not an array of float32.
         ValueError
-            If its shape is not that of the output.
+            If its shape differs from that of the output.
         """
         raise NotImplementedError(f"{self._subject}: a layer must have a backward(dy); got none")
 
     def parameters(self) -> list[Parameter]:
-        """Return what is trained, the same objects at each call."""
+        """Return the trainable parameters, the same objects at each call."""
         return []
 
     def buffers(self) -> dict[str, Float32]:
-        """Return what is saved but not trained, by name: the arrays themselves."""
+        """Return arrays that are saved but not trained, by name, without copies."""
         return {}
 
     def initialize(self, rng: np.random.Generator) -> None:
-        """Set initial values. A network calls this once, layer by layer, with one generator."""
+        """Set initial values. A network calls this once for each layer, with one generator for all."""
 
     def output_width(self, width: int) -> int:
         """Return the width of the output for an input of this width.
@@ -116,19 +116,19 @@ class Layer(Configured):
         Raises
         ------
         ValueError
-            If the layer takes no input of this width.
+            If the layer does not accept this width.
         """
         return width
 
     def operations(self, width: int) -> int:
-        """Return the multiply-adds that one image of this width takes in evaluation."""
+        """Return the number of multiply-adds per image of this width in evaluation."""
         return 0
 
     # -- for the layers of this package --------------------------------------------------------------------
 
     @property
     def _subject(self) -> str:
-        """What the layer's error messages begin with."""
+        """Start of the layer's error messages."""
         label = self._label()
         return f"{self.name}, {label}" if self.name else label
 
@@ -136,9 +136,9 @@ class Layer(Configured):
         return repr(self)
 
     def _check_x(self, x: object, width: int | None = None, *, pixels: bool = False) -> Array:
-        """Return ``x`` in C order, after a look at its type, dtype and shape."""
+        """Check type, dtype and shape of ``x``; return it in C order."""
         kinds = (np.float32, np.uint8) if pixels else (np.float32,)
-        x = self._seen(x, "x")
+        x = self._plain(x, "x")
         if not isinstance(x, np.ndarray) or x.dtype not in kinds:
             raise TypeError(
                 f"{self._subject}: x must be an array of {' or '.join(kind.__name__ for kind in kinds)}; "
@@ -153,33 +153,33 @@ class Layer(Configured):
         return in_order(x)
 
     def _check_dy(self, dy: object, shape: tuple[int, int]) -> Float32:
-        """Return ``dy`` in C order, after a look at its type, dtype and shape."""
-        dy = self._seen(dy, "dy")
+        """Check type, dtype and shape of ``dy``; return it in C order."""
+        dy = self._plain(dy, "dy")
         if not isinstance(dy, np.ndarray) or dy.dtype != np.float32:
             raise TypeError(
                 f"{self._subject}: dy must be an array of float32; got {_kind(dy)}: dy.astype(np.float32)"
             )
         if dy.shape != shape:
-            raise ValueError(f"{self._subject}: dy must be {shape}, as the output was; got {dy.shape}")
+            raise ValueError(f"{self._subject}: dy must be {shape}, like the output; got {dy.shape}")
         return in_order(dy)
 
-    def _seen(self, value: object, name: str) -> object:
-        """Return what is in an array of a class derived from NumPy's, such as a masked one, or in a huge one."""
+    def _plain(self, value: object, name: str) -> object:
+        """Check a large array, or one of a subclass of ndarray such as a masked array; return it as an ndarray."""
         if isinstance(value, np.ndarray) and (type(value) is not np.ndarray or value.nbytes > LARGE):
             return as_array(value, f"{self._subject}: {name}")
         return value
 
-    def _recall(self) -> Any:
-        """Return what the last ``forward(x, training=True)`` left for backward."""
+    def _cached(self) -> Any:
+        """Return the cache of the last ``forward(x, training=True)``."""
         if self._saved is None:
             raise RuntimeError(
-                f"{self._subject}: backward must come after a forward in training; got none yet: "
+                f"{self._subject}: backward needs a forward in training before it; got none: "
                 "call forward(x, training=True) first"
             )
         return self._saved
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the last batch out of copies and pickles."""
+        """Omit the cache of the last batch from copies and pickles."""
         return {name: value for name, value in self.__dict__.items() if name != "_saved"}
 
 

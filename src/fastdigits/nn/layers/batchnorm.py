@@ -1,4 +1,4 @@
-"""Batch normalisation: each feature gets mean 0 and variance 1, then a scale and a shift of its own."""
+"""Batch normalisation: bring each feature to mean 0 and variance 1, then scale and shift it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from .base import Layer
 
 
 class BatchNorm(Layer):
-    """y = gamma · x_hat + beta, with x_hat = (x - mean) / √(var + eps), feature by feature.
+    """y = gamma · x_hat + beta, with x_hat = (x - mean) / √(var + eps), for each feature.
 
-    In training, mean and var are those of the batch, var the biased one (divided by n), and the running
-    statistics move: running ← (1 - momentum) · running + momentum · batch, with the unbiased variance
-    (divided by n - 1). In evaluation, mean and var are the running ones, so that what comes out for one
-    image never depends on the others of its batch.
+    In training, mean and var are those of the batch; var is the biased variance (divided by n). The running statistics
+    are updated: running ← (1 - momentum) · running + momentum · batch, with the unbiased variance (divided by n - 1).
+    In evaluation, mean and var are the running statistics, so the output for one image never depends on its batch.
 
     Backward: dgamma = Σ dy · x_hat, dbeta = Σ dy,
     dx = gamma / √(var + eps) · (dy - dbeta / n - x_hat · dgamma / n).
@@ -30,24 +29,24 @@ class BatchNorm(Layer):
     n : int
         Number of features, at least 1.
     momentum : float, default 0.1
-        Weight of the new batch in the running statistics, 0 < momentum ≤ 1. (Some libraries call 1 - this
-        so.)
+        Weight of the new batch in the running statistics, 0 < momentum ≤ 1. Other libraries define momentum as
+        1 minus this value.
     eps : float, default 1e-5
         Added to the variance, above 0.
 
     Attributes
     ----------
     gamma, beta : Parameter, (n,)
-        Scale, at first 1, and shift, at first 0.
+        Scale, initially 1, and shift, initially 0.
     running_mean, running_var : ndarray, (n,) float32
-        At first 0 and 1. A forward in training changes them in place. Assigning puts a copy in their place.
+        Initially 0 and 1. A forward in training updates them in place. Assigning replaces them by a copy.
 
     Raises
     ------
     TypeError
-        If an argument is no number of its kind.
+        If ``n`` is not an integer, or ``momentum`` or ``eps`` not a number.
     ValueError
-        If one is out of range; from `forward` in training, if the batch has less than 2 rows.
+        If one is out of range; from `forward` in training, if the batch has fewer than 2 rows.
 
     References
     ----------
@@ -66,7 +65,7 @@ class BatchNorm(Layer):
 
     @property
     def running_mean(self) -> Float32:
-        """Mean that serves in evaluation."""
+        """Mean used in evaluation."""
         return cast(Float32, vars(self)["running_mean"])
 
     @running_mean.setter
@@ -75,7 +74,7 @@ class BatchNorm(Layer):
 
     @property
     def running_var(self) -> Float32:
-        """Variance that serves in evaluation."""
+        """Variance used in evaluation."""
         return cast(Float32, vars(self)["running_var"])
 
     @running_var.setter
@@ -83,7 +82,7 @@ class BatchNorm(Layer):
         self._put("running_var", new)
 
     def _put(self, name: str, new: object) -> None:
-        """Put a copy of an array in the place of another, where pickles have always had it."""
+        """Replace an attribute by a copy of an array; it stays in ``vars(self)``, as in all pickles."""
         array = as_array(new, f"{self._subject}: {name}")
         if array.shape != (self.n,):
             raise ValueError(f"{self._subject}: {name} must be ({self.n},); got {array.shape}")
@@ -91,7 +90,7 @@ class BatchNorm(Layer):
             vars(self)[name] = np.array(array, dtype=np.float32, order="C")
 
     def forward(self, x: Array, training: bool = False, kernels: Any = None) -> Float32:
-        """Return the normalised batch, (n, features); ``x`` is of the same shape, in training with n ≥ 2."""
+        """Return the normalised batch, (n, features), for ``x`` of the same shape; in training, n ≥ 2."""
         x = self._check_x(x, self.n)
         y = aligned.floats(*x.shape)
         if not training:
@@ -101,7 +100,7 @@ class BatchNorm(Layer):
             return y
         if x.shape[0] < 2:
             raise ValueError(
-                f"{self._subject}: x must have at least 2 rows in training, as one row has no variance; "
+                f"{self._subject}: x must have at least 2 rows in training, to have a variance; "
                 f"got {x.shape}: use a batch_size of 2 or more"
             )
         x_hat, inv_std = aligned.floats(*x.shape), aligned.floats(self.n)
@@ -114,7 +113,7 @@ class BatchNorm(Layer):
 
     def backward(self, dy: Float32, kernels: Any = None) -> Float32:
         """Return dx, (n, features); overwrite dgamma and dbeta."""
-        x_hat, inv_std = self._recall()
+        x_hat, inv_std = self._cached()
         dy = self._check_dy(dy, x_hat.shape)
         dx = aligned.floats(*dy.shape)
         (kernels or backend.kernels).batchnorm_backward(
@@ -131,14 +130,13 @@ class BatchNorm(Layer):
         return {"running_mean": self.running_mean, "running_var": self.running_var}
 
     def output_width(self, width: int) -> int:
-        """Return ``n``, which the width of the input must be."""
+        """Return ``n``; the input must have this width."""
         if width != self.n:
             raise ValueError(
-                f"{self._subject}: the input must have width {self.n}; got {width}: "
-                f"make it BatchNorm({width})"
+                f"{self._subject}: the input must have width {self.n}; got {width}: use BatchNorm({width})"
             )
         return width
 
     def operations(self, width: int) -> int:
-        """Return ``n``: one scale and shift a feature."""
+        """Return ``n``: one multiply-add per feature."""
         return self.n

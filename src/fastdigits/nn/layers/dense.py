@@ -1,4 +1,4 @@
-"""The dense layer: every output is a weighted sum of all inputs."""
+"""The dense layer: each output is a weighted sum of all inputs."""
 
 from __future__ import annotations
 
@@ -18,35 +18,33 @@ from .base import Layer
 class Dense(Layer):
     """y = x · weight + bias.
 
-    Backward: dweight = xᵀ · dy, dbias = the sum of dy's rows, dx = dy · weightᵀ. Nothing is divided by the
-    batch: the mean is taken once, in the loss.
+    Backward: dweight = xᵀ · dy, dbias = sum of the rows of dy, dx = dy · weightᵀ. The loss takes the mean over the
+    batch; the layer does not divide again.
 
     Parameters
     ----------
     n_in, n_out : int
         Width of input and output, at least 1.
     initializer : {"he_normal", "he_uniform", "glorot_normal", "glorot_uniform", "zeros"}, default "he_normal"
-        How the weight begins; see `fastdigits.initializers`. The bias begins at zero.
+        Distribution of the initial weight; see `fastdigits.nn.initializers`. The bias is initially zero.
 
     Attributes
     ----------
     weight : Parameter, (n_in, n_out)
     bias : Parameter, (n_out,)
     needs_input_gradient : bool
-        Whether `backward` works out dx. A network sets it to False on its first layer, as nothing uses it
-        there.
+        Whether `backward` computes dx. A network sets it to False on its first layer, where nothing uses dx.
 
     Raises
     ------
     TypeError
-        If a width is no integer.
+        If a width is not an integer.
     ValueError
         If a width is below 1, or if no initializer has this name.
 
     Notes
     -----
-    ``x`` may also be uint8: pixels that mean value / 255. Their gradient does not exist, so that `backward`
-    returns None.
+    ``x`` may also be uint8: pixels that mean value / 255. They have no gradient: `backward` returns None.
 
     References
     ----------
@@ -73,9 +71,9 @@ class Dense(Layer):
         self._initialized = True
 
     def forward(self, x: Array, training: bool = False, kernels: Any = None) -> Float32:
-        """Return x · weight + bias, (n, n_out); ``x`` is (n, n_in), float32, or uint8 for pixels."""
+        """Return x · weight + bias, (n, n_out), for ``x`` of (n, n_in), float32, or uint8 for pixels."""
         x = self._check_x(x, self.n_in, pixels=True)
-        self._need_weight()
+        self._check_weight()
         y = aligned.floats(x.shape[0], self.n_out)
         if x.dtype == np.uint8:
             (kernels or backend.kernels).dense_forward_uint8(y, x, self.weight.value, self.bias.value)
@@ -86,14 +84,14 @@ class Dense(Layer):
         return y
 
     def backward(self, dy: Float32, kernels: Any = None) -> Float32 | None:
-        """Return dx, (n, n_in), or None for pixels or where it is not needed; overwrite dweight and dbias."""
-        x = self._recall()
+        """Return dx, (n, n_in), or None for pixels or if it is not needed; overwrite dweight and dbias."""
+        x = self._cached()
         dy = self._check_dy(dy, (x.shape[0], self.n_out))
         if x.dtype == np.uint8:
             (kernels or backend.kernels).dense_backward_weight_uint8(self.weight.grad, self.bias.grad, dy, x)
             return None
         dx = aligned.floats(x.shape[0], self.n_in) if self.needs_input_gradient else None
-        if dx is not None:  # first: where the update follows the gradient at once, it changes the weight
+        if dx is not None:  # first: a recorded update may follow the gradient at once and change the weight
             (kernels or backend.kernels).dense_backward_input(dx, dy, self.weight.value)
         (kernels or backend.kernels).dense_backward_weight(self.weight.grad, self.bias.grad, dy, x)
         return dx
@@ -103,11 +101,11 @@ class Dense(Layer):
         return [self.weight, self.bias]
 
     def output_width(self, width: int) -> int:
-        """Return ``n_out``; the width of the input must be ``n_in``."""
+        """Return ``n_out``; the input must have width ``n_in``."""
         if width != self.n_in:
             raise ValueError(
                 f"{self._subject}: the input must have width {self.n_in}; got {width}: "
-                f"make it Dense({width}, {self.n_out})"
+                f"use Dense({width}, {self.n_out})"
             )
         return self.n_out
 
@@ -115,8 +113,8 @@ class Dense(Layer):
         """Return ``n_in · n_out``."""
         return self.n_in * self.n_out
 
-    def _need_weight(self) -> None:
-        # A weight of zeros passes nothing on and back. One that was set by hand is as good as one drawn.
+    def _check_weight(self) -> None:
+        # Nothing can be learned through a weight of zeros. A weight set by hand is as good as a drawn one.
         if self._initialized:
             return
         if not self.weight.value.any():

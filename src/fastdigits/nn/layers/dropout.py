@@ -1,4 +1,4 @@
-"""Dropout: in training, a random part of the numbers is set to zero."""
+"""Dropout: in training, set random values to zero."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from .base import Layer
 class Dropout(Layer):
     """In training y = x / (1 - rate) with probability 1 - rate, else 0; in evaluation y = x.
 
-    Backward: dx = dy / (1 - rate) where x was kept, else 0. The division keeps the expected value (so-called
-    inverted dropout), so that evaluation has nothing to do.
+    Backward: dx = dy / (1 - rate) where x was kept, else 0. The division keeps the expected value (inverted dropout),
+    so evaluation needs no correction.
 
     Parameters
     ----------
@@ -26,23 +26,23 @@ class Dropout(Layer):
     Attributes
     ----------
     seed : int
-        Decides the masks, with ``step``. A network sets it from its own seed and the layer's position.
+        Determines the masks, with ``step``. A network sets it from its own seed and the layer's position.
     step : int
-        Number of forwards in training so far; each has a mask of its own.
+        Number of forwards in training so far; each has a different mask.
 
     Raises
     ------
     TypeError
-        If the rate is no number.
+        If the rate is not a number.
     ValueError
         If it is out of range.
 
     Notes
     -----
-    A mask is not stored: it is a function of (seed, step, position), and `backward` works it out again. So it
-    depends neither on threads nor on what else was drawn.
+    A mask is not stored: it is a function of (seed, step, position), and `backward` computes it again. So it does not
+    depend on threads or on other random numbers.
 
-    In evaluation the output is the very array that came in.
+    In evaluation, the output is the same array as the input.
 
     References
     ----------
@@ -60,7 +60,7 @@ class Dropout(Layer):
         self.step = 0
 
     def forward(self, x: Array, training: bool = False, kernels: Any = None) -> Float32:
-        """Return what is left of ``x``, (n, d), and count the step; in evaluation ``x`` itself."""
+        """Return ``x``, (n, d), after dropout, and count the step; in evaluation, return ``x`` itself."""
         x = self._check_x(x)
         if not training:
             return x
@@ -73,7 +73,7 @@ class Dropout(Layer):
 
     def backward(self, dy: Float32, kernels: Any = None) -> Float32:
         """Return dx, (n, d), with the mask of the last forward in training."""
-        dy = self._check_dy(dy, self._recall())
+        dy = self._check_dy(dy, self._cached())
         dx = aligned.floats(*dy.shape)
         (kernels or backend.kernels).dropout_backward(dx, dy, self._step, self.rate, self.seed)
         return dx
