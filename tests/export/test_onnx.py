@@ -237,9 +237,7 @@ def test_a_layer_of_the_user_is_refused(tmp_path):
     class Dense(fd.Dense):
         pass
 
-    with pytest.raises(
-        TypeError, match=r"export_onnx: all layers must be built-in, .*ONNX has no operator"
-    ):
+    with pytest.raises(TypeError, match=r"export_onnx: all layers must be built-in, .*ONNX has no operator"):
         fd.NeuralNetwork([Dense(4, 3)]).export_onnx(tmp_path / "model")
 
 

@@ -205,9 +205,7 @@ def test_a_layer_of_the_user_is_refused():
 
     net = fd.NeuralNetwork([fd.Dense(4, 3), Same()])
     for call in (net.to_torch_state_dict, lambda: net.load_torch_state_dict({})):
-        with pytest.raises(
-            TypeError, match=r"all layers must be built-in, Dense.*PyTorch has no layer like"
-        ):
+        with pytest.raises(TypeError, match=r"all layers must be built-in, Dense.*PyTorch has no layer like"):
             call()
 
 
