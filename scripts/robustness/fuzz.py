@@ -15,11 +15,13 @@ import importlib
 import importlib.util
 import inspect
 import json
+import pkgutil
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import ModuleType
 
 import fastdigits as fd
 
@@ -28,17 +30,8 @@ CORPUS = ROOT / "tests" / "helpers" / "corpus"
 sys.path.insert(0, str(ROOT / "tests" / "helpers"))
 from lies import NAMES, READERS, REFUSALS, read, seeds  # noqa: E402
 
-MODULES = (
-    "storage",
-    "checkpoint",
-    "inputs",
-    "data.idx",
-    "data.arrays",
-    "data.tables",
-    "data.sources",
-    "data.labels",
-)
-MODULES += ("preparing", "pictures", "ink", "cutting")  # of images
+PACKAGES = ("data", "imaging", "storage")
+MODULES = ("commands.run_folder", "commands.train_options", "core.entries", "training.checkpoint")
 KEPT, LARGEST = 60, 2048  # files for each reader in tests/helpers/corpus/, bytes of each
 
 
@@ -59,13 +52,21 @@ def reader(target: str, folder: Path):
     return take
 
 
+def instrumented() -> list[ModuleType]:
+    """Return the modules that read files; ImportError if one of them does not exist."""
+    names = [f"fastdigits.{name}" for name in (*PACKAGES, *MODULES)]
+    found = [importlib.import_module(name) for name in names]
+    for package in found[: len(PACKAGES)]:
+        for entry in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            found.append(importlib.import_module(entry.name))
+    return found
+
+
 def instrument() -> None:
+    """Let libFuzzer see which branches the readers reach."""
     import atheris
 
-    for name in MODULES:
-        if importlib.util.find_spec(f"fastdigits.{name}") is None:
-            continue
-        module = importlib.import_module(f"fastdigits.{name}")
+    for module in instrumented():
         for function in vars(module).values():
             if inspect.isfunction(function) and function.__module__ == module.__name__:
                 atheris.instrument_func(function)
