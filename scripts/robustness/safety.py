@@ -28,27 +28,19 @@ from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
+sys.path.insert(0, str(Path(__file__).parent))
+from sanitize import PYTEST
+
 ROOT = Path(__file__).parents[2]
-PROPERTIES = "plain_copy or those_of_the_twin or estimator or crashes or any_size or read_back"
+ARRAYS = ["tests/properties/test_any_array.py", "tests/kernels/test_kernels.py"]
+ARRAYS += ["-k", "plain_copy or those_of_the_twin or estimator or crashes or any_size"]
 DOORS = ["tests/kernels/test_kernels.py", "-k", "reads_and_writes_its_arrays"]
 
 
 def pytest(*words: str, prefix: tuple[str, ...] = (), **variables: str) -> subprocess.CompletedProcess[str]:
-    command = [
-        *prefix,
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-n",
-        "0",
-        "-m",
-        "",
-        "-p",
-        "no:cacheprovider",
-        *words,
-    ]
-    return subprocess.run(command, cwd=ROOT, env=os.environ | variables, capture_output=True, text=True)
+    return subprocess.run(
+        [*prefix, *PYTEST, *words], cwd=ROOT, env=os.environ | variables, capture_output=True, text=True
+    )
 
 
 def script(*words: str) -> subprocess.CompletedProcess[str]:
@@ -63,14 +55,7 @@ def arrays(minutes: float) -> tuple[bool, str]:
     cases = failed = 0
     begin = time.monotonic()
     while True:  # the profile draws new examples in each run
-        words = ["--hypothesis-profile=long", "--hypothesis-show-statistics"]
-        run = pytest(
-            *words,
-            "tests/properties/test_any_array.py",
-            "tests/kernels/test_kernels.py",
-            "-k",
-            PROPERTIES,
-        )
+        run = pytest("--hypothesis-profile=long", "--hypothesis-show-statistics", *ARRAYS)
         cases += sum(map(int, re.findall(r"(\d+) passing", run.stdout)))
         if run.returncode:
             print(run.stdout, file=sys.stderr)

@@ -18,20 +18,12 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-TESTS = [
-    "tests/kernels",
-    "tests/nn",
-    "tests/optim",
-    "tests/storage",
-    "tests/training",
-    "tests/core/test_arrays.py",
-]
+# All tests, the exhaustive ones too, in one process
+PYTEST = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-m", "", "-p", "no:cacheprovider"]
+TESTS = [f"tests/{name}" for name in ("kernels", "nn", "optim", "storage", "training", "core/test_arrays.py")]
 TESTS += ["tests/backend/test_threads.py"]
-QUICK = [
-    "tests/kernels/test_kernels.py",
-    "tests/kernels/test_program.py",
-    "tests/properties/test_any_array.py",
-]
+QUICK = ["tests/kernels/test_kernels.py", "tests/kernels/test_program.py"]
+QUICK += ["tests/properties/test_any_array.py"]
 QUICK += ["-k", "crashes or nothing_else or out_of_range or behind_its_arrays or same_bits or plain_copy"]
 LIBRARIES = {"address": "libasan.so", "undefined": "libubsan.so", "thread": "libtsan.so"}
 
@@ -71,20 +63,7 @@ def main() -> None:
             "PYTHONMALLOC": "malloc",  # else the interpreter's own pools hide what is wrong in them
             "PYTHONPATH": str(copy / "src"),
         }
-        run = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-s",
-            "-n",
-            "0",
-            "-m",
-            "",
-            "-p",
-            "no:cacheprovider",
-            *tests,
-        ]
+        run = [*PYTEST, "-s", *tests]
         raise SystemExit(subprocess.run(run, cwd=copy, env=environment).returncode)
 
 
