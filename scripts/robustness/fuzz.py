@@ -28,7 +28,7 @@ import fastdigits as fd
 ROOT = Path(__file__).parents[2]
 CORPUS = ROOT / "tests" / "helpers" / "corpus"
 sys.path.insert(0, str(ROOT / "tests" / "helpers"))
-from lies import NAMES, READERS, REFUSALS, read, seeds  # noqa: E402
+from malformed import NAMES, READERS, REFUSALS, read, valid_files  # noqa: E402
 
 PACKAGES = ("data", "imaging", "storage")
 MODULES = ("commands.run_folder", "commands.train_options", "core.entries", "training.checkpoint")
@@ -105,7 +105,7 @@ def run(target: str, seconds: int, kept: bool) -> dict[str, object]:
         corpus = Path(name, "corpus")
         corpus.mkdir()
         saved = [file.read_bytes() for file in sorted((CORPUS / target).glob("*"))]
-        for number, content in enumerate([*seeds(target), *saved]):
+        for number, content in enumerate([*valid_files(target), *saved]):
             (corpus / str(number)).write_bytes(content)
         command = [sys.executable, __file__, target, "--here", name, "--seconds", str(seconds)]
         done = subprocess.run(command, capture_output=True, text=True, errors="replace")

@@ -1,12 +1,12 @@
 """All that shows that no array, no file and no thread crashes anything, for as long as you like: a table of rows.
 
     python scripts/robustness/safety.py                           # all of it: about an hour
-    python scripts/robustness/safety.py --minutes 1 arrays lies   # some of it, shorter
+    python scripts/robustness/safety.py --minutes 1 arrays files
 
 Parts, each with its own script or tests where one is wanted alone:
 
 arrays       every door: pytest --hypothesis-profile=long tests -k …
-lies         python tests/helpers/lies.py READER FOLDER, for each reader
+files        python tests/helpers/malformed.py READER FOLDER, for each reader
 fuzz         python scripts/robustness/fuzz.py, so many minutes for each reader
 sanitizers   python scripts/robustness/sanitize.py tests: the whole suite
 threads      python scripts/robustness/sanitize.py --sanitizers thread TESTS of programs and of the pool
@@ -64,22 +64,22 @@ def arrays(minutes: float) -> tuple[bool, str]:
             return failed == 0, f"{cases:,} cases; {summary(run)}"
 
 
-def lies(minutes: float) -> tuple[bool, str]:
+def files(minutes: float) -> tuple[bool, str]:
     sys.path.insert(0, str(ROOT / "tests" / "helpers"))
-    from lies import READERS
+    from malformed import READERS
 
     rows = []
     for reader in READERS:
         with tempfile.TemporaryDirectory() as folder:
-            run = script("tests/helpers/lies.py", reader, folder)
+            run = script("tests/helpers/malformed.py", reader, folder)
         if run.returncode:
             return False, f"{reader}: {run.stderr[-300:]}"
         rows += [json.loads(line) for line in run.stdout.splitlines()]
-    bad = [row["lie"] for row in rows if row["told"] not in ("DataError", "ModelFileError")]
+    bad = [row["case"] for row in rows if row["error"] not in ("DataError", "ModelFileError")]
     slowest, largest = (max(rows, key=lambda row: row[what]) for what in ("seconds", "megabytes"))
     return not bad, (
-        f"{len(rows)} lies, {len(bad)} not refused; slowest {slowest['seconds']:.2f} s ({slowest['lie']}), "
-        f"most memory {largest['megabytes']:.0f} MB ({largest['lie']})"
+        f"{len(rows)} malformed files, {len(bad)} not refused; slowest {slowest['seconds']:.2f} s ({slowest['case']}), "
+        f"most memory {largest['megabytes']:.0f} MB ({largest['case']})"
     )
 
 
@@ -138,7 +138,7 @@ def valgrind(minutes: float) -> tuple[bool, str]:
 
 
 PARTS: dict[str, Callable[[float], tuple[bool, str]]] = {
-    part.__name__: part for part in (arrays, lies, fuzz, sanitizers, threads, valgrind)
+    part.__name__: part for part in (arrays, files, fuzz, sanitizers, threads, valgrind)
 }
 
 

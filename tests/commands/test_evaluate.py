@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_digits import write_digits, write_idx
+from toy_dataset import write_dataset, write_idx
 
 import fastdigits as fd
 from fastdigits import backend, visualize
@@ -31,7 +31,7 @@ def trained(folder: Path) -> fd.NeuralNetwork:
 def made(tmp_path_factory) -> Path:
     """A folder with images, a run's folder with a model, and a network that does well, not perfectly."""
     folder = tmp_path_factory.mktemp("made")
-    write_digits(folder / "digits")
+    write_dataset(folder / "digits")
     (folder / "run").mkdir()
     trained(folder / "digits").save(folder / "run" / run_folder.MODEL)
     return folder

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_digits import write_digits
+from toy_dataset import write_dataset
 
 import fastdigits as fd
 from fastdigits.commands import evaluate, locks, run_folder, train
@@ -122,7 +122,7 @@ def test_no_file_is_made_through_a_link_of_the_lock_s_name(tmp_path):
 
 @pytest.mark.parametrize("name", [run_folder.MODEL, run_folder.HISTORY, run_folder.RESULT, run_folder.REPORT])
 def test_what_cannot_be_written_is_told_before_the_work(tmp_path, name, capsys):
-    write_digits(tmp_path / "digits")
+    write_dataset(tmp_path / "digits")
     (tmp_path / "run" / name).mkdir(parents=True)
     words = ["--data", str(tmp_path / "digits"), "-o", str(tmp_path / "run"), "--overwrite"]
     assert train.main(words) == 2
@@ -142,7 +142,7 @@ def test_an_evaluation_is_told_too(tmp_path, capsys):
 
 def test_of_runs_at_once_in_one_folder_each_is_whole_or_told(tmp_path):
     """They differ in their seed; what is in the folder at the end must be of one of them."""
-    write_digits(tmp_path / "digits")
+    write_dataset(tmp_path / "digits")
     processes = [
         subprocess.Popen(
             [sys.executable, "-m", "fastdigits.train", "--data", "digits", "--epochs", str(10 + seed), "--quiet",
@@ -173,7 +173,7 @@ def test_of_runs_at_once_in_one_folder_each_is_whole_or_told(tmp_path):
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
 def test_a_run_is_resumed_by_one_process_and_again_after_that_was_killed(tmp_path):
-    write_digits(tmp_path / "digits")
+    write_dataset(tmp_path / "digits")
     environment = os.environ | {"PYTHONPATH": SOURCE}
     command = [sys.executable, "-m", "fastdigits.train"]
     words = ["--data", "digits", "--epochs", "100000", "--no-plots", "-o", "run"]
@@ -198,7 +198,7 @@ def test_a_run_is_resumed_by_one_process_and_again_after_that_was_killed(tmp_pat
 
 
 def test_a_run_that_another_process_has_finished_is_not_resumed(tmp_path, monkeypatch, capsys):
-    write_digits(tmp_path / "digits")
+    write_dataset(tmp_path / "digits")
     words = [
         "--data",
         str(tmp_path / "digits"),

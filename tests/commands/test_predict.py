@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn_digits import inked, strokes
+from digit_pictures import inked, strokes
 from PIL import Image
 
 import fastdigits as fd

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from tiny_digits import write_digits
+from toy_dataset import write_dataset
 
 import fastdigits as fd
 from fastdigits.commands import report, run_folder, system, train
@@ -100,7 +100,7 @@ def is_readable_by_all(page: Page) -> bool:
 def finished(tmp_path_factory):
     """One run with everything, in a folder with a name that must be escaped: its result, its report."""
     parent = tmp_path_factory.mktemp("finished")
-    write_digits(parent / "digits")
+    write_dataset(parent / "digits")
     name = "a<b> & 'c'" if os.name == "posix" else "a & 'c'"
     argv = ["--data", parent / "digits", "-o", parent / name, "-q", "--epochs", 3, "--batch-size", 16]
     assert train.main([str(word) for word in argv]) == 0

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lies import fact, fact_lies, seeds, settings_lies
+from malformed import malformed_settings, metadata, valid_files, with_metadata
 from sampled import sampled
-from tiny_digits import write_digits
+from toy_dataset import write_dataset
 
 import fastdigits as fd
 from fastdigits import backend
@@ -30,7 +30,7 @@ WORDS = ("--epochs", "40", "--batch-size", "16", "--dropout", "0.2", "--augment"
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "digits"
-    write_digits(folder)
+    write_dataset(folder)
     return folder
 
 
@@ -272,7 +272,7 @@ def refusal(capsys, *words):
     return captured.err
 
 
-SETTINGS_LIES = settings_lies()
+SETTINGS_LIES = malformed_settings()
 needs_links = pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
 
 
@@ -292,7 +292,7 @@ def test_settings_that_lie_are_one_line_with_their_file_and_change_nothing(begun
         assert snapshot(begun.parent) == before, name
 
 
-@pytest.mark.parametrize("key", [*json.loads(seeds("settings")[0])])
+@pytest.mark.parametrize("key", [*json.loads(valid_files("settings")[0])])
 @pytest.mark.parametrize(
     "value",
     sampled(
@@ -388,7 +388,7 @@ def test_a_checkpoint_that_lies_leaves_the_folder_as_it_was(here, square, capsys
     for path in older:
         path.unlink()
     whole = newest.read_bytes()
-    state = json.loads(fact(whole, "state"))
+    state = json.loads(metadata(whole, "state"))
     lies = [
         (0, "epoch", 10**6), (0, "loss", -1e9), (1, "best", -1e9), (1, "best_epoch", True),
     ]  # fmt: skip
@@ -396,7 +396,7 @@ def test_a_checkpoint_that_lies_leaves_the_folder_as_it_was(here, square, capsys
         lie = copy.deepcopy(state)
         assert name in lie["callbacks"][number]
         lie["callbacks"][number][name] = value
-        (content,) = fact_lies(whole, "state", {"lie": json.dumps(lie)}).values()
+        (content,) = with_metadata(whole, "state", {"lie": json.dumps(lie)}).values()
         newest.write_bytes(content)
         before = snapshot(here / "run")
         assert f"run/{newest.name}: its state must be whole; got " in refusal(

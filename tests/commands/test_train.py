@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_digits import write_digits
+from toy_dataset import write_dataset
 
 import fastdigits as fd
 from fastdigits import __main__ as entry
@@ -34,7 +34,7 @@ FILES = SAVED | {run_folder.REPORT}
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "digits"
-    write_digits(folder)
+    write_dataset(folder)
     return folder
 
 
@@ -257,7 +257,7 @@ def test_standard_error_tells_the_run_from_beginning_to_end(finished):
 
 def test_a_path_alone_makes_a_line_longer_than_80_columns(here, capfd):
     folder = "a folder with a very long name, " * 4
-    write_digits(here / "digits")
+    write_dataset(here / "digits")
     assert main("--data", "digits", "--epochs", 2, "--no-plots", "-o", folder) == 0
     long = [line for line in capfd.readouterr().err.splitlines() if len(line) > 80]
     assert len(long) == 3
@@ -463,7 +463,7 @@ def test_an_output_that_is_a_file_is_one_line(digits, here, capsys):
 
 
 def test_test_images_of_another_size_are_one_line_and_leave_nothing_behind(here, capsys):
-    write_digits(here / "digits", test_shape=(6, 6))
+    write_dataset(here / "digits", test_shape=(6, 6))
     assert main("--data", "digits", "--quiet") == 2
     text = capsys.readouterr().err
     assert text.count("\n") == 1
@@ -472,7 +472,7 @@ def test_test_images_of_another_size_are_one_line_and_leave_nothing_behind(here,
 
 
 def test_images_that_training_refuses_are_one_line_and_leave_nothing_behind(here, capsys):
-    write_digits(here / "digits", n_train=1)
+    write_dataset(here / "digits", n_train=1)
     assert main("--data", "digits", "--quiet", "-o", "run") == 2
     text = capsys.readouterr().err
     assert re.fullmatch("fastdigits train: error: fit: each batch must hold at least 2 images.*\n", text)

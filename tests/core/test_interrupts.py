@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from documents import ROOT
-from tiny_digits import write_digits
+from toy_dataset import write_dataset
 
 import fastdigits as fd
 from fastdigits import visualize
@@ -34,7 +34,7 @@ def _pythons_own_handler():
 
 @pytest.fixture
 def digits(tmp_path):
-    write_digits(tmp_path / "digits")
+    write_dataset(tmp_path / "digits")
     return tmp_path / "digits"
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_digits import write_digits
+from toy_dataset import write_dataset
 
 import fastdigits as fd
 from fastdigits import __main__ as entry
@@ -25,7 +25,7 @@ FILES = {run_folder.SETTINGS, run_folder.MODEL, run_folder.HISTORY, run_folder.R
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("data")
-    write_digits(folder / "digits")
+    write_dataset(folder / "digits")
     (_, _), (x, _) = fd.load_mnist()
     Image.fromarray(255 - np.kron(x[0], np.ones((8, 8), np.uint8))).save(folder / "seven.png")
     return folder

@@ -1,8 +1,8 @@
 """The programs of examples/ run as they are, and print what stands behind each print."""
 
 import pytest
+from digit_pictures import inked, strokes
 from documents import ROOT, run
-from drawn_digits import inked, strokes
 
 EXAMPLES = ROOT / "examples"
 NEEDED = {"sklearn_pipeline": "sklearn"}

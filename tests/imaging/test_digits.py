@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from drawn_digits import BOLD, PLAIN, inked, photographed, printed, strokes
+from digit_pictures import BOLD, PLAIN, inked, photographed, printed, strokes
 from PIL import Image
 
 import fastdigits as fd

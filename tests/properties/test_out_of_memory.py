@@ -1,7 +1,7 @@
-"""When memory runs out: MemoryError, a network and an optimizer that belong together, and nothing left behind.
+"""A failed allocation raises MemoryError; network and optimizer stay those of the same step, and no file is left.
 
-Each allocation of arrays and kernels is refused by ``scripts/robustness/out_of_memory.py``; here some of them are, and each fault
-that it found once.
+`scripts/robustness/out_of_memory.py` makes each allocation of arrays and kernels fail; these tests take a sample of
+them, and each fault that the script has found.
 """
 
 import os

@@ -1,9 +1,9 @@
-"""Files for each reader: small ones that are right, for a fuzzer to begin from, and a corpus of lies.
+"""Valid and malformed files for each reader of the package.
 
-    python tests/helpers/lies.py READER FOLDER
+    python tests/helpers/malformed.py READER FOLDER
 
-reads the lies of one reader in turn, with 1 GB of memory to ask for, and prints for each, as a line of JSON, what it
-was told, how long that took and how much memory it came to at most (Linux).
+Read the malformed files of one reader in turn, in at most 1 GB of memory (Linux). Print a line of JSON for each: the
+error and its message, the seconds, and the peak of memory in megabytes.
 """
 
 import gzip
@@ -25,7 +25,7 @@ import numpy as np
 import fastdigits as fd
 from fastdigits.commands import train_options
 
-NAMES = {  # of the file that a reader is given: what it is shows from that
+NAMES = {  # of the file for each reader, which chooses the format by its name
     "idx": "a-idx3-ubyte",
     "gzip": "a-idx3-ubyte.gz",
     "npz": "a.npz",
@@ -37,7 +37,7 @@ NAMES = {  # of the file that a reader is given: what it is shows from that
     "settings": "settings.json",
     "picture": "a.png",
 }
-READERS = [name for name in NAMES if name != "picture" or hasattr(fd, "prepare")]  # of this version
+READERS = list(NAMES)
 REFUSALS = fd.DataError, fd.ModelFileError
 
 
@@ -48,7 +48,7 @@ def network() -> fd.NeuralNetwork:
 
 
 class Checkpoint(fd.Checkpoint):
-    """One that writes none, under the name that the settings of a training hold: the folder is the reader's."""
+    """A `fastdigits.Checkpoint` that writes no file: the folder holds the malformed one."""
 
     def __init__(self) -> None:
         super().__init__(".", every=10**9)
@@ -59,16 +59,16 @@ def train(**options) -> None:
     network().fit(x, y, epochs=2, batch_size=4, **options)
 
 
-def watched(checkpoint: fd.Checkpoint) -> dict[str, object]:
-    """Return arguments of a training that has all kinds of state."""
+def with_callbacks(checkpoint: fd.Checkpoint) -> dict[str, object]:
+    """Return arguments of `fit` that put every kind of state into a checkpoint."""
     optimizer = fd.Adam()
     plateau = fd.ReduceOnPlateau(optimizer, monitor="loss")
-    watching = [fd.EarlyStopping("loss"), plateau, checkpoint]
-    return {"optimizer": optimizer, "average": fd.EMA(0.9), "callbacks": watching}
+    callbacks = [fd.EarlyStopping("loss"), plateau, checkpoint]
+    return {"optimizer": optimizer, "average": fd.EMA(0.9), "callbacks": callbacks}
 
 
 def read(reader: str, path: Path) -> None:
-    """Let a reader have the file and use what it gives."""
+    """Read the file with one reader, and use the result."""
     if reader in ("idx", "gzip"):
         fd.read_idx(path)
     elif reader == "model":
@@ -79,21 +79,21 @@ def read(reader: str, path: Path) -> None:
     elif reader == "checkpoint":
         train(callbacks=[Checkpoint()], resume=path.parent)
     elif reader == "callbacks":
-        train(**watched(Checkpoint()), resume=path.parent)
+        train(**with_callbacks(Checkpoint()), resume=path.parent)
     elif reader == "settings":
         train_options.from_record(path.parent)
     else:
         fd.load_data(path)
 
 
-# -- what is right -------------------------------------------------------------------------------------------
+# -- valid files ---------------------------------------------------------------------------------------------
 
 IDX = struct.pack(">BBBB3I", 0, 0, 8, 3, 2, 3, 3) + bytes(range(18))
 CSV = b"label,pixel0,pixel1,pixel2,pixel3\n" + b"0,1,2,3,4\n1,0,0,0,255\n" * 4
 
 
-def seeds(reader: str) -> list[bytes]:
-    """Return files that the reader takes."""
+def valid_files(reader: str) -> list[bytes]:
+    """Return the contents of small files that the reader accepts."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if reader == "idx":
@@ -114,12 +114,12 @@ def seeds(reader: str) -> list[bytes]:
             options.command, options.resumed = "python -m fastdigits.train --epochs 3", 0
             return [json.dumps(train_options.to_record(options), indent=2).encode()]
         checkpoint = fd.Checkpoint(folder / "c", every=3)
-        train(**(watched(checkpoint) if reader == "callbacks" else {"callbacks": [checkpoint]}))
+        train(**(with_callbacks(checkpoint) if reader == "callbacks" else {"callbacks": [checkpoint]}))
         return [path.read_bytes() for path in sorted((folder / "c").iterdir())]
 
 
 def picture(format: str) -> bytes:
-    """Return a picture of a stroke."""
+    """Return a picture of one stroke, encoded."""
     from PIL import Image
 
     image = np.full((24, 24), 250, np.uint8)
@@ -129,33 +129,35 @@ def picture(format: str) -> bytes:
     return stream.getvalue()
 
 
-# -- lies ----------------------------------------------------------------------------------------------------
+# -- malformed files -----------------------------------------------------------------------------------------
 
 
-def lies(reader: str) -> dict[str, bytes]:
-    """Return files that claim what is not so, by what they claim."""
-    return LIES[reader]()
+def malformed_files(reader: str) -> dict[str, bytes]:
+    """Return the contents of malformed files by what is wrong with them."""
+    return MALFORMED[reader]()
 
 
-def announced(*shape: int) -> bytes:
+def idx_header(*shape: int) -> bytes:
     return struct.pack(f">BBBB{len(shape)}I", 0, 0, 8, len(shape), *shape)
 
 
-def idx_lies() -> dict[str, bytes]:
+def malformed_idx() -> dict[str, bytes]:
     return {
-        "a byte more than there is": announced(2, 3, 4) + bytes(23),
-        "4 GB": announced(2**16, 2**16) + bytes(10),
-        "2^128 elements": announced(*(2**32 - 1,) * 4),
-        "nothing, of 2^96 bytes each": announced(0, *(2**32 - 1,) * 3),
+        "a byte more than there is": idx_header(2, 3, 4) + bytes(23),
+        "4 GB": idx_header(2**16, 2**16) + bytes(10),
+        "2^128 elements": idx_header(*(2**32 - 1,) * 4),
+        "no images of 2^96 bytes each": idx_header(0, *(2**32 - 1,) * 3),
     }
 
 
-def gzip_lies() -> dict[str, bytes]:
-    return {name: gzip.compress(content, 1) for name, content in idx_lies().items()} | {
-        "64 MB behind ten bytes": gzip.compress(announced(10) + bytes(10 + 2**26), 1),
-        "a bomb in a bomb": gzip.compress(gzip.compress(announced(10) + bytes(2**26), 9), 9),
-        "4 GB where 64 MB are": gzip.compress(announced(2**16, 2**16) + bytes(2**26), 1),
-        "80 MB of zeros that are announced": gzip.compress(announced(80 * 2**20) + bytes(80 * 2**20), 1),
+def malformed_gzip() -> dict[str, bytes]:
+    return {name: gzip.compress(content, 1) for name, content in malformed_idx().items()} | {
+        "64 MB behind ten bytes": gzip.compress(idx_header(10) + bytes(10 + 2**26), 1),
+        "a compressed file in a compressed file": gzip.compress(
+            gzip.compress(idx_header(10) + bytes(2**26), 9), 9
+        ),
+        "4 GB announced, 64 MB there": gzip.compress(idx_header(2**16, 2**16) + bytes(2**26), 1),
+        "80 MB of zeros, as announced": gzip.compress(idx_header(80 * 2**20) + bytes(80 * 2**20), 1),
         "thousands of empty members": gzip.compress(b"", mtime=0) * 50_000,
     }
 
@@ -179,7 +181,7 @@ def npz(compression: int = zipfile.ZIP_DEFLATED, **members: bytes) -> bytes:
     return stream.getvalue()
 
 
-def npz_lies() -> dict[str, bytes]:
+def malformed_npz() -> dict[str, bytes]:
     y = npy((12,), bytes(range(3)) * 4)
     whole = npz(x=npy((12, 4), bytes(48)), y=y)
     twice = io.BytesIO()
@@ -191,12 +193,12 @@ def npz_lies() -> dict[str, bytes]:
         "2^62 rows": (2**62, 4),
         "2^124 numbers": (2**62, 2**62),
         "8 GB": (2**33,),
-        "fewer than none": (-1, 4),
+        "negative": (-1, 4),
     }
-    shapes |= {"half a row": (1.5, 4), "nothing, of 2^62 bytes each": (0, 2**62)}
+    shapes |= {"half a row": (1.5, 4), "no rows of 2^62 bytes each": (0, 2**62)}
     headers = {
-        "depth": b"(" * 9000,
-        "signs": b"-" * 9000 + b"1",
+        "nested brackets": b"(" * 9000,
+        "minus signs": b"-" * 9000 + b"1",
         "no dictionary": b"1",
         "no end": b"{'descr': '",
     }
@@ -205,8 +207,8 @@ def npz_lies() -> dict[str, bytes]:
         **{f"a header of {name}": npz(x=npy(0, header=header), y=y) for name, header in headers.items()},
         "a header of 64 MB": npz(x=npy(0, header=b" " * 2**26, version=2), y=y),
         "a header of 4 GB": npz(x=b"\x93NUMPY\2\0" + b"\xff" * 4 + b" " * 100, y=y),
-        "words of 2 GB": npz(x=npy((12, 4), bytes(48)), y=npy((12,), descr="<U500000000")),
-        "numbers of no bytes": npz(x=npy((2**40, 4), descr="|V0"), y=y),
+        "strings of 2 GB": npz(x=npy((12, 4), bytes(48)), y=npy((12,), descr="<U500000000")),
+        "numbers of zero bytes": npz(x=npy((2**40, 4), descr="|V0"), y=y),
         "labels that are NaN": npz(x=npy((2, 4), bytes(8)), y=npy((2,), b"\0\0\xc0\x7f" * 2, "<f4")),
         "one member twice": twice.getvalue(),
         "80 MB of zeros": npz(x=npy((20 * 2**20, 4), bytes(80 * 2**20)), y=y),
@@ -214,17 +216,17 @@ def npz_lies() -> dict[str, bytes]:
             zipfile.ZIP_BZIP2, x=npy((20 * 2**20, 4), bytes(80 * 2**20)), y=y
         ),
         "a header of another length": npz(x=npy((12, 4), bytes(47)), y=y),
-        "its end is missing": whole[:-30],
+        "truncated": whole[:-30],
     }
 
 
-def csv_lies() -> dict[str, bytes]:
+def malformed_csv() -> dict[str, bytes]:
     return {
         "a heading of 16 MB": b"," * 2**24,
         "a line of 16 MB": CSV + b"1," * 2**23,
         "a quote that is not closed": CSV + b'1,"' + b"0,\n" * 2**19,
-        "pixels that are words": CSV + b"1,one,two,three,four\n",
-        "zeros between": CSV + b"1,\0,\0,\0,\0\n",
+        "pixels that are text": CSV + b"1,one,two,three,four\n",
+        "zero bytes between": CSV + b"1,\0,\0,\0,\0\n",
         "a number of 100,000 digits": CSV + b"1," + b"9" * 100_000 + b",0,0,0\n",
         "a pixel that is NaN": CSV + b"1,nan,0,0,0\n",
         "labels of 1,001 characters": CSV + b"w" * 1001 + b",1,2,3,4\n",
@@ -234,12 +236,12 @@ def csv_lies() -> dict[str, bytes]:
     }
 
 
-def packed_csv_lies() -> dict[str, bytes]:
-    return {name: gzip.compress(content, 1) for name, content in csv_lies().items()} | {
+def malformed_csv_gz() -> dict[str, bytes]:
+    return {name: gzip.compress(content, 1) for name, content in malformed_csv().items()} | {
         "64 MB in one line": gzip.compress(b"0" * 2**26, 1),
         "64 MB in the second line": gzip.compress(CSV + b"1," * 2**25, 1),
         "64 MB of short lines": gzip.compress(CSV[:34] + b"0,0,0,0,0\n" * (2**26 // 10), 1),
-        "a bomb in a bomb": gzip.compress(gzip.compress(bytes(2**26), 9), 9),
+        "a compressed file in a compressed file": gzip.compress(gzip.compress(bytes(2**26), 9), 9),
     }
 
 
@@ -249,8 +251,8 @@ def tensors(header: object, data: bytes = b"", length: int | None = None) -> byt
     return struct.pack("<Q", len(text) if length is None else length) + text + data
 
 
-def header_lies(whole: bytes) -> dict[str, bytes]:
-    """Return lies about the tensors of a file."""
+def malformed_headers(whole: bytes) -> dict[str, bytes]:
+    """Return a safetensors file with malformed headers."""
     stop = 8 + int.from_bytes(whole[:8], "little")
     header, data = json.loads(whole[8:stop]), whole[stop:]
     name = next(name for name in header if name.endswith("dense1.weight"))
@@ -267,20 +269,22 @@ def header_lies(whole: bytes) -> dict[str, bytes]:
         "a tensor beyond the file": entry(data_offsets=[begin, end + 2**40]),
         "a tensor of 2^62 rows": entry(shape=[2**62, 4]),
         "a tensor of 2^124 numbers": entry(shape=[2**62, 2**62]),
-        "a tensor of fewer than no rows": entry(shape=[-4, 3]),
+        "a tensor with a negative number of rows": entry(shape=[-4, 3]),
         "a tensor that ends before it begins": entry(data_offsets=[end, begin]),
-        "a tensor over another": entry(data_offsets=[begin + 4, end + 4]),
-        "a tensor where another is": tensors(header | {"other": header[name]}, data),
-        "a tensor of half numbers": entry(dtype="F16"),
+        "overlapping tensors": entry(data_offsets=[begin + 4, end + 4]),
+        "two tensors in one place": tensors(header | {"other": header[name]}, data),
+        "a tensor of float16": entry(dtype="F16"),
         "a tensor of NaN": whole[: stop + begin] + b"\0\0\xc0\x7f" * 12 + whole[stop + end :],
         "a gap between tensors": tensors(header, bytes(8) + data),
-        "a header of brackets": tensors(b"[" * 10**5),
-        "a header of braces": tensors(b'{"a":' * 10**5),
+        "a header of nested lists": tensors(b"[" * 10**5),
+        "a header of nested objects": tensors(b'{"a":' * 10**5),
         "a header that is a list": tensors([]),
         "a header that is NaN": tensors(b'{"a":NaN}'),
         "a name twice": tensors(whole[8:stop].rstrip().replace(b"{", b'{"__metadata__":{},', 1), data),
         "a number of 10,000 digits": tensors(b'{"a":' + b"9" * 10_000 + b"}"),
-        "a name that is no text": tensors(b'{"\\ud800":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}'),
+        "a name that is not valid Unicode": tensors(
+            b'{"\\ud800":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}'
+        ),
         "nine thousand tensors": tensors(
             header | dict.fromkeys((f"t{i}" for i in range(9_000)), nothing), data
         ),
@@ -293,13 +297,13 @@ def header_lies(whole: bytes) -> dict[str, bytes]:
     }
 
 
-def fact_lies(whole: bytes, fact: str, values: dict[str, str]) -> dict[str, bytes]:
-    """Return lies in what the metadata say: a word of JSON for each."""
+def with_metadata(whole: bytes, name: str, values: dict[str, str]) -> dict[str, bytes]:
+    """Return a safetensors file with each of these values, as JSON, for one entry of its metadata."""
     stop = 8 + int.from_bytes(whole[:8], "little")
     header, data = json.loads(whole[8:stop]), whole[stop:]
     return {
-        name: tensors(header | {"__metadata__": header["__metadata__"] | {fact: value}}, data)
-        for name, value in values.items()
+        case: tensors(header | {"__metadata__": header["__metadata__"] | {name: value}}, data)
+        for case, value in values.items()
     }
 
 
@@ -309,7 +313,8 @@ def changed(text: str, pattern: str, value: str) -> str:
     return found
 
 
-def fact(whole: bytes, name: str) -> str:
+def metadata(whole: bytes, name: str) -> str:
+    """Return one entry of the metadata of a safetensors file."""
     stop = 8 + int.from_bytes(whole[:8], "little")
     text = json.loads(whole[8:stop])["__metadata__"][name]
     assert isinstance(text, str)
@@ -320,22 +325,22 @@ NUMBERS = {
     "NaN": "NaN",
     "infinity": "1e999",
     "2^70": str(2**70),
-    "words": '"1"',
+    "text": '"1"',
     "a list": "[]",
-    "nothing": "null",
+    "null": "null",
 }
-NUMBERS |= {"less than nothing": "-1", "10,000 digits": "9" * 10_000, "brackets": "[" * 10**5}
+NUMBERS |= {"negative": "-1", "10,000 digits": "9" * 10_000, "nested lists": "[" * 10**5}
 
 
-def model_lies() -> dict[str, bytes]:
-    (whole,) = seeds("model")
-    text = fact(whole, "architecture")
+def malformed_model() -> dict[str, bytes]:
+    (whole,) = valid_files("model")
+    text = metadata(whole, "architecture")
     layer = '{"kind": "ReLU", "config": {}}, '
     values = {
         f"epochs: {name}": changed(text, r'(?<="epochs_trained": )\d+', value)
         for name, value in NUMBERS.items()
     }
-    del values["epochs: 2^70"]  # as good a number of epochs as any
+    del values["epochs: 2^70"]  # a valid number of epochs
     for place in ("n_in", "n_out", "rate"):
         values |= {
             f"{place}: {name}": changed(text, rf'(?<="{place}": )[\d.]+', value)
@@ -348,29 +353,29 @@ def model_lies() -> dict[str, bytes]:
         "ten thousand layers of which one does not fit": changed(
             text, r'(?<="layers": \[)', layer * 10_000
         ).replace('"n": 3', '"n": 5'),
-        "a kind from elsewhere": changed(text, '"ReLU"', '"os.system"'),
+        "an unknown kind of layer": changed(text, '"ReLU"', '"os.system"'),
     }
-    return header_lies(whole) | fact_lies(whole, "architecture", values)
+    return malformed_headers(whole) | with_metadata(whole, "architecture", values)
 
 
-def checkpoint_lies() -> dict[str, bytes]:
-    whole = seeds("checkpoint")[-1]
-    text = fact(whole, "state")
-    values = {"no state": "null", "depth": '{"settings":' * 10**5, "a list": "[]"}
+def malformed_checkpoint() -> dict[str, bytes]:
+    whole = valid_files("checkpoint")[-1]
+    text = metadata(whole, "state")
+    values = {"no state": "null", "nested objects": '{"settings":' * 10**5, "a list": "[]"}
     for place in ("epoch", "step", "epochs_trained", "lr", "seconds", "dropout1", "optimizer"):
         pattern = rf'(?<="{place}": )[\d.e-]+'
         values |= {f"{place}: {name}": changed(text, pattern, value) for name, value in NUMBERS.items()}
-    for name in ("seconds: 2^70", "lr: 2^70"):  # odd, but numbers as good as others
+    for name in ("seconds: 2^70", "lr: 2^70"):  # unusual, but valid numbers
         del values[name]
-    return header_lies(whole) | fact_lies(whole, "state", values)
+    return malformed_headers(whole) | with_metadata(whole, "state", values)
 
 
-def callbacks_lies() -> dict[str, bytes]:
-    """Return lies in what callbacks, optimizer and average keep, and in what the history says of it."""
-    whole = seeds("callbacks")[-1]
+def malformed_callbacks() -> dict[str, bytes]:
+    """Return checkpoints with malformed state of callbacks, optimizer and average, or a malformed history."""
+    whole = valid_files("callbacks")[-1]
     stop = 8 + int.from_bytes(whole[:8], "little")
     header, data = json.loads(whole[8:stop]), whole[stop:]
-    text = fact(whole, "state")
+    text = metadata(whole, "state")
     values = {"callbacks: one missing": changed(text, r'(?<="callbacks": \[)\{[^}]*\}, ', "")}
     for place in ("best_epoch", "best", "waited", "average"):
         pattern = rf'(?<="{place}": )[\d.e-]+'
@@ -382,18 +387,18 @@ def callbacks_lies() -> dict[str, bytes]:
             f"history: {place}: {name}": changed(text, pattern, value) for name, value in NUMBERS.items()
         }
         values[f"history: {place}: one too many"] = changed(text, rf'(?<="{place}": \[)', "1, ")
-    for name in ("loss", "lr", "seconds"):  # odd, but numbers as good as others
+    for name in ("loss", "lr", "seconds"):  # unusual, but valid numbers
         del values[f"history: {name}: 2^70"]
-    found = fact_lies(whole, "state", values)
+    found = with_metadata(whole, "state", values)
     for name in (
         "callback/0/values", "callback/0/batchnorm1.running_var", "optimizer/v/dense1.weight", "average/dense1.weight",
         "network/batchnorm1.running_var",
     ):  # fmt: skip
         begin, end = header[name]["data_offsets"]
         count = (end - begin) // 4
-        for what, value in (("NaN", np.nan), ("infinity", np.inf), ("less than nothing", -1)):
+        for what, value in (("NaN", np.nan), ("infinity", np.inf), ("negative", -1)):
             number = struct.pack("<f", value)
-            if what != "less than nothing" or "running_var" in name or "/v/" in name:
+            if what != "negative" or "running_var" in name or "/v/" in name:
                 found[f"{name}: {what}"] = whole[: stop + begin] + number * count + whole[stop + end :]
         for what, shape in (("one for all", [1]), ("no dimensions", [])):
             entry = header[name] | {"shape": shape, "data_offsets": [0, 4]}
@@ -410,75 +415,76 @@ def callbacks_lies() -> dict[str, bytes]:
     return found
 
 
-ODD = {
-    "nothing": None, "true": True, "false": False, "words": "x", "a number in quotes": "1", "a half": 1.5,
-    "a thousand as a float": 1e3, "less than nothing": -1, "400 digits": 10**400, "infinity": float("inf"),
-    "NaN": float("nan"), "a list": [], "a list of a word": ["1"], "lists in lists": [[1]], "an object": {},
-    "an object of the unknown": {"x": 1}, "a zero": "\0", "an escape": "\x1b]0;x\x07", "no Unicode": "\ud800",
+WRONG = {  # values for an entry of the settings
+    "null": None, "true": True, "false": False, "text": "x", "a number in quotes": "1", "a half": 1.5,
+    "a thousand as a float": 1e3, "negative": -1, "400 digits": 10**400, "infinity": float("inf"),
+    "NaN": float("nan"), "a list": [], "a list of text": ["1"], "lists in lists": [[1]], "an object": {},
+    "an object with an unknown key": {"x": 1}, "a zero byte": "\0", "an escape sequence": "\x1b]0;x\x07",
+    "invalid Unicode": "\ud800",
 }  # fmt: skip
-TAKEN = {  # what options take of these; what is data is for load_data to say
-    "preset": ("nothing",), "no_plots": ("true", "false"), "backend": ("nothing",), "augment": ("nothing",),
-    "ema": ("nothing",), "swa": ("nothing",), "momentum": ("nothing",), "weight_decay": ("nothing",),
-    "patience": ("nothing",), "checkpoint_every": ("nothing",),
-    "clip_norm": ("nothing", "a half", "a thousand as a float"), "learning_rate": ("a half", "a thousand as a float"),
-    "data": ("words", "a number in quotes", "a zero", "an escape", "no Unicode"), "size": ("nothing",),
-    "label_column": ("nothing", "words", "a number in quotes", "a zero", "an escape", "no Unicode"),
+ACCEPTED = {  # the values of these that an option accepts; `load_data` checks the name of the data
+    "preset": ("null",), "no_plots": ("true", "false"), "backend": ("null",), "augment": ("null",),
+    "ema": ("null",), "swa": ("null",), "momentum": ("null",), "weight_decay": ("null",),
+    "patience": ("null",), "checkpoint_every": ("null",),
+    "clip_norm": ("null", "a half", "a thousand as a float"), "learning_rate": ("a half", "a thousand as a float"),
+    "data": ("text", "a number in quotes", "a zero byte", "an escape sequence", "invalid Unicode"), "size": ("null",),
+    "label_column": ("null", "text", "a number in quotes", "a zero byte", "an escape sequence", "invalid Unicode"),
 }  # fmt: skip
 
 
-def settings_lies() -> dict[str, bytes]:
-    (whole,) = seeds("settings")
+def malformed_settings() -> dict[str, bytes]:
+    (whole,) = valid_files("settings")
     record = json.loads(whole)
     found = {
         f"{key}: {name}": json.dumps(record | {key: value}).encode()
         for key in record
-        for name, value in ODD.items()
-        if name not in TAKEN.get(key, ())
+        for name, value in WRONG.items()
+        if name not in ACCEPTED.get(key, ())
     }
     found |= {
         f"{key}: missing": json.dumps({name: record[name] for name in record if name != key}).encode()
         for key in record
     }
-    for name, value in ODD.items():
+    for name, value in WRONG.items():
         if name not in ("a half", "a thousand as a float"):
-            lie = record | {"augment": record["augment"] | {"rotation": value}}
-            found[f"rotation: {name}"] = json.dumps(lie).encode()
+            wrong = record | {"augment": record["augment"] | {"rotation": value}}
+            found[f"rotation: {name}"] = json.dumps(wrong).encode()
     command = record["command"]
     lines = {
-        "another program": "rm -rf /", "a second one behind it": f"{command}; rm -rf /",
-        "one in it": f"{command} $(rm x)", "a second line": f"{command}\nrm x",
+        "another program": "rm -rf /", "a second command after it": f"{command}; rm -rf /",
+        "a command in it": f"{command} $(rm x)", "a second line": f"{command}\nrm x",
         "another command": command.replace("train", "draw"), "a variable before it": f"LD_PRELOAD=x {command}",
-        "a quote": f"{command} '", "an escape in it": f"{command} \x1b[31m",
+        "a quote": f"{command} '", "an escape sequence": f"{command} \x1b[31m",
     }  # fmt: skip
     together = {
-        "both averages": {"swa": 0.5}, "a momentum of Adam": {"momentum": 0.5},
-        "a decay of Adam": {"weight_decay": 0.1}, "patience without images": {"patience": 2},
-        "widths of half": {"hidden": [64.5]}, "a width of none": {"hidden": [0]}, "an ema of 1": {"ema": 1},
+        "both averages": {"swa": 0.5}, "a momentum for Adam": {"momentum": 0.5},
+        "a weight decay for Adam": {"weight_decay": 0.1}, "patience without images": {"patience": 2},
+        "a width of 64.5": {"hidden": [64.5]}, "a width of 0": {"hidden": [0]}, "an ema of 1": {"ema": 1},
         "a width that is true": {"hidden": [True]}, "a seed of 2^128": {"seed": 2**128},
-        "a run that went on too often": {"resumed": 10**10}, "an unknown name": {"threads": 3},
+        "a run that was resumed too often": {"resumed": 10**10}, "an unknown name": {"threads": 3},
     }  # fmt: skip
     together |= {f"a command: {name}": {"command": line} for name, line in lines.items()}
     return (
         found
-        | {name: json.dumps(record | lie).encode() for name, lie in together.items()}
+        | {name: json.dumps(record | entries).encode() for name, entries in together.items()}
         | {
-            "nothing at all": b"",
+            "an empty file": b"",
             "a list": b"[]",
             "a name twice": whole.replace(b"{", b'{"epochs": 3,', 1),
-            "depth": b'{"epochs":' * 10**5,
-            "depth in brackets": changed(whole.decode(), r'(?<="seed": )0', "[" * 900 + "]" * 900).encode(),
+            "nested objects": b'{"epochs":' * 10**5,
+            "nested lists": changed(whole.decode(), r'(?<="seed": )0', "[" * 900 + "]" * 900).encode(),
             "10,000 digits": changed(whole.decode(), r'(?<="seed": )0', "9" * 10_000).encode(),
             "64 MB of spaces": whole + b" " * 2**26,
             "a million objects": b'{"a":[' + b"{}," * 10**6 + b"{}]}",
             "a hundred thousand widths": json.dumps(record | {"hidden": [1] * 10**5}).encode(),
-            "text of two bytes a letter": whole.decode().encode("utf-16"),
-            "no text": b"\xff" * 100,
-            "its end is missing": whole[:-10],
+            "UTF-16": whole.decode().encode("utf-16"),
+            "not text": b"\xff" * 100,
+            "truncated": whole[:-10],
         }
     )
 
 
-def picture_lies() -> dict[str, bytes]:
+def malformed_picture() -> dict[str, bytes]:
     def png(width: int, height: int, bits: int = 8, data: bytes = b"") -> bytes:
         header = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
         chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(data, 1)), (b"IEND", b"")]
@@ -492,64 +498,69 @@ def picture_lies() -> dict[str, bytes]:
     return {
         "2^31 by 2^31 pixels": png(2**31 - 1, 2**31 - 1),
         "2,500,000,000 pixels of one bit": png(50_000, 50_000, 1, bytes(50_000 * 6251 // 8)),
-        "less than it says": png(500, 500, 8, bytes(9)),
-        "a bomb behind it": png(8, 8, 8, bytes(2**26)),
-        "nothing written on it": png(64, 64, 8, bytes(65 * 64)),
-        "its end is missing": whole[: len(whole) // 2],
-        "a JPEG that is none": b"\xff\xd8\xff\xe0" + bytes(500),
-        "a text": b"label,pixel0\n",
+        "fewer pixels than announced": png(500, 500, 8, bytes(9)),
+        "64 MB of pixels in a small image": png(8, 8, 8, bytes(2**26)),
+        "a blank page": png(64, 64, 8, bytes(65 * 64)),
+        "truncated": whole[: len(whole) // 2],
+        "a JPEG of zeros": b"\xff\xd8\xff\xe0" + bytes(500),
+        "a text file": b"label,pixel0\n",
     }
 
 
-LIES: dict[str, Callable[[], dict[str, bytes]]] = {
-    "idx": idx_lies,
-    "gzip": gzip_lies,
-    "npz": npz_lies,
-    "csv": csv_lies,
-    "csv.gz": packed_csv_lies,
-    "model": model_lies,
-    "checkpoint": checkpoint_lies,
-    "callbacks": callbacks_lies,
-    "settings": settings_lies,
-    "picture": picture_lies,
+MALFORMED: dict[str, Callable[[], dict[str, bytes]]] = {
+    "idx": malformed_idx,
+    "gzip": malformed_gzip,
+    "npz": malformed_npz,
+    "csv": malformed_csv,
+    "csv.gz": malformed_csv_gz,
+    "model": malformed_model,
+    "checkpoint": malformed_checkpoint,
+    "callbacks": malformed_callbacks,
+    "settings": malformed_settings,
+    "picture": malformed_picture,
 }
 
 
-# -- telling them --------------------------------------------------------------------------------------------
+# -- reading them --------------------------------------------------------------------------------------------
 
 
 def peak() -> float:
-    """Return the most memory of this process since it was last forgotten, in MB."""
+    """Return the peak of this process's memory since the last reset, in MB."""
     found = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
     assert found
     return int(found[1]) / 1024
 
 
-def tell(reader: str, path: Path) -> dict[str, object]:
-    """Return what the reader made of the file that is there."""
+def outcome(reader: str, path: Path) -> dict[str, object]:
+    """Read a file; return the error, its message, the seconds and the memory."""
     before = 0.0
     if sys.platform == "linux":
-        Path("/proc/self/clear_refs").write_text("5")  # forget the peak (man 5 proc)
+        Path("/proc/self/clear_refs").write_text("5")  # reset the peak (man 5 proc)
         before = peak()
     begin = time.perf_counter()
-    told, text = "nothing", ""
+    name, message = "none", ""
     try:
         read(reader, path)
     except Exception as error:
-        told, text = type(error).__name__, str(error)
+        name, message = type(error).__name__, str(error)
     seconds = time.perf_counter() - begin
     more = peak() - before if sys.platform == "linux" else 0.0
-    return {"told": told, "text": text[:300], "seconds": round(seconds, 3), "megabytes": round(more, 1)}
+    return {
+        "error": name,
+        "message": message[:300],
+        "seconds": round(seconds, 3),
+        "megabytes": round(more, 1),
+    }
 
 
 def main() -> None:
     reader, folder = sys.argv[1], Path(sys.argv[2])
     path = folder / NAMES[reader]
-    path.write_bytes(seeds(reader)[0])
-    read(reader, path)  # what is imported on the way is not the lies' doing
+    path.write_bytes(valid_files(reader)[0])
+    read(reader, path)  # import what the reader needs before memory is measured
     names = []
-    for number, (name, content) in enumerate(lies(reader).items()):
-        (folder / f"lie {number}").write_bytes(content)
+    for number, (name, content) in enumerate(malformed_files(reader).items()):
+        (folder / f"malformed {number}").write_bytes(content)
         names.append(name)
     if sys.platform == "linux":
         import resource
@@ -557,8 +568,8 @@ def main() -> None:
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + 2**30,) * 2)
     for number, name in enumerate(names):
-        (folder / f"lie {number}").replace(path)
-        print(json.dumps({"lie": name, **tell(reader, path)}), flush=True)
+        (folder / f"malformed {number}").replace(path)
+        print(json.dumps({"case": name, **outcome(reader, path)}), flush=True)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ def write_idx(path: Path, array: np.ndarray) -> None:
     path.write_bytes(header + array.astype(np.uint8).tobytes())
 
 
-def write_digits(
+def write_dataset(
     folder: Path, n_train: int = 240, n_test: int = 60, test_shape: tuple[int, int] = (6, 5)
 ) -> None:
     """Images of 6 x 5 pixels whose brightest two rows tell the class, of which there are three."""
