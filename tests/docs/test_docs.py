@@ -54,10 +54,16 @@ def test_a_command_takes_the_options_that_it_is_shown_with(words, monkeypatch):
 
 def test_programs_that_pages_name_exist():
     pages = [*PAGES, *ROOT.glob("*.md"), *ROOT.glob("benchmarks/**/*.md"), *ROOT.glob(".ci/run")]
-    program = re.compile(r"\b(?:benchmarks|examples|scripts)/[\w/]+\.py\b")
+    program = re.compile(r"\b(?:benchmarks|examples|scripts|tests)/[\w/]+\.py\b")
     named = {found for page in pages for found in program.findall(page.read_text("utf-8"))}
     assert named
     assert sorted(path for path in named if not (ROOT / path).is_file()) == []
+
+
+def test_each_claim_about_reliability_has_one_row():
+    text = (DOCS / "reliability.md").read_text("utf-8")
+    claims = [claim for claim in re.findall(r"^\| (.+?) \| .*`", text, re.MULTILINE) if claim != "container"]
+    assert sorted({claim for claim in claims if claims.count(claim) > 1}) == []
 
 
 def test_the_reference_has_every_public_name():
