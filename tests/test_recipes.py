@@ -35,7 +35,7 @@ def examples(n: int = 100) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("name", ["original", "fast", "default", "accurate", "best"])
-def test_each_preset_makes_a_training(name):
+def test_each_preset_trains_a_network(name):
     recipe = recipes.get(name)
     assert recipe.name == name
     quick = dataclasses.replace(recipe, epochs=1, hidden=recipe.hidden if len(recipe.hidden) == 2 else (9,))
@@ -50,7 +50,7 @@ def test_each_preset_makes_a_training(name):
         assert recipe.hidden == (64, 32)
 
 
-def test_presets_keep_to_their_terms():
+def test_presets_have_the_documented_networks_and_epochs():
     assert recipes.ORIGINAL.epochs == 10
     assert repr(recipes.ORIGINAL.make_optimizer()) == "RMSprop()"
     assert recipes.DEFAULT.epochs <= 15
@@ -59,7 +59,7 @@ def test_presets_keep_to_their_terms():
         assert list(map(repr, recipe.layers())) == list(map(repr, original))
 
 
-def test_a_recipe_is_what_it_says():
+def test_a_recipe_makes_layers_and_arguments_of_fit():
     arguments = EVERYTHING.fit_arguments()
     shown = {name: str(value) for name, value in arguments.items() if name != "loss"}
     assert shown == {
@@ -84,7 +84,7 @@ def test_a_recipe_is_what_it_says():
     assert Recipe(name="plain").make_average() is None
 
 
-def test_arguments_are_new_objects_each_time():
+def test_fit_arguments_are_new_objects_each_time():
     first, second = EVERYTHING.fit_arguments(), EVERYTHING.fit_arguments()
     assert first["optimizer"] is not second["optimizer"]
     assert first["average"] is not second["average"]
@@ -123,12 +123,12 @@ def test_a_recipe_prints_itself():
         ({"ema": 0.9, "swa": 0.5}, "only one of ema and swa may be given; got both"),
     ],
 )
-def test_a_wrong_recipe_is_refused(change, message):
+def test_a_wrong_recipe_raises(change, message):
     with pytest.raises(ValueError, match=message):
         Recipe(name="x", **change)
 
 
-def test_an_unknown_name_is_refused():
+def test_an_unknown_name_raises():
     with pytest.raises(ValueError, match=r"recipes\.get: name must be one of original, .*; got 'quick'"):
         recipes.get("quick")
 
@@ -142,11 +142,11 @@ def test_a_preset_of_the_command_is_the_recipe(name):
     assert dataclasses.replace(chosen, about=recipes.get(name).about) == recipes.get(name)
 
 
-def test_without_a_preset_the_options_are_a_recipe_too():
+def test_without_a_preset_the_options_make_a_custom_recipe():
     assert train_options.recipe(train_options.read([])) == Recipe(name="custom")
 
 
-def test_what_is_said_changes_a_preset():
+def test_options_override_a_preset():
     argv = [
         "--epochs",
         "3",
@@ -190,7 +190,7 @@ def test_what_is_said_changes_a_preset():
         ),
     ],
 )
-def test_an_augmentation_can_be_said(text, expected):
+def test_augment_reads_an_augmentation(text, expected):
     assert train_options.read(["--augment", text]).augment == expected
 
 

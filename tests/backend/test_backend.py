@@ -19,13 +19,13 @@ def say(variable: str | None, program: str = "import fastdigits as fd; print(fd.
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
 
 
-def test_the_fastest_serves_unless_something_else_is_said():
+def test_the_fastest_backend_is_the_default():
     assert say(None).stdout.strip() == fd.available_backends()[0]
     assert say("").stdout.strip() == fd.available_backends()[0]
 
 
 @pytest.mark.parametrize("name", list(backends.MODULES))
-def test_the_environment_forces_one(name):
+def test_the_environment_chooses_the_backend(name):
     run = say(name)
     if name in fd.available_backends():
         assert run.stdout.strip() == name
@@ -47,7 +47,7 @@ def test_an_unknown_name_raises():
         fd.use_backend("fast")
 
 
-def test_one_that_the_processor_lacks_raises_and_changes_nothing(monkeypatch):
+def test_a_backend_that_the_processor_lacks_raises_and_changes_nothing(monkeypatch):
     before = fd.backend_name()
     monkeypatch.setattr(backends, "available_backends", lambda: ["generic", "numpy"])
     with pytest.raises(
@@ -88,7 +88,7 @@ def test_the_configuration_is_printed_and_returned(backend, capsys):
 
 @pytest.mark.parametrize("name", ["cuda", "AVX2", *(set(backends.MODULES) - set(fd.available_backends()))])
 @pytest.mark.parametrize("command", ["train", "evaluate", "predict x.png", "draw", "bench"])
-def test_a_wrong_environment_is_one_line_of_each_command(tmp_path, command, name):
+def test_a_wrong_environment_is_one_line_in_each_command(tmp_path, command, name):
     run = subprocess.run(
         [sys.executable, "-m", "fastdigits", *command.split()],
         capture_output=True,
@@ -104,7 +104,7 @@ def test_a_wrong_environment_is_one_line_of_each_command(tmp_path, command, name
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_wrong_environment_gives_way_to_what_is_said():
+def test_use_backend_overrides_a_wrong_environment():
     program = "import fastdigits as fd; fd.use_backend('numpy'); print(fd.backend_name())"
     assert say("cuda", program).stdout.strip() == "numpy"
     program = (
@@ -122,7 +122,7 @@ def test_a_wrong_environment_gives_way_to_what_is_said():
         "fd.NeuralNetwork([fd.Dense(2, 2)]).fit([[1.0, 2.0]] * 4, [0, 1, 0, 1])",
     ],
 )
-def test_with_a_wrong_environment_each_use_raises(use):
+def test_a_wrong_environment_raises_at_first_use(use):
     run = say("cuda", f"import fastdigits as fd; {use}")
     assert run.returncode == 1
     assert run.stderr.splitlines()[-1].startswith(

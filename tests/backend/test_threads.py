@@ -29,17 +29,17 @@ CONTAINERS = script("robustness/containers")
 
 
 @pytest.mark.parametrize("case", CONTAINERS.CASES, ids=[case.name[:60] for case in CONTAINERS.CASES])
-def test_a_container_of_any_form_gets_the_threads_that_suit_it(tmp_path, case):
+def test_the_number_of_threads_follows_the_limits_of_a_container(tmp_path, case):
     assert CONTAINERS.chosen(case, tmp_path) == case.chosen
 
 
-def test_the_page_shows_what_is_chosen():
+def test_the_page_has_the_table_of_containers():
     page = (ROOT / "docs" / "reliability.md").read_text("utf-8")
     assert [case.name for case in CONTAINERS.CASES if f"| {case.name} | {case.chosen} |\n" not in page] == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has control groups")
-def test_a_real_control_group_counts():
+def test_a_real_control_group_limits_the_threads():
     with contextlib.ExitStack() as stack:
         try:
             enter = stack.enter_context(CONTAINERS.control_group(100000))
@@ -48,7 +48,7 @@ def test_a_real_control_group_counts():
         assert CONTAINERS.real(enter) == 1
 
 
-def test_without_control_groups_the_affinity_counts(tmp_path, four, monkeypatch):
+def test_without_control_groups_the_affinity_limits_the_threads(tmp_path, four, monkeypatch):
     assert threads.available_processors(tmp_path) == 4
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: None)
@@ -68,7 +68,7 @@ def test_a_process_bound_to_one_processor_uses_one():
     assert run.stdout == "1\n"
 
 
-def test_the_environment_decides_and_the_caller_over_it(monkeypatch):
+def test_set_num_threads_overrides_the_environment(monkeypatch):
     monkeypatch.setenv("FASTDIGITS_NUM_THREADS", "5")
     assert fd.get_num_threads() == 5
     fd.set_num_threads(3)
@@ -81,7 +81,7 @@ def test_the_environment_decides_and_the_caller_over_it(monkeypatch):
     ("text", "count"),
     [("1", 1), ("3", 3), ("2,1", 2), (" 2 ", 2), ("16", 4), ("", 4), ("0", 4), ("many", 4), ("²", 4)],
 )
-def test_the_variable_of_openmp_lowers_the_default(monkeypatch, four, text, count):
+def test_omp_num_threads_lowers_the_default(monkeypatch, four, text, count):
     monkeypatch.setattr(threads, "_quota_v1", lambda _root: None)
     monkeypatch.setattr(threads, "_quota_v2", lambda _root: None)
     monkeypatch.delenv("FASTDIGITS_NUM_THREADS", raising=False)
@@ -91,7 +91,7 @@ def test_the_variable_of_openmp_lowers_the_default(monkeypatch, four, text, coun
     assert fd.get_num_threads() == 5
 
 
-def test_far_too_many_threads_are_as_good_as_many(monkeypatch):
+def test_too_many_threads_are_cut_to_the_maximum_with_the_same_bits(monkeypatch):
     rng = np.random.default_rng(0)
     x, y = rng.integers(0, 256, (600, 400), dtype=np.uint8), rng.integers(0, 10, 600)
     made = []
@@ -109,7 +109,7 @@ def test_far_too_many_threads_are_as_good_as_many(monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="without pthreads there is no pool")
-def test_the_pool_takes_no_more_threads_than_it_can_hold():
+def test_the_pool_gives_the_same_bits_with_its_maximum_of_threads():
     kernels = backend.kernels
     if not hasattr(kernels, "set_threads"):
         pytest.skip("NumPy has no pool")
@@ -129,7 +129,7 @@ def test_the_pool_takes_no_more_threads_than_it_can_hold():
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "two", "1.5", " 2", "²"])
-def test_an_environment_that_is_no_number_is_refused(monkeypatch, text):
+def test_an_environment_that_is_not_a_number_raises(monkeypatch, text):
     monkeypatch.setenv("FASTDIGITS_NUM_THREADS", text)
     with pytest.raises(ValueError, match="FASTDIGITS_NUM_THREADS: must be a whole number, at least 1; got"):
         fd.get_num_threads()
@@ -138,6 +138,6 @@ def test_an_environment_that_is_no_number_is_refused(monkeypatch, text):
 @pytest.mark.parametrize(
     ("n", "error"), [(0, ValueError), (-2, ValueError), (1.5, TypeError), ("2", TypeError)]
 )
-def test_a_wrong_number_is_refused(n, error):
+def test_a_wrong_number_raises(n, error):
     with pytest.raises(error, match="set_num_threads: n must be"):
         fd.set_num_threads(n)

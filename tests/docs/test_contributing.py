@@ -9,7 +9,7 @@ SESSIONS = set(re.findall(r"^@nox\.session\ndef (\w+)\(", NOXFILE, re.MULTILINE)
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 
 
-def test_sessions_that_pages_and_workflows_name_exist():
+def test_pages_and_workflows_name_sessions_that_exist():
     files = [*ROOT.glob(".ci/run"), *ROOT.glob(".github/**/*.*")]
     texts = [CONTRIBUTING, *(path.read_text("utf-8") for path in files)]
     named = {name for text in texts for name in re.findall(r"\bnox\b[^\n`#]* -s (\w+)", text)}
@@ -22,13 +22,13 @@ def test_contributing_lists_all_sessions():
     assert set(re.split(", | and ", listed[1])) == SESSIONS
 
 
-def test_the_tools_of_a_commit_are_those_of_lint():
+def test_pre_commit_runs_tools_of_the_lint_session():
     tools = re.findall(r"entry: ([\w-]+)", (ROOT / ".pre-commit-config.yaml").read_text("utf-8"))
     lint = NOXFILE.partition("\ndef lint(")[2].partition("@nox.session")[0]
     assert len(tools) == 5
     assert [tool for tool in tools if f'session.run("{tool}"' not in lint] == []
 
 
-def test_wheels_are_built_for_tags_and_on_request_alone():
+def test_wheels_are_built_for_tags_and_on_request_only():
     text = (ROOT / ".github/workflows/wheels.yml").read_text("utf-8")
     assert '\non:\n  push:\n    tags: ["v*"]\n  workflow_dispatch:\n\n' in text

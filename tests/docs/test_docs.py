@@ -36,7 +36,7 @@ WITH_EXAMPLES = [page for page in PAGES if blocks(page, "python") and page.name 
     sampled(WITH_EXAMPLES, lambda page: page.stem not in LONG),
     ids=[str(page.relative_to(DOCS)) for page in WITH_EXAMPLES],
 )
-def test_the_examples_of_a_page_run_one_after_the_other_and_print_what_is_said(page, tmp_path, monkeypatch):
+def test_the_examples_of_a_page_print_what_their_comments_say(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "__main__"}
     for code in blocks(page, "python"):
@@ -48,16 +48,30 @@ def test_the_examples_of_a_page_run_one_after_the_other_and_print_what_is_said(p
     {" ".join(words): words for page in PAGES for words in command_lines(page)}.values(),
     ids=" ".join,
 )
-def test_a_command_takes_the_options_that_it_is_shown_with(words, monkeypatch):
+def test_a_command_accepts_the_options_that_a_page_shows(words, monkeypatch):
     read_options(words, monkeypatch)
 
 
-def test_programs_that_pages_name_exist():
+def test_pages_name_programs_that_exist():
     pages = [*PAGES, *ROOT.glob("*.md"), *ROOT.glob("benchmarks/**/*.md"), *ROOT.glob(".ci/run")]
     program = re.compile(r"\b(?:benchmarks|examples|scripts|tests)/[\w/]+\.py\b")
     named = {found for page in pages for found in program.findall(page.read_text("utf-8"))}
     assert named
     assert sorted(path for path in named if not (ROOT / path).is_file()) == []
+
+
+def test_words_after_k_select_tests():
+    text = (DOCS / "reliability.md").read_text("utf-8")
+    calls = re.findall(r"`pytest ((?:tests/[\w/.]+ )+)-k (?:\"([^\"]+)\"|(\w+))`", text)
+    assert len(calls) == text.count(" -k ")
+    for places, several, single in calls:
+        paths = [ROOT / place for place in places.split()]
+        files = [file for path in paths for file in (path.glob("test_*.py") if path.is_dir() else [path])]
+        names = re.findall(
+            r"^def (test_\w+)", "".join(file.read_text("utf-8") for file in files), re.MULTILINE
+        )
+        for word in (several or single).split(" or "):
+            assert any(word in name for name in names), f"{places}: no test for {word}"
 
 
 def test_each_claim_about_reliability_has_one_row():
@@ -74,7 +88,7 @@ def test_the_reference_has_every_public_name():
 
 
 @pytest.mark.parametrize("page", **named(LEARN))
-def test_a_page_of_an_idea_has_formula_source_picture_and_something_to_try(page):
+def test_a_page_of_learn_has_a_formula_a_reference_a_picture_and_an_example(page):
     text = page.read_text("utf-8")
     assert "\n$$\n" in text
     assert re.search(r"\((19|20)\d\d\)|et al\. \d{4}|\w+ (19|20)\d\d", text)
@@ -83,7 +97,7 @@ def test_a_page_of_an_idea_has_formula_source_picture_and_something_to_try(page)
 
 
 @pytest.mark.parametrize("page", **named(LEARN))
-def test_a_page_of_an_idea_shows_sources_that_exist(page):
+def test_a_page_of_learn_shows_functions_that_exist(page):
     shown = HOOKS.show_sources(page.read_text("utf-8"))
     assert "<!-- " not in shown
     if page.stem != "your-own-layer":
@@ -99,7 +113,7 @@ def test_every_forward_backward_and_update_of_the_kernels_is_on_a_page():
     assert sorted(set(twins) - set(shown.split())) == []
 
 
-def test_a_function_is_found_with_its_line_and_all_of_its_body():
+def test_find_function_returns_the_line_and_the_whole_body():
     source = (
         "x = 1\n\ncdef inline float f(\n    float a,\n) noexcept nogil:\n    # a\n\n    return a\n\n\n"
         "# -- next\ndef ff():\n    pass\n"
@@ -113,12 +127,12 @@ def test_a_function_is_found_with_its_line_and_all_of_its_body():
         HOOKS.find_function(source, "fff")
 
 
-def test_a_page_that_names_an_unknown_function_is_not_built():
+def test_an_unknown_function_on_a_page_raises():
     with pytest.raises(KeyError, match="dense_sideways"):
         HOOKS.show_sources("<!-- twin: dense_sideways -->")
 
 
-def test_a_twin_is_shown_without_its_checks_and_says_so():
+def test_a_twin_is_shown_without_its_checks_and_the_title_says_so():
     shown = HOOKS.show_sources("<!-- twin: relu_forward -->")
     assert "_expect" not in shown
     assert "    np.maximum(x, 0, out=y)\n```" in shown
@@ -126,7 +140,7 @@ def test_a_twin_is_shown_without_its_checks_and_says_so():
     assert "without" not in HOOKS.show_sources("<!-- twin: _split_mix -->")
 
 
-def test_the_page_of_commands_has_the_help_of_each():
+def test_the_page_of_commands_has_the_help_of_each_command():
     page = HOOKS.on_page_markdown((DOCS / "reference" / "commands.md").read_text("utf-8"))
     for name in COMMANDS:
         assert f"## fastdigits {name}\n" in page
@@ -143,14 +157,14 @@ def test_formulas_become_mathml():
     assert re.search(r'<div class="formula"><math .*display="block".*<mo>&#x0003C;</mo>.*</math></div>', page)
 
 
-def test_each_picture_of_learn_is_made_by_the_script_and_used():
+def test_each_picture_of_learn_is_drawn_by_the_script_and_used_on_a_page():
     made = set(script("docs/learn_pictures").PICTURES)
     files = {path.stem for path in (DOCS / "images" / "learn").iterdir()}
     used = set(re.findall(r"images/learn/([\w-]+)\.png", "".join(page.read_text("utf-8") for page in LEARN)))
     assert made == files == used
 
 
-def test_pictures_are_small():
+def test_pictures_have_at_most_300_kilobytes():
     assert [path.name for path in DOCS.rglob("*.png") if path.stat().st_size > 300_000] == []
 
 

@@ -27,12 +27,12 @@ def run_example(name, monkeypatch, *words):
         for path in sorted(EXAMPLES.glob("*.py"))
     ],
 )
-def test_an_example_runs_as_it_is_and_prints_what_it_says(name, monkeypatch, capsys):
+def test_an_example_prints_what_its_comments_say(name, monkeypatch, capsys):
     assert run_example(name, monkeypatch) == []
     assert capsys.readouterr().out
 
 
-def test_the_photographs_of_a_folder_are_read_and_what_is_no_picture_is_named(tmp_path, monkeypatch, capsys):
+def test_own_photographs_reads_pictures_and_names_other_files(tmp_path, monkeypatch, capsys):
     inked(strokes("58")).save(tmp_path / "a.png")
     (tmp_path / "b.txt").write_text("no picture")
     (tmp_path / "c").mkdir()

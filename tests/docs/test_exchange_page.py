@@ -20,7 +20,7 @@ NEEDS = [["safetensors"], ["torch"], ["onnx", "onnxruntime"]]
     ],
     ids=NAMES,
 )
-def test_an_example_prints_what_it_says(code, tmp_path, monkeypatch, capsys):
+def test_an_example_prints_what_its_comments_say(code, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     exec(compile(code, str(PAGE), "exec"), {"__name__": "__main__"})
     promised = re.findall(r"^print\(.*\)  # (.*)$", code, re.MULTILINE)
@@ -31,6 +31,6 @@ def test_an_example_prints_what_it_says(code, tmp_path, monkeypatch, capsys):
         assert line.startswith(start.removesuffix("…"))
 
 
-def test_the_parts_that_the_page_names_are_there():
+def test_links_within_the_page_lead_to_headings():
     headings = [line.lower().replace(" ", "-") for line in re.findall(r"^#+ (.*)$", TEXT, re.MULTILINE)]
     assert [part for part in re.findall(r"\]\(#(.*?)\)", TEXT) if part not in headings] == []

@@ -31,7 +31,7 @@ def hints(text: str) -> list[list[str]]:
     return [shlex.split(words) for words in found]
 
 
-def test_hints_are_found():
+def test_hints_finds_what_pip_install_is_given():
     text = "no pandas: pip install 'a>=1' 'b[c]>=2', or `pip install -e '.[test,dev]'`; pip install . && x"
     assert hints(text) == [["a>=1", "b[c]>=2"], ["-e", ".[test,dev]"], ["."]]
     found = {word for path in FILES for words in hints(path.read_text("utf-8")) for word in words}
@@ -48,7 +48,7 @@ def is_possible(word: str) -> bool:
     return ">" not in word or word in REQUIREMENTS
 
 
-def test_what_a_hint_names_can_be_installed():
+def test_hints_name_what_can_be_installed():
     wrong = [
         f"{path.relative_to(ROOT)}: {word}"
         for path in FILES
@@ -63,5 +63,5 @@ def test_what_a_hint_names_can_be_installed():
     ("extra", "file"),
     [("onnx", "export/onnx.py"), ("sklearn", "sklearn/__init__.py"), ("datasets", "data/downloads.py")],
 )
-def test_a_message_names_all_of_an_extra_and_nothing_else(extra, file):
+def test_a_message_names_exactly_the_packages_of_its_extra(extra, file):
     assert hints((ROOT / "src/fastdigits" / file).read_text("utf-8")) == [EXTRAS[extra]]

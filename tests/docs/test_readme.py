@@ -9,12 +9,12 @@ README = ROOT / "README.md"
 EXAMPLES = blocks(README, "python")
 
 
-def test_there_are_examples():
+def test_the_readme_has_three_examples():
     assert len(EXAMPLES) == 3
 
 
 @pytest.mark.parametrize("code", EXAMPLES, ids=["recipe", "use", "own layer"])
-def test_an_example_runs_as_it_is(code, tmp_path, monkeypatch, capsys):
+def test_an_example_prints_what_its_comments_say(code, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert run(code, README, {"__name__": "__main__"}) == []
     if "digits.safetensors" in code:
@@ -29,9 +29,9 @@ def test_an_example_runs_as_it_is(code, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("words", command_lines(README), ids=" ".join)
-def test_a_command_takes_the_options_that_it_is_shown_with(words, monkeypatch):
+def test_a_command_accepts_the_options_that_a_page_shows(words, monkeypatch):
     read_options(words, monkeypatch)
 
 
-def test_the_links_lead_to_files():
+def test_links_lead_to_files():
     assert broken_links(README) == []

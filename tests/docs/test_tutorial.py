@@ -32,14 +32,14 @@ def outputs(notebook):
     return found
 
 
-def test_the_notebook_runs_and_gives_what_is_kept_in_it(monkeypatch):
+def test_the_notebook_gives_the_outputs_that_are_stored_in_it(monkeypatch):
     folders = os.environ.get("PYTHONPATH", "").split(os.pathsep)  # the notebook's process has another folder
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(os.path.abspath(folder) for folder in folders if folder))
     found = script("docs/run_tutorial").run(NOTEBOOK)
     assert outputs(found) == outputs(nbformat.read(NOTEBOOK, as_version=4))
 
 
-def test_the_outputs_that_are_kept_are_small_and_name_no_machine():
+def test_the_stored_outputs_are_small_and_have_no_paths_of_a_machine():
     text = NOTEBOOK.read_text("utf-8")
     assert len(text) < 400_000
     assert not re.search(r"/(home|root|tmp|work|Users)/", text)

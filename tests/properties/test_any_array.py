@@ -229,7 +229,7 @@ def outcome(door, net, array) -> tuple[str, Any]:
 
 @SHARES
 @pytest.mark.parametrize("name", [*DOORS, *STRICT])
-def test_an_array_is_worked_on_as_its_plain_copy_is_or_refused(name, share):
+def test_an_array_gives_what_its_plain_copy_gives_or_is_refused(name, share):
     role, door = DOORS.get(name) or STRICT[name]
 
     @with_drawn_data(share)
@@ -251,7 +251,7 @@ def test_an_array_is_worked_on_as_its_plain_copy_is_or_refused(name, share):
 
 @SHARES
 @pytest.mark.parametrize("door", ["forward", "predict_proba", "backward", "loss: logits", *STRICT])
-def test_the_numbers_are_those_of_the_twin(door, share):
+def test_the_results_are_those_of_the_twin(door, share):
     role, call = DOORS.get(door) or STRICT[door]
     before = backends.backend_name()
 
@@ -298,7 +298,7 @@ GIANTS |= dict.fromkeys(("weights", "gradients", "vector"), GIANTS["images"] + G
 
 
 @pytest.mark.parametrize("name", [*DOORS, *STRICT])
-def test_an_array_that_repeats_a_few_numbers_without_end_is_refused_at_once(name):
+def test_a_broadcast_array_of_terabytes_is_refused_at_once(name):
     role, door = DOORS.get(name) or STRICT[name]
     tracemalloc.start()
     try:
@@ -312,7 +312,7 @@ def test_an_array_that_repeats_a_few_numbers_without_end_is_refused_at_once(name
 
 
 @pytest.mark.parametrize("name", ["predict", "fit: x", "Dense.forward"])
-def test_what_a_giant_is_told(name):
+def test_the_error_for_a_giant_array_gives_its_size(name):
     _, door = DOORS.get(name) or STRICT[name]
     with pytest.raises(
         ValueError, match=r"x must fit into memory, each number by itself; got \(10{12}, 9\), 9,000"
@@ -320,18 +320,18 @@ def test_what_a_giant_is_told(name):
         door(network(), GIANTS["images"][0])
 
 
-def test_an_array_that_repeats_what_fits_is_taken():
+def test_a_broadcast_array_that_fits_into_memory_is_accepted():
     x = np.broadcast_to(PIXELS[:1], (1000, WIDTH))
     np.testing.assert_array_equal(network().predict_proba(x), network().predict_proba(x.copy()))
 
 
-def test_hidden_values_are_refused_by_layers_too():
+def test_layers_refuse_masked_arrays():
     x = np.ma.masked_array(np.ones((2, WIDTH), np.float32), np.eye(2, WIDTH) > 0)
     with pytest.raises(ValueError, match=r"ReLU\(\): x must have no masked values; got a masked array"):
         fd.ReLU().forward(x)
 
 
-def test_kernels_see_aligned_numbers_only():
+def test_kernels_get_aligned_arrays_only():
     odd = LAYOUTS["misaligned"]
     for seen in (
         to_rows(odd(np.ones((2, WIDTH), np.float32)), None, "x"),
@@ -351,7 +351,7 @@ def test_kernels_see_aligned_numbers_only():
 )  # scikit-learn's, of labels such as 1e30
 @SHARES
 @pytest.mark.parametrize("role", ["images", "labels", "weights"])
-def test_the_estimator_takes_any_array_or_refuses_it(role, share):
+def test_the_estimator_accepts_any_array_or_refuses_it(role, share):
     FastDigitsClassifier = pytest.importorskip("fastdigits.sklearn").FastDigitsClassifier
 
     @with_drawn_data(share)

@@ -98,7 +98,7 @@ def test_no_folder_has_a_circle_inside():
         ("network", "if TYPE_CHECKING:\n    from . import recipes"),
     ],
 )
-def test_an_import_from_a_higher_floor_is_seen(module, line):
+def test_an_import_from_a_higher_floor_is_found(module, line):
     assert any(breaks_the_law(module, other) for other in imports(line, module))
 
 
@@ -124,7 +124,7 @@ GUESTS = {
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_modules_take_numpy_and_little_else_from_outside(module):
+def test_modules_import_numpy_and_few_other_packages(module):
     tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     names |= {
@@ -160,7 +160,7 @@ def test_importing_the_package_is_cheap():
 @pytest.mark.skipif(
     not (ROOT / "CONTRIBUTING.md").exists(), reason="an installed package has no CONTRIBUTING"
 )
-def test_the_map_shows_the_folders_of_today():
+def test_the_map_in_contributing_matches_the_folders():
     page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     assert FLOORS in " ".join(page.split())
     assert script("docs/house_map").page_with_map(page) == page
@@ -185,6 +185,6 @@ def test_doors_and_twins_have_the_same_names_and_arguments():
     assert doors == twins
 
 
-def test_the_stub_lists_what_is_compiled(kernels):
+def test_the_stub_lists_all_compiled_names(kernels):
     public = {item for item in vars(kernels) if not item.startswith("_")}
     assert public == set(stub()) | ONLY_COMPILED

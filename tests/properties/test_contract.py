@@ -40,7 +40,7 @@ def trained(mnist):
     return net, history
 
 
-def test_the_digits_load_in_their_shapes(mnist):
+def test_load_mnist_returns_uint8_images_and_labels(mnist):
     (x_train, y_train), (x_test, y_test) = mnist
     assert [array.shape for array in (x_train, y_train, x_test, y_test)] == [
         (60000, 28, 28),
@@ -51,7 +51,7 @@ def test_the_digits_load_in_their_shapes(mnist):
     assert {array.dtype for array in (x_train, y_train, x_test, y_test)} == {np.dtype(np.uint8)}
 
 
-def test_fit_gives_a_history_and_learns_real_digits(trained):
+def test_fit_returns_a_history_and_learns_mnist(trained):
     _, history = trained
     assert isinstance(history, fd.History)
     lists = (
@@ -66,7 +66,7 @@ def test_fit_gives_a_history_and_learns_real_digits(trained):
     assert history.val_accuracy[-1] > 0.85
 
 
-def test_forward_and_backward_and_step_by_hand_lower_the_loss(mnist):
+def test_a_training_loop_by_hand_lowers_the_loss(mnist):
     (x_train, y_train), _ = mnist
     x, y = x_train[:256], y_train[:256]
     net = fd.NeuralNetwork([fd.Dense(784, 32), fd.ReLU(), fd.Dense(32, 10)], seed=0)
@@ -91,7 +91,7 @@ def test_forward_and_backward_and_step_by_hand_lower_the_loss(mnist):
         assert values[-1] < values[0]
 
 
-def test_parameters_have_name_value_and_grad(trained):
+def test_parameters_have_a_name_a_value_and_a_gradient(trained):
     net, _ = trained
     parameter = net.parameters()[0]
     assert (parameter.name, parameter.value.shape, parameter.grad.shape) == (
@@ -101,7 +101,7 @@ def test_parameters_have_name_value_and_grad(trained):
     )
 
 
-def test_predict_and_evaluate_and_summary(trained, mnist):
+def test_predictions_and_scores_agree(trained, mnist):
     net, _ = trained
     _, (x_test, y_test) = mnist
     labels, probs, score = net.predict(x_test), net.predict_proba(x_test), net.evaluate(x_test, y_test)
@@ -134,7 +134,7 @@ def test_the_version_is_that_of_the_installed_package():
     assert importlib.metadata.version("fastdigits") == fd.__version__
 
 
-def test_importing_the_package_leaves_out_what_only_some_need():
+def test_importing_the_package_imports_no_optional_package():
     code = (
         "import sys, fastdigits; "
         "print(*{'matplotlib', 'safetensors', 'tqdm', 'jinja2', 'sklearn', 'scipy', 'pandas'} & set(sys.modules))"

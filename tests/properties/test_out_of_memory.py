@@ -37,7 +37,7 @@ needs_shim = pytest.mark.skipif(
     ("jobs", "every"),
     [(["predict"], 19), pytest.param(OUT_OF_MEMORY.NAMES, 1, marks=pytest.mark.exhaustive)],
 )
-def test_an_allocation_that_fails_leaves_a_network_and_an_optimizer_that_belong_together(jobs, every):
+def test_a_failed_allocation_leaves_network_and_optimizer_at_the_same_step(jobs, every):
     ended = subprocess.run(
         [sys.executable, SCRIPT, "--every", str(every), *jobs],
         capture_output=True, text=True, timeout=600, check=False,
@@ -75,7 +75,7 @@ with tempfile.TemporaryDirectory() as folder:
 
 
 @needs_shim
-def test_threads_that_are_not_to_be_had_are_done_without_and_asked_for_again(tmp_path):
+def test_without_new_threads_one_thread_computes_and_threads_are_tried_again(tmp_path):
     shim = tmp_path / "shim.so"
     subprocess.run([sys.executable, SCRIPT, "--shim", shim], check=True, timeout=60)
     ended = subprocess.run(
@@ -115,7 +115,7 @@ def counts(net, optimizer):
 
 @pytest.mark.skipif(not hasattr(backend.kernels, "Program"), reason="NumPy records nothing")
 @pytest.mark.parametrize(("owner", "name", "times"), [(fd.Adam, "_update", 2), (fd.EMA, "update", 0)])
-def test_a_step_that_cannot_be_recorded_is_not_counted(monkeypatch, owner, name, times):
+def test_a_step_that_could_not_be_recorded_is_not_counted(monkeypatch, owner, name, times):
     net, optimizer = network(), fd.Adam()
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, after(getattr(owner, name), times))
@@ -128,7 +128,7 @@ def test_a_step_that_cannot_be_recorded_is_not_counted(monkeypatch, owner, name,
     np.testing.assert_array_equal(net.values, other.values)
 
 
-def test_an_average_is_taken_over_with_statistics_or_not_at_all(monkeypatch):
+def test_an_average_is_applied_with_its_batch_statistics_or_not_at_all(monkeypatch):
     net, values = network(), []
 
     class Watch(fd.Callback):
@@ -142,7 +142,7 @@ def test_an_average_is_taken_over_with_statistics_or_not_at_all(monkeypatch):
     np.testing.assert_array_equal(net.layers[1].running_var, values[1])
 
 
-def test_statistics_that_cannot_be_renewed_leave_momentum_and_masks_as_they_were(monkeypatch):
+def test_a_failed_update_of_batch_statistics_keeps_momentum_and_dropout_step(monkeypatch):
     net = network()
     monkeypatch.setattr(BatchNorm, "forward", after(BatchNorm.forward, 1))
     with pytest.raises(MemoryError):
@@ -150,7 +150,7 @@ def test_statistics_that_cannot_be_renewed_leave_momentum_and_masks_as_they_were
     assert (net.layers[1].momentum, net.layers[3].step) == (0.1, 0)
 
 
-def test_a_checkpoint_is_taken_over_whole_or_not_at_all(tmp_path, monkeypatch):
+def test_a_checkpoint_is_restored_whole_or_not_at_all(tmp_path, monkeypatch):
     def fit(net, optimizer, **more):
         net.fit(X, Y, epochs=2, batch_size=16, optimizer=optimizer, average=fd.EMA(0.9), **more)
 
@@ -169,7 +169,7 @@ def test_a_checkpoint_is_taken_over_whole_or_not_at_all(tmp_path, monkeypatch):
     assert checkpoint.newest(tmp_path) is not None
 
 
-def test_a_state_that_cannot_be_made_leaves_the_optimizer_as_it_was(monkeypatch):
+def test_a_failed_load_state_dict_leaves_the_optimizer_unchanged(monkeypatch):
     net, optimizer = network(), fd.Adam()
     content = optimizer.state_dict(net.parameters()) | {"step": 7}
     states = optimizer.states(net.parameters())
@@ -179,7 +179,7 @@ def test_a_state_that_cannot_be_made_leaves_the_optimizer_as_it_was(monkeypatch)
     assert all(isinstance(state, State) and state.step == 0 for state in states)
 
 
-def test_predictions_stay_lowered_where_their_preparation_failed_once(monkeypatch):
+def test_predictions_are_lowered_again_after_one_failed_preparation(monkeypatch):
     net = network()
     expected = network().predict_proba(X)
     with monkeypatch.context() as patch:
@@ -190,7 +190,7 @@ def test_predictions_stay_lowered_where_their_preparation_failed_once(monkeypatc
     assert net._predictor._lowers == hasattr(backend.kernels, "Program")
 
 
-def test_a_save_that_fails_leaves_nothing(tmp_path, monkeypatch):
+def test_a_failed_save_leaves_no_file(tmp_path, monkeypatch):
     monkeypatch.setattr(atomic.os, "fsync", no_memory)
     with pytest.raises(MemoryError):
         network().save(tmp_path / "model.safetensors")

@@ -15,7 +15,7 @@ SAME_BITS = script("robustness/same_bits")
     ("images", "threads"),
     [(300, [1, 3]), pytest.param(1000, SAME_BITS.THREADS, marks=pytest.mark.exhaustive)],
 )
-def test_threads_repetition_load_and_way_leave_the_bits_as_they_are(images, threads):
+def test_the_bits_do_not_depend_on_threads_repetition_load_or_lowering(images, threads):
     """What scripts/robustness/same_bits.py tries, on fewer images."""
     hashes = set()
     try:

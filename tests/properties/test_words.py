@@ -43,7 +43,7 @@ def words_of_the_list() -> list[str]:
 
 
 @pytest.mark.parametrize("pattern", BANNED)
-def test_no_file_has_a_form_with_a_plainer_word(pattern):
+def test_no_file_has_a_banned_form(pattern):
     found = [
         f"{path.relative_to(ROOT)}:{number}: {line.strip()[:100]}"
         for path in FILES
@@ -53,7 +53,7 @@ def test_no_file_has_a_form_with_a_plainer_word(pattern):
     assert not found, f"write {BANNED[pattern]}:\n" + "\n".join(found)
 
 
-def test_the_list_names_what_is_looked_for():
+def test_contributing_lists_every_banned_form():
     listed = words_of_the_list()
     assert len(listed) >= len(BANNED)
     for pattern in BANNED:

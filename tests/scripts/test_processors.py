@@ -24,7 +24,7 @@ def test_kernels_that_agree_with_their_twins_pass():
     assert (result.checks, result.fault) == (100, "")
 
 
-def test_a_kernel_that_is_wrong_is_named():
+def test_a_wrong_kernel_is_named():
     generic = backend.load("generic")
     wrong = types.SimpleNamespace(**{name: getattr(generic, name) for name in dir(generic)})
     wrong.relu_forward = generic.softmax_forward
@@ -56,7 +56,7 @@ def test_an_emulated_process_that_fails_is_a_fault_that_names_its_last_check(com
     assert fault in PROCESSORS.run(machine, "modules", []).fault
 
 
-def test_a_missing_emulator_is_said_in_one_line(tmp_path):
+def test_a_missing_emulator_is_one_line(tmp_path):
     done = call("nehalem", "--quick", PATH=str(tmp_path))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "processors: qemu-x86_64 is not installed: apt-get install qemu-user\n"

@@ -18,7 +18,7 @@ def project(tmp_path):
     return tmp_path
 
 
-def test_a_tag_that_agrees_is_released(problems, project):
+def test_the_tag_of_the_version_may_be_released(problems, project):
     assert problems("v1.2.3", project) == []
 
 
@@ -27,7 +27,7 @@ def test_another_tag_is_refused(problems, project):
 
 
 @pytest.mark.parametrize("heading", ["1.2.3 (unreleased)", "1.2.2 (2027-01-31)", "1x2.3 (2027-01-31)"])
-def test_a_changelog_without_the_day_of_the_release_is_refused(problems, project, heading):
+def test_a_changelog_without_a_release_date_is_refused(problems, project, heading):
     (project / "CHANGELOG.md").write_text(f"# Changelog\n\n## {heading}\n\n## 1.2.3 (2027-01-31)\n")
     wanted = f"CHANGELOG.md must begin with '## 1.2.3 (YYYY-MM-DD)'; got '## {heading}'"
     assert problems("v1.2.3", project) == [wanted]
