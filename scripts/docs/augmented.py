@@ -1,4 +1,4 @@
-"""Draw digits of MNIST beside their distorted selves: docs/images/augmented.png.
+"""Draw digits of MNIST with each kind of distortion: docs/images/augmented.png.
 
 python scripts/docs/augmented.py [FILE]
 """

@@ -1,8 +1,8 @@
-"""What MkDocs does not do by itself: sources shown by name, formulas as MathML, the notebook as a page.
+"""Hooks for MkDocs: show sources and the help of commands, write formulas as MathML, add the notebook.
 
 MkDocs calls the functions ``on_…``; see ``hooks`` in mkdocs.yml. In a page, ``<!-- twin: dense_forward -->`` becomes
-that function of _reference.py, ``<!-- kernel: tile -->`` that one of kernels/, ``<!-- commands -->`` the help of
-each command; ``$x^2$`` and ``$$…$$`` become MathML.
+the source of that function in _reference.py, ``<!-- kernel: tile -->`` of one in kernels/, and ``<!-- commands -->``
+the help of each command. ``$x^2$`` and ``$$…$$`` become MathML.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>'
 
 
 def find_function(source: str, name: str) -> tuple[int, str]:
-    """Return the number of the first line of a function at the top level, and its text; KeyError if there is none."""
+    """Return the first line number and the text of a function at the top level; raise KeyError if there is none."""
     lines = source.splitlines()
     begins = re.compile(rf"(def|cdef [\w* ]+?) ?\b{re.escape(name)}\(")
     start = next((i for i, line in enumerate(lines) if begins.match(line)), None)
@@ -36,7 +36,7 @@ def find_function(source: str, name: str) -> tuple[int, str]:
 
 
 def show_sources(markdown: str) -> str:
-    """Return the page with the source of each function that it names."""
+    """Return a page with the sources of the functions that it names."""
     return _INCLUDE.sub(lambda found: "\n\n".join(_blocks(found[1], found[2].split())), markdown)
 
 
@@ -53,7 +53,7 @@ def _blocks(kind: str, names: list[str]) -> list[str]:
 
 
 def _find(pattern: str, name: str) -> tuple[str, int, str]:
-    """Return the file that has a function, the number of its first line there, and its text."""
+    """Return the file that defines a function, its first line number, and its text."""
     for path in sorted(SOURCES.glob(pattern)):
         with contextlib.suppress(KeyError):
             return path.relative_to(SOURCES).as_posix(), *find_function(
@@ -63,7 +63,7 @@ def _find(pattern: str, name: str) -> tuple[str, int, str]:
 
 
 def show_commands() -> str:
-    """Return a section for each command: its help, as wide as a page is."""
+    """Return a section with the help of each command, 96 characters wide."""
     from fastdigits.__main__ import COMMANDS, main
 
     sections = []
@@ -72,7 +72,7 @@ def show_commands() -> str:
         with mock.patch.dict(os.environ, COLUMNS="96", NO_COLOR="1"), contextlib.redirect_stdout(text):
             try:
                 code = main([name, "--help"])
-            except SystemExit as end:  # argparse ends so after the help
+            except SystemExit as end:  # argparse exits after the help
                 code = end.code
         if code:
             raise RuntimeError(f"fastdigits {name} --help: exit code {code}")
@@ -81,14 +81,14 @@ def show_commands() -> str:
 
 
 def on_page_markdown(markdown, **_):
-    """Show the sources that a page names, and the help of commands where it asks for that."""
+    """Insert the sources and the help of commands that a page asks for."""
     return show_sources(markdown).replace(
         "<!-- commands -->", show_commands() if "<!-- commands -->" in markdown else ""
     )
 
 
 def on_page_content(content, **_):
-    """Turn formulas into MathML, which browsers set by themselves: no script, no font."""
+    """Turn formulas into MathML, which browsers show without scripts and fonts."""
     from latex2mathml.converter import convert
 
     def mathml(found):
@@ -101,7 +101,7 @@ def on_page_content(content, **_):
 
 
 def on_files(files, *, config):
-    """Put the notebook among the pages, as it was run: text and outputs as Markdown, pictures as files."""
+    """Add the notebook to the pages: text and stored outputs as Markdown, pictures as files."""
     from mkdocs.structure.files import File
     from nbconvert import MarkdownExporter
 

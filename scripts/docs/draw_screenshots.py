@@ -1,4 +1,4 @@
-"""Draw on the page of `fastdigits draw` in a real browser and take pictures: light, dark, and on a phone.
+"""Draw digits on the page of `fastdigits draw` in a real browser and take screenshots, light and dark.
 
 pip install selenium; Debian: apt-get install chromium chromium-driver
 python scripts/docs/draw_screenshots.py [FOLDER]
@@ -19,7 +19,7 @@ from selenium.webdriver.common.actions.action_builder import ActionBuilder
 import fastdigits as fd
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
-# Digits as strokes of a pen, in hundredths of the pad
+# Strokes of a pen, in hundredths of the pad's side
 THREE = [
     [
         (32, 27),
@@ -39,29 +39,23 @@ SEVEN = [
     [(28, 22), (50, 22), (72, 20), (64, 36), (56, 52), (50, 68), (46, 84)],
     [(38, 52), (52, 51), (66, 50)],
 ]
-FOUR = [
-    [(44, 16), (38, 32), (30, 50), (30, 56), (48, 57), (74, 55)],
-    [(62, 20), (60, 45), (58, 66), (56, 86)],
-]
-# name: width, height, pixels a point, colours, strokes, and what to point at: a layer, and where from left and top
+# name: colours, strokes, and the neuron that the mouse points at: its layer, and its place from left and top
 SHOTS = {
-    "draw": (1180, 830, 1.25, "light", THREE, (0, 0.78, 0.12)),
-    "draw-dark": (1180, 830, 1.25, "dark", SEVEN, (1, 0.41, 0.3)),
-    "draw-phone": (360, 640, 2, "light", FOUR, None),
-    "draw-phone-dark": (360, 640, 2, "dark", FOUR, None),
+    "draw": ("light", THREE, (0, 0.78, 0.12)),
+    "draw-dark": ("dark", SEVEN, (1, 0.41, 0.3)),
 }
+METRICS = {"width": 1180, "height": 830, "deviceScaleFactor": 1.25, "mobile": False}
 
 
 @contextmanager
-def browser(width: int, height: int, ratio: float, scheme: str) -> Iterator[webdriver.Chrome]:
-    """Give a browser whose page has this size, and colours "light" or "dark"."""
+def browser(scheme: str) -> Iterator[webdriver.Chrome]:
+    """Yield a browser that prefers "light" or "dark" colours; close it at the end."""
     options = webdriver.ChromeOptions()
     for argument in ("--headless=new", "--no-sandbox", "--hide-scrollbars"):
         options.add_argument(argument)
     options.binary_location = shutil.which("chromium")
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
-    metrics = {"width": width, "height": height, "deviceScaleFactor": ratio, "mobile": width < 500}
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", METRICS)
     features = [{"name": "prefers-color-scheme", "value": scheme}]
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
     try:
@@ -71,7 +65,7 @@ def browser(width: int, height: int, ratio: float, scheme: str) -> Iterator[webd
 
 
 def rounded(points: list[tuple[float, float]], times: int = 2) -> list[tuple[float, float]]:
-    """Cut the corners of a line, over and over: Chaikin (1974), An Algorithm for High Speed Curve Generation."""
+    """Cut the corners of a line several times: Chaikin (1974), An Algorithm for High Speed Curve Generation."""
     for _ in range(times):
         cut = [
             (a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1]))
@@ -97,7 +91,7 @@ def draw(driver: webdriver.Chrome, strokes: list[list[tuple[int, int]]]) -> None
 
 
 def hover(driver: webdriver.Chrome, layer: int, right: float, down: float) -> None:
-    """Point at a neuron."""
+    """Move the mouse over a neuron."""
     grid = driver.find_elements("css selector", "#layers canvas")[layer]
     size = grid.size
     offset = int((right - 0.5) * size["width"]), int((down - 0.5) * size["height"])
@@ -109,13 +103,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         page = Path(temporary, "draw.html")
         fd.export_html(fd.load_pretrained(), page)
-        for name, (width, height, ratio, scheme, strokes, pointed) in SHOTS.items():
-            with browser(width, height, ratio, scheme) as driver:
+        for name, (scheme, strokes, neuron) in SHOTS.items():
+            with browser(scheme) as driver:
                 driver.get(page.as_uri())
                 draw(driver, strokes)
-                if pointed:
-                    hover(driver, *pointed)
-                driver.execute_async_script("setTimeout(arguments[0], 300)")  # bars take a moment to grow
+                hover(driver, *neuron)
+                driver.execute_async_script(
+                    "setTimeout(arguments[0], 300)"
+                )  # wait for the animation of the bars
                 driver.save_screenshot(str(folder / f"{name}.png"))
 
 

@@ -1,9 +1,9 @@
-"""Draw the pictures of docs/learn, from real images and trainings: docs/images/learn/*.png.
+"""Draw the pictures of docs/learn from real images and trainings: docs/images/learn/*.png.
 
 python scripts/docs/learn_pictures.py [--folder FOLDER] [NAME …]       all of them in about a minute
 
-The background is white on purpose, so that they can be read on dark pages too. Seeds are fixed; another instruction
-set may round differently, so that lines may move a little.
+The background is white, so that the pictures can be read on dark pages too. Seeds are fixed. Another instruction set
+rounds differently, which may move a line a little.
 """
 
 import argparse
@@ -23,12 +23,12 @@ from fastdigits.visualize.canvas import BLUE, GREEN, GREY, ORANGE
 FOLDER = Path(__file__).parents[2] / "docs" / "images" / "learn"
 PICTURES: dict[str, Callable[[], Figure]] = {}
 LIGHT = "#BBBBBB"
-START = (-4.0, 1.5)  # of the paths through the valley
+START = (-4.0, 1.5)  # where each optimizer begins in the valley
 CURVES = ((0.08, -0.16), (-0.16, 0.97))  # f(w) = ½ wᵀ · CURVES · w, 20 times as steep across as along
 
 
 def picture(draw: Callable[[], Figure]) -> Callable[[], Figure]:
-    """Note a function as the one that draws the picture of its name."""
+    """Register the function that draws the picture of its name."""
     PICTURES[draw.__name__.replace("_", "-")] = draw
     return draw
 
@@ -61,7 +61,7 @@ def small_network(*, norm: bool = True, activation: type = fd.ReLU, seed: int = 
 
 
 def steps(net: fd.NeuralNetwork, optimizer: fd.Optimizer, count: int) -> Iterator[float]:
-    """Train step by step on batches of 128, and yield the loss that each of them began with."""
+    """Train on batches of 128; yield the loss of each step before its update."""
     (x, y), _ = fd.load_mnist()
     rng = np.random.default_rng(0)
     loss = fd.SoftmaxCrossEntropy()
@@ -99,7 +99,7 @@ def dense() -> Figure:
     grid[1, 0].text(
         0.5,
         0.5,
-        "weights of five units,\nand below what the\nimage meets of them",
+        "weights of five units,\nand below their product\nwith the image",
         ha="center",
         va="center",
         fontsize=9,
@@ -121,7 +121,7 @@ def activations() -> Figure:
     for layer, colour, style in ((fd.ReLU(), BLUE, "-"), (fd.LeakyReLU(0.1), ORANGE, "--")):
         shape.plot(z[0], layer.forward(z)[0], style, color=colour, linewidth=2, label=repr(layer))
     shape.legend(frameon=False, fontsize=9)
-    tidy(shape, "what comes out", "x", "y")
+    tidy(shape, "output", "x", "y")
     (_, _), (x_test, _) = fd.load_mnist()
     for activation, colour, name in ((fd.ReLU, BLUE, "ReLU"), (fd.LeakyReLU, ORANGE, "LeakyReLU")):
         net, silent, losses = small_network(norm=False, activation=activation), [], []
@@ -139,7 +139,11 @@ def activations() -> Figure:
         )
     dead.legend(frameon=False, fontsize=9)
     dead.set_ylim(0, 100)
-    tidy(dead, "units at or below 0 for each of 2,000 images, %", "steps of Adam at a rate too high, 0.03")
+    tidy(
+        dead,
+        "units at or below 0 for each of 2,000 images, %",
+        "steps of Adam, learning rate 0.03 (too high)",
+    )
     return figure
 
 
@@ -163,7 +167,7 @@ def batchnorm() -> Figure:
         axes.plot(at, middle, color=colour)
         axes.set_ylim(-9, 9)
         name = "with batch normalisation" if norm else "without"
-        tidy(axes, f"what the first ReLU receives,\n{name}", "step of SGD, rate 0.6")
+        tidy(axes, f"input of the first ReLU,\n{name}", "step of SGD, learning rate 0.6")
         grid[0, 2].plot(smooth(losses), color=colour, label=name)
     tidy(grid[0, 2], "loss", "step")
     grid[0, 2].legend(frameon=False, fontsize=8)
@@ -227,7 +231,7 @@ def softmax() -> Figure:
 
 @picture
 def backpropagation() -> Figure:
-    """The error of central differences on the NumPy twin in float64 and float32, for a loss of a dense layer."""
+    """Draw the error of central differences for a dense layer on the NumPy twin, in float64 and float32."""
     figure, ((axes,),) = sheet(6.4, 3.4, 1, 1)
     for kind, colour in ((np.float64, BLUE), (np.float32, ORANGE)):
         rng = np.random.default_rng(3)
@@ -270,7 +274,7 @@ def backpropagation() -> Figure:
 
 
 def path(optimizer: fd.Optimizer, count: int) -> np.ndarray:
-    """Return where an optimizer goes in the valley, (count + 1, 2)."""
+    """Return the path of an optimizer through the valley, (count + 1, 2)."""
     w, places = fd.Parameter("w", START), [START]
     for _ in range(count):
         w.grad = np.array(CURVES) @ w.value
@@ -288,15 +292,15 @@ def valley(axes: Axes) -> None:
     axes.plot(*START, "o", color=GREY, markersize=4)
 
 
-Contender = tuple[str, fd.Optimizer, fd.Optimizer]  # colour; for the valley, and for digits
+Contender = tuple[str, fd.Optimizer, fd.Optimizer]  # colour, optimizer in the valley, optimizer on digits
 
 
 def race(*contenders: Contender, count: int = 40) -> Figure:
-    """Draw each contender's way through the valley, and its loss in the first steps of a training on MNIST."""
-    figure, ((ways, losses),) = sheet(8.4, 3.6, 1, 2, width_ratios=[1.25, 1])
-    valley(ways)
+    """Draw the path of each optimizer through the valley, and its loss in the first epoch on MNIST."""
+    figure, ((paths, losses),) = sheet(8.4, 3.6, 1, 2, width_ratios=[1.25, 1])
+    valley(paths)
     for colour, in_valley, on_digits in contenders:
-        ways.plot(
+        paths.plot(
             *path(in_valley, count).T,
             "o-",
             color=colour,
@@ -306,11 +310,11 @@ def race(*contenders: Contender, count: int = 40) -> Figure:
         )
         curve = smooth(list(steps(small_network(norm=False), on_digits, 469)))
         losses.semilogy(curve, color=colour, linewidth=1.5, label=repr(on_digits))
-    ways.set_xlim(-5, 2)
-    ways.set_ylim(-2.4, 2.2)
-    for axes, place in ((ways, "lower right"), (losses, "upper right")):
+    paths.set_xlim(-5, 2)
+    paths.set_ylim(-2.4, 2.2)
+    for axes, place in ((paths, "lower right"), (losses, "upper right")):
         axes.legend(edgecolor="white", framealpha=0.9, fontsize=8, loc=place)
-    tidy(ways, f"{count} steps in a valley of two numbers")
+    tidy(paths, f"{count} steps in a valley of two parameters")
     tidy(losses, "loss in the first epoch on MNIST, batches of 128", "step")
     losses.set_yticks([0.2, 0.5, 1, 2], ["0.2", "0.5", "1", "2"])
     losses.minorticks_off()
@@ -367,7 +371,7 @@ def adamw() -> Figure:
     sizes.legend(frameon=False, fontsize=8)
     gaps.set_ylim(0, 0.4)
     gaps.legend(frameon=False, fontsize=8)
-    tidy(sizes, "sizes of the first layer's weights after 25 epochs", "|weight|", "how many")
+    tidy(sizes, "absolute weights of the first layer after 25 epochs", "|weight|", "count")
     tidy(gaps, "loss, trained on 10,000 images", "epoch")
     return figure
 
@@ -398,7 +402,7 @@ def schedules() -> Figure:
             range(1, 7), 100 * np.mean(finals, axis=0), "o-", color=colour, markersize=3, label=label
         )
     accuracies.legend(frameon=False, fontsize=8)
-    tidy(factors, "factor of the learning rate", "part of the run")
+    tidy(factors, "factor of the learning rate", "progress of the training")
     tidy(accuracies, "test accuracy, %, mean of three seeds", "epoch")
     return figure
 
@@ -419,11 +423,11 @@ def averaging() -> Figure:
             average.apply()
             averaged.append(100 * net.evaluate(x_test, y_test)["accuracy"])
             net.values[...] = values
-    axes.plot(at, raw, color=ORANGE, linewidth=1, label="weights of the step")
-    axes.plot(at, averaged, color=BLUE, linewidth=2, label="EMA(0.99) of them")
+    axes.plot(at, raw, color=ORANGE, linewidth=1, label="weights after each step")
+    axes.plot(at, averaged, color=BLUE, linewidth=2, label="their average, EMA(0.99)")
     axes.set_ylim(93, 98)
     axes.legend(frameon=False, fontsize=9, loc="lower right")
-    tidy(axes, "test accuracy, %, at a constant rate of Adam, 0.01", "step")
+    tidy(axes, "test accuracy, %, with Adam at a constant learning rate of 0.01", "step")
     return figure
 
 
@@ -434,13 +438,13 @@ def averaging() -> Figure:
 def speed() -> Figure:
     figure, grid = sheet(8.4, 3.1, 1, 3, width_ratios=[1, 1.15, 2.1])
     (x, _), _ = fd.load_mnist()
-    lit = x[7] > 0
-    grid[0, 0].imshow(np.where(lit, x[7] / 255, np.nan), cmap="gray_r", vmin=0, vmax=1)
+    nonzero = x[7] > 0
+    grid[0, 0].imshow(np.where(nonzero, x[7] / 255, np.nan), cmap="gray_r", vmin=0, vmax=1)
     grid[0, 0].set_facecolor("#DDEBF4")
-    grid[0, 0].set_title(f"{lit.sum()} of 784 pixels are nonzero,\nthe blue ones are skipped", fontsize=9)
+    grid[0, 0].set_title(f"{nonzero.sum()} of 784 are nonzero,\nblue pixels are skipped", fontsize=9)
     shown = grid[0, 1].imshow(100 * (x > 0).mean(axis=0), cmap="Blues", vmin=0, vmax=100)
     grid[0, 1].set_title(
-        f"how often each is nonzero, %;\n{100 * (x > 0).mean():.0f} % on the whole", fontsize=9
+        f"how often each is nonzero, %;\n{100 * (x > 0).mean():.0f} % on average", fontsize=9
     )
     figure.colorbar(shown, ax=grid[0, 1], shrink=0.7)
     for axes in grid[0, :2]:
@@ -484,7 +488,9 @@ def own_layer() -> Figure:
     net.fit(x, y, epochs=5, optimizer=fd.Adam(0.01), schedule=fd.OneCycle())
     axes.hist(prelu.slope.value, bins=np.linspace(-1, 1, 41), color=BLUE)
     axes.axvline(0.25, color=ORANGE, linestyle="--")
-    axes.annotate("all began here", (0.27, 0.9), xycoords=("data", "axes fraction"), color=ORANGE, fontsize=9)
+    axes.annotate(
+        "start of all slopes", (0.27, 0.9), xycoords=("data", "axes fraction"), color=ORANGE, fontsize=9
+    )
     tidy(axes, "slopes of 64 units after five epochs", "slope", "units")
     return figure
 

@@ -1,4 +1,4 @@
-"""Draw what fd.prepare makes of pictures, step by step: docs/images/prepared.png.
+"""Draw how fd.prepare turns pictures into images like MNIST's: docs/images/prepared.png.
 
 python scripts/docs/prepared.py [FILE]
 """
@@ -19,7 +19,7 @@ from own_digits import drawn, in_a_row, inked, off_centre, photographed_any  # n
 
 
 def pictures() -> dict[str, object]:
-    """Return pictures of digits by what is hard about them."""
+    """Return pictures of digits by what makes them hard to read."""
     rng = np.random.default_rng(5)
     number = in_a_row([drawn(digit, rng, 220, 0.07) for digit in "5039"], 30)
     seven, four = drawn("7", rng, 200, 0.1), drawn("4", rng, 300, 0.2)
@@ -33,10 +33,10 @@ def pictures() -> dict[str, object]:
 def main() -> None:
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs/images/prepared.png"
     network = fd.load_pretrained()
-    given = pictures()
+    examples = pictures()
     figure = Figure(figsize=(9.5, 5.4), layout="constrained")
-    grid = figure.subplots(len(given), 6, width_ratios=[2, 2, 1, 1, 1, 1])
-    for row, (name, picture) in zip(grid, given.items(), strict=True):
+    grid = figure.subplots(len(examples), 6, width_ratios=[2, 2, 1, 1, 1, 1])
+    for row, (name, picture) in zip(grid, examples.items(), strict=True):
         row[0].imshow(picture)
         row[0].set_title(name, fontsize=9)
         row[1].imshow(np.clip(find_ink(picture).amount, 0, 1), cmap="gray")

@@ -1,8 +1,8 @@
-"""Photograph the report of a run in a browser, wide and light, narrow and dark: docs/images/report.png.
+"""Take a screenshot of a run's report, wide and light beside narrow and dark: docs/images/report.png.
 
     python scripts/docs/report_screenshot.py [FILE]
 
-It trains the network that the train command trains without options, and needs Chromium or Chrome.
+It runs the train command without options, and needs Chromium or Chrome.
 """
 
 import shutil
@@ -17,7 +17,7 @@ from fastdigits.commands import run_folder, train
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 WIDE, NARROW, HEIGHT, GAP = 1180, 390, 1500, 24  # pixels
-# A frame tells the page in it which colours its reader prefers, and is as narrow as it likes; a window is not.
+# A frame sets the preferred colours of its page, and can be narrower than the least width of a window.
 FRAMES = """<!DOCTYPE html><body style="margin:0;background:#8b949e;display:flex;gap:{gap}px">
 <iframe src="{page}" style="border:0;width:{wide}px;height:{height}px;color-scheme:light" scrolling="no"></iframe>
 <iframe src="{page}" style="border:0;width:{narrow}px;height:{height}px;color-scheme:dark" scrolling="no"></iframe>

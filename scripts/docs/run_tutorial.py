@@ -1,4 +1,4 @@
-"""Run docs/tutorial.ipynb again and keep its outputs in it.
+"""Run docs/tutorial.ipynb and store its outputs in it.
 
 python scripts/docs/run_tutorial.py        needs the extra docs
 """
@@ -13,14 +13,14 @@ NOTEBOOK = Path(__file__).parents[2] / "docs" / "tutorial.ipynb"
 
 
 def run(path: Path = NOTEBOOK) -> nbformat.NotebookNode:
-    """Return the notebook with what its cells gave; nbclient.exceptions.CellExecutionError if one fails."""
+    """Return the notebook with its new outputs; raise nbclient.exceptions.CellExecutionError if a cell fails."""
     notebook = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory() as folder:
         NotebookClient(
             notebook, timeout=120, resources={"metadata": {"path": folder}}, record_timing=False
         ).execute()
     for cell in notebook.cells:
-        for output in cell.get("outputs", []):  # a picture's description has the address of an object in it
+        for output in cell.get("outputs", []):  # the text of a picture has the address of an object
             if "image/png" in output.get("data", {}):
                 output["data"].pop("text/plain", None)
     notebook.metadata = {"kernelspec": notebook.metadata.kernelspec, "language_info": {"name": "python"}}
