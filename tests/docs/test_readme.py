@@ -13,7 +13,7 @@ def test_the_readme_has_three_examples():
     assert len(EXAMPLES) == 3
 
 
-@pytest.mark.parametrize("code", EXAMPLES, ids=["recipe", "use", "own layer"])
+@pytest.mark.parametrize("code", EXAMPLES, ids=["use", "own layer", "recipe"])
 def test_an_example_prints_what_its_comments_say(code, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert run(code, README, {"__name__": "__main__"}) == []
