@@ -87,6 +87,15 @@ def test_the_reference_has_every_public_name():
     assert set(visualize.__all__) <= described
 
 
+def test_the_reference_shows_what_a_network_inherits():
+    page = (DOCS / "reference" / "networks.md").read_text("utf-8")
+    options = page.partition("::: fastdigits.network.NeuralNetwork\n")[2].partition("\n:::")[0]
+    assert "inherited_members: true" in options
+    hidden = re.findall(r'"!\^(\w+)\$"', options)
+    assert {"run", "widths", "scale_for", "need_logits"} == set(hidden)
+    assert all(hasattr(fastdigits.NeuralNetwork, name) for name in hidden)
+
+
 @pytest.mark.parametrize("page", **named(LEARN))
 def test_a_page_of_learn_has_a_formula_a_reference_a_picture_and_an_example(page):
     text = page.read_text("utf-8")
