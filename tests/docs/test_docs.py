@@ -90,7 +90,7 @@ def test_the_reference_has_every_public_name():
 def test_the_reference_shows_what_a_network_inherits():
     page = (DOCS / "reference" / "networks.md").read_text("utf-8")
     options = page.partition("::: fastdigits.network.NeuralNetwork\n")[2].partition("\n:::")[0]
-    assert "inherited_members: true" in options
+    assert "\n      inherited_members: true\n" in options
     hidden = re.findall(r'"!\^(\w+)\$"', options)
     assert {"run", "widths", "scale_for", "need_logits"} == set(hidden)
     assert all(hasattr(fastdigits.NeuralNetwork, name) for name in hidden)
