@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import fastdigits as fd
-from fastdigits.imaging.binarization import find_ink
+from fastdigits.imaging.binarization import find_foreground
 from fastdigits.imaging.digits import find_digits
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +39,7 @@ def main() -> None:
     for row, (name, picture) in zip(grid, examples.items(), strict=True):
         row[0].imshow(picture)
         row[0].set_title(name, fontsize=9)
-        row[1].imshow(np.clip(find_ink(picture).amount, 0, 1), cmap="gray")
+        row[1].imshow(np.clip(find_foreground(picture).amount, 0, 1), cmap="gray")
         row[1].set_title("ink found", fontsize=9)
         digits = find_digits(picture)
         probabilities = network.predict_proba(np.stack([digit.image for digit in digits]))

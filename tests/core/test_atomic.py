@@ -243,11 +243,11 @@ def test_nobody_may_read_the_new_content_before_the_permissions_are_set(tmp_path
     path, seen = tmp_path / "model", []
     path.write_bytes(b"old")
     path.chmod(0o640)
-    take_over = atomic._take_over
+    copy_permissions = atomic._copy_permissions
     monkeypatch.setattr(
         atomic,
-        "_take_over",
-        lambda file, old: seen.append(os.fstat(file).st_mode & 0o777) or take_over(file, old),
+        "_copy_permissions",
+        lambda file, old: seen.append(os.fstat(file).st_mode & 0o777) or copy_permissions(file, old),
     )
     atomic.write(path, b"new", example="model")
     assert seen == [0o600]
@@ -274,7 +274,7 @@ def test_a_group_that_cannot_stay_takes_its_permissions_along(tmp_path, monkeypa
     atomic.write(path, b"new", example="model")
     assert stat.S_IMODE(path.stat().st_mode) == 0o664  # it is the same group
     other = os.stat_result([*old[:5], old.st_gid + 1, *old[6:]])
-    monkeypatch.setattr(atomic, "_checked", lambda *_: (path, other))
+    monkeypatch.setattr(atomic, "_target_of", lambda *_: (path, other))
     atomic.write(path, b"new", example="model")
     assert stat.S_IMODE(path.stat().st_mode) == 0o604
 

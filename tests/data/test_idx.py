@@ -71,7 +71,7 @@ BAD = {
     "five dimensions": (idx(np.zeros((1,) * 5, np.uint8)), "1 to 4 dimensions; got 5"),
     "header cut": (DIGITS[:9], "header of 16 bytes; got 9 bytes"),
     "short": (DIGITS[:-1], "cut off, or its header is wrong"),
-    "long": (DIGITS + b"\0", "must end behind its 24 bytes of elements"),
+    "long": (DIGITS + b"\0", "must end after its 24 bytes of elements"),
     "huge": (idx(np.zeros(3, np.uint8), shape=(2**32 - 1,) * 4), "cut off, or its header is wrong"),
     "empty but huge": (
         idx(np.zeros(0, np.uint8), shape=(0, *(2**32 - 1,) * 3)),
@@ -83,7 +83,7 @@ BAD = {
         "must be a sound gzip file",
     ),
     "gzip of short": (gzip.compress(DIGITS[:-1]), "must hold 24 bytes of elements, 2 × 3 × 4; got 23"),
-    "gzip of long": (gzip.compress(DIGITS + bytes(1000)), "must end behind its 24 bytes"),
+    "gzip of long": (gzip.compress(DIGITS + bytes(1000)), "must end after its 24 bytes"),
     "gzip then text": (gzip.compress(DIGITS) + b"text", "must be a sound gzip file"),
     "only magic": (b"\x1f\x8b", "whole gzip file"),
     "gzip huge": (gzip.compress(idx(np.zeros(3, np.uint8), shape=(60000, 28, 28))), "a file that can hold"),

@@ -321,7 +321,7 @@ def changed(place: int, array: np.ndarray | None) -> list[np.ndarray | None]:
         (changed(1, np.zeros((5, 1), np.uint8)), "must hold uint8 labels"),
         (
             changed(1, np.zeros(4, np.uint8)),
-            "a label for each of the 5 images in train-images-idx3-ubyte; got 4",
+            "one label per image of train-images-idx3-ubyte, 5; got 4",
         ),
         (
             changed(2, np.zeros((2, 3, 4), np.uint8)),

@@ -31,7 +31,7 @@ def test_what_is_packed_tighter_than_digits_is_refused_before_it_is_unpacked(tmp
     monkeypatch.setattr(packing.check_packing, "__defaults__", (1 << 16,))
     np.savez_compressed(tmp_path / "a.npz", x=np.zeros((10_000, 9), np.uint8), y=np.arange(10_000) % 3)
     with pytest.raises(
-        fd.DataError, match=r"a\.npz: x must be packed at most 100 : 1, .*; got at least 90,000 bytes in"
+        fd.DataError, match=r"a\.npz: x must be compressed at most 100 : 1, .*; got at least 90,000 bytes in"
     ):
         fd.load_data(tmp_path / "a.npz")
     np.savez(tmp_path / "a.npz", x=np.zeros((10_000, 9), np.uint8), y=np.arange(10_000) % 3)
@@ -45,7 +45,7 @@ def test_a_size_that_the_list_of_files_exaggerates_does_not_help(tmp_path, monke
     listed = content.index(b"PK\x01\x02")
     content[listed + 20 : listed + 24] = struct.pack("<I", 1 << 30)  # the packed size of the first file
     (tmp_path / "a.npz").write_bytes(content)
-    with pytest.raises(fd.DataError, match=r"x must be packed at most 100 : 1, "):
+    with pytest.raises(fd.DataError, match=r"x must be compressed at most 100 : 1, "):
         fd.load_data(tmp_path / "a.npz")
 
 
@@ -152,7 +152,7 @@ def test_pixels_beside_fractions_cannot_be_meant(tmp_path, swapped):
 @pytest.mark.parametrize(
     ("y", "match"),
     [
-        (np.where(Y == 2, np.nan, Y), "got nan, a missing label, for 8 images, the first at 2: leave"),
+        (np.where(Y == 2, np.nan, Y), "got nan, a missing label, for 8 images, the first at 2: omit"),
         (np.where(Y == 2, "", Y.astype(str)), "labels must not be missing; got ''"),
         (np.where(Y == 2, "1e1", Y.astype(str)), "labels must be plain whole numbers, .*; got '1e1'"),
         (Y + 2**40, "numbers of classes from 0 to 9,999, or words; got 1099511627776 to"),

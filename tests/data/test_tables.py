@@ -180,9 +180,7 @@ def test_a_column_that_is_not_there_is_told(tmp_path, monkeypatch, source, colum
 @pytest.mark.parametrize("label", ["", " ", "NA", "nan", "NaN", "null", "None", "<NA>", "#N/A", "?"])
 def test_a_missing_label_is_told_by_its_line(tmp_path, label):
     text = HEAD + "\n" + rows(Y, X).replace("\n2,", f"\n{label},", 1)
-    with pytest.raises(
-        fd.DataError, match=r"a\.csv: labels must not be missing; got '.*' on line 5: fill it in"
-    ):
+    with pytest.raises(fd.DataError, match=r"a\.csv: labels must not be missing; got '.*' on line 5: add it"):
         read(tmp_path, text)
 
 

@@ -159,7 +159,7 @@ def test_a_grey_picture_has_the_median_of_its_one_channel(share):
 def test_ink_of_one_shade_is_ink():
     """A circle around a 7: its two shades lie so near each other that no histogram has room between them."""
     shades = np.array([0.5, np.nextafter(np.float32(0.5), np.float32(1))] * 10, np.float32)
-    assert binarization._full_ink(shades, 0.1) == pytest.approx(0.5)
+    assert binarization._foreground_level(shades, 0.1) == pytest.approx(0.5)
 
 
 def test_a_shadow_and_its_edge_are_not_ink(network):

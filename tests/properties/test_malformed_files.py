@@ -20,7 +20,7 @@ SECONDS, MEGABYTES = (
 )  # each takes less than one second on an idle machine; those that test wheels are slow
 MESSAGES = {  # of some of them
     "npz": {
-        "80 MB of zeros": "x must be packed at most 100 : 1, .* got at least 83,886,080 bytes in ",
+        "80 MB of zeros": "x must be compressed at most 100 : 1, .* got at least 83,886,080 bytes in ",
         "a header of 4 GB": "x must have a header of at most 65,536 bytes; got 4,294,967,295",
         "a header of nested brackets": "must be an .npz file of numbers; got: .*(EOF in multi-line statement|nested)",
         "a header of minus signs": "must be an .npz file of numbers; got: (MemoryError|Parser stack overflowed)",
@@ -30,10 +30,10 @@ MESSAGES = {  # of some of them
         "a heading of 16 MB": "a line must have at most 1,048,576 characters; got more",
         "a pixel that is NaN": "pixels must be finite; got nan",
     },
-    "gzip": {"80 MB of zeros, as announced": "must be packed at most 100 : 1"},
+    "gzip": {"80 MB of zeros, as announced": "must be compressed at most 100 : 1"},
     "csv.gz": {
         "64 MB in the second line": "a line must have at most 1,048,576 characters; got more",
-        "64 MB of short lines": "must be packed at most 100 : 1, .* got at least [4-9],...,... bytes in .* unpack it",
+        "64 MB of short lines": "must be compressed at most 100 : 1, .* got at least [4-9],...,... bytes in ",
     },
     "model": {
         "a hundred thousand tensors": "must have a header of at most 4,194,304 bytes; got 6,",

@@ -13,8 +13,8 @@ from ..core.arrays import Array
 from ..data import read_idx
 from ..data.arrays import read_npy
 from ..data.idx import TYPES
-from ..data.image_folders import LeftOut
-from ..data.labels import to_pictures
+from ..data.image_folders import SkippedFiles
+from ..data.labels import to_images
 from ..data.tables import CSV_ENDINGS, read_table
 from ..errors import DataError
 
@@ -44,12 +44,12 @@ def expand(names: list[str]) -> tuple[list[str], list[str]]:
         if name == STANDARD_INPUT or not Path(name).is_dir():
             found.append(name)
             continue
-        omitted = LeftOut()
+        omitted = SkippedFiles()
         try:
-            pictures = omitted.pictures_in(Path(name), also=_ARRAYS)
+            pictures = omitted.images_in(Path(name), also=_ARRAYS)
         except OSError as error:
             raise DataError(f"{name}: must be a folder that can be read; got: {error.strerror}") from error
-        what = omitted.told()
+        what = omitted.summary()
         if not pictures:
             but = f" but {what}" if what else ""
             target = "one of the inner folders" if omitted.inside else "the files"
@@ -115,7 +115,7 @@ def read_array(path: Path, width: int, label_column: str | None = None) -> tuple
         raise DataError(f"{path}: must be a file that can be read; got: {error.strerror}{also}") from error
     if path.name.lower().endswith(CSV_ENDINGS):
         table = read_table(path, label_column, width=width)
-        (images,), note = to_pictures([table.x], str(path))
+        (images,), note = to_images([table.x], str(path))
         return images, "; ".join(filter(None, [table.note, note]))
     if label_column is not None:
         raise DataError(

@@ -19,7 +19,7 @@ from ..core.arrays import Array
 from ..core.text import tabulate
 from ..errors import DataError, printable
 from ..imaging.digits import SIDE, find_digits
-from ..imaging.opening import fitted, has_frames, open_picture, read_grey, to_uint8
+from ..imaging.opening import fitted, has_frames, open_image, read_grey, to_uint8
 from ..imaging.reading import COLUMNS, Reading
 from ..network import NeuralNetwork
 from ..nn import scales
@@ -250,8 +250,8 @@ def _read_prepared(image: object, name: str, network: NeuralNetwork, options: ar
             f"{name}: the model must have {SIDE * SIDE} inputs, for the {SIDE} × {SIDE} pixels of a prepared digit; "
             f"got {network.input_width}: add --no-prepare --size HxW to scale the picture to what it was trained on"
         )
-    picture = open_picture(image, name)
-    digits = find_digits(image, single=options.single, subject=name, picture=picture)
+    picture = open_image(image, name)
+    digits = find_digits(image, single=options.single, subject=name, opened=picture)
     images = np.stack([digit.image for digit in digits])
     _note_frames(has_frames(picture), name, options)
     boxes = [digit.box for digit in digits]

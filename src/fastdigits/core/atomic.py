@@ -50,14 +50,14 @@ def write(
     replaced, or made where it is missing. Another hard link to the old file keeps the old content. A file that is
     read-only is replaced as well: it is the folder that must be writable.
     """
-    target, old = _checked(path, f"choose a name such as {example}")
+    target, old = _target_of(path, f"choose a name such as {example}")
     remove_leftovers(target)
-    beside = target.with_name(f"{_start(target)}{os.getpid()}-{os.urandom(4).hex()}.tmp")
+    beside = target.with_name(f"{_prefix(target)}{os.getpid()}-{os.urandom(4).hex()}.tmp")
     _writing.add(beside)
     try:
         with open(beside, "xb", opener=_open_private if old else None) as file:
             if old:
-                _take_over(file.fileno(), old)
+                _copy_permissions(file.fileno(), old)
             for part in content:
                 file.write(part)
             file.flush()
@@ -89,10 +89,10 @@ def check(path: str | os.PathLike[str], *, hint: str) -> None:
         If it is a folder, a device, a pipe, a socket, a loop of links, or a name of an open stream such as
         ``/dev/stdout``: a rename would replace the device itself, or the file that a shell has open.
     """
-    _checked(path, hint)
+    _target_of(path, hint)
 
 
-def _checked(path: str | os.PathLike[str], hint: str) -> tuple[Path, os.stat_result | None]:
+def _target_of(path: str | os.PathLike[str], hint: str) -> tuple[Path, os.stat_result | None]:
     """Return where the file is, behind symbolic links, and what the one there is; None where there is none."""
     name = os.fspath(path)
     shown = repr(name) if not name or "\0" in name else name
@@ -137,7 +137,7 @@ def _open_private(name: str, flags: int) -> int:
     return os.open(name, flags, 0o600)  # nobody may read what the old file kept from them, not for a moment
 
 
-def _take_over(file: int, old: os.stat_result) -> None:
+def _copy_permissions(file: int, old: os.stat_result) -> None:
     """Give a new file the permissions of the old one, and its owner and group as far as the system allows."""
     if os.name != "posix":
         return
@@ -152,14 +152,14 @@ def _take_over(file: int, old: os.stat_result) -> None:
         os.fchmod(file, mode)
 
 
-def _start(target: Path) -> str:
+def _prefix(target: Path) -> str:
     """Return how the names of what becomes a file begin; names have 255 bytes at most."""
     return f".{os.fsencode(target.name)[:150].decode('utf-8', 'ignore')}."
 
 
 def remove_leftovers(target: Path) -> None:
     """Remove what was not renamed by processes that are gone; who still writes keeps what it has."""
-    names = re.compile(re.escape(_start(target)) + r"(\d+)-[0-9a-f]{8}\.tmp")
+    names = re.compile(re.escape(_prefix(target)) + r"(\d+)-[0-9a-f]{8}\.tmp")
     with contextlib.suppress(OSError):  # a folder may be such that it can be written to and not be listed
         for left in target.parent.iterdir():
             found = names.fullmatch(left.name)

@@ -1,6 +1,6 @@
-"""Arrays of a user's own: NumPy's ``.npz`` with images and labels, and ``.npy`` with one array.
+"""Read NumPy files: ``.npz`` with images and labels, and ``.npy`` with one array.
 
-Nothing in them is ever unpickled, and memory is allocated only for what the file can hold.
+No object is unpickled, and a file cannot cause an allocation that its size does not justify.
 """
 
 from __future__ import annotations
@@ -30,42 +30,32 @@ if TYPE_CHECKING:
     from .idx_folder import Pair
 
 _IMAGES, _LABELS = ("x", "X", "images", "data", "pixels"), ("y", "labels", "label", "targets", "target")
-MOST_HEADER = 1 << 16  # bytes that say what an array is: NumPy reads as many as are announced
+MOST_HEADER = 1 << 16  # bytes; NumPy itself reads as many as the file announces
 _HEADERS: dict[tuple[int, int], Callable[[IO[bytes]], Any]] = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
 
-# What zipfile, its decompressors and NumPy raise on what is no archive of arrays; RuntimeError: one with a password
+# Exceptions of zipfile, its decompressors and NumPy on damaged files; RuntimeError: an archive with a password
 _UNREADABLE = (
-    *(
-        OSError,
-        ValueError,
-        EOFError,
-        RuntimeError,
-        MemoryError,
-        OverflowError,
-        TypeError,
-        KeyError,
-        SyntaxError,
-    ),
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, tokenize.TokenError),
+    *(OSError, ValueError, EOFError, RuntimeError, MemoryError, OverflowError, TypeError, KeyError),
+    *(SyntaxError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, tokenize.TokenError),
 )
 
 
 def read_npz(path: Path) -> tuple[Pair, Pair | None]:
-    """Read images and labels from an ``.npz`` file, and those for testing where it has them.
+    """Read training images and labels from an ``.npz`` file, and test images and labels if it has them.
 
     Parameters
     ----------
     path : Path
         With ``x_train``, ``y_train``, ``x_test`` and ``y_test``, or ``x`` and ``y``; also ``train_images``,
-        ``train_labels`` and so on. A compressed array may be at most 100 times as large as in the file, or 64 MB.
+        ``train_labels`` and so on. An array may have at most 100 times its compressed size, or 64 MB.
 
     Raises
     ------
     DataError
-        If it is no such file, or if an array is missing.
+        If the file has another format or is damaged, or if an array is missing.
     """
     try:
         with atomic.open_regular(path) as file, _quiet():
@@ -96,7 +86,7 @@ def read_npy(path: Path) -> Array:
     Raises
     ------
     DataError
-        If it is no such file, or not a whole one.
+        If the file has another format or is damaged.
     """
     try:
         with atomic.open_regular(path) as file, _quiet():
@@ -114,7 +104,7 @@ def read_npy(path: Path) -> Array:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Ignore what NumPy warns of, such as a header that Python 2 wrote."""
+    """Ignore NumPy's warnings, such as about a header that Python 2 wrote."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         yield
@@ -127,7 +117,7 @@ def _reason(error: Exception) -> str:
 
 
 def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]:
-    """Return what is in the archive by the names of the arrays."""
+    """Return the members of the archive by the names of their arrays."""
     names = [member.filename.removesuffix(".npy") for member in archive.infolist()]
     twice = [name for name, times in collections.Counter(names).items() if times > 1]
     if twice:
@@ -156,10 +146,7 @@ def _named(members: dict[str, zipfile.ZipInfo], part: str, names: tuple[str, ...
 
 
 def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, archive_size: int, subject: str) -> Array:
-    if member.compress_type not in (
-        zipfile.ZIP_STORED,
-        zipfile.ZIP_DEFLATED,
-    ):  # others unpack without a bound
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others have no bounded ratio
         raise DataError(f"{subject} must be stored or deflated, as NumPy writes it; got another compression")
     with archive.open(member) as file:
         need = _check_header(file, member.file_size, subject)
@@ -169,7 +156,7 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, archive_size: int
 
 
 def _check_header(file: IO[bytes], size: int, subject: str) -> int:
-    """Return how many bytes of elements the header announces, if a file of ``size`` bytes has exactly these."""
+    """Return the bytes of elements that the header announces; a file of ``size`` bytes must have exactly these."""
     start = file.read(12)
     if start[:6] != b"\x93NUMPY":
         raise DataError(f"{subject} must be an array, as numpy.save writes it; got something else")

@@ -1,4 +1,4 @@
-"""Decoded arrays in the user's cache folder: mapped into memory at the next call, checked before they are used."""
+"""Keep decoded arrays in the user's cache folder; later calls check them and map them into memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..core.arrays import Array
 
 
 def folder() -> Path | None:
-    """Return the folder, which need not exist; None where the user has no home."""
+    """Return the path of the cache folder, which may not exist yet; None if the user has no home folder."""
     chosen = os.environ.get("FASTDIGITS_CACHE")
     if chosen:
         return Path(chosen)
@@ -31,15 +31,15 @@ def folder() -> Path | None:
             base = os.environ.get("XDG_CACHE_HOME", "")
             if not os.path.isabs(base):  # the XDG specification: ignore a relative one
                 base = Path.home() / ".cache"
-    except RuntimeError:  # such as a container's user without an entry in passwd
+    except RuntimeError:  # no home: for example, a container's user without an entry in passwd
         return None
     return Path(base) / "fastdigits"
 
 
 def mapped(path: Path, shape: tuple[int, ...], crc: int) -> Array | None:
-    """Map a file of uint8; None unless each of its bytes is what it must be.
+    """Map a file of uint8 into memory; return None if header, size or CRC-32 differ from the expected ones.
 
-    Its header is compared, never parsed: on a damaged one ``np.load`` raises half a dozen kinds of error, and warns.
+    The header is compared, not parsed: ``np.load`` raises many kinds of errors and warnings on a damaged one.
     """
     header = _npy_header(shape)
     size = len(header) + math.prod(shape)
@@ -48,13 +48,13 @@ def mapped(path: Path, shape: tuple[int, ...], crc: int) -> Array | None:
             if os.fstat(file.fileno()).st_size != size or file.read(len(header)) != header:
                 return None
             array = np.memmap(file, np.uint8, mode="r", offset=len(header), shape=shape)
-    except (OSError, ValueError):  # ValueError: cut since its size was asked for
+    except (OSError, ValueError):  # ValueError: the file was truncated after the check of its size
         return None
     return np.asarray(array) if zlib.crc32(array.data) == crc else None
 
 
 def _npy_header(shape: tuple[int, ...]) -> bytes:
-    """Return what ``np.save`` writes before the elements."""
+    """Return the header that ``np.save`` writes before the elements."""
     start = io.BytesIO()
     np.lib.format.write_array_header_1_0(start, {"descr": "|u1", "fortran_order": False, "shape": shape})
     return start.getvalue()
@@ -67,17 +67,17 @@ def store(path: Path, array: Array) -> None:
         atomic.write(path, _npy_header(array.shape), array.data, example="images.npy", sync=False)
 
 
-# -- arrays that tell their shape and checksum in their name -------------------------------------------------
+# -- arrays with shape and checksum in their name ------------------------------------------------------------
 
 
 def find(name: str) -> Array | None:
-    """Return the array that `keep` stored under this name; None where there is none, or only a damaged one."""
+    """Return the array that `keep` stored under this name; None if it is missing or damaged."""
     place = folder()
     for path in sorted(place.glob(f"{name}-*.npy")) if place is not None else []:
         sizes, _, crc = path.stem.removeprefix(f"{name}-").partition("-")
         try:
             array = mapped(path, tuple(map(int, sizes.split("x"))), int(crc, 16))
-        except ValueError:  # a name that is not ours
+        except ValueError:  # another program's file
             continue
         if array is not None:
             return array
@@ -85,7 +85,7 @@ def find(name: str) -> Array | None:
 
 
 def keep(name: str, array: Array) -> None:
-    """Store an array of uint8 in C order, such as ``NAME-60000x28x28-f3639b56.npy``, where a folder can be written."""
+    """Store an array of uint8 in C order as ``NAME-60000x28x28-f3639b56.npy``, if the folder can be written."""
     place = folder()
     if place is not None:
         sizes = "x".join(map(str, array.shape))

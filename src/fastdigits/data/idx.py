@@ -1,4 +1,4 @@
-"""The IDX file format, in which MNIST and its relatives are published: plain or compressed with gzip.
+"""Read IDX files, the format of MNIST and similar data sets: plain or compressed with gzip.
 
 A header of 4 bytes (two zeros, the element type, the number of dimensions), then each dimension as a big-endian
 32-bit number, then the elements in C order, big-endian. Source: LeCun, Cortes, Burges, "The MNIST database of
@@ -25,11 +25,11 @@ from .packing import check_packing
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 PIECE = 1 << 18  # bytes read, and decompressed, at a time
-# One byte of deflate codes at most 258 bytes in two bits (a length code and a distance code of one bit each):
-# what a compressed file claims to hold beyond 1032 times its size is a lie. (RFC 1951, section 3.2.5)
+# Deflate codes at most 258 bytes in two bits (a length code and a distance code of one bit each), so a file never holds
+# more than 1032 times its size. (RFC 1951, section 3.2.5)
 MOST_EXPANSION = 1032
-# Digits are compressed about 5 : 1, and so read without a copy. An array that is announced larger than this many times
-# its file grows with what comes: a header alone makes nobody allocate.
+# Digits are compressed about 5 : 1 and read without a copy. A larger array than this many times its file grows as its
+# elements are read: a wrong header alone causes no large allocation.
 USUAL_EXPANSION = 8
 
 
@@ -39,7 +39,7 @@ def read_idx(path: str | os.PathLike[str]) -> Array:
     Parameters
     ----------
     path : str or path-like
-        The file. Whether it is compressed is seen from its first bytes, not from its name.
+        The file. Its first bytes tell whether it is compressed, not its name.
 
     Returns
     -------
@@ -49,15 +49,15 @@ def read_idx(path: str | os.PathLike[str]) -> Array:
     Raises
     ------
     DataError
-        If there is no such file, if it cannot be read, or if it is not a whole IDX file and nothing else: the message
-        names the file, what was expected and what came.
+        If the file is missing or unreadable, or if it is not exactly one whole IDX file: the message names the file,
+        the requirement and the value.
 
     Notes
     -----
-    Memory is allocated for the elements that the header announces, after a look at whether the file is large enough
-    to hold them; decompression stops one byte behind them. Where they would be more than 8 times a compressed file,
-    the array begins smaller and doubles as they come, with one copy each time. A compressed file may hold at most 100
-    times its size, or 64 MB.
+    Memory is allocated for the elements that the header announces, after a check that the file is large enough for
+    them; decompression stops one byte after them. If they are more than 8 times the size of a compressed file, the
+    array begins smaller and doubles as needed, with one copy each time. A compressed file may hold at most 100 times
+    its size, or 64 MB.
     """
     name = os.fsdecode(path)
     if "\0" in name:
@@ -80,12 +80,12 @@ def _pieces(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _decompressed(file: BinaryIO, name: str) -> Iterator[bytes]:
-    """Yield the contents of a gzip file of one or more members, never more than a piece at a time."""
+    """Yield the contents of a gzip file of one or more members, at most `PIECE` bytes at a time."""
     engine = zlib.decompressobj(wbits=31)
     for compressed in _pieces(file):
         while compressed:
             if engine.eof:
-                compressed = compressed.lstrip(b"\0")  # padding is allowed behind a member
+                compressed = compressed.lstrip(b"\0")  # padding is allowed after a member
                 if not compressed:
                     break
                 engine = zlib.decompressobj(wbits=31)
@@ -103,7 +103,7 @@ def _decompressed(file: BinaryIO, name: str) -> Iterator[bytes]:
 
 
 def _read(pieces: Iterator[bytes], name: str, size: int, most: int) -> Array:
-    """Read header and elements from the pieces of a file of ``size`` bytes that can hold at most ``most``."""
+    """Read header and elements from the pieces of a file of ``size`` bytes that can hold at most ``most`` bytes."""
     start = b""
     while len(start) < 4 + 4 * 4:
         piece = next(pieces, b"")
@@ -120,7 +120,7 @@ def _read(pieces: Iterator[bytes], name: str, size: int, most: int) -> Array:
         )
     if most > size:
         check_packing(f"{name}:", size, need)
-    # An empty array passes the check above, but NumPy wants its other dimensions to fit into memory too.
+    # An empty array passes the check above, but NumPy limits the product of its other dimensions too.
     if math.prod(filter(None, shape)) * kind.itemsize > sys.maxsize:
         raise DataError(
             f"{name}: dimensions besides 0 must make at most {sys.maxsize:,} bytes; got {_times(shape)} elements "
@@ -138,7 +138,7 @@ def _header(start: bytes, name: str) -> tuple[np.dtype[np.generic], tuple[int, .
     if zeros != 0 or code not in TYPES:
         raise DataError(
             f"{name}: an IDX file must begin with 0x0000 and an element type of 0x08, 0x09, 0x0B … 0x0E; "
-            f"got 0x{start[:4].hex()}: is it an IDX file?"
+            f"got 0x{start[:4].hex()}: name an IDX file"
         )
     if not 1 <= dimensions <= 4:
         raise DataError(f"{name}: must have 1 to 4 dimensions; got {dimensions}")
@@ -166,8 +166,8 @@ def _elements(
         end = filled + len(piece)
         if end > need:
             raise DataError(
-                f"{name}: must end behind its {need:,} bytes of elements, {_times(shape)}; got more: "
-                "is its header wrong, or something appended?"
+                f"{name}: must end after its {need:,} bytes of elements, {_times(shape)}; got more: its header is "
+                "wrong, or something was appended: copy or download it again"
             )
         if end > len(raw):
             larger = np.empty(min(need, max(end, 2 * len(raw))), dtype=np.uint8)
@@ -182,7 +182,7 @@ def _elements(
         )
     array = raw.view(kind)
     if not kind.isnative:
-        array.byteswap(inplace=True)  # in place: a second array would double the memory
+        array.byteswap(inplace=True)  # a second array would double the memory
     return array.view(kind.newbyteorder("=")).reshape(shape)
 
 
@@ -190,7 +190,7 @@ def _times(shape: tuple[int, ...]) -> str:
     return " × ".join(f"{size:,}" for size in shape)
 
 
-def exists(folder: Path, names: tuple[str, ...]) -> Path | None:
-    """Return the first of the names, plain or with ``.gz``, that is in the folder and no folder itself."""
+def find_file(folder: Path, names: tuple[str, ...]) -> Path | None:
+    """Return the first file in the folder that has one of the names, plain or with ``.gz``; None if there is none."""
     candidates = (folder / (name + ending) for name in names for ending in ("", ".gz"))
     return next((path for path in candidates if path.exists() and not path.is_dir()), None)

@@ -1,4 +1,4 @@
-"""MNIST, which lies inside the package, and folders of four IDX files."""
+"""Read a data set from a folder of four IDX files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from ..core.arrays import Array
 from ..errors import DataError
-from .idx import exists, read_idx
+from .idx import find_file, read_idx
 
 Pair: TypeAlias = tuple[Array, Array]
 
@@ -23,7 +23,7 @@ IDX_NAMES = {
 
 
 def load_folder(path: str | os.PathLike[str]) -> tuple[Pair, Pair]:
-    """Read four IDX files named like MNIST's from a folder, plain or with ``.gz``.
+    """Read four IDX files with the names of MNIST's files from a folder, plain or with ``.gz``.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def load_folder(path: str | os.PathLike[str]) -> tuple[Pair, Pair]:
     Raises
     ------
     DataError
-        If a file is missing or damaged, or if they do not belong together.
+        If a file is missing or damaged, or if the files do not fit together.
     """
     folder = Path(path)
     if not folder.is_dir():
@@ -51,7 +51,7 @@ def load_folder(path: str | os.PathLike[str]) -> tuple[Pair, Pair]:
     arrays = {}
     files = {}
     for what, names in IDX_NAMES.items():
-        file = exists(folder, names)
+        file = find_file(folder, names)
         if file is None:
             raise DataError(f"{folder}: must hold the {what} as {names[0]} or {names[0]}.gz; got neither")
         files[what], arrays[what] = file, read_idx(file)
@@ -82,9 +82,5 @@ def _check_pair(images: Array, images_file: Path, labels: Array, labels_file: Pa
         )
     if len(images) != len(labels):
         raise DataError(
-            f"{labels_file}: must hold a label for each of the {len(images):,} images in {images_file.name}; "
-            f"got {len(labels):,}"
+            f"{labels_file}: must hold one label per image of {images_file.name}, {len(images):,}; got {len(labels):,}"
         )
-
-
-# -- MNIST in the cache --------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A folder for each class, with the images of that class in it, in any format that Pillow reads."""
+"""Read folders of image files: one folder per class, any format that Pillow reads."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ import numpy as np
 from ..errors import DataError, printable
 
 if TYPE_CHECKING:
-    from ..imaging.opening import Grey
+    from ..imaging.opening import GreyImage
     from .idx_folder import Pair
 
 TRAIN = ("train", "training")
-TEST = ("test", "testing", "val", "valid", "validation")  # the first that is there is tested on
-HIDDEN = (".", "__MACOSX")  # how names begin of what systems put beside a user's files
-WRAPPERS = 3  # folders with nothing but one folder in them that are looked into, as archives have them
+TEST = ("test", "testing", "val", "valid", "validation")  # the first that exists is used
+HIDDEN = (".", "__MACOSX")  # beginnings of names that systems add
+WRAPPERS = 3  # outer folders, each with one folder only, that are skipped: archives often have them
 
 
 def class_folders(folder: Path) -> list[Path]:
-    """Return the folders in a folder, hidden ones left out, 2 before 10."""
+    """Return the folders in a folder without hidden ones, in natural order: 2 before 10."""
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if not entry.name.startswith(HIDDEN) and entry.is_dir()]
     return sorted(
@@ -36,46 +36,46 @@ def class_folders(folder: Path) -> list[Path]:
     )
 
 
-def read_pictures(folder: Path, size: tuple[int, int] | None = None) -> tuple[Pair, Pair | None, str]:
-    """Read images from a folder for each class, or from those in ``train`` and ``test``.
+def read_image_folders(folder: Path, size: tuple[int, int] | None = None) -> tuple[Pair, Pair | None, str]:
+    """Read images from one folder per class, or from such folders in ``train`` and ``test``.
 
     Parameters
     ----------
     folder : Path
-        ``folder/CLASS/*.png``, or ``folder/train/CLASS/*.png`` and ``folder/test/CLASS/*.png``: every ending of
-        `pictures.endings`. Instead of ``test``, ``val``, ``valid`` or ``validation``. A folder that holds nothing but
-        one other folder stands for that one.
+        ``folder/CLASS/*.png``, or ``folder/train/CLASS/*.png`` and ``folder/test/CLASS/*.png``, with every ending of
+        `opening.endings`. ``test`` may be named ``val``, ``valid`` or ``validation``. All of this may lie one or more
+        folders deeper, as in archives.
     size : (int, int), optional
-        Height and width that pictures of other sizes are fitted to, by the rule of `pictures.fitted`.
+        Height and width to which `opening.fitted` scales images of other sizes.
 
     Returns
     -------
     (x_train, y_train), (x_test, y_test) or None
         Images (n, height, width) uint8, labels (n,) str: the names of the folders.
     note : str
-        What was left out, and what else a reader should know; else empty.
+        Which files were skipped, and other remarks for the user; may be empty.
 
     Raises
     ------
     DataError
-        If there are no images, if one cannot be read, or if their sizes differ and none is asked for.
+        If there are no images, if one cannot be read, or if their sizes differ and ``size`` is not given.
     """
-    from ..imaging.opening import to_uint8  # here, because Pillow takes longer to import than all else
+    from ..imaging.opening import to_uint8  # here: Pillow takes longer to import than all else
 
-    found = _unwrapped(folder)
+    root = _unwrapped(folder)
     reader = _Reader(size)
-    notes = [] if found == folder else [f"read from {printable(str(found.relative_to(folder)))}"]
-    if found != folder:
-        reader.pass_by(folder, class_folders(folder))
-    parts = {path.name.lower(): path for path in class_folders(found) if class_folders(path)}
+    notes = [] if root == folder else [f"read from {printable(str(root.relative_to(folder)))}"]
+    if root != folder:
+        reader.skip(folder, class_folders(folder))
+    parts = {path.name.lower(): path for path in class_folders(root) if class_folders(path)}
     train, test = (next((parts[name] for name in names if name in parts), None) for names in (TRAIN, TEST))
     if train is None:
-        test, groups = None, [reader.read(found)]
+        test, groups = None, [reader.read(root)]
     else:
         used = [part for part in (train, test) if part is not None]
         groups = [reader.read(part) for part in used]
-        folders = class_folders(found)
-        reader.pass_by(found, folders)
+        folders = class_folders(root)
+        reader.skip(root, folders)
         notes += [f"left out {_folder(path)}" for path in folders if path not in used]
         if test is not None and test.name.lower() not in TEST[:2]:
             notes.append(f"tested on the images in {test.name}")
@@ -85,7 +85,7 @@ def read_pictures(folder: Path, size: tuple[int, int] | None = None) -> tuple[Pa
         raise DataError(
             f"{test}: must have the classes of {train} only; got {', '.join(unknown[:5])} besides"
         )
-    values = to_uint8([picture for group in groups for _, picture in group], str(folder))
+    values = to_uint8([image for group in groups for _, image in group], str(folder))
     first = len(groups[0])
     pairs = [
         (np.stack(some), np.array([label for label, _ in group]))
@@ -95,7 +95,7 @@ def read_pictures(folder: Path, size: tuple[int, int] | None = None) -> tuple[Pa
 
 
 def _unwrapped(folder: Path) -> Path:
-    """Return the folder with the classes or the parts: the one within, where there is nothing else."""
+    """Return the inner folder while a folder holds only one; else the folder itself."""
     for _ in range(WRAPPERS):
         within = class_folders(folder)
         if len(within) != 1 or not class_folders(within[0]) or within[0].name.lower() in TRAIN:
@@ -104,20 +104,18 @@ def _unwrapped(folder: Path) -> Path:
     return folder
 
 
-class LeftOut:
-    """Finds the pictures in folders, and counts what else is in them: it is not read, and people are told so."""
+class SkippedFiles:
+    """Finds the images in folders, and counts the files and folders that are skipped."""
 
     def __init__(self) -> None:
-        self.endings = Counter[str]()  # of files that are no pictures
+        self.endings = Counter[str]()  # of files that are not images
         self.hidden = 0  # files and folders
-        self.inside = 0  # folders where only pictures are read
-        self.beside = 0  # pictures where only folders are read
-        self.empty: list[str] = []  # class folders
+        self.inside = 0  # folders inside a class folder
+        self.beside = 0  # images beside class folders
+        self.empty: list[str] = []  # class folders without images
 
-    def pictures_in(
-        self, folder: Path, known: Collection[str] = (), also: Collection[str] = ()
-    ) -> list[Path]:
-        """Return the pictures in a folder by name, and files that end in ``also``; count all that is not ``known``."""
+    def images_in(self, folder: Path, known: Collection[str] = (), also: Collection[str] = ()) -> list[Path]:
+        """Return the images in a folder and the files that end in ``also``; count other entries, except ``known``."""
         from ..imaging.opening import endings
 
         files = []
@@ -136,8 +134,8 @@ class LeftOut:
                     self.endings[ending] += 1
         return sorted(files)
 
-    def told(self) -> str:
-        """Return what was left out, in words; nothing if all was read."""
+    def summary(self) -> str:
+        """Return a text about the skipped files; empty if there are none."""
         counts = {
             f"{_count(self.beside, 'picture')} outside class folders": self.beside,
             _count(self.inside, "inner folder"): self.inside,
@@ -155,61 +153,61 @@ class LeftOut:
 
 
 class _Reader:
-    """Reads class folders, and keeps account of what it leaves out and changes."""
+    """Reads class folders, and counts the images that it skips or changes."""
 
     def __init__(self, size: tuple[int, int] | None) -> None:
         self._size = size
-        self._first: tuple[Path, tuple[int, ...]] | None = None  # which the others must be like
-        self._pictures = self._fitted = self._frames = self._invisible = 0
-        self._left = LeftOut()
+        self._first: tuple[Path, tuple[int, ...]] | None = None  # the first image's shape: all must have it
+        self._images = self._fitted = self._frames = self._invisible = 0
+        self._skipped = SkippedFiles()
 
-    def read(self, folder: Path) -> list[tuple[str, Grey]]:
-        """Return label and picture of each file in the class folders of a folder."""
-        found: list[tuple[str, Grey]] = []
+    def read(self, folder: Path) -> list[tuple[str, GreyImage]]:
+        """Return label and image of each file in the class folders of a folder."""
+        images: list[tuple[str, GreyImage]] = []
         classes = class_folders(folder)
-        self.pass_by(folder, classes)
+        self.skip(folder, classes)
         for place in classes:
-            files = self._left.pictures_in(place)
+            files = self._skipped.images_in(place)
             if not files:
-                self._left.empty.append(place.name)
-            found += [(place.name, self._picture(file)) for file in files]
-        if not found:
-            left = self._left.told()
+                self._skipped.empty.append(place.name)
+            images += [(place.name, self._image(file)) for file in files]
+        if not images:
+            skipped = self._skipped.summary()
             raise DataError(
                 f"{folder}: must have a folder with images for each class, such as {folder.name}/7/a.png; got none"
-                f"{' but ' if left else ''}{left}"
+                f"{' but ' if skipped else ''}{skipped}"
             )
-        return found
+        return images
 
-    def pass_by(self, folder: Path, folders: list[Path]) -> None:
-        """Count what is in a folder beside the folders that are looked into."""
-        self._left.beside += len(self._left.pictures_in(folder, {path.name for path in folders}))
+    def skip(self, folder: Path, folders: list[Path]) -> None:
+        """Count the entries of a folder, except ``folders``."""
+        self._skipped.beside += len(self._skipped.images_in(folder, {path.name for path in folders}))
 
     def notes(self) -> list[str]:
-        """Return what a note says of all that was read."""
+        """Return remarks on the images that were read or skipped."""
         size = "" if self._size is None else f"{self._size[0]} x {self._size[1]}"
-        left = self._left.told()
+        skipped = self._skipped.summary()
         notes = {
-            f"fitted {self._fitted:,} of {_count(self._pictures, 'picture')} to {size} pixels": self._fitted,
+            f"fitted {self._fitted:,} of {_count(self._images, 'picture')} to {size} pixels": self._fitted,
             f"took the first frame of {_count(self._frames, 'picture')} with several": self._frames,
             f"{_count(self._invisible, 'transparent picture')} showed nothing on white paper: put light ink on black "
             "paper first": self._invisible,
-            f"left out {left}": left,
+            f"left out {skipped}": skipped,
         }
-        return [note for note, said in notes.items() if said]
+        return [note for note, count in notes.items() if count]
 
-    def _picture(self, file: Path) -> Grey:
-        """Read one, fit it where that is asked for, and see that it has the size of the others."""
+    def _image(self, file: Path) -> GreyImage:
+        """Read an image; fit it to the size, or check that it has the size of the others."""
         from ..imaging.opening import fitted, read_grey
 
-        picture = read_grey(file)
-        values = picture.values
-        self._pictures += 1
-        self._frames += picture.frames
-        self._invisible += picture.hidden
+        image = read_grey(file)
+        values = image.values
+        self._images += 1
+        self._frames += image.frames
+        self._invisible += image.invisible
         if self._size is not None:
             self._fitted += values.shape != self._size
-            return dataclasses.replace(picture, values=fitted(values, self._size))
+            return dataclasses.replace(image, values=fitted(values, self._size))
         first, shape = self._first = self._first or (file, values.shape)
         if values.shape != shape:
             height, width = shape
@@ -218,14 +216,14 @@ class _Reader:
                 f"{values.shape[0]} x {values.shape[1]}: fit them to one with --size {height}x{width}, or "
                 f"load_data(…, size=({height}, {width}))"
             )
-        return picture
+        return image
 
 
 def _folder(path: Path) -> str:
-    """Return the name of a folder and how many pictures are in it and in the folders in it."""
-    left = LeftOut()
-    pictures = sum(len(left.pictures_in(place)) for place in (path, *class_folders(path)))
-    return f"the folder {printable(path.name)} ({_count(pictures, 'picture')})"
+    """Return the name of a folder and the number of images in it and in its folders."""
+    files = SkippedFiles()
+    images = sum(len(files.images_in(place)) for place in (path, *class_folders(path)))
+    return f"the folder {printable(path.name)} ({_count(images, 'picture')})"
 
 
 def _count(number: int, what: str) -> str:

@@ -1,4 +1,4 @@
-"""Make what a user's file gives into what a network takes: labels that count from 0, pictures with height and width."""
+"""Convert the arrays of a user's file: labels to class numbers from 0, images to (n, height, width)."""
 
 from __future__ import annotations
 
@@ -12,33 +12,30 @@ from ..core.arrays import Array
 from ..core.validation import checked_class_names
 from ..errors import DataError
 
-MOST_CLASSES = 10_000  # beyond, a label is no number of a class: a year, an identifier
-DARKEST_WHITE = (
-    16  # whole numbers up to it may be counts or shades of 4 bits; beyond, they are pixels of 0 … 255
-)
+MOST_CLASSES = 10_000  # a larger number is a year or an identifier, not a class
+DARKEST_WHITE = 16  # whole numbers up to it may be counts or 4-bit shades; larger ones are pixels of 0 … 255
 TOO_MANY = f"labels must have at most {MOST_CLASSES:,} different values, one per class; got more"
-_AT_ONCE = 1024  # images: bounds the memory of a comparison
+_BLOCK = 1024  # images: limits the memory of a comparison
 _PLAIN = re.compile(r"[0-9]{1,9}(?:\.0*)?")
-# What pandas, R, SQL and the UCI repository write where a label is missing, in lower case
+# Missing labels as pandas, R, SQL and the UCI repository write them, in lower case
 _MISSING = {"", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "null", "none", "?"}
 
 
 def to_classes(parts: Sequence[Array], subject: str) -> tuple[list[Array], tuple[str, ...]]:
-    """Return the labels of all parts as numbers from 0 on, and the names of the classes.
+    """Return the labels of all parts as class numbers from 0, and the names of the classes.
 
     Parameters
     ----------
     parts : sequence of ndarray, each (n,)
-        Labels: whole numbers of any kind, or text. Whole numbers stay what they are, so that a digit is its own
-        label whichever of them occur. If any text is a word, each class has a name: numbers come first, in their
-        order, then words.
+        Labels: whole numbers of any type, or text. Whole numbers do not change, so a digit is its own label even if
+        some digits are absent. If any text is a word, the classes have names: numbers in order, then words in order.
     subject : str
-        What an error message begins with.
+        The beginning of error messages.
 
     Raises
     ------
     DataError
-        If a label is missing, or neither the number of a class nor a word, or if all are the same.
+        If a label is missing, or is neither a class number nor a word, or if all labels are equal.
     """
     if any(part.dtype.kind in "USO" for part in parts):
         names, numbers = _from_text([text for part in parts for text in _texts(part)], subject)
@@ -60,7 +57,7 @@ def to_classes(parts: Sequence[Array], subject: str) -> tuple[list[Array], tuple
 
 
 def _from_numbers(labels: Array, subject: str) -> Array:
-    """Return labels if they are whole numbers, of any integer type."""
+    """Return labels that are whole numbers, as any integer type."""
     if labels.dtype.kind in "bui":
         return labels
     if labels.dtype.kind == "f":
@@ -82,7 +79,7 @@ def _texts(labels: Array) -> list[str]:
 
 
 def _from_text(texts: list[str], subject: str) -> tuple[tuple[str, ...], Array]:
-    """Return the names of the classes, none if all labels are plain numbers, and the labels as int64."""
+    """Return the names of the classes (none if all labels are plain numbers) and the labels as int64."""
     meaning: dict[str, int | str] = {}
     for text in texts:
         if text not in meaning:
@@ -97,26 +94,26 @@ def _from_text(texts: list[str], subject: str) -> tuple[tuple[str, ...], Array]:
 
 
 def read_label(text: str, subject: str, where: str = "") -> int | str:
-    """Return what a label that is text says: the number of a class, or its name.
+    """Parse a label: return the number of a class, or its name.
 
     Parameters
     ----------
     text : str
-        The label; blanks around it do not count.
+        The label; spaces around it are removed.
     subject : str
-        What an error message begins with.
+        The beginning of error messages.
     where : str, default ""
-        What an error message says behind the label, such as ``" on line 5"``.
+        The place of the label, for error messages, such as ``" on line 5"``.
 
     Raises
     ------
     DataError
-        If it is missing, a number of another kind, such as ``1e1``, or nothing that can name a class.
+        If the label is missing, another form of number, such as ``1e1``, or not a valid class name.
     """
     text = text.strip()
     if is_missing(text):
         raise DataError(
-            f"{subject}: labels must not be missing; got {text!r}{where}: fill it in, or leave the image out"
+            f"{subject}: labels must not be missing; got {text!r}{where}: add it, or omit the image"
         )
     number = plain_number(text)
     if number is not None:
@@ -134,17 +131,17 @@ def read_label(text: str, subject: str, where: str = "") -> int | str:
 
 
 def is_missing(text: str) -> bool:
-    """Return whether a label stands for a missing one: nothing, ``NA``, ``nan``, ``null``, ``None``, ``?``."""
+    """Return whether a text marks a missing label: empty, ``NA``, ``nan``, ``null``, ``None``, ``?``."""
     return text.strip().lower() in _MISSING
 
 
 def plain_number(text: str) -> int | None:
-    """Return a number of plain digits: ``7``, or ``7.0``, which pandas writes if a label of its column is missing."""
+    """Parse ``7``, or ``7.0``, which pandas writes if another label is missing; return None for other texts."""
     return int(text.partition(".")[0]) if _PLAIN.fullmatch(text) else None
 
 
 def is_number(text: str) -> bool:
-    """Return whether Python takes the text for a number; not with an underscore, which joins words."""
+    """Return whether Python parses the text as a number; one with an underscore counts as a word."""
     try:
         float(text)
     except ValueError:
@@ -157,30 +154,29 @@ def _some(labels: Array) -> str:
     return ", ".join(values[:3]) + (", …" if len(values) > 3 else "")
 
 
-def to_pictures(parts: Sequence[Array], subject: str) -> tuple[list[Array], str]:
-    """Return the images of all parts as (n, height, width), and a note on what their numbers are.
+def to_images(parts: Sequence[Array], subject: str) -> tuple[list[Array], str]:
+    """Return the images of all parts as (n, height, width), and a note on their range.
 
-    The values decide, not their type or spelling, and they decide for all parts together: whole numbers from 0 to 255
-    become uint8, any others float32.
+    The values of all parts together decide, not their types: whole numbers from 0 to 255 become uint8, others float32.
 
     Parameters
     ----------
     parts : sequence of ndarray, each (n, height, width), (n, height, width, 1), (n, 1, height, width) or (n, d)
-        A row of d numbers is a square where d is one, else an image of height 1. False and True are 0 and 255, or 0
-        and 1 if another part has only these.
+        A row of d numbers is a square image if d is a square, else an image of height 1. False and True are 0 and 255;
+        0 and 1 if another part has only these values.
     subject : str
-        What an error message begins with.
+        The beginning of error messages.
 
     Raises
     ------
     DataError
-        If the shape is another, if a number is not finite, or if one part has pixels from 0 to 255 and another
+        If an array has another shape, if a number is not finite, or if one part has pixels from 0 to 255 and another
         fractions from 0 to 1.
     """
     shaped = [_shaped(x, subject) for x in parts]
     if any(x.dtype.kind == "b" for x in shaped):
-        ink = 255 if all(x.dtype.kind == "b" or x.max() > 1 for x in shaped) else 1
-        shaped = [x * np.uint8(ink) if x.dtype.kind == "b" else x for x in shaped]
+        white = 255 if all(x.dtype.kind == "b" or x.max() > 1 for x in shaped) else 1
+        shaped = [x * np.uint8(white) if x.dtype.kind == "b" else x for x in shaped]
     ranges = [_range(x, subject) for x in shaped]
     if all(whole and low >= 0 and high <= 255 for low, high, whole in ranges):
         return [x.astype(np.uint8, copy=False) for x in shaped], ""
@@ -217,7 +213,7 @@ def _shaped(x: Array, subject: str) -> Array:
 
 
 def _range(x: Array, subject: str) -> tuple[float, float, bool]:
-    """Return the smallest and the largest number, and whether all are whole."""
+    """Return the smallest and the largest number, and whether all numbers are whole."""
     low, high = x.min(), x.max()
     if x.dtype.kind != "f":
         return int(low), int(high), True
@@ -228,8 +224,8 @@ def _range(x: Array, subject: str) -> tuple[float, float, bool]:
         raise DataError(
             f"{subject}: pixels must lie within the range of float32; got {low:g} to {high:g}: scale them"
         )
-    pieces = (x[start : start + _AT_ONCE] for start in range(0, len(x), _AT_ONCE))
-    return float(low), float(high), all((piece == np.rint(piece)).all() for piece in pieces)
+    blocks = (x[start : start + _BLOCK] for start in range(0, len(x), _BLOCK))
+    return float(low), float(high), all((block == np.rint(block)).all() for block in blocks)
 
 
 def check_pair(x: Array, y: Array, subject: str) -> None:

@@ -1,4 +1,4 @@
-"""What ``--data`` and ``load_data`` take: the name of a published data set, or a file or folder of the user's own."""
+"""Load a data set by the name of a published one, or from a file or folder: ``load_data`` and ``--data``."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from ..core.seeding import TEST_SPLIT, stream
 from ..core.validation import check_count
 from ..errors import DataError, printable
 from .arrays import read_npz
-from .idx import exists
+from .idx import find_file
 from .idx_folder import IDX_NAMES, Pair, load_folder
-from .image_folders import class_folders, read_pictures
-from .labels import check_pair, plain_number, to_classes, to_pictures
+from .image_folders import class_folders, read_image_folders
+from .labels import check_pair, plain_number, to_classes, to_images
 from .mnist import load_mnist
 from .published import DIGITS, PUBLISHED, load_published
 from .tables import CSV_ENDINGS, read_table
 
 NAMES = ("mnist", *PUBLISHED)
 FORMS = "a folder of four IDX files, a folder for each class of images, a .csv or an .npz file"
-MOST_SIZE = 1_000_000  # pixels that pictures are fitted to: a first layer of 64 neurons has 256 MB then
-_SHARE = 6  # of that many images, one is for testing where a source does not say
+MOST_SIZE = 1_000_000  # pixels of an image: the first layer, of 64 neurons, then has 256 MB
+HOLD_OUT = 6  # one of so many images is for testing if the source has no test images
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images and labels to train and to test on; ``(x, y), (x_test, y_test) = dataset`` takes them apart.
+    """Images and labels for training and testing; ``(x, y), (x_test, y_test) = dataset`` unpacks them.
 
     Attributes
     ----------
     source : str
-        The name or path that it was loaded by.
+        The name or path that was loaded.
     train, test : (ndarray, ndarray)
         Images (n, height, width), uint8 or floats; labels (n,), whole numbers from 0 on.
     class_names : tuple of str
-        One per class: the digits, or what the source calls them.
+        One per class: the digits, or the names in the source.
     note : str
-        What a reader should know, such as that the test images were set apart; else empty.
+        Remarks for the user, such as that test images were held out; may be empty.
     """
 
     source: str
@@ -54,7 +54,7 @@ class Dataset:
     note: str = ""
 
     def __iter__(self) -> Iterator[Pair]:
-        """Yield the pair to train on and the pair to test on."""
+        """Yield the pair for training and the pair for testing."""
         yield from (self.train, self.test)
 
     @property
@@ -64,7 +64,7 @@ class Dataset:
 
     @property
     def named(self) -> bool:
-        """Whether the classes have names that are more than their numbers."""
+        """Whether the classes have names other than their numbers."""
         return self.class_names != tuple(map(str, range(self.classes)))
 
     @property
@@ -88,24 +88,23 @@ def load_data(
     ----------
     source : str or path-like
         ``mnist``, ``fashion-mnist``, ``kmnist``, ``emnist-digits``, ``emnist-letters`` or ``qmnist``; a folder with
-        four IDX files, or with ``MNIST/raw`` that holds them; a folder with a folder of images for each class, or with
-        ``train`` and ``test`` (or ``val``) that hold such folders; a folder with ``train.csv`` and ``test.csv``; a
-        ``.csv`` file as Kaggle's digit recogniser has it; an ``.npz`` file with ``x_train`` and so on, or ``x`` and
-        ``y``.
+        four IDX files, itself or in ``MNIST/raw``; a folder with one folder of images per class, or with ``train`` and
+        ``test`` (or ``val``) that hold such folders; a folder with ``train.csv`` and ``test.csv``; a ``.csv`` file in
+        the format of Kaggle's digit recogniser; an ``.npz`` file with ``x_train`` and so on, or ``x`` and ``y``.
     size : (int, int), optional
-        Height and width that pictures in folders are fitted to: scaled with their proportions kept, antialiased, in the
-        middle of paper of their own colour (the median of their border). Without it they must have one size.
+        Height and width of the images from folders. They are scaled with their proportions kept, antialiased, and
+        centred on paper of their own colour (the median of their border). If omitted, all must have one size.
     seed : int, default 0
-        Decides which sixth of the images is set apart for testing where the source has none for it. The commands
-        leave it at 0, whatever their own seed: what one run tests on, no other run and no evaluation counts as
-        trained on, and networks from different seeds are compared on the same images.
+        Selects the sixth of the images that is held out for testing if the source has no test images. The commands
+        always use 0, so that all runs and evaluations hold out the same images, and networks of different seeds can be
+        compared.
     label_column : str or int, optional
-        The column of a CSV that has the labels: its name in the heading, ``"first"``, ``"last"``, or its number, from 0
-        on. If it is not given, it is the column named ``label``, else ``target``, ``class``, ``y``, ``labels``,
-        ``targets`` or ``digit``; without a heading, the column of words, or the first or the last one, if the values
-        leave no doubt which. ``note`` says which was taken.
+        The column of labels in a CSV: its name in the heading, ``"first"``, ``"last"``, or its number, from 0. If
+        omitted, it is the column named ``label``, else ``target``, ``class``, ``y``, ``labels``, ``targets`` or
+        ``digit``; without a heading, the column of words, or the first or last column if the values leave no doubt.
+        ``note`` names the column.
     progress : bool, default False
-        Whether to show a download on standard error.
+        Whether to show the progress of a download on standard error.
 
     Returns
     -------
@@ -114,14 +113,14 @@ def load_data(
     Raises
     ------
     DataError
-        If there is nothing of that name, or if it is not what it should be: the message says what to do.
+        If the source is missing, unreadable or of another format: the message says what to do.
     TypeError, ValueError
-        If ``size`` is no pair of whole numbers, each at least 1.
+        If ``size`` is not a pair of whole numbers, each at least 1.
 
     Notes
     -----
-    All but MNIST are downloaded once, which needs ``pip install 'pooch>=1.8' 'filelock>=3.12'``; ``docs/data.md``
-    lists their sizes and licences.
+    All data sets except MNIST are downloaded once, which needs ``pip install 'pooch>=1.8' 'filelock>=3.12'``;
+    ``docs/data.md`` lists their sizes and licences.
     """
     seed = check_count(seed, "seed", "load_data", least=0)
     size = None if size is None else _checked_size(size)
@@ -151,14 +150,14 @@ def _load(
     name: str, size: tuple[int, int] | None, seed: int, label_column: str | int | None, progress: bool
 ) -> Dataset:
     if name in NAMES and label_column is not None:
-        raise _no_columns(name)
+        raise _no_label_column(name)
     if name == "mnist":
         return Dataset(name, *load_mnist(), DIGITS)
     if name in PUBLISHED:
         return Dataset(name, *load_published(name, progress=progress), PUBLISHED[name].class_names)
     path = _path(name)
     try:
-        return _own(path, name, size, seed, label_column)
+        return _load_path(path, name, size, seed, label_column)
     except OSError as error:
         where = error.filename or path
         raise DataError(
@@ -177,55 +176,54 @@ def _path(name: str) -> Path:
     return path
 
 
-def _no_columns(name: str) -> DataError:
+def _no_label_column(name: str) -> DataError:
     return DataError(
         f"{name}: must be a .csv file, or a folder with train.csv, for --label-column (label_column); got other data: "
         "omit it"
     )
 
 
-def _own(
+def _load_path(
     path: Path, name: str, size: tuple[int, int] | None, seed: int, label_column: str | int | None
 ) -> Dataset:
-    """Read what the user has; which of the forms it is shows from the outside."""
+    """Read a file or folder; names and endings tell its format."""
     notes: list[str] = []
-    table = (
-        _csv(path, "train") if path.is_dir() else path if path.name.lower().endswith(CSV_ENDINGS) else None
-    )
-    if table is None and label_column is not None:
-        raise _no_columns(name)
+    is_csv = path.name.lower().endswith(CSV_ENDINGS)
+    csv = _csv(path, "train") if path.is_dir() else path if is_csv else None
+    if csv is None and label_column is not None:
+        raise _no_label_column(name)
     if path.is_dir():
-        idx = None if table and not _has_idx(path) else _idx_folder(path)
+        idx = None if csv and not _has_idx(path) else _idx_folder(path)
         if idx is not None:
             train, test = load_folder(idx)
             classes = int(max(train[1].max(), test[1].max())) + 1
             note = "" if idx == path else f"read from {printable(str(idx.relative_to(path)))}"
             return Dataset(name, train, test, tuple(map(str, range(classes))), note)
-        if table is not None:
-            given, tested, notes = _tables(table, _csv(path, "test"), label_column)
+        if csv is not None:
+            given, tested, notes = _read_csv_files(csv, _csv(path, "test"), label_column)
         elif class_folders(path):
-            given, tested, note = read_pictures(path, size)
+            given, tested, note = read_image_folders(path, size)
             notes = [note]
         else:
             raise DataError(f"{path}: must be {FORMS}; got a folder with none of them in it")
     else:
-        with atomic.open_regular(path):  # a pipe or a device is told what it is, whatever its name
+        with atomic.open_regular(path):  # refuses a pipe or a device, whatever its name
             pass
         if path.suffix.lower() == ".npz":
             given, tested = read_npz(path)
-        elif table is not None:
-            given, tested, notes = _tables(path, None, label_column)
+        elif csv is not None:
+            given, tested, notes = _read_csv_files(csv, None, label_column)
         else:
             raise DataError(f"{path}: must be {FORMS}; got a file of another kind")
     return _dataset(name, str(path), given, tested, notes, seed)
 
 
 def _has_idx(folder: Path) -> bool:
-    return any(exists(folder, names) for names in IDX_NAMES.values())
+    return any(find_file(folder, names) for names in IDX_NAMES.values())
 
 
 def _idx_folder(folder: Path) -> Path | None:
-    """Return the folder with IDX files: this one, or the one within, such as ``MNIST/raw``, as torchvision has it."""
+    """Return the folder with IDX files: this one, or an inner one such as torchvision's ``MNIST/raw``."""
     if _has_idx(folder):
         return folder
     folders = [
@@ -242,18 +240,18 @@ def _idx_folder(folder: Path) -> Path | None:
 
 
 def _csv(folder: Path, name: str) -> Path | None:
-    return exists(folder, (f"{name}.csv",))
+    return find_file(folder, (f"{name}.csv",))
 
 
-def _tables(
+def _read_csv_files(
     train: Path, test: Path | None, label_column: str | int | None
 ) -> tuple[Pair, Pair | None, list[str]]:
-    """Read one table or two; a test.csv without labels, such as Kaggle's, is none to test on."""
+    """Read one or two CSV files; a test.csv without labels, such as Kaggle's, is ignored."""
     table = read_table(train, label_column, needs_labels=True)
     given = table.x, cast(Array, table.y)
     if test is None:
         return given, None, [table.note]
-    # What the training table leaves no doubt of decides for the other one, whose values may tell less.
+    # The test table uses the label column of the training table: its own values may leave a doubt.
     column = (
         table.label_column if label_column is None and isinstance(table.label_column, int) else label_column
     )
@@ -276,15 +274,15 @@ def _tables(
 def _dataset(
     name: str, subject: str, given: Pair, tested: Pair | None, notes: list[str], seed: int
 ) -> Dataset:
-    """Check the parts, number the classes, and set images apart where there are none to test on."""
+    """Check the parts, number the classes, and hold images out if there are no test images."""
     parts = [given] if tested is None else [given, tested]
-    pictures, scale = to_pictures([x for x, _ in parts], subject)
-    for x, (_, y) in zip(pictures, parts, strict=True):
+    images, scale = to_images([x for x, _ in parts], subject)
+    for x, (_, y) in zip(images, parts, strict=True):
         check_pair(x, y, subject)
-    if pictures[0].shape[1:] != pictures[-1].shape[1:]:
+    if images[0].shape[1:] != images[-1].shape[1:]:
         raise DataError(
-            f"{subject}: images to test on must be {pictures[0].shape[1:]}, as those to train on; "
-            f"got {pictures[-1].shape[1:]}"
+            f"{subject}: images to test on must be {images[0].shape[1:]}, as those to train on; "
+            f"got {images[-1].shape[1:]}"
         )
     labels, class_names = to_classes([y for _, y in parts], subject)
     numbers = [plain_number(name) is not None for name in class_names]
@@ -292,8 +290,8 @@ def _dataset(
         notes = [*notes, "labels are numbers and words: each is the name of a class"]
     notes = [*notes, scale]
     if tested is not None:
-        return Dataset(name, (pictures[0], labels[0]), (pictures[1], labels[1]), class_names, _joined(notes))
-    x, y = pictures[0], labels[0]
+        return Dataset(name, (images[0], labels[0]), (images[1], labels[1]), class_names, _joined(notes))
+    x, y = images[0], labels[0]
     train, test = _split(y, seed, subject)
     notes.append(f"no images to test on: {len(test):,} of {len(y):,} are set apart for it, by seed {seed}")
     return Dataset(name, (x[train], y[train]), (x[test], y[test]), class_names, _joined(notes))
@@ -304,13 +302,13 @@ def _joined(notes: list[str]) -> str:
 
 
 def _split(y: Array, seed: int, subject: str) -> tuple[Int64, Int64]:
-    """Return which images are for training and which for testing: each class gives its share."""
-    if len(y) < _SHARE:
+    """Return the indices of the images for training and for testing, stratified by class."""
+    if len(y) < HOLD_OUT:
         raise DataError(
-            f"{subject}: must hold at least {_SHARE} images, of which one is set apart for testing; got {len(y)}"
+            f"{subject}: must hold at least {HOLD_OUT} images, of which one is set apart for testing; got {len(y)}"
         )
     order = stream(seed, TEST_SPLIT).permutation(len(y))
     order = order[np.argsort(y[order], kind="stable")]
     chosen = np.zeros(len(y), bool)
-    chosen[order[_SHARE - 1 :: _SHARE]] = True
+    chosen[order[HOLD_OUT - 1 :: HOLD_OUT]] = True
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)

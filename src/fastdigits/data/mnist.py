@@ -1,4 +1,4 @@
-"""MNIST, which lies inside the package."""
+"""Load MNIST, which is part of the package."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from .idx import read_idx
 from .idx_folder import Pair
 
 _INSIDE = Path(__file__).parent / "mnist"
-# The files' names, shapes, and the CRC-32 of their elements. The check costs 10 ms for the 47 MB of training images,
-# a fifth of what SHA-256 takes; it is there to find damage, not malice.
+# Name, shape, and CRC-32 of the elements of each file. The check takes 10 ms for the 47 MB of training images, a fifth
+# of the time of SHA-256. It finds damage, not malice.
 _MNIST = {
     "train-images-idx3-ubyte": ((60000, 28, 28), 0xF3639B56),
     "train-labels-idx1-ubyte": ((60000,), 0xBA07E8EF),
@@ -33,11 +33,11 @@ def load_mnist() -> tuple[Pair, Pair]:
 
     Notes
     -----
-    The files inside the package are compressed. The first call writes their contents to the user's cache folder
-    (``FASTDIGITS_CACHE``, else the system's own place, such as ``~/.cache/fastdigits``); later calls map those files
-    into memory within milliseconds. A cache that is missing, damaged or cannot be written costs time, nothing else.
+    The files in the package are compressed. The first call writes their contents to the user's cache folder
+    (``FASTDIGITS_CACHE``, or by default the system's folder, such as ``~/.cache/fastdigits``). Later calls map those
+    files into memory within milliseconds. If the cache is missing, damaged or read-only, each call decompresses again.
 
-    The arrays are read-only; copy what you want to change.
+    The arrays are read-only; copy an array to change it.
 
     References
     ----------

@@ -1,27 +1,27 @@
-"""How much a compressed file may hold: a small file must not take hours or all memory to read."""
+"""Limit the size of decompressed data: a small file must not take hours or all memory to read."""
 
 from __future__ import annotations
 
 from ..errors import DataError
 
-USUAL = 100  # : 1. Digits are packed about 5 : 1 as pixels, 8 : 1 as text
-ALLOWED = 1 << 26  # bytes that may come of any file: a tenth of a second's work
+MOST_RATIO = 100  # : 1. Digits are compressed about 5 : 1 as pixels, 8 : 1 as text
+ALLOWED = 1 << 26  # bytes that are always allowed: they take a tenth of a second
 
 
 def check_packing(subject: str, packed: int, unpacked: int, allowed: int = ALLOWED) -> None:
-    """Raise a DataError if more comes of a compressed file than its size lets expect.
+    """Raise a DataError if the compression ratio is too high.
 
     Parameters
     ----------
     subject : str
-        What the error message begins with, such as ``"a.gz:"``.
+        The beginning of the error message, such as ``"a.gz:"``.
     packed, unpacked : int
-        Bytes before and after.
+        Bytes with and without compression.
     allowed : int, default 64 MB
-        What is never refused.
+        Fewer decompressed bytes are always allowed.
     """
-    if unpacked > allowed and unpacked > USUAL * packed:
+    if unpacked > allowed and unpacked > MOST_RATIO * packed:
         raise DataError(
-            f"{subject} must be packed at most {USUAL} : 1, as no digits are packed tighter; got at least "
-            f"{unpacked:,} bytes in {packed:,}: if you trust the file, unpack it first"
+            f"{subject} must be compressed at most {MOST_RATIO} : 1, more than any images of digits are; got at least "
+            f"{unpacked:,} bytes in {packed:,}: if you trust the file, decompress it first"
         )

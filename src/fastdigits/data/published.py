@@ -1,4 +1,4 @@
-"""Relatives of MNIST that are downloaded once: where they are published, how their files are read, what is in them."""
+"""Data sets like MNIST that are downloaded once: their addresses, SHA-256, file formats and class names."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _PARTS = ("train-images", "train-labels", "test-images", "test-labels")
 
 @dataclass(frozen=True)
 class Published:
-    """A data set that others publish.
+    """A published data set.
 
     Attributes
     ----------
     folder : str
-        Where its files are, within the cache folder.
+        Name of its folder in the cache folder.
     files : tuple of RemoteFile
-        What is downloaded.
+        The files to download.
     arrays : tuple of str
-        The four IDX files: images and labels to train on, images and labels to test on.
+        The four IDX files: training images, training labels, test images, test labels.
     class_names : tuple of str
     archive : str, default ""
-        The file that holds all four, a ZIP archive; without one they are among `files`.
+        The ZIP archive that holds the four files; if empty, they are among `files`.
     transposed : bool, default False
         Whether an image is stored column by column.
     first_label : int, default 0
@@ -51,7 +51,7 @@ class Published:
 
 
 def load_published(name: str, *, progress: bool = False) -> tuple[Pair, Pair]:
-    """Return one of the data sets in `PUBLISHED`, from the cache folder or, the first time, from where it is published.
+    """Return one of the data sets in `PUBLISHED`; download it if the cache folder does not have it.
 
     Parameters
     ----------
@@ -63,12 +63,12 @@ def load_published(name: str, *, progress: bool = False) -> tuple[Pair, Pair]:
     Returns
     -------
     (x_train, y_train), (x_test, y_test)
-        Images (n, 28, 28) uint8, ink light on dark; labels (n,) uint8 from 0 on. Read-only.
+        Images (n, 28, 28) uint8, light on dark; labels (n,) uint8 from 0 on. Read-only.
 
     Raises
     ------
     DataError
-        If the files cannot be had: the message says which to put where.
+        If a download fails: the message says which files to put where.
     """
     arrays = [array for part in _PARTS if (array := cache.find(f"{name}-{part}")) is not None]
     if len(arrays) < len(_PARTS):
@@ -104,11 +104,11 @@ def _images(data: Published, x: Array) -> Array:
 
 
 def _labels(data: Published, y: Array) -> Array:
-    """Return the classes: QMNIST's labels are rows of eight numbers, whose first is the class."""
+    """Return the classes; a label of QMNIST is a row of eight numbers, of which the first is the class."""
     return np.ascontiguousarray((y if y.ndim == 1 else y[:, 0]) - data.first_label, dtype=np.uint8)
 
 
-# -- what is published where ---------------------------------------------------------------------------------
+# -- the published data sets ---------------------------------------------------------------------------------
 # Sizes and SHA-256 are those of TensorFlow Datasets (url_checksums/*.txt); torchvision's MD5 and other projects' lists
 # agree. docs/data.md says which were compared with files, and which with lists only.
 

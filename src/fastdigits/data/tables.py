@@ -1,4 +1,4 @@
-"""Read tables: CSV files with one image per line, with labels or without."""
+"""Read CSV files with one image per line, with or without labels."""
 
 from __future__ import annotations
 
@@ -24,39 +24,29 @@ from .packing import check_packing
 
 CSV_ENDINGS = (".csv", ".csv.gz")
 MOST_LINE = 1 << 20  # characters: images of about 500 × 500
-PIECE, A_SECONDS_TEXT = 1 << 18, 1 << 22  # bytes
-_LABEL_NAMES = (
-    "label",
-    "target",
-    "class",
-    "y",
-    "labels",
-    "targets",
-    "digit",
-)  # the first that occurs is taken
-_INDEX_NAME = re.compile(
-    r"|idx?|index|image_?id|row|unnamed: \d+"
-)  # what pandas and Kaggle put before the pixels
-_SAMPLE = 200  # lines that show the range of the pixels
-# The range of pixels tells them from labels only if it is wider than what labels of few classes have
+PIECE, ALWAYS_ALLOWED = 1 << 18, 1 << 22  # bytes
+_LABEL_NAMES = ("label", "target", "class", "y", "labels", "targets", "digit")  # in order of preference
+_INDEX_NAME = re.compile(r"|idx?|index|image_?id|row|unnamed: \d+")  # of pandas and Kaggle, before the pixels
+_SAMPLE = 200  # lines from which the range of the pixels is estimated
+# Pixels have a wider range than labels of few classes: at least _WIDE; a column with _NEAR of that range may be pixels
 _WIDE, _NEAR = 15, 0.75
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Images of a table, and their labels if it has them.
+    """The images of a table, and their labels if it has a label column.
 
     Attributes
     ----------
     x : ndarray, (n, d) uint8 or float32
     names : list of str
-        The names of its columns; none without a heading.
+        The names of the pixel columns; empty without a heading.
     y : ndarray, (n,) object, or None
         The labels as text.
     label_column : str, int or None
-        Where the labels stand, such as another table of this kind may be asked for.
+        The name or number of the label column.
     note : str
-        Which columns and lines were taken for what, where the heading leaves that open.
+        The roles of columns and lines that the heading does not define; may be empty.
     """
 
     x: Array
@@ -68,48 +58,48 @@ class Table:
 
 @dataclass(frozen=True)
 class _Layout:
-    """How the lines of a table are built."""
+    """The format of a table's lines."""
 
     delimiter: str
     before: int  # lines before the first image
-    names: list[str]  # of the columns; none without a heading
+    names: list[str]  # of the columns; empty without a heading
     first: list[str]  # fields of the first image
 
     @property
     def numbered(self) -> bool:
         """Whether the heading numbers the columns instead of naming them."""
-        return bool(self.names) and _counts_up(self.names)
+        return bool(self.names) and _is_numbering(self.names)
 
 
 def read_table(
     path: Path, label_column: str | int | None = None, *, width: int | None = None, needs_labels: bool = False
 ) -> Table:
-    """Read one image per line from a CSV, as Kaggle's digit recogniser has it: label, pixel0 … pixel783.
+    """Read one image per line from a CSV, in the format of Kaggle's digit recogniser: label, pixel0 … pixel783.
 
     Parameters
     ----------
     path : Path
-        ``.csv`` or ``.csv.gz``; commas, semicolons or tabs.
+        ``.csv`` or ``.csv.gz``, with commas, semicolons or tabs.
     label_column : str or int, optional
-        The column of labels: its name in the heading, ``"first"``, ``"last"``, or its number, from 0 on or from -1
-        back. If it is not given, the heading decides: the column named ``label``, else ``target``, ``class``, ``y``,
-        ``labels``, ``targets`` or ``digit``. Without such a name the table has no labels. Without a heading, labels are
-        words, or stand first or last, if the values leave no doubt which.
+        The column of labels: its name in the heading, ``"first"``, ``"last"``, or its number, from 0, or from -1 for
+        the last one. If omitted, it is the column named ``label``, else ``target``, ``class``, ``y``, ``labels``,
+        ``targets`` or ``digit``; a table without any of these names has no labels. Without a heading, it is the column
+        of words, or the first or last column if the values leave no doubt.
     width : int, optional
-        Pixels per image. A table that has as many columns has no labels, unless its heading names them.
+        Pixels per image. A table with this number of columns has no labels, unless its heading names them.
     needs_labels : bool, default False
         Whether to refuse a table without labels.
 
     Raises
     ------
     DataError
-        If the column of labels is in doubt, if a label is missing, or if a line does not fit.
+        If the column of labels is ambiguous, if a label is missing, or if a line has another number of fields.
     """
     layout = _layout(path)
-    label, left_out, note = _roles(path, layout, label_column, width, needs_labels)
+    label, ignored, note = _column_roles(path, layout, label_column, width, needs_labels)
     count = len(layout.names or layout.first)
-    pixels = [place for place in range(count) if place != label and place not in left_out]
-    values, words = _values(path, layout, label, left_out)
+    pixels = [place for place in range(count) if place != label and place not in ignored]
+    values, words = _read_values(path, layout, label, ignored)
     if not pixels or values.shape[1] != count:
         raise DataError(
             f"{path}: must have a label and pixels on each line, as many fields as the heading; got "
@@ -128,9 +118,9 @@ def read_table(
 
 
 class _Lines:
-    """The lines of a text, packed or not; DataError where they are longer or more than those of a table.
+    """The lines of a text file, compressed or not; raises DataError if a line or the whole text is too long.
 
-    ``number`` is that of the line that was given last, the first being 1.
+    ``number`` is the number of the last line that was yielded, from 1.
     """
 
     def __init__(self, path: Path, change: Callable[[str, int], str] | None = None) -> None:
@@ -150,14 +140,14 @@ class _Lines:
                     raise DataError(
                         f"{self._path}: a line must have at most {MOST_LINE:,} characters; got more"
                     )
-                if total > checked + PIECE:  # not for each line: that takes as long as reading it
-                    check_packing(f"{self._path}:", min(size, packed.tell()), total, A_SECONDS_TEXT)
+                if total > checked + PIECE:  # a check of each line takes as long as reading it
+                    check_packing(f"{self._path}:", min(size, packed.tell()), total, ALWAYS_ALLOWED)
                     checked = total
                 self.number += 1
                 yield line if self._change is None else self._change(line, self.number)
 
     def after(self, count: int) -> Iterator[str]:
-        """Return the lines behind the first ``count``."""
+        """Return the lines after the first ``count``."""
         lines = iter(self)
         for _ in range(count):
             next(lines, None)
@@ -165,7 +155,7 @@ class _Lines:
 
 
 def _layout(path: Path) -> _Layout:
-    """Return how the table is built, from its first lines."""
+    """Return the format of a table, from its first lines."""
     start: list[tuple[int, str]] = []
     marked = ""
     try:
@@ -173,7 +163,7 @@ def _layout(path: Path) -> _Layout:
         for line in lines:
             text = line.strip("\r\n")
             if not start and not marked and (found := re.fullmatch(r'"?sep=([,;\t])"?', text)):
-                marked = found[1]  # Excel's
+                marked = found[1]  # written by Excel
             elif text.strip():
                 start.append((lines.number, text))
             if len(start) == 2:
@@ -200,7 +190,7 @@ def _layout(path: Path) -> _Layout:
 
 
 def _delimiter(first: str, second: str) -> str:
-    """Return what separates the fields: both lines have as many; a comma may stand within numbers."""
+    """Return the separator that gives both lines the same number of fields; a comma may also be a decimal comma."""
     counts = {one: (len(_fields(first, one)), len(_fields(second, one))) for one in "\t;," if one in first}
     fitting = [one for one, (count, other) in counts.items() if count == other > 1]
     return fitting[0] if fitting else max(counts or ",", key=lambda one: counts.get(one, (0, 0))[0])
@@ -211,17 +201,19 @@ def _fields(line: str, delimiter: str) -> list[str]:
 
 
 def _is_heading(fields: list[str], others: list[str]) -> bool:
-    """Return whether a line names columns: an image has one word at most, its label."""
-    words = _words(fields)
-    if len(words) == 1 and fields[words[0]].lower() == "y" and words == _words(others):
+    """Return whether a line is a heading: it has several words, a label name or a numbering."""
+    words = _word_fields(fields)
+    if len(words) == 1 and fields[words[0]].lower() == "y" and words == _word_fields(others):
         return False  # labels may be y and n
     return (
-        len(words) > 1 or any(fields[place].lower() in _LABEL_NAMES for place in words) or _counts_up(fields)
+        len(words) > 1
+        or any(fields[place].lower() in _LABEL_NAMES for place in words)
+        or _is_numbering(fields)
     )
 
 
-def _words(fields: list[str]) -> list[int]:
-    """Return the places of the fields that are words: no numbers, and nothing that stands for a missing one."""
+def _word_fields(fields: list[str]) -> list[int]:
+    """Return the positions of the fields that are neither numbers nor marks of missing values."""
     return [
         place
         for place, field in enumerate(fields)
@@ -229,37 +221,39 @@ def _words(fields: list[str]) -> list[int]:
     ]
 
 
-def _counts_up(fields: list[str]) -> bool:
-    """Return whether a line numbers columns, as pandas writes them if they have no names: 0, 1, 2, …"""
+def _is_numbering(fields: list[str]) -> bool:
+    """Return whether a line is a numbering of columns, which pandas writes if they have no names: 0, 1, 2, …"""
     numbers = [field for field in fields if is_number(field)]
     if len(fields) - len(numbers) > 1 or len(numbers) < 3:
         return False
-    # From 1 on, as R and spreadsheets count, only if no image can be meant.
+    # R and spreadsheets count from 1; a short line from 1 may also be an image.
     starts = (0, 1) if len(numbers) >= 10 else (0,)
     return any(numbers == [str(start + place) for place in range(len(numbers))] for start in starts)
 
 
-# -- what the columns are ------------------------------------------------------------------------------------
+# -- the roles of the columns --------------------------------------------------------------------------------
 
 
-def _roles(
+def _column_roles(
     path: Path, layout: _Layout, label_column: str | int | None, width: int | None, needs_labels: bool
 ) -> tuple[int | None, list[int], str]:
-    """Return the column of labels, None without one, the columns that are neither label nor pixel, and a note."""
+    """Return the label column or None, the columns that are neither label nor pixel, and a note."""
     columns = layout.names or [""] * len(layout.first)
-    left_out = [place for place, name in enumerate(layout.names) if _INDEX_NAME.fullmatch(name.lower())]
-    fits = len(columns) - len(left_out) == width
-    named = _named(layout.names, path) if label_column is None else None
+    ignored = [place for place, name in enumerate(layout.names) if _INDEX_NAME.fullmatch(name.lower())]
+    fits = len(columns) - len(ignored) == width
+    named = _label_column_by_name(layout.names, path) if label_column is None else None
     note: list[str] = []
     label: int | None
     if label_column is not None:
-        label = _asked_for(label_column, layout, path, needs_labels or (width is not None and not fits))
+        label = _given_label_column(
+            label_column, layout, path, needs_labels or (width is not None and not fits)
+        )
         label = None if fits and label_column not in layout.names else label
-        left_out = [place for place in left_out if place != label]
+        ignored = [place for place in ignored if place != label]
     elif named is not None:
         label = named
         if columns[label].lower() != "label":
-            note.append(f"labels: column {_place(label, columns)}")
+            note.append(f"labels: column {_described(label, columns)}")
     elif layout.names and not layout.numbered:
         label = None
         if needs_labels:
@@ -274,25 +268,23 @@ def _roles(
             note.append(f"the first line, {', '.join(numbers[:3])}, …, is a heading")
         label = None
         if not fits:
-            label, rows = _found(path, layout, left_out)
-            left_out += rows
-            note.append(f"labels: column {_place(label, columns)}")
-    if left_out:
-        note.append(f"left out: column {', '.join(_place(place, columns) for place in left_out)}")
-    return label, left_out, "; ".join(note)
+            label, rows = _label_column_by_values(path, layout, ignored)
+            ignored += rows
+            note.append(f"labels: column {_described(label, columns)}")
+    if ignored:
+        note.append(f"left out: column {', '.join(_described(place, columns) for place in ignored)}")
+    return label, ignored, "; ".join(note)
 
 
-def _place(place: int, columns: list[str]) -> str:
-    """Return a column as a note names it."""
-    if (
-        place < len(columns) and columns[place]
-    ):  # lines may be longer than the heading, which is refused later
+def _described(place: int, columns: list[str]) -> str:
+    """Return the name of a column for a note."""
+    if place < len(columns) and columns[place]:  # lines longer than the heading are refused later
         return repr(columns[place][:40])
     return {0: "0, the first", len(columns) - 1: f"{place}, the last"}.get(place, f"{place}, counted from 0")
 
 
-def _asked_for(column: str | int, layout: _Layout, path: Path, needs_labels: bool) -> int | None:
-    """Return the place of the column that the caller names; None where it may be missing, and is."""
+def _given_label_column(column: str | int, layout: _Layout, path: Path, needs_labels: bool) -> int | None:
+    """Return the position of the column that the caller names; None if it is missing and not needed."""
     names, count = layout.names, len(layout.names or layout.first)
     text = str(column).strip()
     for fits in (names, [name.lower() for name in names]):
@@ -317,8 +309,8 @@ def _asked_for(column: str | int, layout: _Layout, path: Path, needs_labels: boo
     return place
 
 
-def _named(names: list[str], path: Path) -> int | None:
-    """Return the place of the column that its name makes the labels; None if there is none."""
+def _label_column_by_name(names: list[str], path: Path) -> int | None:
+    """Return the position of the column with a label name; None if there is none."""
     lower = [name.lower() for name in names]
     found = [name for name in _LABEL_NAMES if name in lower]
     if not found:
@@ -332,14 +324,14 @@ def _named(names: list[str], path: Path) -> int | None:
     return lower.index(found[0])
 
 
-def _found(path: Path, layout: _Layout, left_out: list[int]) -> tuple[int, list[int]]:
-    """Return the place of the labels where no name tells, and the column of row numbers, if the first is one."""
-    word = [place for place in _words(layout.first) if place not in left_out]
+def _label_column_by_values(path: Path, layout: _Layout, ignored: list[int]) -> tuple[int, list[int]]:
+    """Return the position of the labels from the values, and the column of row numbers if the first is one."""
+    word = [place for place in _word_fields(layout.first) if place not in ignored]
     if len(word) == 1:
         return word[0], []
-    begin = 1 if left_out == [0] else 0
+    begin = 1 if ignored == [0] else 0
     last = len(layout.first) - 1
-    seen, n, largest, rows = _ends(path, layout, (begin, begin + 1, last))
+    seen, n, largest, rows = _outer_columns(path, layout, (begin, begin + 1, last))
     counted = [begin] if rows and last > begin + 1 else []
     first = begin + len(counted)
     one, other = (_Column.of(seen[place], n, largest) for place in (first, last))
@@ -357,11 +349,11 @@ def _found(path: Path, layout: _Layout, left_out: list[int]) -> tuple[int, list[
 
 @dataclass(frozen=True)
 class _Column:
-    """What the values of a column tell of whether it has labels."""
+    """Properties of a column's values that tell labels from pixels."""
 
-    possible: bool  # words, or whole numbers of which each occurs twice on average
-    dense: bool  # from 0 on, most numbers occur
-    on_scale: bool  # it reaches as far as the pixels
+    possible: bool  # may be labels: words, or whole numbers that each occur twice on average
+    dense: bool  # most numbers from 0 to the largest occur
+    on_scale: bool  # the largest is about that of the pixels
 
     @classmethod
     def of(cls, seen: Counter[str], n: int, largest: float) -> _Column:
@@ -376,17 +368,17 @@ class _Column:
         return cls(possible, possible and 2 * len(known) > most, on_scale)
 
     def beside(self, last: _Column) -> bool:
-        """Return whether this, the first column, has the labels and not the last one."""
+        """Return whether this column, the first, has the labels rather than the last one."""
         if not last.possible or (last.on_scale and not self.on_scale):
             return True
         return self.dense and not last.dense and not self.on_scale
 
 
-def _ends(
+def _outer_columns(
     path: Path, layout: _Layout, places: tuple[int, int, int]
 ) -> tuple[dict[int, Counter[str]], int, float, bool]:
-    """Return how often each text occurs in the columns at the ends, the lines, the largest pixel, and whether the
-    first column counts the lines."""
+    """Return the counts of texts in the first two and the last column, the number of lines, the largest pixel, and
+    whether the first column numbers the lines."""
     begin, _, last = places
     seen: dict[int, Counter[str]] = {place: Counter() for place in places}
     n, largest, starts = 0, 0.0, {0, 1}
@@ -408,7 +400,7 @@ def _ends(
 
 
 def _rows(path: Path, layout: _Layout) -> Iterator[str]:
-    """Yield the lines that have images."""
+    """Yield the lines with images."""
     try:
         yield from (line for line in _Lines(path).after(layout.before) if line.strip())
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
@@ -418,8 +410,10 @@ def _rows(path: Path, layout: _Layout) -> Iterator[str]:
 # -- numbers -------------------------------------------------------------------------------------------------
 
 
-def _values(path: Path, layout: _Layout, label: int | None, left_out: list[int]) -> tuple[Array, list[str]]:
-    """Return all fields as numbers, uint8 or where that is too narrow float32, and the labels that are numbered so."""
+def _read_values(
+    path: Path, layout: _Layout, label: int | None, ignored: list[int]
+) -> tuple[Array, list[str]]:
+    """Return all fields as numbers, uint8 or else float32, and the labels whose positions stand for them."""
     words: dict[str, int] = {}
     problems: list[DataError] = []
 
@@ -437,19 +431,19 @@ def _values(path: Path, layout: _Layout, label: int | None, left_out: list[int])
                 raise
         return words.setdefault(text, len(words))
 
-    converters: dict[int | str, Callable[[str], int]] = {place: lambda text: 0 for place in left_out}
+    converters: dict[int | str, Callable[[str], int]] = {place: lambda text: 0 for place in ignored}
     if label is not None:
         converters[label] = number
     ways: list[tuple[type, Callable[[str, int], str] | None]] = [(np.uint8, None), (np.float32, None)]
     if layout.delimiter != ",":
-        ways.append((np.float32, lambda line, place: _with_points(line, place, path, layout, label)))
+        ways.append((np.float32, lambda line, place: _with_decimal_points(line, place, path, layout, label)))
     reasons = []
     for dtype, change in ways:
         lines = _Lines(path, change)
         try:
-            with warnings.catch_warnings():  # a file without lines: NumPy warns, the check below tells
-                warnings.simplefilter("ignore", UserWarning)
-                warnings.simplefilter("error", DeprecationWarning)  # NumPy 2.0 takes 12.5 for 12
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # a file without lines, which is checked below
+                warnings.simplefilter("error", DeprecationWarning)  # NumPy 2.0 reads 12.5 as 12
                 values: Array = np.loadtxt(
                     lines.after(layout.before), dtype, delimiter=layout.delimiter, ndmin=2,
                     comments=None, quotechar='"', converters=converters,
@@ -475,12 +469,12 @@ def _values(path: Path, layout: _Layout, label: int | None, left_out: list[int])
 
 
 def _plain_label(text: str, layout: _Layout) -> str:
-    """Return a label with a point for a decimal comma: ``7,0`` is what pandas writes for 7 with ``decimal=","``."""
+    """Replace a decimal comma by a point: pandas writes 7 as ``7,0`` with ``decimal=","``."""
     return re.sub(r"(?<=\d),(?=0*$)", ".", text) if layout.delimiter != "," else text
 
 
-def _with_points(line: str, number: int, path: Path, layout: _Layout, label: int | None) -> str:
-    """Return a line with points for decimal commas, its label as it is."""
+def _with_decimal_points(line: str, number: int, path: Path, layout: _Layout, label: int | None) -> str:
+    """Replace decimal commas by points, except in the label."""
     if number <= layout.before:
         return line
     fields = line.split(layout.delimiter)
@@ -510,7 +504,7 @@ def _check_finite(path: Path, layout: _Layout, x: Array) -> None:
 
 
 def _columns_of(values: Array, places: list[int]) -> Array:
-    """Return some columns, without a copy where they lie side by side."""
+    """Return some columns, without a copy if they are adjacent."""
     if places == list(range(places[0], places[-1] + 1)):
         return values[:, places[0] : places[-1] + 1]
     return values[:, places]

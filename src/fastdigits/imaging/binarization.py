@@ -1,7 +1,4 @@
-"""Tell ink from paper: how much ink is in each pixel of a picture, whatever the light, the paper and the pen.
-
-Nothing here knows what a digit is.
-"""
+"""Separate ink from paper: measure the ink in each pixel, for any light, paper and pen."""
 
 from __future__ import annotations
 
@@ -13,30 +10,31 @@ from PIL import Image
 
 from ..core.arrays import Array, Float32
 
-WORK_SIDE = 1200  # pixels; a larger picture is looked at reduced. A page's digits are still 30 pixels high
-# At each of these scales it is asked which side is ink: pixels along the picture, width of a neighbourhood as a share
-# of that, samples along each side of the neighbourhood, of which the median is taken, and how much the answer counts.
-# The first is for a bold digit that fills the picture; the last, for small ones among shadows, takes holes of bold ones
-# for ink. On 840 pictures of training images, fonts and strokes its weights from 0.5 to 0.9 were never wrong.
+WORK_SIDE = 1200  # pixels; a larger image is reduced first. The digits of a page are still 30 pixels high
+# The polarity of the ink is estimated at each of these scales: the image's longer side in pixels, the width of a
+# neighbourhood as a share of it, samples along each side of the neighbourhood for its median, and the weight of the
+# estimate. The first scale serves a bold digit that fills the image. The last serves small digits among shadows; it
+# mistakes the holes of bold digits for ink. On 840 images of training digits, fonts and strokes, weights of the last
+# scale from 0.5 to 0.9 gave no error.
 SCALES = ((64, 1.5, 19, 1.0), (64, 0.5, 13, 1.0), (200, 0.125, 7, 0.7))
-PAPER_SIDE = 240  # for the background
-WIDEST_STROKE = 0.3  # of the shorter side: what is wider is paper, or the table that it lies on
+PAPER_SIDE = 240  # pixels: the longer side of the image from which the background is estimated
+WIDEST_STROKE = 0.3  # of the shorter side: wider regions are paper or table
 LEAST_CONTRAST = 0.06  # of the full range: less is a flaw of the paper or of JPEG
 LEAST_SIGNAL = 6.0  # standard deviations of the paper's noise
 
 
 @dataclass(frozen=True)
-class Ink:
-    """What is written.
+class Foreground:
+    """The ink of an image.
 
     Attributes
     ----------
     amount : ndarray, (h, w) float32
-        0 is paper, 1 is ink; what lies between may be an edge or a faint stroke.
+        0 is paper, 1 is ink; values between are edges or faint strokes.
     noise : float
         Standard deviation of ``amount`` on the paper.
     factor : int
-        Pixels of the picture for one of ``amount``, along each side.
+        Pixels of the image per element of ``amount``, along each side.
     """
 
     amount: Float32
@@ -44,33 +42,33 @@ class Ink:
     factor: int
 
 
-def find_ink(image: Image.Image) -> Ink | None:
-    """Return the ink of a picture of mode ``L``, ``RGB`` or ``F``; None where there is nothing but paper.
+def find_foreground(image: Image.Image) -> Foreground | None:
+    """Return the ink of an image of mode ``L``, ``RGB`` or ``F``; None if the paper is blank.
 
     Notes
     -----
-    1. Which way does ink differ from paper? Paper is what most of a neighbourhood is, its median. The direction in
-       which pixels stray from it most (the first principal component) is that of ink; its sign is the one of
-       the longer tail. So dark on light, light on dark, and red on green come out alike.
-    2. The paper under the ink: a morphological opening along that direction, which takes away all that is
-       narrower than `WIDEST_STROKE` and keeps shadows, their edges, and what lies around the paper.
-    3. How much darker than this paper, as a share of it: a shadow dims ink and paper alike.
-    4. What full ink is: Otsu's threshold on the pixels that stand out from the noise, and the median above it.
+    1. Direction of the ink in colour space. The median of a neighbourhood is paper. Ink is the direction of the
+       largest deviation from it (the first principal component), with the sign of the longer tail. This serves dark
+       on light, light on dark, and red on green.
+    2. Background under the ink: a morphological opening along that direction. It removes all regions narrower than
+       `WIDEST_STROKE` and keeps shadows, their edges, and the surroundings of the paper.
+    3. Difference from the background, relative to it, because a shadow dims ink and paper by the same factor.
+    4. Level of full ink: Otsu's threshold on the pixels above the noise, then the median above it.
     """
     factor = max(1, -(-max(image.size) // WORK_SIDE))
-    seen = _reduced(image, factor)
-    values, axis = _pixels(seen), _direction(seen)
+    reduced = _reduced(image, factor)
+    values, axis = _pixels(reduced), _direction(reduced)
     signal = (values @ axis).astype(np.float32)
-    paper = _paper(signal)
+    paper = _background(signal)
     amount = signal - paper
-    if axis.sum() < 0:  # dark ink: what the paper throws back is dimmed by a share
+    if axis.sum() < 0:  # dark ink absorbs a share of the light that the paper reflects
         amount /= np.maximum(-paper, 0.05)
     amount -= np.median(amount)
-    noise = _spread(amount)
-    level = _full_ink(amount, max(LEAST_SIGNAL * noise, LEAST_CONTRAST))
+    noise = _noise(amount)
+    level = _foreground_level(amount, max(LEAST_SIGNAL * noise, LEAST_CONTRAST))
     if level is None:
         return None
-    return Ink(amount / np.float32(level), noise / level, factor)
+    return Foreground(amount / np.float32(level), noise / level, factor)
 
 
 # -- pixels ------------------------------------------------------------------------------------------------
@@ -80,36 +78,36 @@ def _reduced(image: Image.Image, factor: int) -> Image.Image:
     return image if factor == 1 else image.reduce(factor)
 
 
-def _shrunk(image: Image.Image, side: int) -> Image.Image:
+def _reduced_to(image: Image.Image, side: int) -> Image.Image:
     return _reduced(image, max(1, round(max(image.size) / side)))
 
 
 def _pixels(image: Image.Image) -> Float32:
-    """Return the picture as (h, w, channels), 0 … 1."""
+    """Return the image as (h, w, channels), 0 … 1."""
     values = np.asarray(image, dtype=np.float32) / np.float32(255)
     return values[:, :, np.newaxis] if values.ndim == 2 else values
 
 
-# -- which way is ink --------------------------------------------------------------------------------------
+# -- direction of the ink ----------------------------------------------------------------------------------
 
 
 def _direction(image: Image.Image) -> Float32:
     """Return the unit vector along which ink differs from paper, (channels,)."""
-    found = []
+    estimates = []
     for side, share, samples, weight in SCALES:
-        values = _pixels(_shrunk(image, side))
+        values = _pixels(_reduced_to(image, side))
         if side > SCALES[0][0] and max(values.shape) <= SCALES[0][0]:
-            break  # a small picture has no small digits
-        skew, axis = _longer_tail(values - _local_median(values, share, samples))
-        found.append((weight * skew, axis))
-    skew, axis = max(found, key=lambda pair: abs(pair[0]))
+            break  # a small image has no small digits
+        skew, axis = _principal_direction(values - _local_median(values, share, samples))
+        estimates.append((weight * skew, axis))
+    skew, axis = max(estimates, key=lambda pair: abs(pair[0]))
     return (axis if skew >= 0 else -axis).astype(np.float32)
 
 
-def _longer_tail(stray: Float32) -> tuple[float, Array]:
-    """Return the direction in which pixels stray most from their neighbourhood, and how skewed they lie along it."""
-    flat = stray.reshape(-1, stray.shape[2]).astype(np.float64)
-    # Strong pixels decide: weighted by their size once more, noise and faint colour do not count.
+def _principal_direction(deviations: Float32) -> tuple[float, Array]:
+    """Return the skewness along the direction of the largest deviations, and that direction."""
+    flat = deviations.reshape(-1, deviations.shape[2]).astype(np.float64)
+    # Weights by size: noise and faint colour have no influence.
     weighted = flat * np.abs(flat).max(axis=1, keepdims=True)
     axis = np.linalg.eigh(weighted.T @ weighted)[1][:, -1]
     along = flat @ axis
@@ -124,7 +122,7 @@ def _local_median(values: Float32, share: float, samples: int) -> Float32:
     reach = max(1, round(share * max(height, width) / 2))
     step = max(1, 2 * reach // samples)
     window = 2 * reach + 1
-    padded = _framed(values, reach)
+    padded = _extended(values, reach)
     views: Any = np.lib.stride_tricks.sliding_window_view(padded, (window, window), axis=(0, 1))
     sampled = np.array(views[..., ::step, ::step], order="C").reshape(height, width, channels, -1)
     middle = sampled.shape[-1] // 2
@@ -133,16 +131,16 @@ def _local_median(values: Float32, share: float, samples: int) -> Float32:
     return median
 
 
-def _framed(values: Float32, reach: int) -> Float32:
-    """Return the values with so many pixels around them as the paper goes on: ink that touches the rim does not.
+def _extended(values: Float32, reach: int) -> Float32:
+    """Return the values with a border of paper, ``reach`` pixels wide, in which ink at the edge does not continue.
 
-    A side goes on as the median of it from end to end; towards a corner, as that of its half there.
+    The border is a running median along each edge, over the whole edge in its middle and over half of it at a corner.
     """
     for axis in (0, 1):
         ends = []
-        for rim in np.moveaxis(values, axis, 0)[[0, -1]]:
-            half = rim.shape[0] // 2
-            mirrored = np.pad(rim, ((half, half), *[(0, 0)] * (rim.ndim - 1)), mode="symmetric")
+        for edge in np.moveaxis(values, axis, 0)[[0, -1]]:
+            half = edge.shape[0] // 2
+            mirrored = np.pad(edge, ((half, half), *[(0, 0)] * (edge.ndim - 1)), mode="symmetric")
             windows: Any = np.lib.stride_tricks.sliding_window_view(mirrored, 2 * half + 1, axis=0)
             ends.append(np.median(windows[..., :: max(1, half // 16)], axis=-1).astype(np.float32))
         first, last = (np.repeat(np.expand_dims(end, axis), reach, axis) for end in ends)
@@ -150,19 +148,21 @@ def _framed(values: Float32, reach: int) -> Float32:
     return values
 
 
-# -- the paper ---------------------------------------------------------------------------------------------
+# -- the background ----------------------------------------------------------------------------------------
 
 
-def _paper(signal: Float32) -> Float32:
-    """Return what each pixel would be without ink; ink lies above."""
+def _background(signal: Float32) -> Float32:
+    """Return the signal of the paper at each pixel; that of ink is higher."""
     height, width = signal.shape
     factor = max(1, round(max(height, width) / PAPER_SIDE))
     small = np.asarray(_reduced(Image.fromarray(signal), factor))
-    small = _smoothed(small) if min(small.shape) > 60 else small  # noise would pull the minimum down
+    small = _smoothed(small) if min(small.shape) > 60 else small  # noise would lower the minimum
     window = max(3, round(WIDEST_STROKE * min(small.shape))) | 1
     reach = 2 * (window // 2)
-    wide = _framed(small, reach)
-    opened = _sliding(np.maximum, _sliding(np.minimum, wide, window), window)[reach:-reach, reach:-reach]
+    wide = _extended(small, reach)
+    opened = _sliding_extreme(np.maximum, _sliding_extreme(np.minimum, wide, window), window)[
+        reach:-reach, reach:-reach
+    ]
     if factor == 1:
         return opened
     whole = Image.fromarray(opened).resize(
@@ -179,8 +179,8 @@ def _smoothed(values: Float32) -> Float32:
     return smooth
 
 
-def _sliding(extreme: Any, values: Array, window: int) -> Array:
-    """Return the extreme of each window of window × window pixels, windows doubling until they are that wide."""
+def _sliding_extreme(extreme: Any, values: Array, window: int) -> Array:
+    """Return the extreme of each window of window × window pixels, from windows that double in width."""
     reach = window // 2
     for axis in (0, 1):
         moved = np.moveaxis(
@@ -195,27 +195,27 @@ def _sliding(extreme: Any, values: Array, window: int) -> Array:
     return values
 
 
-# -- how much is ink ---------------------------------------------------------------------------------------
+# -- the level of full ink ---------------------------------------------------------------------------------
 
 
-def _spread(amount: Float32) -> float:
-    """Return the noise of the paper, from the half of the pixels that is below the median 0: ink is above."""
+def _noise(amount: Float32) -> float:
+    """Return the standard deviation of the paper's noise, from the pixels below the median 0, which are free of ink."""
     below = amount[amount <= 0]
     return float(1.4826 * np.median(-below)) if below.size else 0.0
 
 
-def _full_ink(amount: Float32, least: float) -> float | None:
-    """Return the amount that is ink through and through; None where nothing stands out."""
+def _foreground_level(amount: Float32, least: float) -> float | None:
+    """Return the amount of full ink; None if no pixel exceeds ``least``."""
     strong = amount[amount > least]
     if strong.size < 3:
         return None
-    if np.ptp(strong) < LEAST_CONTRAST:  # drawn by a program: all of it is ink
+    if np.ptp(strong) < LEAST_CONTRAST:  # drawn by a program: all these pixels are ink
         return float(np.median(strong))
     return float(np.median(strong[strong >= otsu(strong)]))
 
 
 def otsu(values: Float32) -> float:
-    """Return the threshold that splits the values into two classes farthest apart (Otsu, 1979)."""
+    """Return the threshold that maximizes the variance between two classes of values (Otsu, 1979)."""
     counts, edges = np.histogram(values, bins=128)
     centres = (edges[:-1] + edges[1:]) / 2
     below, total = np.cumsum(counts)[:-1], counts.sum()

@@ -1,4 +1,4 @@
-"""Find what hangs together in a mask: connected components, by runs and union-find, without a loop over pixels."""
+"""Find the connected components of a mask, by runs and union-find, without a loop over pixels."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ class Components:
     Attributes
     ----------
     shape : tuple of int
-        Of the mask: height, width.
+        Height and width of the mask.
     row, start, stop : ndarray, (r,) int64
         The runs of the mask, row by row: pixels ``start`` … ``stop - 1`` of ``row``.
     label : ndarray, (r,) int64
-        The component of each run, 0 … n - 1, in the order in which their first pixels come.
+        The component of each run, 0 … n - 1, in the order of their first pixels.
     area : ndarray, (n,) int64
         Pixels.
     box : ndarray, (n, 4) int64
-        Left, top, right, bottom; right and bottom lie outside.
+        Left, top, right, bottom; right and bottom are exclusive.
     """
 
     shape: tuple[int, int]
@@ -50,7 +50,7 @@ class Components:
 
 
 def connected_components(mask: Array) -> Components:
-    """Return the components of a mask in which pixels touch at sides or corners.
+    """Return the components of a mask; pixels that touch at sides or corners are connected.
 
     Parameters
     ----------
@@ -58,9 +58,9 @@ def connected_components(mask: Array) -> Components:
 
     Notes
     -----
-    A row falls into runs of neighbouring pixels. Runs of successive rows that touch are joined: each run takes the
-    least number among its neighbours until nothing changes, and follows that number to its own (union-find, with
-    all finds at once).
+    Each row is divided into runs of adjacent pixels. Runs of successive rows that touch are joined: each run takes the
+    smallest label among its neighbours, then the label of that label, until nothing changes (union-find, with all
+    finds at once).
     """
     height, width = mask.shape
     edges = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
@@ -84,9 +84,9 @@ def connected_components(mask: Array) -> Components:
 
 
 def _joined(row: Int64, start: Int64, stop: Int64, pitch: int) -> Int64:
-    """Return for each run the least number of a run that it hangs together with."""
+    """Return for each run the smallest number of a run in its component."""
     first, last = row * pitch + start, row * pitch + stop
-    # Runs of the next row that begin at or before this one's stop, and stop at or after its start.
+    # Runs of the next row that begin at or before the stop of this one, and stop at or after its start.
     low = np.searchsorted(last, first + pitch, side="left")
     high = np.searchsorted(first, last + pitch, side="right")
     counts = np.maximum(high - low, 0)

@@ -1,6 +1,6 @@
-"""Make of any picture of a digit what MNIST's makers made of theirs.
+"""Turn photographs and scans of digits into 28 × 28 images like those of MNIST.
 
-The module is not called ``prepare``: importing it would then put it in the place of the function ``fd.prepare``.
+A module named ``prepare`` would replace the function ``fd.prepare`` when it is imported.
 """
 
 from __future__ import annotations
@@ -14,14 +14,17 @@ from PIL import Image, ImageFilter
 
 from ..core.arrays import Float32, as_array
 from ..errors import DataError
-from .binarization import Ink, find_ink
-from .opening import open_picture, stretch_hint
+from .binarization import Foreground, find_foreground
+from .opening import open_image, stretch_hint
 from .page import find_sheet
-from .segmentation import Piece, SeveralRowsError, cut
+from .segmentation import Segment, SeveralRowsError, segment_digits
 
-SIDE, BOX = 28, 20  # of the image, and of the digit's box in it (LeCun, Cortes, Burges: The MNIST database)
-FAINT = 0.3  # of full ink: what is fainter may be the paper's noise
-ROOM = 2  # pixels around a stroke that its edge may take
+SIDE, BOX = (
+    28,
+    20,
+)  # pixels: the image, and the box of the digit in it (LeCun, Cortes, Burges: The MNIST database)
+FAINT = 0.3  # of full ink: fainter pixels may be noise of the paper
+MARGIN = 2  # pixels around a stroke that belong to its edge
 
 UInt8 = npt.NDArray[np.uint8]
 
@@ -33,9 +36,9 @@ class Digit:
     Attributes
     ----------
     image : ndarray, (28, 28) uint8
-        As a network takes it.
+        The input of a network.
     box : tuple of int
-        Where it is in the picture, upright: left, top, right, bottom in pixels.
+        Left, top, right, bottom in the upright picture, in pixels.
     """
 
     image: UInt8
@@ -43,28 +46,27 @@ class Digit:
 
 
 def prepare(image: object) -> UInt8:
-    """Return a picture of one digit as MNIST's makers made theirs.
+    """Turn a picture of one digit into an image like those of MNIST.
 
     Parameters
     ----------
     image : path, PIL.Image.Image, or array_like, (h, w) or (h, w, 1 … 4)
-        PNG, JPEG and what else Pillow opens, at any size, turned as a camera says; grey, colour, transparency on
-        white, or on black under light ink; numbers from 0 to 255, 0 … 1, of 16 bits, or a mask of 0 and 1. Dark on
-        light and light on dark are told apart, uneven light
-        and coloured paper taken away. All that is written counts as one digit.
+        A file that Pillow opens, such as PNG or JPEG, of any size; its EXIF orientation is applied. Grey, colour or
+        transparent. An array has values within 0 … 255, 0 … 1 or 16 bits, or is a mask of 0 and 1. Ink may be dark
+        or light; uneven light and coloured paper are removed. All ink counts as one digit.
 
     Returns
     -------
     ndarray, (28, 28) uint8
-        Light on dark: the digit's box fitted into 20 × 20 pixels with its proportions kept, antialiased, its centre
-        of mass in the middle.
+        Light on dark. The digit's bounding box is scaled into 20 × 20 pixels, antialiased, with its proportions kept;
+        its centre of mass is in the middle.
 
     Raises
     ------
     DataError
-        If ``image`` is a path to something that is no picture, or shows nothing.
+        If ``image`` is a path, and the file is not a picture or shows no ink.
     TypeError, ValueError
-        If it is something else that is none, or shows nothing.
+        If ``image`` is something else, and is not a picture or shows no ink.
 
     References
     ----------
@@ -75,13 +77,13 @@ def prepare(image: object) -> UInt8:
 
 
 def cut_digits(image: object) -> UInt8:
-    """Return the digits in a row on a picture, each as `prepare` makes one.
+    """Cut a row of digits into images, each like the image that `prepare` returns.
 
     Parameters
     ----------
     image : path, PIL.Image.Image, or array_like
-        As for `prepare`. Digits that touch are parted where little ink joins them; specks, ruled lines, frames and what
-        reaches in from outside are left out.
+        As for `prepare`. Touching digits are split where little ink joins them. Specks, ruled lines, frames and
+        objects that cross the border are omitted.
 
     Returns
     -------
@@ -91,7 +93,7 @@ def cut_digits(image: object) -> UInt8:
     Raises
     ------
     DataError, TypeError, ValueError
-        As `prepare`, and if there is more than one row of digits.
+        As `prepare`; also if there is more than one row of digits.
     """
     return np.stack([digit.image for digit in find_digits(image, subject="cut_digits: image")])
 
@@ -101,80 +103,80 @@ def find_digits(
     *,
     single: bool = False,
     subject: str = "find_digits: image",
-    picture: Image.Image | None = None,
+    opened: Image.Image | None = None,
 ) -> list[Digit]:
-    """Return the digits of a picture from left to right: `prepare` and `cut_digits` with places.
+    """Return the digits of a picture from left to right, with their places; `prepare` and `cut_digits` call this.
 
-    A caller that has opened ``image`` with `open_picture` passes the result as ``picture``.
+    A caller that has opened ``image`` with `open_image` passes the result as ``opened``.
     """
-    picture = open_picture(image, subject) if picture is None else picture
+    opened = open_image(image, subject) if opened is None else opened
     kind: type[ValueError] = ValueError
     if isinstance(image, str | os.PathLike):
         subject, kind = os.fsdecode(image), DataError
     try:
-        ink, pieces, offset = _look(picture, single)
+        ink, segments, offset = _segment_sheet(opened, single)
     except SeveralRowsError:
         raise kind(
             f"{subject}: must show one row of digits; got several: crop the picture to one of them"
         ) from None
-    if not pieces:
+    if not segments:
         given = isinstance(image, str | os.PathLike | Image.Image) or hasattr(image, "read")
         hint = "" if given else stretch_hint(as_array(image, subject))
         raise kind(
             f"{subject}: must show a digit; got nothing written on it: "
             + (hint or "take a picture with more contrast, or crop it to the digit")
         )
-    return [_digit(ink, piece, offset) for piece in pieces]
+    return [_digit(ink, segment, offset) for segment in segments]
 
 
-def _look(picture: Image.Image, single: bool) -> tuple[Ink, list[Piece], tuple[int, int]]:
-    """Return ink and digits of the picture, or of the sheet in it, and where the ink begins."""
-    sheet = find_sheet(picture)
+def _segment_sheet(image: Image.Image, single: bool) -> tuple[Foreground, list[Segment], tuple[int, int]]:
+    """Return ink, digits and the ink's left upper corner; only of the sheet of paper where the image shows one."""
+    sheet = find_sheet(image)
     if sheet is not None:
-        ink, pieces, (x, y) = _look_closer(picture.crop(sheet), single)
-        if pieces:
-            return ink, pieces, (x + sheet[0], y + sheet[1])
-    return _look_closer(picture, single)
+        ink, segments, (x, y) = _segment_twice(image.crop(sheet), single)
+        if segments:
+            return ink, segments, (x + sheet[0], y + sheet[1])
+    return _segment_twice(image, single)
 
 
-def _look_closer(picture: Image.Image, single: bool) -> tuple[Ink, list[Piece], tuple[int, int]]:
-    """Return ink and digits of the picture, and where the ink begins; look again where they are small in it."""
-    ink = find_ink(picture)
+def _segment_twice(image: Image.Image, single: bool) -> tuple[Foreground, list[Segment], tuple[int, int]]:
+    """Return ink, digits and the ink's left upper corner; small digits are cropped and segmented again."""
+    ink = find_foreground(image)
     if ink is None:
-        return Ink(np.zeros((1, 1), np.float32), 0.0, 1), [], (0, 0)
-    pieces = cut(ink.amount, single)
-    if not pieces:
+        return Foreground(np.zeros((1, 1), np.float32), 0.0, 1), [], (0, 0)
+    segments = segment_digits(ink.amount, single)
+    if not segments:
         return ink, [], (0, 0)
-    boxes = np.array([piece.box for piece in pieces]) * ink.factor
+    boxes = np.array([segment.box for segment in segments]) * ink.factor
     left, top = boxes[:, :2].min(axis=0)
     right, bottom = boxes[:, 2:].max(axis=0)
-    if max(right - left, bottom - top) >= 0.5 * max(picture.size):
-        return ink, pieces, (0, 0)
+    if max(right - left, bottom - top) >= 0.5 * max(image.size):
+        return ink, segments, (0, 0)
     margin = max(8, int(0.5 * (bottom - top)))
     corner = max(0, left - margin), max(0, top - margin)
-    part = picture.crop((*corner, min(picture.width, right + margin), min(picture.height, bottom + margin)))
-    closer = find_ink(part)
-    closer_pieces = [] if closer is None else cut(closer.amount, single)
-    if closer is None or not closer_pieces:
-        return ink, pieces, (0, 0)
-    return closer, closer_pieces, (int(corner[0]), int(corner[1]))
+    part = image.crop((*corner, min(image.width, right + margin), min(image.height, bottom + margin)))
+    closer = find_foreground(part)
+    closer_segments = [] if closer is None else segment_digits(closer.amount, single)
+    if closer is None or not closer_segments:
+        return ink, segments, (0, 0)
+    return closer, closer_segments, (int(corner[0]), int(corner[1]))
 
 
-def _digit(ink: Ink, piece: Piece, offset: tuple[int, int]) -> Digit:
-    left, top, right, bottom = (side * ink.factor for side in piece.box)
+def _digit(ink: Foreground, segment: Segment, offset: tuple[int, int]) -> Digit:
+    left, top, right, bottom = (side * ink.factor for side in segment.box)
     x, y = offset
-    return Digit(_centred(_boxed(_strokes(ink, piece))), (left + x, top + y, right + x, bottom + y))
+    return Digit(_centred(_scaled(_strokes(ink, segment))), (left + x, top + y, right + x, bottom + y))
 
 
-# -- from strokes to MNIST ---------------------------------------------------------------------------------
+# -- from strokes to an image like MNIST's -----------------------------------------------------------------
 
 
-def _strokes(ink: Ink, piece: Piece) -> Float32:
-    """Return the digit's ink, 0 … 1, all else taken away, with room around."""
-    left, top, right, bottom = piece.box
-    reach = 2 * ROOM
-    mask = Image.fromarray(np.pad(piece.mask, reach).astype(np.uint8)).filter(
-        ImageFilter.MaxFilter(2 * ROOM + 1)
+def _strokes(ink: Foreground, segment: Segment) -> Float32:
+    """Return the ink of one digit, 0 … 1, with a margin."""
+    left, top, right, bottom = segment.box
+    reach = 2 * MARGIN
+    mask = Image.fromarray(np.pad(segment.mask, reach).astype(np.uint8)).filter(
+        ImageFilter.MaxFilter(2 * MARGIN + 1)
     )
     amount = np.pad(ink.amount, reach)[top : bottom + 2 * reach, left : right + 2 * reach]
     faint = min(FAINT, 3 * ink.noise)
@@ -182,29 +184,29 @@ def _strokes(ink: Ink, piece: Piece) -> Float32:
     return strokes
 
 
-def _boxed(strokes: Float32) -> Float32:
-    """Return the digit with its longer side 20 pixels long, the middle of its strokes white."""
-    strokes = _bounded(strokes)
+def _scaled(strokes: Float32) -> Float32:
+    """Scale the digit's longer side to 20 pixels and the middle of its strokes to white."""
+    strokes = _cropped(strokes)
     scale = BOX / max(strokes.shape)
-    if abs(scale - 1) > 0.11:  # one that is as large as MNIST's, or almost, stays as it is
+    if abs(scale - 1) > 0.11:  # an image of about the right size, such as one of MNIST's, is not scaled again
         height, width = strokes.shape
         sides = max(1, round(width * scale)), max(1, round(height * scale))
         kind = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
         strokes = np.clip(np.asarray(Image.fromarray(strokes).resize(sides, kind)), 0, 1)
-        if (strokes > 0.1).any():  # however thin they are
+        if (strokes > 0.1).any():  # thin strokes become as bright as bold ones
             strokes = np.minimum(strokes / np.percentile(strokes[strokes > 0.1], 90), 1).astype(np.float32)
     return strokes
 
 
-def _bounded(strokes: Float32) -> Float32:
-    """Return what is within the box around the ink."""
-    inked = strokes > 0.05
-    rows, columns = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
+def _cropped(strokes: Float32) -> Float32:
+    """Crop to the bounding box of the ink."""
+    mask = strokes > 0.05
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return strokes[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
 def _centred(strokes: Float32) -> UInt8:
-    """Return the digit in 28 × 28 pixels, its centre of mass in the middle, as near as whole pixels allow."""
+    """Place the digit in 28 × 28 pixels, its centre of mass within half a pixel of the middle."""
     height, width = strokes.shape
     mass = strokes.sum()
     y = (strokes.sum(axis=1) @ np.arange(height)) / mass

@@ -1,7 +1,7 @@
-"""Open pictures of any kind: upright, grey or colour, what is transparent laid on paper.
+"""Open images of any kind: upright, grey or colour, transparent pixels on paper.
 
-`open_picture` takes one picture by itself. `read_grey` reads one of a data set: nothing in it is decided by that one
-picture, so that the same shade has the same value in all of them. What is on a picture is the matter of other modules.
+`open_image` treats one image by itself. `read_grey` reads one image of a data set: it depends on no property of the
+single image, so the same shade has the same value in all of them.
 """
 
 from __future__ import annotations
@@ -23,14 +23,13 @@ from ..core import atomic
 from ..core.arrays import Array, as_array
 from ..errors import DataError
 
-MOST_PIXELS = 100_000_000  # eight times a telephone's photograph; 400 MB as a picture with transparency
+MOST_PIXELS = 100_000_000  # eight times a telephone's photograph; 400 MB as RGBA
 _DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")  # modes of Pillow with more than 8 bits per pixel
-# What Pillow has a name for and is no picture of a digit: documents and drawings (some start another program to be
-# read), films, and what needs a reader that Pillow does not bring.
-_NO_PICTURES = ("EPS", "WMF", "PDF", "MPEG", "BUFR", "GRIB", "HDF5", "IPTC")
+# Formats that Pillow lists and that are not images of digits: documents and drawings (Pillow starts another program
+# for some), films, and formats for which Pillow has no reader of its own.
+_NOT_IMAGES = ("EPS", "WMF", "PDF", "MPEG", "BUFR", "GRIB", "HDF5", "IPTC")
 
-
-# What Pillow's readers raise on files that are damaged in their own ways; a NUL in the name as well.
+# Exceptions of Pillow's readers on damaged files, and of a name with a NUL character
 _DAMAGE = (
     *(ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, ArithmeticError),
     *(AttributeError, AssertionError, RuntimeError, struct.error),
@@ -39,15 +38,15 @@ _DAMAGE = (
 
 @functools.cache
 def endings() -> frozenset[str]:
-    """Return the endings of files that are read as pictures in a folder, in lower case: all that Pillow opens."""
+    """Return the endings of image files, in lower case: all formats that Pillow opens."""
     registered = Image.registered_extensions()
     return frozenset(
-        ending for ending, kind in registered.items() if kind in Image.OPEN and kind not in _NO_PICTURES
+        ending for ending, kind in registered.items() if kind in Image.OPEN and kind not in _NOT_IMAGES
     )
 
 
-def open_picture(source: object, subject: str) -> Image.Image:
-    """Return a picture of mode ``L``, ``RGB`` or ``F``, upright, whose values run from 0 (black) to 255 (white).
+def open_image(source: object, subject: str) -> Image.Image:
+    """Return an upright image of mode ``L``, ``RGB`` or ``F``, with values from 0 (black) to 255 (white).
 
     Parameters
     ----------
@@ -56,18 +55,18 @@ def open_picture(source: object, subject: str) -> Image.Image:
         and opacity), 3 (RGB) or 4 (RGBA) channels: bool, uint8, uint16, other integers within 0 … 255, or floats
         within 0 … 1 or 0 … 255.
     subject : str
-        What an error message begins with.
+        The beginning of error messages.
 
     Returns
     -------
     PIL.Image.Image
-        What is transparent became paper: white under dark ink, black under light ink. Of several frames, the first;
-        ``info["frames"]`` is there then.
+        Transparent pixels are white under dark ink and black under light ink. If there are several frames, this is the
+        first, and ``info["frames"]`` is set.
 
     Raises
     ------
     DataError
-        If a file is missing, damaged, no picture, or larger than `MOST_PIXELS`.
+        If a file is missing, damaged, not an image, or larger than `MOST_PIXELS`.
     TypeError, ValueError
         If an array is not as described.
     """
@@ -76,42 +75,42 @@ def open_picture(source: object, subject: str) -> Image.Image:
     if isinstance(source, str | os.PathLike) or hasattr(source, "read"):
         file = os.fspath(source) if isinstance(source, str | os.PathLike) else source
         with _opened(file) as (image, name):  # type: ignore[arg-type]
-            picture = _plain(image, name)
+            plain = _plain(image, name)
             if has_frames(image):
-                picture.info["frames"] = True
-            return picture
+                plain.info["frames"] = True
+            return plain
     return _from_array(as_array(source, subject), subject)
 
 
 def has_frames(image: Image.Image) -> bool:
-    """Return whether a picture has several frames or pages, of which the first is read."""
+    """Return whether an image has several frames or pages, of which only the first is read."""
     return bool(image.info.get("frames") or getattr(image, "is_animated", False))
 
 
 @dataclass(frozen=True)
-class Grey:
-    """A picture of a data set.
+class GreyImage:
+    """A grey image of a data set.
 
     Attributes
     ----------
     values : ndarray, (height, width) uint8 or float32
-        From 0 (black) to 255 (white), what is transparent white; as stored where the file does not say what is white.
+        From 0 (black) to 255 (white), transparent pixels white; as stored if the format does not define white.
     unscaled : bool
         Whether the values are as stored: 32-bit integers and floats. `to_uint8` scales those of a whole data set.
     frames : bool
         Whether the file has further frames or pages.
-    hidden : bool
-        Whether all that is visible is as white as the paper.
+    invisible : bool
+        Whether all opaque pixels are as white as the paper.
     """
 
     values: Array
     unscaled: bool
     frames: bool
-    hidden: bool
+    invisible: bool
 
 
-def read_grey(file: str | os.PathLike[str]) -> Grey:
-    """Read a file as a picture of a data set; errors as `open_picture`."""
+def read_grey(file: str | os.PathLike[str]) -> GreyImage:
+    """Read a file as a grey image of a data set; the errors are those of `open_image`."""
     with _opened(os.fspath(file)) as (image, name):
         frames = has_frames(image)
         if image.mode in _DEEP:
@@ -120,28 +119,28 @@ def read_grey(file: str | os.PathLike[str]) -> Grey:
                 raise DataError(f"{name}: must hold finite values; got {values[~np.isfinite(values)][0]}")
             unscaled = values.dtype != np.uint16
             values = values.astype(np.float32) if unscaled else np.rint(values / 257).astype(np.uint8)
-            return Grey(values, unscaled, frames, False)
+            return GreyImage(values, unscaled, frames, False)
         if not image.has_transparency_data:
-            return Grey(np.asarray(image.convert("L")), False, frames, False)
+            return GreyImage(np.asarray(image.convert("L")), False, frames, False)
         opaque = _with_opacity(image)
         values = np.asarray(_laid_on(opaque, "white").convert("L"))
         opacity = np.asarray(opaque.getchannel("A"))
-        return Grey(values, False, frames, bool(values.min() == 255 and opacity.min() < opacity.max()))
+        return GreyImage(values, False, frames, bool(values.min() == 255 and opacity.min() < opacity.max()))
 
 
-def to_uint8(pictures: list[Grey], subject: str) -> list[Array]:
-    """Return the values of all pictures as uint8, scaled by one decision for all of them.
+def to_uint8(images: list[GreyImage], subject: str) -> list[Array]:
+    """Return the values of all images as uint8, with one scale for all of them.
 
-    Values that files hold unscaled run from 0 to 1, to 255 or to 65,535: the least of these that holds them all.
-    Where all others are 0 or 1, they are black and white.
+    The range of unscaled values is 0 … 1, 0 … 255 or 0 … 65,535: the smallest that holds them all. If all other values
+    are 0 or 1, they are black and white.
 
     Raises
     ------
     DataError
         If values are negative, or larger than 65,535.
     """
-    unscaled = [picture.values for picture in pictures if picture.unscaled]
-    others = [picture.values for picture in pictures if not picture.unscaled]
+    unscaled = [image.values for image in images if image.unscaled]
+    others = [image.values for image in images if not image.unscaled]
     low = min((float(values.min()) for values in unscaled), default=0.0)
     high = max((float(values.max()) for values in unscaled), default=0.0)
     if low < 0 or high > 65535:
@@ -152,16 +151,16 @@ def to_uint8(pictures: list[Grey], subject: str) -> list[Array]:
     factor = 255.0 if high <= 1 else 1.0 if high <= 255 else 1 / 257
     mask = 255 if max((float(values.max()) for values in others), default=255.0) <= 1 else 1
     scaled = []
-    for picture in pictures:
-        scale = factor if picture.unscaled else mask
-        same = picture.values.dtype == np.uint8 and scale == 1
-        values = picture.values if same else np.rint(picture.values * np.float64(scale)).astype(np.uint8)
+    for image in images:
+        scale = factor if image.unscaled else mask
+        same = image.values.dtype == np.uint8 and scale == 1
+        values = image.values if same else np.rint(image.values * np.float64(scale)).astype(np.uint8)
         scaled.append(values)
     return scaled
 
 
 def fitted(values: Array, size: tuple[int, int]) -> Array:
-    """Return a picture at another size, its proportions kept: scaled to fit, in the middle, paper around.
+    """Scale an image to fit into another size, its proportions kept, and surround it with paper.
 
     Parameters
     ----------
@@ -172,12 +171,12 @@ def fitted(values: Array, size: tuple[int, int]) -> Array:
     Returns
     -------
     ndarray, (height, width)
-        Each pixel of a smaller picture is the mean of what it covers, those of a larger one are bicubic. The paper is
-        the median of the picture's border. One of this size already is returned as it is.
+        A smaller image is averaged over boxes, a larger one is interpolated by bicubic splines. The paper is the median
+        of the border. An image that has this size already is returned as it is.
     """
     if values.shape == size:
         return values
-    if values.max() <= 1:  # a mask of 0 and 1, whose edges would be lost
+    if values.max() <= 1:  # a mask of 0 and 1: as integers, its edges would be lost
         values = values.astype(np.float32)
     scale = min(size[0] / values.shape[0], size[1] / values.shape[1])
     height, width = (
@@ -194,17 +193,17 @@ def fitted(values: Array, size: tuple[int, int]) -> Array:
 
 @contextlib.contextmanager
 def _opened(file: str | bytes | IO[bytes]) -> Iterator[tuple[Image.Image, str]]:
-    """Give the first frame of a file, upright, and its name; DataError for what goes wrong meanwhile."""
+    """Yield the first frame of a file, upright, and the file's name; turn all errors into DataError."""
     name = os.fsdecode(file) if isinstance(file, str | bytes) else str(getattr(file, "name", "picture"))
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about size, which is checked here, and about odd metadata
+            warnings.simplefilter("ignore")  # about the size, which is checked here, and about metadata
             with contextlib.ExitStack() as stack:
                 opened = (
                     stack.enter_context(atomic.open_regular(file)) if isinstance(file, str | bytes) else file
                 )
                 image = stack.enter_context(Image.open(opened))
-                if image.format in _NO_PICTURES:
+                if image.format in _NOT_IMAGES:
                     raise UnidentifiedImageError
                 upright = _upright(image, name)
                 upright.format = image.format
@@ -252,7 +251,7 @@ def _upright(image: Image.Image, subject: str) -> Image.Image:
 
 
 def _plain(image: Image.Image, subject: str) -> Image.Image:
-    """Return the picture without palette, transparency and other depths than 8 bits, or as floats."""
+    """Return the image without palette and transparency, with 8 bits per channel or as floats."""
     if image.mode in _DEEP:
         values = _deep_values(image)
         if image.mode == "I" and values.max() > 255:
@@ -266,7 +265,7 @@ def _plain(image: Image.Image, subject: str) -> Image.Image:
 
 
 def _deep_values(image: Image.Image) -> Array:
-    """Return the values of a picture with more than 8 bits per pixel: uint16 where the file says what is white."""
+    """Return the values of an image with more than 8 bits per pixel: uint16 if the format defines white."""
     values: Array = np.asarray(image)
     if image.mode.startswith("I;16"):
         values = np.array(values, np.uint16)
@@ -274,18 +273,18 @@ def _deep_values(image: Image.Image) -> Array:
         if isinstance(clear, int):
             values[values == clear] = 65535
         return values
-    if image.mode == "I" and image.format in ("PNG", "PPM"):  # how Pillow opens 16 bits there
+    if image.mode == "I" and image.format in ("PNG", "PPM"):  # Pillow opens 16 bits in this mode
         return np.clip(values, 0, 65535).astype(np.uint16)
     return values
 
 
 def _with_opacity(image: Image.Image) -> Image.Image:
-    """Return a picture with transparency, in whatever form, as RGBA."""
+    """Return an image with transparency of any form as RGBA."""
     return image.convert("LA" if image.mode == "La" else "RGBA").convert("RGBA")
 
 
 def _on_paper(image: Image.Image) -> Image.Image:
-    """Lay a picture with transparency on white, or on black where what is visible is light."""
+    """Compose an image with transparency over white, or over black if its opaque pixels are light."""
     opacity = np.asarray(image.getchannel("A"), dtype=np.float32)
     if opacity.min() == 255:
         return image.convert("RGB")
@@ -321,7 +320,7 @@ def _from_array(array: Array, subject: str) -> Image.Image:
 
 
 def _to_255(array: Array, subject: str) -> Array:
-    """Return the array as uint8, or as float32 within 0 … 255; integers that are 0 or 1 are black and white."""
+    """Return the array as uint8, or as float32 within 0 … 255; integers 0 and 1 are black and white."""
     low, high = float(array.min()), float(array.max())
     if low >= 0 and high <= 1:
         scaled = array * np.float32(255)
@@ -338,7 +337,7 @@ def _to_255(array: Array, subject: str) -> Array:
 
 
 def stretch_hint(array: Array) -> str:
-    """Return what to do about an array in which nothing is found and whose values may mean another range."""
+    """Return advice for an array without visible ink whose values may have another range; else an empty text."""
     low, high = float(array.min()), float(array.max())
     most = 65535 if array.dtype == np.uint16 else 1 if array.dtype.kind == "b" or high <= 1 else 255
     if low == high or high - low > most / 2:
@@ -350,5 +349,5 @@ def stretch_hint(array: Array) -> str:
 
 def _how_to_scale(low: float, high: float) -> str:
     if not (math.isfinite(low) and math.isfinite(high)):
-        return "replace what is not finite, such as by np.nan_to_num"
+        return "replace values that are not finite, such as by np.nan_to_num"
     return f"scale them, {'image / image.max()' if low >= 0 else '(image - image.min()) / np.ptp(image)'}"

@@ -1,38 +1,34 @@
-"""What a network read on a picture, as data, as lines of a table, and drawn."""
+"""The digits that a network predicts for a picture, as data and as cells of a table."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..core.arrays import Array, Float32
-
-if TYPE_CHECKING:
-    pass
 
 COLUMNS = ("reads", "confidence", "runner-up")
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One picture, and the digits on it from left to right.
+    """One picture, and the digits predicted for it from left to right.
 
     Attributes
     ----------
     name : str
-        Of the file, with the number of the image where the file has several.
+        Name of the file, with the number of the image where the file has several.
     picture : array_like, (height, width) or (height, width, 3)
-        What was given.
+        The input.
     images : ndarray, (n, h, w)
-        The digits as the network saw them.
+        The images that the network classified.
     boxes : sequence of (left, top, right, bottom), or None
-        Where they are in the picture; None where it was taken whole.
+        Their places in the picture; None where the whole picture is the image.
     probabilities : ndarray, (n, classes)
     class_names : sequence of str
-        What the classes are called.
     """
 
     name: str
@@ -50,12 +46,12 @@ class Reading:
 
     @property
     def reads(self) -> str:
-        """The digits as one number or word; with spaces between where a class has a name of several letters."""
+        """The digits as one word, separated by spaces if a class has a name of several letters."""
         between = "" if max(map(len, self.class_names)) == 1 else " "
         return between.join(self.class_names[row[0]] for row in self.ranked)
 
     def cells(self) -> tuple[str, str, str]:
-        """Return what was read, how surely, and what else it could be: the columns of a table."""
+        """Return the cells of a table: prediction, confidence and runner-up."""
         first, second = self.ranked[:, 0], self.ranked[:, 1]
         rows = np.arange(len(first))
         sure, less = 100 * self.probabilities[rows, first], 100 * self.probabilities[rows, second]
@@ -65,7 +61,7 @@ class Reading:
         return self.reads, confidence, " ".join(self.class_names[label] for label in second)
 
     def as_json(self) -> dict[str, Any]:
-        """Return all of it as numbers and words; probabilities are fractions."""
+        """Return the predictions as a JSON object; probabilities are fractions."""
         digits = []
         for number, (row, ranked) in enumerate(zip(self.probabilities, self.ranked, strict=True)):
             digits.append(

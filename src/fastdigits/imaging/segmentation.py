@@ -1,4 +1,4 @@
-"""Which ink is a digit: leave out specks, ruled lines and rims, and take a row of digits apart."""
+"""Segment a row of digits: remove specks, ruled lines and borders, then split the ink into digits."""
 
 from __future__ import annotations
 
@@ -10,40 +10,41 @@ import numpy as np
 from ..core.arrays import Array, Float32, Int64
 from .components import Components, connected_components
 
-FAINT, SURE = 0.35, 0.6  # a stroke is what has this much ink, and somewhere that much
-SPECK = 0.15  # of the largest piece's size: what is smaller both ways is dirt, a dot or a comma
-FLAT = 4.0  # times as wide as high: a ruled line, a minus, a shadow's edge
-LINE = 1.3  # times as long as what is left is high: no digit has a stroke of that length
-LEVEL_LINE, UPRIGHT_LINE = (
-    0.25,
-    0.9,
-)  # of the picture's side: a thin 1 is an upright line too, but ends within
+FAINT, SURE = 0.35, 0.6  # least ink in each pixel of a stroke, and in at least one pixel of it
+SPECK = 0.15  # of the largest component's longer side: a smaller one is dirt, a dot or a comma
+FLAT = 4.0  # width over height of a ruled line, a minus, the edge of a shadow
+LINE = 1.3  # length of a line over the height of the tallest digit: no stroke of a digit is as long
+# Least length of a line, of the image's side. A thin 1 is vertical too, but ends inside the image.
+HORIZONTAL_LINE, VERTICAL_LINE = 0.25, 0.9
 FRAMED = (
-    0.25  # of a frame's height: what is so high within it makes it a frame; a 0 has no more than a dot in it
+    0.25  # of a component's height: it is a frame if another as high lies inside; a 0 encloses at most a dot
 )
-RIM = 0.3  # of a side of the picture: what touches so much of it comes from outside
-TIGHT = 0.6  # of the picture's height: a digit as high may touch the rim
-SMALLEST = 0.02  # of the picture's longer side: how large a digit must be for all that touches the rim to go
-CROSSED = 1.7  # widths of a stroke that a cut may go through: through a 0 it would be two
-TALL = 0.6  # of the height of digits that touch: each of them is that high
-SAME_ROW = 0.4  # of its height that a piece must share with the tallest one
-HIGH = 0.7  # of the tallest height: pieces above each other that are both as high as that are two digits
-OTHER_ROW = 0.6  # of the tallest height: beside the row, as high as that is another row
-PIECE, NEAR = 0.4, 0.25  # of the tallest height: what is lower is a piece of a digit that is as near as that
-OVERLAP = 0.5  # of the narrower one's width: pieces above each other are one digit
-WIDE, USUAL = 1.3, 0.75  # widths over heights: above the first digits touch; the second is that of one digit
+BORDER = 0.3  # of a side of the image: a component that touches more of it comes from outside
+TIGHT = 0.6  # of the image's height: a digit as high may touch the border
+SMALLEST = 0.02  # of the image's longer side: if a digit is larger, all components at the border are removed
+CROSSED = 1.7  # widths of a stroke that a cut may cross: a cut through a 0 crosses two
+TALL = 0.6  # of the height of touching digits: each part is as high
+SAME_ROW = 0.4  # of its height that a component of the row shares with the tallest one
+HIGH = 0.7  # of the tallest height: two components above each other, both as high, are two digits
+OTHER_ROW = 0.6  # of the tallest height: a component as high outside the row is another row
+FRAGMENT, NEAR = (
+    0.4,
+    0.25,
+)  # of the tallest height: a lower component is a fragment of the digit within this distance
+OVERLAP = 0.5  # of the narrower width: components that share more are one digit
+WIDE, USUAL = 1.3, 0.75  # width over height: of touching digits at least, and of one digit
 
 
 @dataclass(frozen=True)
-class Piece:
-    """A digit's place and pixels.
+class Segment:
+    """The place and the pixels of a digit.
 
     Attributes
     ----------
     box : tuple of int
-        Left, top, right, bottom; right and bottom lie outside.
+        Left, top, right, bottom; right and bottom are exclusive.
     mask : ndarray, (bottom - top, right - left) bool
-        Which pixels of the box are strokes of this digit.
+        The pixels of the box that are strokes of this digit.
     """
 
     box: tuple[int, int, int, int]
@@ -54,15 +55,15 @@ class SeveralRowsError(ValueError):
     """The picture shows more than one row of digits."""
 
 
-def cut(amount: Float32, single: bool) -> list[Piece]:
-    """Return the digits of a picture from left to right; none where nothing is written.
+def segment_digits(amount: Float32, single: bool) -> list[Segment]:
+    """Return the digits of an image from left to right; none if there is no ink.
 
     Parameters
     ----------
     amount : ndarray, (height, width) float32
-        Of ink: 0 is paper, 1 is ink.
+        0 is paper, 1 is ink.
     single : bool
-        Whether all that is written is one digit.
+        Whether all ink is one digit.
 
     Raises
     ------
@@ -70,28 +71,28 @@ def cut(amount: Float32, single: bool) -> list[Piece]:
         If there is more than one row of digits and not ``single``.
     """
     found = connected_components(_without_lines(_without_frames(amount > FAINT)))
-    written = _written(found, amount)
+    written = _digit_candidates(found, amount)
     if written.size == 0:
         return []
     groups = [written] if single else _digits(found, _row(found, written))
-    pieces = []
+    segments = []
     for group in groups:
-        piece = _piece(found.mask(group))
-        pieces += [piece] if single else _parted(piece, amount)
-    return pieces
+        segment = _segment(found.mask(group))
+        segments += [segment] if single else _split_touching(segment, amount)
+    return segments
 
 
-def _piece(mask: Array, left: int = 0, top: int = 0) -> Piece:
+def _segment(mask: Array, left: int = 0, top: int = 0) -> Segment:
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     y0, y1, x0, x1 = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
-    return Piece((left + x0, top + y0, left + x1, top + y1), mask[y0:y1, x0:x1])
+    return Segment((left + x0, top + y0, left + x1, top + y1), mask[y0:y1, x0:x1])
 
 
-# -- what is not a digit -----------------------------------------------------------------------------------
+# -- removal of frames, lines, borders and specks ----------------------------------------------------------
 
 
 def _without_frames(mask: Array) -> Array:
-    """Return the mask without what goes around something that is not small beside it."""
+    """Return the mask without components that enclose another component of a comparable size."""
     found = connected_components(mask)
     left, top, right, bottom = found.box.T
     height = bottom - top
@@ -106,15 +107,15 @@ def _without_frames(mask: Array) -> Array:
 
 
 def _without_lines(mask: Array) -> Array:
-    """Return the mask without ruled lines, level or upright; a stroke that crosses one stays whole."""
-    level, upright = _Lines(mask, LEVEL_LINE), _Lines(mask.T, UPRIGHT_LINE)
-    rest = connected_components(mask & ~level.pixels & ~upright.pixels.T)
+    """Return the mask without ruled lines, horizontal or vertical; a stroke that crosses a line stays whole."""
+    horizontal, vertical = _Lines(mask, HORIZONTAL_LINE), _Lines(mask.T, VERTICAL_LINE)
+    rest = connected_components(mask & ~horizontal.pixels & ~vertical.pixels.T)
     tallest = int(_sizes(rest.box)[1].max(initial=0))
-    return mask & ~level.longer_than(tallest) & ~upright.longer_than(tallest).T
+    return mask & ~horizontal.longer_than(tallest) & ~vertical.longer_than(tallest).T
 
 
 def _crossed(lines: Array, mask: Array, reach: int) -> Array:
-    """Return which pixels of level lines have strokes near above and near below: there a stroke goes through."""
+    """Return which pixels of horizontal lines have ink closely above and below: a stroke crosses the line there."""
     above, below = mask & ~lines, mask & ~lines
     for _ in range(reach):
         above[1:] |= above[:-1]
@@ -123,9 +124,9 @@ def _crossed(lines: Array, mask: Array, reach: int) -> Array:
 
 
 class _Lines:
-    """Thin lines that are about level and longer than a share of the picture's width.
+    """Thin, nearly horizontal lines that are longer than a share of the image's width.
 
-    Where strokes cross a line, it is as thick as they are long; a straight line is laid through the parts in between.
+    A line has no thin pixels where strokes cross it. A straight line is fitted to the parts between the strokes.
     """
 
     def __init__(self, mask: Array, share: float) -> None:
@@ -140,15 +141,13 @@ class _Lines:
 
     @property
     def pixels(self) -> Array:
-        """The parts of the lines that no stroke crosses, as a mask."""
+        """The mask of the parts of the lines that no stroke crosses."""
         return self._parts.mask(self._found)
 
     def longer_than(self, tallest: int) -> Array:
-        """Return the mask of the lines that are longer than strokes of digits, of which the tallest is so high."""
+        """Return the mask of the lines that are too long for strokes of digits of height ``tallest``."""
         lines = np.zeros_like(self._mask)
-        if tallest < SPECK * self._length.max(
-            initial=0
-        ):  # what would be left is no digit: so the line is one
+        if tallest < SPECK * self._length.max(initial=0):  # only specks would remain: the line is a digit
             return lines
         rows, columns = np.nonzero(self._thin)
         widest = 0.0
@@ -163,7 +162,7 @@ class _Lines:
 
 
 def _run_lengths(mask: Array) -> Int64:
-    """Return for each pixel of the mask the length of its run along the row, 0 elsewhere."""
+    """Return the length of the run along the row at each pixel of the mask, 0 elsewhere."""
     edges = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     lengths = np.nonzero(edges == -1)[1] - np.nonzero(edges == 1)[1]
     result = np.zeros(mask.shape, dtype=np.int64)
@@ -175,8 +174,8 @@ def _sizes(box: Int64) -> tuple[Int64, Int64]:
     return box[:, 2] - box[:, 0], box[:, 3] - box[:, 1]
 
 
-def _written(found: Components, amount: Float32) -> Int64:
-    """Return the components that can be parts of digits."""
+def _digit_candidates(found: Components, amount: Float32) -> Int64:
+    """Return the components that may be parts of digits."""
     sure = np.pad(np.cumsum(amount > SURE, axis=1), ((0, 0), (1, 0)))
     has_ink = np.zeros(len(found), dtype=np.int64)
     np.add.at(has_ink, found.label, sure[found.row, found.stop] - sure[found.row, found.start])
@@ -185,42 +184,42 @@ def _written(found: Components, amount: Float32) -> Int64:
     good = (has_ink > 0) & (width < FLAT * height)
     if not good.any():
         return np.flatnonzero(good)
-    outside, far_out = _from_outside(found)
+    outside, surely_outside = _touching_border(found)
     inside = good & ~outside
     if size[inside].max(initial=0) <= SMALLEST * max(found.shape):
-        inside = good if _fills(found, good) else good & ~far_out
+        inside = good if _fill_image(found, good) else good & ~surely_outside
     return np.flatnonzero(inside & (size > SPECK * size[inside].max(initial=0)))
 
 
-def _from_outside(found: Components) -> tuple[Array, Array]:
-    """Return which components come from outside the picture, and which of them surely do.
+def _touching_border(found: Components) -> tuple[Array, Array]:
+    """Return which components come from outside the image, and which of them surely do.
 
-    What touches the rim is the table, a finger, a piece of the next digit, the tip of a shadow; or a digit cut out
-    tightly, which is nearly as high as the picture and touches little of its sides. Surely from outside is what touches
-    much of a side.
+    A component at the border may be the table, a finger, part of the next digit or the tip of a shadow. It may also be
+    a digit in a tight crop: this is nearly as high as the image and touches little of its sides. A component that
+    touches much of a side surely comes from outside.
     """
     height, width = found.shape
     touch = np.zeros((4, len(found)), dtype=np.int64)
-    for side, at_rim, lengths in [
+    for side, at_border, lengths in [
         (0, found.row == 0, found.stop - found.start),
         (1, found.row == height - 1, found.stop - found.start),
         (2, found.start == 0, np.ones_like(found.row)),
         (3, found.stop == width, np.ones_like(found.row)),
     ]:
-        np.add.at(touch[side], found.label[at_rim], lengths[at_rim])
+        np.add.at(touch[side], found.label[at_border], lengths[at_border])
     along = np.array([width, width, height, height])[:, np.newaxis]
-    some, much = np.any(touch > 0, axis=0), np.any(touch > RIM * along, axis=0)
+    some, much = np.any(touch > 0, axis=0), np.any(touch > BORDER * along, axis=0)
     return some & (much | (_sizes(found.box)[1] < TIGHT * height)), much
 
 
-def _fills(found: Components, good: Array) -> bool:
-    """Return whether the components, all of which touch the rim, are digits that were cut out tightly."""
-    left, top, right, bottom = _around(found.box[good])[0]
+def _fill_image(found: Components, good: Array) -> bool:
+    """Return whether the components, which all touch the border, are digits in a tight crop."""
+    left, top, right, bottom = _bounding_box(found.box[good])[0]
     height, width = found.shape
     return bool(right - left > TIGHT * width and bottom - top > TIGHT * height)
 
 
-# -- a row of digits ---------------------------------------------------------------------------------------
+# -- components to digits ----------------------------------------------------------------------------------
 
 
 def _row(found: Components, written: Int64) -> Int64:
@@ -230,9 +229,9 @@ def _row(found: Components, written: Int64) -> Int64:
     tallest = height.argmax()
     first, last = top[tallest], bottom[tallest]
     shared = np.minimum(bottom, last) - np.maximum(top, first)
-    # A piece of a digit that is broken in two lies close above or below the row, and is lower than a digit.
-    piece = (-shared < 0.15 * height[tallest]) & (height < HIGH * height[tallest])
-    inside = piece | (shared >= SAME_ROW * height)
+    # A fragment of a broken digit lies closely above or below the row, and is lower than a digit.
+    fragment = (-shared < 0.15 * height[tallest]) & (height < HIGH * height[tallest])
+    inside = fragment | (shared >= SAME_ROW * height)
     if (height[~inside] > OTHER_ROW * height[tallest]).any():
         raise SeveralRowsError
     same: Int64 = written[inside]
@@ -240,26 +239,26 @@ def _row(found: Components, written: Int64) -> Int64:
 
 
 def _digits(found: Components, row: Int64) -> list[Int64]:
-    """Return groups of components, a digit a group, from left to right."""
+    """Return groups of components, one digit per group, from left to right."""
     height = _sizes(found.box[row])[1]
     tall = height.max()
     groups: list[Int64] = []
     for label in row[np.argsort(found.box[row, 0], kind="stable")]:
-        if groups and _belongs(found.box[groups[-1]], found.box[label], tall):
+        if groups and _same_digit(found.box[groups[-1]], found.box[label], tall):
             groups[-1] = np.append(groups[-1], label)
         else:
             groups.append(np.array([label]))
-    return _without_pieces(found, groups, tall)
+    return _without_fragments(found, groups, tall)
 
 
-def _without_pieces(found: Components, groups: list[Int64], tall: int) -> list[Int64]:
-    """Return the groups that are as high as digits; the others go to the nearest of these, or away if none is near."""
-    boxes = np.concatenate([_around(found.box[group]) for group in groups])
-    is_digit = _sizes(boxes)[1] > PIECE * tall
+def _without_fragments(found: Components, groups: list[Int64], tall: int) -> list[Int64]:
+    """Return the groups that are as high as digits; join each lower group to the nearest digit, or omit it."""
+    boxes = np.concatenate([_bounding_box(found.box[group]) for group in groups])
+    is_digit = _sizes(boxes)[1] > FRAGMENT * tall
     digits = [group for group, whole in zip(groups, is_digit, strict=True) if whole]
     places = boxes[is_digit]
     for group, box in zip(groups, boxes, strict=True):
-        if not _sizes(box[np.newaxis])[1][0] > PIECE * tall:
+        if not _sizes(box[np.newaxis])[1][0] > FRAGMENT * tall:
             gaps = np.maximum(places[:, 0] - box[2], box[0] - places[:, 2])
             nearest = gaps.argmin()
             if gaps[nearest] < NEAR * tall:
@@ -267,59 +266,63 @@ def _without_pieces(found: Components, groups: list[Int64], tall: int) -> list[I
     return digits
 
 
-def _belongs(digit: Int64, box: Int64, tall: int) -> bool:
-    """Return whether a piece lies above or below a digit, or within it, and the two are not digits each."""
-    left, top, right, bottom = _around(digit)[0]
+def _same_digit(digit: Int64, box: Int64, tall: int) -> bool:
+    """Return whether a component lies above, below or within a digit, and is not a second digit."""
+    left, top, right, bottom = _bounding_box(digit)[0]
     shared = min(right, box[2]) - max(left, box[0])
     both_tall = min(bottom - top, box[3] - box[1]) > HIGH * tall
     return bool(not both_tall and shared > OVERLAP * min(right - left, box[2] - box[0]))
 
 
-def _around(boxes: Int64) -> Int64:
+def _bounding_box(boxes: Int64) -> Int64:
     return np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])[np.newaxis]
 
 
-# -- digits that touch -------------------------------------------------------------------------------------
+# -- touching digits ---------------------------------------------------------------------------------------
 
 
-def _parted(piece: Piece, amount: Float32) -> list[Piece]:
-    """Return the digits of a piece: itself, unless it is wide and falls into parts of a digit's height."""
-    left, top, right, bottom = piece.box
+def _split_touching(segment: Segment, amount: Float32) -> list[Segment]:
+    """Split a wide segment into digits, if all parts are high and the cuts cross little ink."""
+    left, top, right, bottom = segment.box
     width, height = right - left, bottom - top
     most = round(width / (USUAL * height)) if width > WIDE * height else 1
-    ink = np.where(piece.mask, np.clip(amount[top:bottom, left:right], 0, 1), 0)
+    ink = np.where(segment.mask, np.clip(amount[top:bottom, left:right], 0, 1), 0)
     for count in range(most, 1, -1):
-        seams = [_seam(ink, number * width // count, width // count) for number in range(1, count)]
-        sides = [np.zeros(height, np.int64), *seams, np.full(height, width)]
+        paths = [_split_path(ink, number * width // count, width // count) for number in range(1, count)]
+        sides = [np.zeros(height, np.int64), *paths, np.full(height, width)]
         columns = np.arange(width)
         masks = [
-            piece.mask & (columns >= begin[:, np.newaxis]) & (columns < end[:, np.newaxis])
+            segment.mask & (columns >= begin[:, np.newaxis]) & (columns < end[:, np.newaxis])
             for begin, end in itertools.pairwise(sides)
         ]
-        crossed = [ink[np.arange(height), seam].sum() for seam in seams]
+        crossed = [ink[np.arange(height), path].sum() for path in paths]
         high = all(mask.any(axis=1).sum() > TALL * height for mask in masks)
         if high and max(crossed) < CROSSED * stroke_width(ink):
-            return [_piece(mask, left, top) for mask in masks]
-    return [piece]
+            return [_segment(mask, left, top) for mask in masks]
+    return [segment]
 
 
-def _seam(ink: Float32, middle: int, pitch: int) -> Int64:
-    """Return, for each row, the column at which a path from top to bottom crosses as little ink as it can.
+def _split_path(ink: Float32, middle: int, pitch: int) -> Int64:
+    """Return the column, for each row, of the path from top to bottom that crosses the least ink.
 
     Parameters
     ----------
     ink : ndarray, (height, width)
     middle : int
-        Where it should be, other things equal.
+        The column that is preferred among equal paths.
     pitch : int
         Width of a digit: the path stays within 0.35 of it on both sides of the middle.
+
+    Notes
+    -----
+    Dynamic programming: each step to the next row moves at most one column.
     """
     reach = max(1, round(0.35 * pitch))
     low = max(0, middle - reach)
     band = ink[:, low : middle + reach + 1]
     height, width = band.shape
     away = np.abs(np.arange(width) + low - middle) / reach
-    cost = band + 0.02 * away**2  # leaning aside over the whole height costs little ink
+    cost = band + 0.02 * away**2  # a small cost: a path may slant over the whole height
     back = np.zeros((height, width), dtype=np.int64)
     total = cost[0]
     for row in range(1, height):
@@ -336,7 +339,7 @@ def _seam(ink: Float32, middle: int, pitch: int) -> Int64:
 
 
 def stroke_width(ink: Float32) -> float:
-    """Return the mean width of strokes in pixels: twice their area over the length of their edges.
+    """Return the mean width of strokes in pixels: twice their area divided by the length of their edges.
 
     Parameters
     ----------
@@ -345,7 +348,7 @@ def stroke_width(ink: Float32) -> float:
 
     Notes
     -----
-    An edge that runs at any angle crosses 4/π times as many sides of pixels as it is long (Crofton's formula).
+    On average over all angles, an edge has 4/π times as many sides of pixels as its length (Crofton's formula).
     """
     inside = np.pad(ink > 0.5, 1)
     sides = np.count_nonzero(inside[1:] != inside[:-1]) + np.count_nonzero(inside[:, 1:] != inside[:, :-1])
