@@ -17,7 +17,7 @@ _KINDS = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
 }
-_writing: set[Path] = set()  # what this process has not renamed yet
+_writing: set[Path] = set()  # temporary files of this process
 
 
 def write(
@@ -30,25 +30,25 @@ def write(
     Parameters
     ----------
     path : str or path-like
-        The file. One that exists is replaced in one go, or stays as it is.
+        The file. If it exists, it is replaced as a whole or not changed.
     *content : bytes or memoryview
         The whole content, in one part or several.
     example : str
-        A name that such a file may have, for the error message.
+        A file name to suggest in error messages.
     sync : bool, default True
-        Whether to wait until the disk has it, for what a failure of the power must not undo.
+        Whether to force the file to the disk, so that it survives a power failure.
 
     Raises
     ------
     OSError
-        If the file cannot be written; before anything is written, if `check` refuses the path.
+        If the file cannot be written; if `check` refuses the path, before anything is written.
 
     Notes
     -----
-    The new file keeps the permissions of the old one, and its owner and group where the system allows it (root may
-    set the owner); without the group it keeps no permissions for a group. A symbolic link stays and its target is
-    replaced, or made where it is missing. Another hard link to the old file keeps the old content. A file that is
-    read-only is replaced as well: it is the folder that must be writable.
+    The new file keeps the permissions of the old one, and its owner and group if the system allows it (only root may
+    set the owner); if it cannot keep the group, it has no group permissions. A symbolic link stays, and its target is
+    replaced or created. Other hard links keep the old content. A read-only file is replaced as well: only its folder
+    must be writable.
     """
     target, old = _target_of(path, f"choose a name such as {example}")
     remove_leftovers(target)
@@ -74,33 +74,33 @@ def write(
 
 
 def check(path: str | os.PathLike[str], *, hint: str) -> None:
-    """See that `write` may write the file: that it is a regular one, or none yet in a folder that exists.
+    """Check that `write` may write the file: that it is a regular file, or a new one in an existing folder.
 
     Parameters
     ----------
     path : str or path-like
         The file.
     hint : str
-        What to do if it may not, for the end of the message.
+        The next step for the user, at the end of the message.
 
     Raises
     ------
     OSError
-        If it is a folder, a device, a pipe, a socket, a loop of links, or a name of an open stream such as
-        ``/dev/stdout``: a rename would replace the device itself, or the file that a shell has open.
+        If it is a folder, a device, a pipe, a socket, a loop of links, or the name of an open stream such as
+        ``/dev/stdout``: renaming would replace the device itself, or the file that a shell has open.
     """
     _target_of(path, hint)
 
 
 def _target_of(path: str | os.PathLike[str], hint: str) -> tuple[Path, os.stat_result | None]:
-    """Return where the file is, behind symbolic links, and what the one there is; None where there is none."""
+    """Return the path behind symbolic links, and the status of the old file, None if there is none."""
     name = os.fspath(path)
     shown = repr(name) if not name or "\0" in name else name
     if not name or "\0" in name:
         raise FileNotFoundError(f"{shown}: must be the name of a file; got none: {hint}")
     try:
         old = os.stat(name)
-    except FileNotFoundError:  # none yet, or the target of a link is missing
+    except FileNotFoundError:  # a new file, or a link without a target
         old = None
     except OSError as error:
         reason = "a loop of symbolic links" if error.errno == errno.ELOOP else error.strerror
@@ -121,24 +121,24 @@ def _target_of(path: str | os.PathLike[str], hint: str) -> tuple[Path, os.stat_r
 
 
 def _is_stream(name: str) -> bool:
-    """Return whether a name leads through one of a stream, such as ``/dev/stdout`` or ``/proc/self/fd/1``."""
-    for _ in range(40):  # as many links as Linux follows
+    """Return whether a name is or links to an open stream, such as ``/dev/stdout`` or ``/proc/self/fd/1``."""
+    for _ in range(40):  # the number of links that Linux follows
         folder = os.path.realpath(os.path.dirname(name))
         if folder == "/dev/fd" or (folder.startswith("/proc/") and folder.endswith("/fd")):
             return True
         try:
             name = os.path.join(folder, os.readlink(name))
-        except OSError:  # no link: this is the end of the way
+        except OSError:  # not a link
             return False
     return False
 
 
 def _open_private(name: str, flags: int) -> int:
-    return os.open(name, flags, 0o600)  # nobody may read what the old file kept from them, not for a moment
+    return os.open(name, flags, 0o600)  # other users must not read it before the permissions are set
 
 
 def _copy_permissions(file: int, old: os.stat_result) -> None:
-    """Give a new file the permissions of the old one, and its owner and group as far as the system allows."""
+    """Copy the permissions of the old file, and its owner and group if the system allows it."""
     if os.name != "posix":
         return
     mode = stat.S_IMODE(old.st_mode) & 0o777
@@ -146,43 +146,43 @@ def _copy_permissions(file: int, old: os.stat_result) -> None:
         os.fchown(file, -1, old.st_gid)
     with contextlib.suppress(OSError):
         os.fchown(file, old.st_uid, -1)
-    if os.fstat(file).st_gid != old.st_gid:  # what a group might do, another group must not
+    if os.fstat(file).st_gid != old.st_gid:  # the permissions were for another group
         mode &= ~0o070
     with contextlib.suppress(OSError):  # file systems without permissions
         os.fchmod(file, mode)
 
 
 def _prefix(target: Path) -> str:
-    """Return how the names of what becomes a file begin; names have 255 bytes at most."""
+    """Return the beginning of the names of a file's temporary files; a name has at most 255 bytes."""
     return f".{os.fsencode(target.name)[:150].decode('utf-8', 'ignore')}."
 
 
 def remove_leftovers(target: Path) -> None:
-    """Remove what was not renamed by processes that are gone; who still writes keeps what it has."""
+    """Remove the temporary files of processes that ended; those of running processes stay."""
     names = re.compile(re.escape(_prefix(target)) + r"(\d+)-[0-9a-f]{8}\.tmp")
-    with contextlib.suppress(OSError):  # a folder may be such that it can be written to and not be listed
-        for left in target.parent.iterdir():
-            found = names.fullmatch(left.name)
-            if found and left not in _writing and not _runs(int(found[1])):
+    with contextlib.suppress(OSError):  # a folder may be writable and not readable
+        for path in target.parent.iterdir():
+            found = names.fullmatch(path.name)
+            if found and path not in _writing and not _runs(int(found[1])):
                 with contextlib.suppress(OSError):
-                    left.unlink()
+                    path.unlink()
 
 
 def _runs(process: int) -> bool:
-    """Return whether there is another process of this number; on Windows never: it keeps files that are open."""
+    """Return whether another process has this number; on Windows False, which protects open files itself."""
     if os.name != "posix" or process == os.getpid():
         return False
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
         return False
-    except PermissionError:  # it is another user's
+    except PermissionError:  # another user's process
         return True
     return True
 
 
 def _sync_folder(folder: Path) -> None:
-    """Force the new name to the disk as well, where the system lets folders be opened."""
+    """Force the folder to the disk, and with it the new name, if the system can open folders."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -197,18 +197,16 @@ def _sync_folder(folder: Path) -> None:
 def open_regular(path: str | bytes | os.PathLike[str]) -> BinaryIO:
     """Open a regular file to read its bytes.
 
-    Every reader of this package opens its files here. A pipe would keep the caller waiting for somebody to write
-    into it, and a device may have no end.
+    All readers of the package open files here: reading a pipe may block forever, and a device may have no end.
 
     Raises
     ------
     OSError
-        If there is no such file, or if it is a folder, a pipe, a socket or a device: ``strerror`` says what it is and
-        what to do.
+        If the file is missing, or is a folder, a pipe, a socket or a device: ``strerror`` says which, and what to do.
     """
     _check_regular(
         os.stat(path)
-    )  # before it is opened: that waits for a pipe's other end, and makes some devices act
+    )  # first: opening a pipe waits for its other end, and opening starts some devices
     return io.open(path, "rb")  # noqa: UP020 (write_faults.py makes this module's `open` fail, which is for writing)
 
 

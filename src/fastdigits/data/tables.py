@@ -410,62 +410,81 @@ def _rows(path: Path, layout: _Layout) -> Iterator[str]:
 # -- numbers -------------------------------------------------------------------------------------------------
 
 
+class _LabelNumbers:
+    """Numbers the different labels of a column in their order; ``problem`` is the error of a wrong label."""
+
+    def __init__(self, path: Path, layout: _Layout) -> None:
+        self.lines = _Lines(path)  # the ones that are being read, for the number of a line
+        self.problem: DataError | None = None
+        self._path = path
+        self._layout = layout
+        self._numbers: dict[str, int] = {}
+
+    def __call__(self, text: str) -> int:
+        text = text.strip()
+        if text not in self._numbers:
+            try:
+                self._check(text)
+            except DataError as error:
+                self.problem = self.problem or error
+                raise
+        return self._numbers.setdefault(text, len(self._numbers))
+
+    def _check(self, text: str) -> None:
+        line = self.lines.number
+        read_label(_plain_label(text, self._layout), str(self._path), f" on line {line}")
+        if len(self._numbers) == MOST_CLASSES:
+            raise DataError(f"{self._path}: {TOO_MANY} by line {line}: --label-column names another column")
+
+    def texts(self) -> list[str]:
+        return [_plain_label(text, self._layout) for text in self._numbers]
+
+
 def _read_values(
     path: Path, layout: _Layout, label: int | None, ignored: list[int]
 ) -> tuple[Array, list[str]]:
     """Return all fields as numbers, uint8 or else float32, and the labels whose positions stand for them."""
-    words: dict[str, int] = {}
-    problems: list[DataError] = []
-
-    def number(text: str) -> int:
-        text = text.strip()
-        if text not in words:
-            try:
-                read_label(_plain_label(text, layout), str(path), f" on line {lines.number}")
-                if len(words) == MOST_CLASSES:
-                    raise DataError(
-                        f"{path}: {TOO_MANY} by line {lines.number}: --label-column names another column"
-                    )
-            except DataError as error:
-                problems.append(error)
-                raise
-        return words.setdefault(text, len(words))
-
+    labels = _LabelNumbers(path, layout)
     converters: dict[int | str, Callable[[str], int]] = {place: lambda text: 0 for place in ignored}
     if label is not None:
-        converters[label] = number
+        converters[label] = labels
     ways: list[tuple[type, Callable[[str, int], str] | None]] = [(np.uint8, None), (np.float32, None)]
     if layout.delimiter != ",":
         ways.append((np.float32, lambda line, place: _with_decimal_points(line, place, path, layout, label)))
     reasons = []
     for dtype, change in ways:
-        lines = _Lines(path, change)
+        lines = labels.lines = _Lines(path, change)
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # a file without lines, which is checked below
-                warnings.simplefilter("error", DeprecationWarning)  # NumPy 2.0 reads 12.5 as 12
-                values: Array = np.loadtxt(
-                    lines.after(layout.before), dtype, delimiter=layout.delimiter, ndmin=2,
-                    comments=None, quotechar='"', converters=converters,
-                )  # fmt: skip
+            values = _parse(lines.after(layout.before), dtype, layout.delimiter, converters)
         except DataError:
             raise
         except UnicodeDecodeError as error:
             raise DataError(f"{path}: must be a text file in UTF-8; got: {error.reason}") from error
         except (ValueError, OverflowError, DeprecationWarning) as error:
-            if problems:
-                raise problems[0] from None
-            reason = re.sub(
-                r"( to [a-z]\w+)? at row \d+", f" on line {lines.number}", str(error).partition(";")[0]
-            )
+            if labels.problem is not None:
+                raise labels.problem from None
+            reason = str(error).partition(";")[0]
+            reason = re.sub(r"( to [a-z]\w+)? at row \d+", f" on line {lines.number}", reason)
             reasons.append(reason.rstrip("."))
         except (OSError, EOFError, zlib.error) as error:
             raise DataError(f"{path}: must be a file that can be read; got: {error}") from error
         else:
             if values.size == 0:
                 raise DataError(f"{path}: must have at least one image; got a heading only")
-            return values, [_plain_label(text, layout) for text in words]
+            return values, labels.texts()
     raise DataError(f"{path}: must have a label and pixels on each line, as many on each; got: {reasons[1]}")
+
+
+def _parse(
+    lines: Iterator[str], dtype: type, delimiter: str, converters: dict[int | str, Callable[[str], int]]
+) -> Array:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a file without lines, which the caller checks
+        warnings.simplefilter("error", DeprecationWarning)  # NumPy 2.0 reads 12.5 as 12
+        values: Array = np.loadtxt(
+            lines, dtype, delimiter=delimiter, ndmin=2, comments=None, quotechar='"', converters=converters
+        )
+    return values
 
 
 def _plain_label(text: str, layout: _Layout) -> str:
