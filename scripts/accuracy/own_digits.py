@@ -1,10 +1,10 @@
-"""How well digits from elsewhere are read: drawn, printed and photographed ones, a line of the table a kind.
+"""Measure the accuracy on drawn, printed and photographed digits: one row of a table per kind of picture.
 
     python scripts/accuracy/own_digits.py              # two minutes; MNIST's test images, DejaVu fonts, drawn strokes
     python scripts/accuracy/own_digits.py --tune       # other seeds, MNIST's training images: for changing fd.prepare
-    python scripts/accuracy/own_digits.py --save DIR   # some of the pictures, and those that were misread
+    python scripts/accuracy/own_digits.py --save DIR   # write some pictures, and all that are misread
 
-Nothing in fd.prepare may be chosen by what it prints without --tune.
+Choose settings of fd.prepare by the table of --tune only.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 import fastdigits as fd
 
-Labelled = tuple[Image.Image, str]  # a picture, and the digits on it
+Labelled = tuple[Image.Image, str]  # a picture and its digits
 
 # Strokes of each digit in a box 1 wide and 1.5 high, y downward; some digits have two forms.
 STROKES = {
@@ -46,18 +46,18 @@ STROKES = {
 
 
 def drawn(digit: str, rng: np.random.Generator, height: int = 300, pen: float = 0.1) -> Image.Image:
-    """Return a digit drawn with a round pen, ``pen`` times as wide as the digit is high, by a hand that is not firm."""
-    lean, width = rng.uniform(-0.2, 0.25), rng.uniform(0.8, 1.15)
+    """Return a digit drawn with a round pen and random deviations; ``pen`` is its width, relative to ``height``."""
+    slant, width = rng.uniform(-0.2, 0.25), rng.uniform(0.8, 1.15)
     forms = STROKES[digit]
     radius = pen * height / 2
     scale = (height - 2 * radius) / 1.5
-    room = round(0.4 * height)
-    image = Image.new("L", (round(scale * 1.2) + 2 * room, height + 2 * room), 0)
+    margin = round(0.4 * height)
+    image = Image.new("L", (round(scale * 1.2) + 2 * margin, height + 2 * margin), 0)
     draw = ImageDraw.Draw(image)
     for stroke in forms[rng.integers(len(forms))]:
         points = np.array(stroke) + rng.normal(0, 0.025, (len(stroke), 2))
-        points[:, 0] = points[:, 0] * width - lean * (points[:, 1] - 0.75)
-        for x, y in _curve(points) * scale + room:
+        points[:, 0] = points[:, 0] * width - slant * (points[:, 1] - 0.75)
+        for x, y in _curve(points) * scale + margin:
             draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
     return image
 
@@ -75,55 +75,55 @@ def _curve(points: np.ndarray) -> np.ndarray:
 
 
 def printed(text: str, font: str, size: int = 200) -> Image.Image:
-    """Return a text in a font."""
+    """Return a text in a font, white on black."""
     face = ImageFont.truetype(font, size)
     left, top, right, bottom = face.getbbox(text)
-    room = size // 3
-    image = Image.new("L", (int(right - left) + 2 * room, int(bottom - top) + 2 * room), 0)
-    ImageDraw.Draw(image).text((room - left, room - top), text, font=face, fill=255)
+    margin = size // 3
+    image = Image.new("L", (int(right - left) + 2 * margin, int(bottom - top) + 2 * margin), 0)
+    ImageDraw.Draw(image).text((margin - left, margin - top), text, font=face, fill=255)
     return image
 
 
 def enlarged(digit: np.ndarray, side: int) -> Image.Image:
-    """Return an image of MNIST as large as a camera would take it."""
+    """Return an image of MNIST enlarged to the size of a photographed digit."""
     return Image.fromarray(digit).resize((side, side), Image.Resampling.BICUBIC)
 
 
 def in_a_row(masks: list[Image.Image], gap: int) -> Image.Image:
-    """Return digits beside each other, ``gap`` pixels between their boxes; below 0 they overlap."""
+    """Return digits in one row, ``gap`` pixels between their bounding boxes; a negative gap lets them overlap."""
     cut = [mask.crop(mask.point(lambda value: 255 * (value > 60)).getbbox()) for mask in masks]
-    room, high = 60, max(mask.height for mask in cut)
+    margin, height = 60, max(mask.height for mask in cut)
     row = Image.new(
-        "L", (sum(mask.width for mask in cut) + gap * (len(cut) - 1) + 2 * room, high + 2 * room), 0
+        "L", (sum(mask.width for mask in cut) + gap * (len(cut) - 1) + 2 * margin, height + 2 * margin), 0
     )
-    x = room
+    x = margin
     for mask in cut:
         part = Image.new("L", row.size, 0)
-        part.paste(mask, (x, room + (high - mask.height) // 2))
+        part.paste(mask, (x, margin + (height - mask.height) // 2))
         row = Image.fromarray(np.maximum(np.asarray(row), np.asarray(part)))
         x += mask.width + gap
     return row
 
 
-# -- what they stand on ------------------------------------------------------------------------------------
+# -- digits on paper ---------------------------------------------------------------------------------------
 
 
 def inked(mask: Image.Image, paper: object = (255, 255, 255), ink: object = (0, 0, 0)) -> Image.Image:
-    """Return a mask as ink on paper, each a colour or an array of colours."""
+    """Return a mask drawn in ink on paper; each is a colour, or an array of colours."""
     share = np.asarray(mask, dtype=np.float32)[:, :, np.newaxis] / 255
     values = np.asarray(paper, np.float32) * (1 - share) + np.asarray(ink, np.float32) * share
     return Image.fromarray(np.rint(values).astype(np.uint8))
 
 
 def off_centre(mask: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Return the mask on a sheet three times as large, anywhere on it."""
+    """Return the mask at a random place of a sheet three times as large."""
     sheet = Image.new("L", (3 * mask.width, 3 * mask.height), 0)
     sheet.paste(mask, (int(rng.integers(2 * mask.width)), int(rng.integers(2 * mask.height))))
     return sheet
 
 
 def on_a_table(mask: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Return a mask as on a sheet that lies, turned a little, on a table of another brightness."""
+    """Return a mask on a sheet of paper that is slightly rotated on a darker table."""
     sheet = inked(
         mask, (rng.uniform(215, 255),) * 3, (rng.uniform(0, 80), rng.uniform(0, 80), rng.uniform(0, 120))
     )
@@ -140,7 +140,7 @@ def on_a_table(mask: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 def photographed(mask: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Return a mask as on a page in a photograph: uneven light, a shadow with an edge, blur, noise, a camera's JPEG."""
+    """Return a photograph of a mask on a page: uneven light, the edge of a shadow, blur and noise."""
     width, height = 900, 700
     page = Image.new("L", (width, height), 0)
     page.paste(
@@ -174,21 +174,8 @@ COLOURS = [  # paper, ink
 ]
 
 
-def faces(words: str, avoid: str) -> list[str]:
-    """Return the files of matplotlib's fonts whose names hold a word and none to avoid."""
-    folder = Path(font_manager.get_font_names and font_manager.findfont("DejaVu Sans")).parent
-    names = sorted(folder.glob("DejaVu*.ttf"))
-    return [
-        str(name)
-        for name in names
-        if any(word in name.stem for word in words.split())
-        and not any(word in name.stem for word in avoid.split())
-        and "Display" not in name.stem
-    ]
-
-
 def kinds(tune: bool) -> dict[str, Callable[[np.random.Generator], Iterator[Labelled]]]:
-    """Return the kinds of pictures by name; each yields as many as are asked for."""
+    """Return the kinds of pictures by name; each yields pictures without end."""
     train, test = fd.load_mnist()
     images, labels = train if tune else test
 
@@ -265,7 +252,7 @@ def kinds(tune: bool) -> dict[str, Callable[[np.random.Generator], Iterator[Labe
 
 
 def photographed_any(mask: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Do as `photographed` for a mask that may be too large for the page."""
+    """Return `photographed` for a mask that may be too large for the page."""
     mask.thumbnail((700, 500))
     return photographed(mask, rng)
 
@@ -274,7 +261,7 @@ def photographed_any(mask: Image.Image, rng: np.random.Generator) -> Image.Image
 
 
 def read(network: fd.NeuralNetwork, picture: Image.Image) -> str:
-    """Return the digits that are read; nothing where the picture is refused."""
+    """Return the predicted digits, or "" where `fd.cut_digits` raises an error."""
     try:
         digits = fd.cut_digits(picture)
     except ValueError:
@@ -286,18 +273,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--tune", action="store_true", help="training images and other seeds")
+    parser.add_argument("--tune", action="store_true", help="use training images and other seeds")
     parser.add_argument(
         "--count", type=int, default=500, metavar="N", help="pictures of each kind (default: 500)"
     )
-    parser.add_argument("--kind", default="", metavar="TEXT", help="only kinds whose name holds this")
-    parser.add_argument("--model", metavar="FILE", help="another network than the packaged one")
+    parser.add_argument("--kind", default="", metavar="TEXT", help="only kinds whose names contain this text")
+    parser.add_argument("--model", metavar="FILE", help="a model file (default: the packaged network)")
     parser.add_argument(
-        "--save", type=Path, metavar="DIR", help="write pictures here: some, and those misread"
+        "--save",
+        type=Path,
+        metavar="DIR",
+        help="write the first three pictures of each kind and all misread ones here",
     )
     options = parser.parse_args()
     network = fd.load_pretrained() if options.model is None else fd.load(options.model)
-    print("| pictures | right | one image each |\n| --- | ---: | ---: |", flush=True)
+    print("| pictures | accuracy | time per picture |\n| --- | ---: | ---: |", flush=True)
     for number, (name, pictures) in enumerate(kinds(options.tune).items()):
         if options.kind not in name:
             continue
@@ -305,12 +295,12 @@ def main() -> None:
         right, seconds = 0, 0.0
         for index, (picture, truth) in zip(range(options.count), pictures(rng), strict=False):
             started = time.perf_counter()
-            said = read(network, picture)
+            predicted = read(network, picture)
             seconds += time.perf_counter() - started
-            right += said == truth
-            if options.save and (said != truth or index < 3):
+            right += predicted == truth
+            if options.save and (predicted != truth or index < 3):
                 options.save.mkdir(exist_ok=True)
-                picture.save(options.save / f"{number:02}_{index:03}_{truth}_{said or 'refused'}.png")
+                picture.save(options.save / f"{number:02}_{index:03}_{truth}_{predicted or 'refused'}.png")
         print(
             f"| {name} | {right / options.count:.1%} | {1000 * seconds / options.count:.0f} ms |", flush=True
         )

@@ -1,11 +1,11 @@
-"""Train each preset on all training images for several seeds, read the test images once, and print a table.
+"""Train each preset on all training images with several seeds; print a table of their test accuracy.
 
     python scripts/accuracy/presets.py                                  # every preset on MNIST, seeds 0 to 4: an hour
     python scripts/accuracy/presets.py original fast default            # some of them: half a minute
     python scripts/accuracy/presets.py best --seeds 2,3                 # some seeds: twenty minutes
     python scripts/accuracy/presets.py --data /usr/share/datasets/fashion-mnist
 
-Nothing may be chosen by what this prints: scripts/accuracy/tune.py is for that, on training images that are held out.
+Choose no setting by this table: scripts/accuracy/tune.py measures on held-out training images for that.
 """
 
 import argparse
@@ -20,8 +20,10 @@ from fastdigits.recipes import Recipe
 HEAD = ("preset", "hidden layers", "mean", "standard deviation", "worst seed", "seconds", "command")
 
 
-def runs(recipe: Recipe, seeds: list[int], train, test, threads: int | None) -> list[tuple[float, float]]:
-    """Return test accuracy and seconds of training for each seed."""
+def train_all(
+    recipe: Recipe, seeds: list[int], train, test, threads: int | None
+) -> list[tuple[float, float]]:
+    """Return the test accuracy and the seconds of training for each seed."""
     (x, y), found = train, []
     for seed in seeds:
         network = recipe.network(x[0].size, int(y.max()) + 1, seed=seed)
@@ -38,7 +40,7 @@ def runs(recipe: Recipe, seeds: list[int], train, test, threads: int | None) -> 
 
 
 def row(recipe: Recipe, found: list[tuple[float, float]], data: str) -> tuple[str, ...]:
-    """Return a preset's line of the table."""
+    """Return the row of a preset."""
     percent = [100 * accuracy for accuracy, _ in found]
     seconds = statistics.median(seconds for _, seconds in found)
     spread = statistics.stdev(percent) if len(percent) > 1 else 0.0
@@ -58,10 +60,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("presets", nargs="*", metavar="PRESET", help="which of them (default: all)")
-    parser.add_argument(
-        "--seeds", default="0,1,2,3,4", help="which, with commas between (default: 0,1,2,3,4)"
-    )
+    parser.add_argument("presets", nargs="*", metavar="PRESET", help="names of presets (default: all)")
+    parser.add_argument("--seeds", default="0,1,2,3,4", help="separated by commas (default: 0,1,2,3,4)")
     parser.add_argument("--data", default="mnist", metavar="mnist|FOLDER", help="the images (default: mnist)")
     parser.add_argument("--threads", type=int, metavar="N", help="use at most N threads")
     options = parser.parse_args()
@@ -70,7 +70,7 @@ def main() -> None:
     chosen = [recipes.get(name) for name in options.presets or recipes.RECIPES]
     print("| " + " | ".join(HEAD) + " |\n| --- | --- | ---: | ---: | ---: | ---: | --- |", flush=True)
     for recipe in chosen:
-        cells = row(recipe, runs(recipe, seeds, train, test, options.threads), options.data)
+        cells = row(recipe, train_all(recipe, seeds, train, test, options.threads), options.data)
         print("| " + " | ".join(cells) + " |", flush=True)
 
 

@@ -1,9 +1,9 @@
-"""Run the training command for several seeds and print mean, worst and best accuracy.
+"""Run the training command with several seeds; print mean, worst and best accuracy.
 
     python scripts/accuracy/seeds.py                     # the default run, seeds 0 to 9
     python scripts/accuracy/seeds.py --seeds 5 --epochs 4
 
-What this script does not know goes to the training command as it is.
+All options but --seeds go to the training command.
 """
 
 import argparse
@@ -18,7 +18,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seeds", type=int, default=10, help="how many, from 0 on (default: 10)")
+    parser.add_argument("--seeds", type=int, default=10, help="number of seeds, from 0 (default: 10)")
     options, rest = parser.parse_known_args()
     results = []
     for seed in range(options.seeds):

@@ -1,11 +1,11 @@
-"""Train on a part of the training images and say how good the network is on the rest; the test images stay closed.
+"""Train on a part of the training images and measure on the rest; the test images are not used.
 
     python scripts/accuracy/tune.py --preset accurate                        # seeds 0 to 2
     python scripts/accuracy/tune.py --preset default --epochs 8 --lr 0.02 --seeds 5
     python scripts/accuracy/tune.py --preset best --data FOLDER              # IDX files of another data set
 
-All options but --seeds and --held-out are those of the training command. The last 10,000 training images are held
-out, for each seed the same ones.
+All options but --seeds and --held-out are those of the training command. Every seed holds out the same images, the
+last 10,000 of the training images.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from fastdigits.recipes import Recipe
 
 
 def score(recipe: Recipe, seed: int, train, held_out, **options) -> tuple[dict[str, float], float]:
-    """Train a network as the recipe says; return its loss and accuracy on other images, and the seconds it took."""
+    """Train a network by a recipe; return its loss and accuracy on the held-out images, and the seconds."""
     (x, y), (x_other, y_other) = train, held_out
     network = recipe.network(x[0].size, int(y.max()) + 1, seed=seed)
     started = time.perf_counter()
@@ -29,7 +29,7 @@ def score(recipe: Recipe, seed: int, train, held_out, **options) -> tuple[dict[s
 
 
 def summary(accuracies: list[float], seconds: list[float]) -> str:
-    """Return mean, standard deviation, worst and best of the accuracies, and the median of the seconds."""
+    """Return a line with mean, standard deviation, worst and best accuracy, and the median of the seconds."""
     percent = [100 * accuracy for accuracy in accuracies]
     spread = statistics.stdev(percent) if len(percent) > 1 else 0.0
     return (
@@ -42,9 +42,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seeds", type=int, default=3, help="how many, from 0 on (default: 3)")
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 0 (default: 3)")
     parser.add_argument(
-        "--held-out", type=int, default=10_000, metavar="N", help="how many images (default: 10,000)"
+        "--held-out", type=int, default=10_000, metavar="N", help="number of images (default: 10,000)"
     )
     own, rest = parser.parse_known_args()
     options = train_options.read(rest)

@@ -1,11 +1,10 @@
-"""Show how many threads are chosen in containers of every form, by quota, affinity and environment.
+"""Show the number of threads for every form of container: quota, affinity and environment.
 
     python scripts/robustness/containers.py        # a table; some seconds
 
-Most rows are files as the kernel has them under /proc and /sys, made in a temporary folder, on a machine that is said
-to have 8 processors; the tests try the same ones. The last are real: a process bound to one processor, and, where this
-process may make control groups of version 1 (as root), one with a quota. Exit code 1 if any number is another one than
-it should be.
+Most rows imitate the files of /proc and /sys in a temporary folder, on a machine with 8 processors; the tests use the
+same cases. The last rows are real: a process bound to one processor, and, as root, processes in control groups of
+version 1 with a quota. Exit code 1 if a number is wrong.
 """
 
 import contextlib
@@ -26,17 +25,17 @@ V2, V1 = "0::{}\n", "9:memory:/x\n3:cpu,cpuacct:{}\n"
 
 @dataclass(frozen=True)
 class Case:
-    """Files under a root (text or bytes; None: a folder, which cannot be read as a file), and what is chosen."""
+    """One container: its files (text or bytes; None makes a folder of that name), and the expected threads."""
 
     name: str
-    chosen: int
+    threads: int
     files: dict[str, str | bytes | None] = field(default_factory=dict)
     processors: int = 8
     environment: dict[str, str] = field(default_factory=dict)
 
 
 def v2(group: str = "/app", mount: str = "", **limits: str | bytes | None) -> dict[str, str | bytes | None]:
-    """Return files of version 2: each keyword is a folder, "_" for "/", and what its cpu.max says."""
+    """Return the files of control groups of version 2: each keyword is a folder ("_" for "/") and its cpu.max."""
     found: dict[str, str | bytes | None] = {"proc/self/cgroup": V2.format(group)}
     for folder, limit in limits.items():
         place = "/".join(["sys/fs/cgroup", *filter(None, [mount, *folder.split("_")]), "cpu.max"])
@@ -45,7 +44,8 @@ def v2(group: str = "/app", mount: str = "", **limits: str | bytes | None) -> di
 
 
 def v1(group: str = "/app", mount: str = "cpu", **quotas: object) -> dict[str, str | bytes | None]:
-    """Return files of version 1: each keyword is a folder, "_" for "/", and its quota, or quota and period."""
+    """Return the files of control groups of version 1: each keyword is a folder ("_" for "/") and its quota,
+    or its quota and period."""
     found: dict[str, str | bytes | None] = {"proc/self/cgroup": V1.format(group)}
     for folder, limit in quotas.items():
         quota, period = limit if isinstance(limit, tuple) else (limit, "100000")
@@ -57,7 +57,7 @@ def v1(group: str = "/app", mount: str = "cpu", **quotas: object) -> dict[str, s
 
 
 def hybrid(*parts: dict[str, str | bytes | None], lines: str) -> dict[str, str | bytes | None]:
-    """Return files of both versions, and what /proc says of them."""
+    """Return the files of both versions, and these lines in /proc/self/cgroup."""
     return functools.reduce(lambda a, b: a | b, parts) | {"proc/self/cgroup": lines}
 
 
@@ -136,14 +136,14 @@ CASES = [
 ]
 
 
-def unset() -> dict[str, str]:
-    """Return the environment without what decides about threads."""
-    deciding = (threads.VARIABLE, threads.OPENMP)
-    return {name: value for name, value in os.environ.items() if name not in deciding}
+def clean_environment() -> dict[str, str]:
+    """Return the environment without the variables that set the number of threads."""
+    variables = (threads.VARIABLE, threads.OPENMP)
+    return {name: value for name, value in os.environ.items() if name not in variables}
 
 
-def chosen(case: Case, root: Path) -> int:
-    """Return how many threads are chosen where the files of a case lie under ``root``."""
+def threads_of(case: Case, root: Path) -> int:
+    """Return the number of threads for a case; its files are written under ``root``."""
     for name, content in case.files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -155,63 +155,63 @@ def chosen(case: Case, root: Path) -> int:
     with (
         mock.patch.object(threads, "available_processors", look),
         mock.patch.object(os, "sched_getaffinity", return_value=set(range(case.processors)), create=True),
-        mock.patch.dict(os.environ, unset() | case.environment, clear=True),
+        mock.patch.dict(os.environ, clean_environment() | case.environment, clear=True),
     ):
         threads.set_num_threads(None)
         return threads.get_num_threads()
 
 
-def real(before: str) -> int:
-    """Return what a process chooses that does this first."""
-    program = f"import os; {before}; import fastdigits; print(fastdigits.get_num_threads())"
+def threads_after(statement: str) -> int:
+    """Return the number of threads in a new process that first runs a statement."""
+    program = f"import os; {statement}; import fastdigits; print(fastdigits.get_num_threads())"
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=unset()
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=clean_environment()
     )
     return int(done.stdout)
 
 
 @contextlib.contextmanager
 def control_group(quota: int) -> Iterator[str]:
-    """Make a control group of version 1; give what a process does to enter it."""
-    above = Path("/sys/fs/cgroup/cpu", f"fastdigits-{os.getpid()}")
-    group = above / "inner"  # the quota stands above the process's own group
-    above.mkdir()
+    """Make a control group of version 1; yield the statement with which a process enters it."""
+    parent = Path("/sys/fs/cgroup/cpu", f"fastdigits-{os.getpid()}")
+    group = parent / "inner"  # the quota is set on the parent of the process's group
+    parent.mkdir()
     try:
         group.mkdir()
         try:
-            (above / "cpu.cfs_quota_us").write_text(str(quota))
+            (parent / "cpu.cfs_quota_us").write_text(str(quota))
             yield f"open({str(group / 'cgroup.procs')!r}, 'w').write(str(os.getpid()))"
         finally:
             group.rmdir()
     finally:
-        above.rmdir()
+        parent.rmdir()
 
 
 def real_rows() -> Iterator[tuple[str, int, int]]:
-    """Give name, expected and chosen number of what can be tried on this machine."""
+    """Yield the name, the expected and the actual threads of each case that this machine can run."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
     if available > 1:
-        yield f"real: {available} processors, nothing else", available, real("pass")
+        yield f"real: {available} processors, nothing else", available, threads_after("pass")
     if available:
         yield (
             "real: bound to 1 processor, as by `taskset`",
             1,
-            real("os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])"),
+            threads_after("os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])"),
         )
     try:
         for quota in (50000, 100000, 150000, 200000):
             with control_group(quota) as enter:
                 expected = max(1, min(available, quota // 100000))
-                yield f"real: v1, {quota / 100000:g} in the group above", expected, real(enter)
+                yield f"real: v1, {quota / 100000:g} in the group above", expected, threads_after(enter)
     except OSError as error:
-        print(f"containers: no control group can be made here: {error}", file=sys.stderr)
+        print(f"containers: this process may not make control groups: {error}", file=sys.stderr)
 
 
 def main() -> int:
     rows = []
     for case in CASES:
         with tempfile.TemporaryDirectory() as folder:
-            rows.append((case.name, case.chosen, chosen(case, Path(folder))))
+            rows.append((case.name, case.threads, threads_of(case, Path(folder))))
     rows += real_rows()
     print("| container | threads |\n| --- | --- |")
     for name, expected, got in rows:

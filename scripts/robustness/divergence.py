@@ -1,12 +1,12 @@
-"""Train in ways that must fail; see that each training says so, and that no number is NaN in silence.
+"""Train with settings that diverge; check that each training ends with finite numbers or a clear error.
 
     python scripts/robustness/divergence.py           # 3,203 trainings: some seconds
 
-Every optimizer, learning rates from 1 to 1e30, constant and one-cycle, lowered and eager, on digits, on labels drawn at
-random, and on pixels of 1e30 and 3e38. A training either raises DivergedError with epoch, step and learning rate, and
-leaves the network of the last whole epoch and an optimizer that has forgotten the failure, so that a training with a
-smaller rate can follow; or it ends with weights, history and probabilities that are finite. Pixels that are infinite or
-NaN are refused before anything changes. Exit code 1 if anything else comes of it.
+The trainings combine every optimizer, learning rates from 1 to 1e30, constant and one-cycle schedules, lowered and
+eager execution, digits, random labels, and pixels of 1e30 and 3e38. A training may raise DivergedError with epoch, step
+and learning rate; then the network is that of the last whole epoch, and the optimizer has no state of the failed one.
+Or it ends, and weights, history and probabilities are finite. Infinite and NaN pixels raise ValueError before anything
+changes. Exit code 1 if a training does anything else.
 """
 
 import itertools
@@ -23,7 +23,7 @@ OPTIMIZERS = (fd.SGD, fd.Momentum, fd.RMSprop, fd.Adam, fd.AdamW)
 RATES = (1.0, 1e3, 1e6, 1e9, 1e30)
 SCHEDULES = (fd.Constant, fd.OneCycle)
 EPOCHS = (1, 3)
-SAID = re.compile(
+MESSAGE = re.compile(
     r"fit: loss and weights must stay finite; they were not in epoch (\d+), step \d+ of \d+, at learning rate "
     r"[\d.e+-]+: take a smaller one(, or scale the images, whose largest number is (1e\+30|3e\+38))?"
 )
@@ -31,11 +31,11 @@ N, SIDE, CLASSES = 200, 8, 10
 
 
 class Eager(fd.ReLU):
-    """A layer from outside the package: a training with it runs through the interpreter."""
+    """A layer that is not built in: a training with it calls one kernel at a time."""
 
 
-class Keeper(fd.Callback):
-    """Remembers the network as it was after its last whole epoch."""
+class KeepBits(fd.Callback):
+    """Stores the bits of the network after each epoch."""
 
     def on_train_begin(self, network: fd.NeuralNetwork, history: fd.History) -> None:
         self.bits = bits(network)
@@ -48,8 +48,8 @@ def bits(network: fd.NeuralNetwork) -> bytes:
     return network.values.tobytes() + b"".join(array.tobytes() for array in network.buffers().values())
 
 
-def poisons() -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return images and labels by what is wrong with them."""
+def data_sets() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return images and labels by name: digits, random labels, huge pixels."""
     rng = np.random.default_rng(2)
     (x, y), _ = fd.load_mnist()
     x, y = x[:N, 4:-4:2, 4:-4:2][:, :SIDE, :SIDE].copy(), y[:N].astype(np.int64)
@@ -77,21 +77,23 @@ def network(activation: type[fd.Layer], *, batchnorm: bool) -> fd.NeuralNetwork:
 def attempt(
     x: np.ndarray, y: np.ndarray, net: fd.NeuralNetwork, optimizer: fd.Optimizer, **options: object
 ) -> str:
-    """Return what came of a training; AssertionError if it is not what it should be."""
-    keeper = Keeper()
-    told = ""
+    """Train; return "diverged" or "finite", or raise AssertionError."""
+    keeper = KeepBits()
+    message = ""
     try:
         history = net.fit(x, y, batch_size=50, optimizer=optimizer, callbacks=[keeper], **options)
     except fd.DivergedError as error:
-        told = str(error)
-    if told:
-        said = SAID.fullmatch(told)
-        assert said, told
-        assert int(said[1]) == net.epochs_trained + 1
+        message = str(error)
+    if message:
+        match = MESSAGE.fullmatch(message)
+        assert match, message
+        assert int(match[1]) == net.epochs_trained + 1
         assert bits(net) == keeper.bits, "the network is not that of the last whole epoch"
-        assert np.isfinite(net.values).all(), "weights that are not finite are left"
+        assert np.isfinite(net.values).all(), "weights are not finite"
         state = optimizer.state_dict(net.parameters())
-        assert all(np.isfinite(array).all() for array in state.values()), "the optimizer is spoiled"
+        assert all(np.isfinite(array).all() for array in state.values()), (
+            "the state of the optimizer is not finite"
+        )
         return "diverged"
     assert np.isfinite(net.values).all(), "weights are not finite"
     for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
@@ -102,27 +104,27 @@ def attempt(
 
 
 def refused(x: np.ndarray, y: np.ndarray) -> str:
-    """Return what came of images that hold numbers which are none."""
+    """Check that infinite and NaN pixels raise ValueError; return "refused"."""
     for number in (np.nan, np.inf, -np.inf):
-        poisoned = (x / np.float32(255)).astype(np.float32)
-        poisoned[17, 3, 3] = number
+        images = (x / np.float32(255)).astype(np.float32)
+        images[17, 3, 3] = number
         net = network(fd.ReLU, batchnorm=True)
         before = bits(net)
-        told = "taken"
+        message = "no error"
         try:
-            net.fit(poisoned, y, epochs=1)
+            net.fit(images, y, epochs=1)
         except ValueError as error:
-            told = str(error)
-        assert "must be finite" in told, f"{number}: {told}"
+            message = str(error)
+        assert "must be finite" in message, f"{number}: {message}"
         assert bits(net) == before
     return "refused"
 
 
 def main(every: int = 1) -> int:
-    """Try one variant in ``every``; return the exit code."""
+    """Run one training in ``every``; return the exit code."""
     warnings.filterwarnings("ignore", "fit: .* is written in Python")
     outcomes, failed, total = Counter(), Counter(), 0
-    data = poisons()
+    data = data_sets()
     variants = itertools.product(
         data, OPTIMIZERS, RATES, SCHEDULES, EPOCHS, (fd.ReLU, Eager), (False, True), (0.0, 0.2)
     )
@@ -141,8 +143,8 @@ def main(every: int = 1) -> int:
                 print(name, optimizer.__name__, rate, schedule.__name__, epochs, activation.__name__, batchnorm,
                       split, repr(problem)[:200], file=sys.stderr)  # fmt: skip
     outcomes[refused(*data["digits"])] += 3
-    told = ", ".join(f"{count} {name}" for name, count in sorted(outcomes.items()))
-    print(f"{total + 3} trainings: {told}, {failed.total()} anything else")
+    counts = ", ".join(f"{count} {name}" for name, count in sorted(outcomes.items()))
+    print(f"{total + 3} trainings: {counts}, {failed.total()} failed")
     for problem, count in failed.most_common():
         print(f"{count} times: {problem}", file=sys.stderr)
     return int(bool(failed))

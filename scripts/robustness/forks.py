@@ -1,9 +1,10 @@
-"""Fork while threads train and predict, and let the children train: none may hang, all must get the same bits.
+"""Fork while threads train and predict; check that every child trains to the same bits without a deadlock.
 
     python scripts/robustness/forks.py                 # 200 forks: a minute
     python scripts/robustness/forks.py --rounds 20
 
-Also starts children by spawn and forkserver, and lets eight threads predict with one network while another is trained.
+Also start children by spawn and forkserver. Meanwhile eight threads predict with one network and one thread trains
+another.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import numpy as np
 
 import fastdigits as fd
 
-SECONDS = 60  # after which a child counts as hanging
+SECONDS = 60  # a child that takes longer counts as a deadlock
 
 
 def network() -> fd.NeuralNetwork:
@@ -29,7 +30,7 @@ def network() -> fd.NeuralNetwork:
     )
 
 
-def some() -> tuple[np.ndarray, np.ndarray]:
+def data() -> tuple[np.ndarray, np.ndarray]:
     (x, y), _ = fd.load_mnist()
     return x[:3000], y[:3000]
 
@@ -41,11 +42,11 @@ def trained(x: np.ndarray, y: np.ndarray) -> str:
 
 
 def train_and_send(queue) -> None:
-    queue.put(trained(*some()))
+    queue.put(trained(*data()))
 
 
 def forked(x: np.ndarray, y: np.ndarray, expected: str) -> str:
-    """Return "equal", "different" or "hang"."""
+    """Train in a forked child; return "equal", "different" or "hang"."""
     child = os.fork()
     if child == 0:
         code = 1
@@ -68,24 +69,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=200, help="how many forks (default: 200)")
+    parser.add_argument("--rounds", type=int, default=200, help="number of forks (default: 200)")
     options = parser.parse_args()
     warnings.filterwarnings("ignore", message=".*fork.*", category=DeprecationWarning)
-    x, y = some()
+    x, y = data()
     expected = trained(x, y)
     ready, stop = network(), threading.Event()
-    answer = ready.predict_proba(x[:500])
+    expected_probs = ready.predict_proba(x[:500])
     wrong = []
 
     def train() -> None:
         while not stop.is_set():
             if trained(x, y) != expected:
-                wrong.append("a training beside others")
+                wrong.append("a training")
 
     def predict() -> None:
         while not stop.is_set():
-            if not np.array_equal(ready.predict_proba(x[:500]), answer):
-                wrong.append("a prediction beside others")
+            if not np.array_equal(ready.predict_proba(x[:500]), expected_probs):
+                wrong.append("a prediction")
 
     workers = [threading.Thread(target=train), *(threading.Thread(target=predict) for _ in range(8))]
     for worker in workers:
@@ -96,7 +97,7 @@ def main() -> None:
         worker.join()
     print(
         f"{options.rounds} forks while one thread trained and eight predicted: {outcomes.count('hang')} hung, "
-        f"{outcomes.count('equal')} with equal weights; wrong results beside them: {len(wrong)}"
+        f"{outcomes.count('equal')} with equal weights; wrong results in the parent: {len(wrong)}"
     )
     for method in ("spawn", "forkserver"):
         context = multiprocessing.get_context(method)
@@ -105,7 +106,7 @@ def main() -> None:
         child.start()
         same = queue.get(timeout=SECONDS) == expected
         child.join()
-        print(f"{method}: {'equal' if same else 'other'} weights")
+        print(f"{method}: {'equal' if same else 'different'} weights")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
-"""Give the readers of files what nobody would write, guided by which lines it reaches.
+"""Fuzz the readers of files with libFuzzer, guided by the coverage of branches.
 
     python scripts/robustness/fuzz.py                         # each reader for a minute
-    python scripts/robustness/fuzz.py --seconds 600 model     # one of them for longer
-    python scripts/robustness/fuzz.py --seconds 60 --keep     # … and keep what it found in the corpus, to begin from
+    python scripts/robustness/fuzz.py --seconds 600 model     # one reader for ten minutes
+    python scripts/robustness/fuzz.py --seconds 60 --keep     # store what it found in the corpus
 
-Needs Linux and atheris (`pip install '.[fuzz]'`); says so and ends well without. A reader may return or raise the
-error that it documents; anything else, a crash of the interpreter, more than 2 GB of memory or an input that takes ten
-seconds ends the run, and libFuzzer names the input. It begins from `tests/helpers/corpus/` and from small files that
-are right.
+Needs Linux and atheris (`pip install '.[fuzz]'`); without atheris it prints a message and exits with 0. A reader may
+return or raise a documented error. Anything else ends the run: another error, a crash, more than 2 GB of memory, or ten
+seconds for one input. libFuzzer then names the input. It starts from `tests/helpers/corpus/` and from valid files.
 """
 
 import argparse
@@ -32,14 +31,14 @@ from malformed import NAMES, READERS, REFUSALS, read, valid_files  # noqa: E402
 
 PACKAGES = ("data", "imaging", "storage")
 MODULES = ("commands.run_folder", "commands.train_options", "core.entries", "training.checkpoint")
-KEPT, LARGEST = 60, 2048  # files for each reader in tests/helpers/corpus/, bytes of each
+KEPT, LARGEST = 60, 2048  # most files per reader in tests/helpers/corpus/, most bytes of each
 
 
 def reader(target: str, folder: Path):
-    """Return what is called with a file's content."""
+    """Return a function that writes a content to a file and reads it."""
     path = folder / NAMES[target]
 
-    def take(content: bytes) -> None:
+    def read_content(content: bytes) -> None:
         path.write_bytes(content)
         try:
             read(target, path)
@@ -49,7 +48,7 @@ def reader(target: str, folder: Path):
             if not str(error).startswith(("fit: resume", "predict_proba: x")):
                 raise
 
-    return take
+    return read_content
 
 
 def instrumented() -> list[ModuleType]:
@@ -73,7 +72,7 @@ def instrument() -> None:
 
 
 def fuzz(target: str, seconds: int, folder: Path) -> None:
-    """Run libFuzzer in this process, which ends with it; what it keeps comes into folder / corpus."""
+    """Run libFuzzer, which ends this process; its corpus is folder / corpus."""
     import atheris
 
     instrument()
@@ -90,7 +89,7 @@ def fuzz(target: str, seconds: int, folder: Path) -> None:
 
 
 def keep(target: str, found: Path) -> None:
-    """Put the smallest of what reached something new into tests/helpers/corpus/."""
+    """Replace the stored corpus of a reader by the smallest of the files that libFuzzer kept."""
     place = CORPUS / target
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
@@ -100,7 +99,7 @@ def keep(target: str, found: Path) -> None:
 
 
 def run(target: str, seconds: int, kept: bool) -> dict[str, object]:
-    """Fuzz one reader in a process of its own and return its figures."""
+    """Fuzz one reader in a child process and return its statistics."""
     with tempfile.TemporaryDirectory() as name:
         corpus = Path(name, "corpus")
         corpus.mkdir()
@@ -123,10 +122,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "targets", nargs="*", metavar="READER", help=f"of {', '.join(READERS)} (default: all)"
+        "targets", nargs="*", metavar="READER", help=f"one or more of {', '.join(READERS)} (default: all)"
     )
-    parser.add_argument("--seconds", type=int, default=60, help="for each (default: 60)")
-    parser.add_argument("--keep", action="store_true", help="replace tests/helpers/corpus/ by what is found")
+    parser.add_argument("--seconds", type=int, default=60, help="per reader (default: 60)")
+    parser.add_argument("--keep", action="store_true", help="replace tests/helpers/corpus/ by the new corpus")
     parser.add_argument("--here", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if importlib.util.find_spec("atheris") is None:

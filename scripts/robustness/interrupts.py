@@ -1,17 +1,17 @@
-"""Interrupt trainings at random moments; measure how long each takes to end, and see what it leaves.
+"""Interrupt trainings at random moments; measure how long each takes to end, and check the files it leaves.
 
     python scripts/robustness/interrupts.py                        # 50 interrupts of the command: two minutes
     python scripts/robustness/interrupts.py --signals 2            # Ctrl-C twice, up to 20 ms apart
     python scripts/robustness/interrupts.py --anywhere --signals 3 # at any moment of a short run, start to end
     python scripts/robustness/interrupts.py --runs 10 --preset best
 
-What this script does not know goes to the training command as it is. Signals go to the whole process group, as from a
-terminal. Each run must end with 130, say where it left its model, and leave model, history and result whole. The time
-goes from the first signal to the end of the process. On Linux it is also told how long the process computed meanwhile,
-on all its threads: the rest, it waited for a processor or for the disk.
+Other options go to the training command. Signals go to the whole process group, as from a terminal. Each run must end
+with 130, print where its model is, and leave a whole model, history and result. The time is measured from the first
+signal to the end of the process. On Linux the script also prints the processor time of all threads in between; the
+rest is waiting for a processor or for the disk.
 
-With --anywhere, a run may also end with 0, if it was done before the signal, and be ended by Python itself before the
-command has begun. Whatever it left must be whole, and once it trained there must be a model.
+With --anywhere, a run may also end with 0 if it was done before the signal, and Python itself may end before the
+command begins. Each file must still be whole, and there must be a model once the training has begun.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from pathlib import Path
 
 import fastdigits as fd
 
-PAUSE = 0.02  # seconds at most from one signal to the next
+PAUSE = 0.02  # the longest pause between two signals, in seconds
 
 
 def started(folder: Path, words: list[str]) -> subprocess.Popen[str]:
@@ -47,7 +47,7 @@ def started(folder: Path, words: list[str]) -> subprocess.Popen[str]:
 
 
 def send(process: subprocess.Popen[str], pauses: list[float]) -> None:
-    """Send a signal, and one more after each pause, to the process and its children."""
+    """Send a signal to the process and its children, and one more after each pause."""
     for pause in [0.0, *pauses]:
         time.sleep(pause)
         try:
@@ -56,8 +56,8 @@ def send(process: subprocess.Popen[str], pauses: list[float]) -> None:
             return
 
 
-def computed(process: int) -> float:
-    """Return the seconds that all threads of a process have computed; NaN where the system does not tell."""
+def processor_time(process: int) -> float:
+    """Return the processor time of all threads of a process in seconds; NaN where /proc does not have it."""
     tasks = Path("/proc", str(process), "task")
     if not tasks.is_dir():
         return math.nan
@@ -65,7 +65,7 @@ def computed(process: int) -> float:
 
 
 def check_whole(folder: Path) -> None:
-    """See that model, history and result are there, and belong together."""
+    """Check that model, history and result exist and agree, and that no temporary file is left."""
     fd.load(folder / "model.safetensors")
     result = json.loads((folder / "result.json").read_text())
     with open(folder / "history.csv", newline="") as file:
@@ -75,16 +75,13 @@ def check_whole(folder: Path) -> None:
 
 
 def interrupted(folder: Path, rest: list[str], wait: float, pauses: list[float]) -> tuple[float, float]:
-    """Return the seconds that a training takes to end when it is interrupted ``wait`` seconds after its start.
-
-    And how many of them it computed.
-    """
+    """Interrupt a training ``wait`` seconds after its start; return the seconds to its end, and its processor time."""
     process = started(folder, ["--epochs", "100000", *rest])
-    told = ""
-    while not told.startswith("machine"):  # the last line before the training
-        told = process.stderr.readline()
+    line = ""
+    while not line.startswith("machine"):  # the last line before the training
+        line = process.stderr.readline()
     time.sleep(wait)
-    before = computed(process.pid)
+    before = processor_time(process.pid)
     began = time.perf_counter()
     send(process, pauses)
     _, status, usage = os.wait4(process.pid, 0)
@@ -98,7 +95,7 @@ def interrupted(folder: Path, rest: list[str], wait: float, pauses: list[float])
 
 
 def anywhere(folder: Path, words: list[str], wait: float, pauses: list[float]) -> str:
-    """Interrupt a run at any moment; return where it was."""
+    """Interrupt a run at any moment; return the phase it was in."""
     process = started(folder, words)
     time.sleep(wait)
     send(process, pauses)
@@ -108,7 +105,7 @@ def anywhere(folder: Path, words: list[str], wait: float, pauses: list[float]) -
         process.returncode == -signal.SIGINT and "\nsaved in" in errors
     ):  # the interpreter's end was interrupted
         process.returncode = 0
-    if "Traceback" in errors:  # Python's own, which the command's first lines cannot help
+    if "Traceback" in errors:  # Python was still starting, before the command can handle signals
         if folder.exists() or "KeyboardInterrupt" not in errors:
             raise SystemExit(f"interrupts: after {wait:.3f} s: {errors[-2000:]}")
         return "at the start of Python"
@@ -122,12 +119,12 @@ def anywhere(folder: Path, words: list[str], wait: float, pauses: list[float]) -
     return next((place for place in places if place in errors), "before or after the work")
 
 
-def told(seconds: Iterable[float]) -> str:
-    """Return median, 99th percentile and longest, in milliseconds."""
-    taken = sorted(1000 * one for one in seconds)
-    last = taken[min(len(taken) - 1, math.ceil(0.99 * len(taken)) - 1)]
+def summary(seconds: Iterable[float]) -> str:
+    """Return median, 99th percentile and maximum, in milliseconds."""
+    times = sorted(1000 * one for one in seconds)
+    last = times[min(len(times) - 1, math.ceil(0.99 * len(times)) - 1)]
     return (
-        f"median {statistics.median(taken):.0f} ms, 99th percentile {last:.0f} ms, longest {taken[-1]:.0f} ms"
+        f"median {statistics.median(times):.0f} ms, 99th percentile {last:.0f} ms, longest {times[-1]:.0f} ms"
     )
 
 
@@ -135,9 +132,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--runs", type=int, default=50, help="how many (default: 50)")
-    parser.add_argument("--signals", type=int, default=1, help="signals to each (default: 1)")
-    parser.add_argument("--anywhere", action="store_true", help="at any moment of a run of three epochs")
+    parser.add_argument("--runs", type=int, default=50, help="number of runs (default: 50)")
+    parser.add_argument("--signals", type=int, default=1, help="signals per run (default: 1)")
+    parser.add_argument(
+        "--anywhere",
+        action="store_true",
+        help="interrupt runs of three epochs at any moment, from start to end",
+    )
     options, rest = parser.parse_known_args()
     moments = random.Random(0)
 
@@ -161,16 +162,16 @@ def main() -> None:
             for place, count in sorted(places.items()):
                 print(f"  {count} {place}")
             return
-        taken = [
+        times = [
             interrupted(folder / str(run), rest, moments.uniform(0.05, 2), pauses())
             for run in range(options.runs)
         ]
-    both = list(zip(*taken, strict=True))
+    both = list(zip(*times, strict=True))
     print(
-        f"{len(taken)} interrupts of {options.signals} signals, all ended with 130 and left model, history and "
-        f"result: {told(both[0])}"
+        f"{len(times)} interrupts of {options.signals} signals, all ended with 130 and left model, history and "
+        f"result: {summary(both[0])}"
     )
-    print(f"of which the process computed: {told(both[1])}")
+    print(f"processor time in between: {summary(both[1])}")
 
 
 if __name__ == "__main__":

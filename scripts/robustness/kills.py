@@ -1,10 +1,10 @@
-"""Kill a training at random moments, resume it, and compare its model with that of one that was never killed.
+"""Kill a training at random moments and resume it; compare its model with that of a training without kills.
 
     python scripts/robustness/kills.py                  # 50 kills: some minutes
 
-The training has augmentation, dropout, a schedule and averaged weights, and writes a checkpoint every 50 steps. Each of
-the kills is SIGKILL, at a moment between the start of the process and the usual end of the training; a run that is hit
-again while it is resumed goes on from there.
+The training uses augmentation, dropout, a schedule and averaged weights, and writes a checkpoint every 50 steps. Each
+kill is a SIGKILL at a random moment between the start of the process and the usual end of the training. A resumed run
+may be killed again.
 """
 
 import argparse
@@ -44,7 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--kills", type=int, default=50, help="how many (default: 50)")
+    parser.add_argument("--kills", type=int, default=50, help="number of kills (default: 50)")
     options = parser.parse_args()
     moments = random.Random(0)
     with tempfile.TemporaryDirectory() as folder:
@@ -64,14 +64,14 @@ def main() -> None:
                 kills += not over
                 if (run / "settings.json").exists():
                     words = command("--resume", str(run), "--quiet")
-                else:  # killed before there was a run
+                else:  # killed before the settings were written
                     early += 1
             if not over:
                 subprocess.run(words, check=True)
             equal += digest(run) == expected
     print(
         f"{kills} kills in {runs} runs of {seconds:.1f} s, {early} of them before the settings were written: "
-        f"{equal} of {runs} models equal to that of the run that was not killed"
+        f"{equal} of {runs} models equal to that of the run without kills"
     )
     if equal < runs:
         raise SystemExit(1)

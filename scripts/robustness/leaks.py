@@ -1,13 +1,12 @@
-"""Train, save, load and predict again and again; see what grows.
+"""Train, save, load and predict many times; print how much memory, threads and open files grow.
 
     python scripts/robustness/leaks.py                # 1,000 rounds: about a minute
     python scripts/robustness/leaks.py --rounds 5000
 
-Prints, after a tenth of the rounds, when pools and caches are there, and after the last: the bytes that are in use, as
-the C library and Python count them; resident memory; threads and open files. Memory in use is what a leak adds to.
-Resident memory holds as well what has been freed and not been given back to the system: holes between blocks in use,
-which the C library keeps for later. It differs from round to round as blocks of other sizes come and go, and comes back
-where the library is asked for it, as is done here before memory is measured. Linux with glibc only.
+The script measures after a tenth of the rounds, when pools and caches are filled, and after the last round: the bytes
+in use, as the C library and Python count them; resident memory; threads and open files. A leak adds to the bytes in
+use. Resident memory also includes freed blocks that the C library keeps for later, so it varies from round to round;
+the script returns these to the system before it measures. Linux with glibc only.
 """
 
 import argparse
@@ -63,7 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=1000, help="how many (default: 1000)")
+    parser.add_argument("--rounds", type=int, default=1000, help="number of rounds (default: 1000)")
     rounds = parser.parse_args().rounds
     (x, y), _ = fd.load_mnist()
     x, y = x[:600], y[:600]

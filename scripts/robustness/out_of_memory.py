@@ -1,17 +1,17 @@
-"""Let memory run out in training, prediction, saving and loading; see what holds afterwards.
+"""Make allocations fail in training, prediction, saving and loading; check the state afterwards.
 
     python scripts/robustness/out_of_memory.py                      # each allocation: a minute
-    python scripts/robustness/out_of_memory.py --every 50 predict   # one in 50, of some jobs
+    python scripts/robustness/out_of_memory.py --every 50 predict   # one in 50, of one job
 
-Refused are allocations of 512 bytes and more from the C library, by a small library that is compiled and loaded first:
-there NumPy has the memory of its arrays from, and the kernels that of their programs. Smaller ones, Python's own
-objects, are not: where they fail is up to the interpreter, and it crashes at some of them. One allocation is refused
-while all others are granted; then 30 in a row, so that what is done about the first failure fails too.
+A small library, compiled and loaded first, makes allocations of 512 bytes and more from the C library fail. NumPy's
+arrays and the programs of the kernels come from there. Smaller allocations, Python's own objects, succeed: the
+interpreter itself crashes at some of them. The script fails one allocation at a time, then 30 in a row, so that the
+handling of the first failure fails too.
 
-Each time the job must end with MemoryError, or with the right result. Network and optimizer must belong together, those
-of a whole step, bit for bit, and go on to predict and to train. A job runs in a process of its own, which must not
-crash. What NumPy and the system make of a MemoryError is listed and allowed: a SystemError, where C code forgot to say
-that memory is short, and an OSError that says so. Linux with a C compiler only.
+Each job must end with MemoryError or with the right result. Network and optimizer must then be in the state after the
+same whole step, bit for bit, and must be able to predict and train. A job runs in a child process, which must not
+crash. Two errors of NumPy and the system are allowed and listed: a SystemError, where C code sets no exception, and an
+OSError that says that memory is short. Linux with a C compiler only.
 """
 
 import argparse
@@ -39,11 +39,11 @@ import fastdigits as fd
 from fastdigits.nn.layers import Dropout
 
 BURSTS = (1, 30)
-LONGEST = 3000  # seconds after which a process is taken to hang
+LONGEST = 3000  # seconds; a process that takes longer counts as a deadlock
 ERRORS = (MemoryError, fd.ModelFileError)
 FOREIGN = "of NumPy or the system:"
 BATCH = 64
-VALUES = 784 * 16 * 4  # bytes of a network's weights, which lie in memory twice with their gradients
+VALUES = 784 * 16 * 4  # bytes of a network's weights; the gradients take as much again
 
 
 SHIM = r"""
@@ -59,7 +59,7 @@ static long seen, first, stop;
 static int armed;
 int shim_no_threads;
 
-static int refused(size_t size) {
+static int fails(size_t size) {
     if (!armed || size < 512) return 0;
     long number = __atomic_fetch_add(&seen, 1, __ATOMIC_SEQ_CST);
     return number >= first && number < stop;
@@ -67,13 +67,13 @@ static int refused(size_t size) {
 void shim_refuse(long from, long burst) { seen = 0, first = from, stop = from + burst, armed = 1; }
 long shim_allow(void) { return armed = 0, seen; }
 
-#define ANSWER(size, call) do { if (refused(size)) return errno = ENOMEM, NULL; return call; } while (0)
+#define ANSWER(size, call) do { if (fails(size)) return errno = ENOMEM, NULL; return call; } while (0)
 void *malloc(size_t n) { ANSWER(n, __libc_malloc(n)); }
 void *calloc(size_t n, size_t size) { ANSWER(n * size, __libc_calloc(n, size)); }
 void *realloc(void *old, size_t n) { ANSWER(n, __libc_realloc(old, n)); }
 void *aligned_alloc(size_t line, size_t n) { ANSWER(n, __libc_memalign(line, n)); }
 int posix_memalign(void **p, size_t line, size_t n) {
-    if (refused(n)) return ENOMEM;
+    if (fails(n)) return ENOMEM;
     return (*p = __libc_memalign(line, n)) ? 0 : ENOMEM;
 }
 int pthread_create(pthread_t *thread, const pthread_attr_t *how, void *(*work)(void *), void *with) {
@@ -84,7 +84,7 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *how, void *(*work)(v
 
 
 def compile_shim(target: Path) -> Path:
-    """Compile what stands between the process and its C library."""
+    """Compile the library that makes allocations fail."""
     words = ["cc", "-O1", "-shared", "-fPIC", "-x", "c", "-", "-o", str(target), "-ldl", "-pthread"]
     subprocess.run(words, input=SHIM, text=True, check=True)
     return target
@@ -92,10 +92,10 @@ def compile_shim(target: Path) -> Path:
 
 @dataclass
 class Job:
-    """What is called, and a function of its result that says what is wrong: "" for nothing."""
+    """A call, and a function that returns what is wrong afterwards ("" for nothing)."""
 
     call: Callable[[], Any]
-    wrong: Callable[[Any, bool], str]  # takes result and whether it was an error
+    wrong: Callable[[Any, bool], str]  # its arguments: the result, and whether the call raised
 
 
 def network(seed: int = 1) -> fd.NeuralNetwork:
@@ -104,7 +104,7 @@ def network(seed: int = 1) -> fd.NeuralNetwork:
 
 
 def state(net: fd.NeuralNetwork, optimizer: fd.Adam | None = None) -> str:
-    """Return a digest of all that training changes."""
+    """Return a digest of everything that a training changes."""
     total = hashlib.sha256(net.values)
     for array in net.buffers().values():
         total.update(array)
@@ -118,7 +118,7 @@ def state(net: fd.NeuralNetwork, optimizer: fd.Adam | None = None) -> str:
 
 
 class Jobs:
-    """The jobs by name; each call of one makes it again, without an allocation refused."""
+    """The jobs by name; each call prepares a new job while allocations succeed."""
 
     def __init__(self, folder: Path) -> None:
         (x, y), _ = fd.load_mnist()
@@ -143,16 +143,16 @@ class Jobs:
         )  # fmt: skip
 
     def _whole_steps(self) -> set[str]:
-        """Return the states at the beginning, after each step, and at the end."""
+        """Return the states before the training, after each step, and at the end."""
         net, optimizer, seen = network(), fd.Adam(0.01), set()
 
-        class Watch(fd.Callback):
+        class Record(fd.Callback):
             def on_progress(self, done: int, total: int) -> None:
                 seen.add(state(net, optimizer))
 
         seen.add(state(net, optimizer))
         with tempfile.TemporaryDirectory() as folder:
-            self._fit(net, optimizer, [Watch(), fd.Checkpoint(folder, every=1)])()
+            self._fit(net, optimizer, [Record(), fd.Checkpoint(folder, every=1)])()
         self.final = state(net, optimizer)
         return seen | {self.final}
 
@@ -173,7 +173,7 @@ class Jobs:
             if now not in self.steps:
                 return "not the network of a whole step"
             if not failed and now != self.final:
-                return "another result without an error"
+                return "a wrong result without an error"
             net.fit(self.x[:BATCH], self.y[:BATCH], epochs=1, batch_size=BATCH, optimizer=optimizer)
             if not np.isfinite(net.predict_proba(self.x)).all():
                 return "no prediction afterwards"
@@ -184,20 +184,20 @@ class Jobs:
     def _steady(self, call: Callable[[], Any], same: Callable[[Any], bool]) -> Job:
         def wrong(result: Any, failed: bool) -> str:
             if not failed and not same(result):
-                return "another result without an error"
+                return "a wrong result without an error"
             if state(self.net) != self.before or not np.array_equal(
                 self.net.predict_proba(self.x), self.probs
             ):
-                return "another network"
+                return "a changed network"
             if (self.folder / "model.safetensors").read_bytes() != self.content:
-                return "another file"
+                return "a changed file"
             return f"left {left[0].name}" if (left := list(self.folder.glob(".*"))) else ""
 
         return Job(call, wrong)
 
     def predict(self) -> Job:
         labels = self.probs.argmax(axis=1)
-        fresh = fd.load(self.folder / "model.safetensors")  # its programs are still to be made
+        fresh = fd.load(self.folder / "model.safetensors")  # it has recorded no program yet
         return self._steady(lambda: fresh.predict(self.x), lambda got: np.array_equal(got, labels))
 
     def predict_proba(self) -> Job:
@@ -217,8 +217,8 @@ class Jobs:
 NAMES = ("fit", "resume", "predict", "predict_proba", "load", "save")
 
 
-class Refuser:
-    """Refuses allocations of the C library, whoever asks for them."""
+class Failures:
+    """Makes allocations of the C library fail."""
 
     def __init__(self) -> None:
         library = ctypes.CDLL(None)
@@ -226,12 +226,12 @@ class Refuser:
         self._refuse.argtypes = [ctypes.c_long, ctypes.c_long]
 
     def attempt(self, job: Job, first: int, burst: int) -> BaseException | None:
-        """Call the job with ``burst`` allocations refused, from number ``first`` on; return its error."""
+        """Call the job while ``burst`` allocations fail, from number ``first``; return its error."""
         result = error = None
         self._refuse(first, burst)
         try:
             result = job.call()
-        except BaseException as raised:  # whatever it is
+        except BaseException as raised:
             error = raised
         finally:
             self.allow()
@@ -240,27 +240,27 @@ class Refuser:
         return error
 
     def allocations(self, make: Callable[[], Job]) -> int:
-        """Return how many allocations the job has: where the next ones are refused, nothing happens."""
+        """Return the number of allocations of the job: failures after the last one have no effect."""
         low, high = 0, 1
 
-        def fails(first: int) -> bool:
+        def has_effect(first: int) -> bool:
             return self.attempt(make(), first, BURSTS[-1]) is not None
 
-        while fails(high):
+        while has_effect(high):
             low, high = high, 2 * high
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (middle, high) if fails(middle) else (low, middle)
+            low, high = (middle, high) if has_effect(middle) else (low, middle)
         return high
 
 
 def kind_of(error: BaseException | None) -> str:
-    """Return what came of a failure; where it is none of the errors that are promised, also in which line."""
+    """Return the kind of outcome; for an error that is not documented, also its line."""
     if error is None:
         return "the right result"
     if isinstance(error, ERRORS):
         return type(error).__name__
-    if error.__traceback__ is None:  # what `attempt` found wrong
+    if error.__traceback__ is None:  # from `attempt`
         return f"{type(error).__name__}: {error}"
     frame = traceback.extract_tb(error.__traceback__)[-1]
     foreign = isinstance(error, SystemError) or "Cannot allocate memory" in str(error)
@@ -275,32 +275,34 @@ class _Statistics(ctypes.Structure):
 
 
 def used() -> int:
-    """Return the C library's bytes in use (0 where it does not tell)."""
+    """Return the C library's bytes in use, or 0 where it has no mallinfo2."""
     gc.collect()
     try:
-        tell = ctypes.CDLL(None).mallinfo2
+        mallinfo = ctypes.CDLL(None).mallinfo2
     except AttributeError:
         return 0
-    tell.restype = _Statistics
-    return int(tell().used + tell().h)
+    mallinfo.restype = _Statistics
+    return int(mallinfo().used + mallinfo().h)
 
 
 def child(name: str, every: int, folder: Path) -> None:
-    """Let each allocation of a job fail; print what came of it, as a line of JSON."""
+    """Make each allocation of a job fail; print the outcomes as a line of JSON."""
     faulthandler.enable()
     warnings.simplefilter("error")
-    make, refuser = getattr(Jobs(folder), name), Refuser()
+    make, failures = getattr(Jobs(folder), name), Failures()
     for _ in range(3):
         job = make()
         job.wrong(job.call(), False)
-    points = range(0, refuser.allocations(make), every)
-    outcomes = Counter(kind_of(refuser.attempt(make(), first, burst)) for burst in BURSTS for first in points)
+    points = range(0, failures.allocations(make), every)
+    outcomes = Counter(
+        kind_of(failures.attempt(make(), first, burst)) for burst in BURSTS for first in points
+    )
     kept = 0
-    for first in points[:: max(1, len(points) // 100)]:  # memory as large as a network
-        refuser.attempt(make(), first, 1)  # caches fill
+    for first in points[:: max(1, len(points) // 100)]:  # look for leaks as large as a network
+        failures.attempt(make(), first, 1)  # fills caches
         before = used()
         for _ in range(3):
-            refuser.attempt(make(), first, 1)
+            failures.attempt(make(), first, 1)
         kept += used() - before > 2 * VALUES
     print(json.dumps({"allocations refused": len(points), "memory kept at": kept, "outcomes": outcomes}))
 
@@ -309,10 +311,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--every", type=int, default=1, help="refuse one in so many (default: 1)")
+    parser.add_argument(
+        "--every", type=int, default=1, metavar="N", help="fail one allocation in N (default: 1)"
+    )
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--shim", type=Path, help="only compile what refuses memory, into this file")
-    parser.add_argument("jobs", nargs="*", metavar="JOB", help=f"of {', '.join(NAMES)} (default: all)")
+    parser.add_argument("--shim", type=Path, help="only compile the library, into this file")
+    parser.add_argument(
+        "jobs", nargs="*", metavar="JOB", help=f"one or more of {', '.join(NAMES)} (default: all)"
+    )
     options = parser.parse_args()
     if options.shim:
         compile_shim(options.shim)

@@ -1,15 +1,15 @@
-"""Run the package on processors that this machine is not: emulated by Debian's qemu-user, on any x86-64 Linux.
+"""Run the package on other processors, emulated by Debian's qemu-user, on any x86-64 Linux.
 
     python scripts/robustness/processors.py                             # all of them: about an hour
     python scripts/robustness/processors.py nehalem haswell --quick     # modules and kernels only: a minute
 
-The parts, each in an emulated process of its own:
+The parts, each in its own emulated process:
 
-modules    import every module; a twin that the processor lacks is an ImportError that names its instruction set
+modules    import every module; a build that the processor lacks raises ImportError with its instruction set
 kernels    every door against its NumPy twin, on arrays of three sizes
-training   two epochs on a tenth of MNIST, the same bits on 1 and 3 threads; save, load, the same predictions
+training   two epochs on a tenth of MNIST with the same bits on 1 and 3 threads; save, load, predict the same
 tests      pytest tests/kernels/test_kernels.py tests/kernels/test_float_state.py
-bare       every door without NumPy, which needs SSE4.2, on the oldest of all x86-64 processors
+bare       every door without NumPy, which needs SSE4.2, on the oldest x86-64 processors
 
 The package is the one that this interpreter imports. For aarch64 it is built in a temporary folder instead: by setup.py
 in an emulated interpreter of Debian, with a cross compiler. qemu 7.2 emulates AVX2 but not AVX-512.
@@ -47,7 +47,7 @@ INSTRUCTION_SETS = {"fastdigits._kernels_avx2": "avx2", "fastdigits._kernels_avx
 
 @dataclasses.dataclass(frozen=True)
 class Processor:
-    """One processor: what qemu calls it, the compiled backends that must be available, the parts that run."""
+    """One processor: its name in qemu, the compiled backends that must be available, the parts to run."""
 
     cpu: str
     backends: tuple[str, ...]
@@ -62,7 +62,7 @@ PROCESSORS = {
     "aarch64": Processor("cortex-a57", ("generic",), FULL),
     "avx": Processor("SandyBridge", ("generic",)),
     "no-fma": Processor("Haswell,-fma", ("generic",)),
-    # glibc 2.36 chooses functions with BMI1 where it sees BMI2, so no program runs with BMI1 alone taken away
+    # glibc 2.36 uses BMI1 where it finds BMI2, so no program runs without BMI1 alone
     "no-bmi": Processor("Haswell,-bmi1,-bmi2", ("generic",)),
     "no-xsave": Processor("Haswell,-xsave", ("generic",)),  # the system does not save the wide registers
     "sse2": Processor("qemu64,-pni,-cx16", ("generic",), ("bare",)),  # NumPy 2.4 needs SSE4.2
@@ -77,7 +77,7 @@ class Missing(Exception):  # noqa: N818
 
 
 def modules(words: list[str]) -> Iterator[str]:
-    """Import every module; yield the name of each check before it runs."""
+    """Import every module; yield each check's name before it runs."""
     import fastdigits as fd
     from fastdigits import backend
 
@@ -86,9 +86,9 @@ def modules(words: list[str]) -> Iterator[str]:
         error = error_of(found.name)
         needed = INSTRUCTION_SETS.get(found.name)
         if needed and needed not in words:
-            assert error is not None, f"it was imported: this processor lacks {needed}"
-            assert needed in str(error).lower().replace("-", ""), f"it must name {needed}: {error}"
-        elif error is not None and not of_an_extra(error):
+            assert error is not None, f"the import succeeded, but this processor lacks {needed}"
+            assert needed in str(error).lower().replace("-", ""), f"the message must name {needed}: {error}"
+        elif error is not None and not is_of_an_extra(error):
             raise error
     yield "show_config"
     config = fd.show_config("dict")
@@ -100,11 +100,11 @@ def modules(words: list[str]) -> Iterator[str]:
             fd.use_backend(name)
         except ImportError:
             continue
-        raise AssertionError(f"{name} was accepted: this processor lacks it")
+        raise AssertionError(f"use_backend accepted {name}, which this processor lacks")
 
 
 def error_of(module: str) -> ImportError | None:
-    """Import a module; return what that raised."""
+    """Import a module; return its ImportError, or None."""
     try:
         importlib.import_module(module)
     except ImportError as error:
@@ -112,8 +112,8 @@ def error_of(module: str) -> ImportError | None:
     return None
 
 
-def of_an_extra(error: BaseException | None) -> bool:
-    """Return whether an import failed because a library is not installed, such as scikit-learn."""
+def is_of_an_extra(error: BaseException | None) -> bool:
+    """Return whether an import failed because an optional library is not installed."""
     while error is not None:
         if isinstance(error, ModuleNotFoundError) and not (error.name or "fastdigits").startswith(
             "fastdigits"
@@ -124,7 +124,7 @@ def of_an_extra(error: BaseException | None) -> bool:
 
 
 def kernels(words: list[str]) -> Iterator[str]:
-    """Compare every door of every backend with its twin; yield the name of each check before it runs."""
+    """Compare every door of every backend with its twin; yield each check's name before it runs."""
     from fastdigits import backend
 
     for name in words:
@@ -154,7 +154,7 @@ def doors(name: str, module: types.ModuleType) -> Iterator[str]:
 
 
 def training(words: list[str]) -> Iterator[str]:
-    """Train on a tenth of MNIST, save and load; yield the name of each check before it runs."""
+    """Train on a tenth of MNIST, save and load; yield each check's name before it runs."""
     import numpy as np
 
     import fastdigits as fd
@@ -166,7 +166,7 @@ def training(words: list[str]) -> Iterator[str]:
         hashes = set()
         for threads in (1, 3):
             yield f"{name}: two epochs, threads={threads}"
-            backend.kernels.forget_habits()  # the first steps are shared, whatever is faster here
+            backend.kernels.forget_habits()  # share the first steps between threads
             layers = [fd.Dense(784, 64), fd.BatchNorm(64), fd.ReLU()]
             net = fd.NeuralNetwork([*layers, fd.Dense(64, 32), fd.ReLU(), fd.Dense(32, 10)], seed=0)
             net.fit(x[:6000], y[:6000], epochs=2, batch_size=100, optimizer=fd.Adam(0.01), threads=threads)
@@ -187,7 +187,7 @@ def training(words: list[str]) -> Iterator[str]:
 
 
 def bare(words: list[str]) -> Iterator[str]:
-    """Run the generic doors without NumPy, which needs a newer processor; yield each check's name first."""
+    """Run the generic doors without NumPy; yield each check's name before it runs."""
     folder, file = words
     package = types.ModuleType("fastdigits")
     package.__path__ = [folder]
@@ -205,17 +205,21 @@ def bare(words: list[str]) -> Iterator[str]:
         for one, item, (wanted, kind, _) in zip(given, made, right, strict=True):
             if isinstance(one, tuple):
                 pairs = zip(memoryview(item).cast(kind), memoryview(wanted).cast(kind), strict=True)
-                # the C library may choose another logarithm or sine for another processor
+                # the C library has other logarithms and sines for other processors
                 assert all(abs(a - b) <= 1e-5 + 1e-5 * abs(b) for a, b in pairs)
 
 
 def tests(words: list[str]) -> Iterator[str]:
-    """Run the tests of the kernels and of the float state; a failure is an AssertionError."""
+    """Run the tests of the kernels and of the float state; raise AssertionError if one fails."""
     import pytest
 
     yield "pytest"
     os.chdir(ROOT)
-    without = ("no:cacheprovider", "no:benchmark", "no:xdist")  # processes of xdist would not be emulated
+    without = (
+        "no:cacheprovider",
+        "no:benchmark",
+        "no:xdist",
+    )  # xdist would start processes that are not emulated
     options = ["-q", "--no-header", "-r", "fE", "-o", "addopts=", "-m", "not exhaustive"]
     options += [word for name in without for word in ("-p", name)]
     assert pytest.main([*options, *words]) == 0
@@ -229,21 +233,21 @@ PARTS: dict[str, Callable[[list[str]], Iterator[str]]] = {
 def inside(part: str, words: list[str], quick: bool) -> int:
     """Run one part in this process; print each check's name before it runs, so that a crash shows its place."""
     if quick:
-        sys.modules["sklearn"] = None  # its import takes 15 s here, and what needs it has no compiled code
+        sys.modules["sklearn"] = None  # its import takes 15 s, and no compiled code needs it
     if wrapper := os.environ.get("PROCESSORS_PYTHON"):
-        sys.executable = wrapper  # what the tests start is emulated as well
+        sys.executable = wrapper  # emulate the processes that tests start
     for name in PARTS[part](words):
         print(f"check {name}", flush=True)
     print("done", flush=True)
     return 0
 
 
-# -- outside -------------------------------------------------------------------------------------------------
+# -- on this machine -----------------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass
 class Machine:
-    """How to start an emulated interpreter, and where the package and the tests lie that it runs."""
+    """An emulated interpreter: its command, the checkout that it runs, its environment."""
 
     python: list[str]
     checkout: Path
@@ -252,7 +256,7 @@ class Machine:
 
 @dataclasses.dataclass
 class Result:
-    """What one part of one processor came to."""
+    """The result of one part on one processor."""
 
     checks: int
     seconds: float
@@ -268,7 +272,7 @@ def program(*names: str, package: str) -> str:
 
 
 def command(words: list[str | Path], **options) -> str:
-    """Run a program to its end and return its output; what went wrong is an error with its last lines."""
+    """Run a program and return its output; exit with its last lines if it fails."""
     done = subprocess.run(
         words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, **options
     )
@@ -278,7 +282,7 @@ def command(words: list[str | Path], **options) -> str:
 
 
 def with_wrapper(python: list[str], folder: Path, checkout: Path, environment: dict[str, str]) -> Machine:
-    """Return a machine whose tests find an interpreter that they can start: a script that calls the emulator."""
+    """Return a machine whose sys.executable is a script that calls the emulator, for tests that start processes."""
     wrapper = folder / "python"
     wrapper.write_text(f'#!/bin/sh\nexec {shlex.join(python)} "$@"\n')
     wrapper.chmod(0o755)
@@ -294,19 +298,19 @@ def with_wrapper(python: list[str], folder: Path, checkout: Path, environment: d
 
 
 def x86(cpu: str, folder: Path) -> Machine:
-    """Return this interpreter on another x86-64 processor."""
+    """Return a machine: this interpreter on another x86-64 processor."""
     if sys.platform != "linux" or os.uname().machine != "x86_64":
         raise Missing("this processor is emulated on x86-64 Linux only")
     emulator = program("qemu-x86_64", "qemu-x86_64-static", package="qemu-user")
     interpreter = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
     path = os.pathsep.join([str(package_folder().parent), *filter(None, sys.path[1:])])
-    # NumPy's OpenBLAS uses FMA wherever it sees AVX2, and crashes where there is none
+    # NumPy's OpenBLAS uses FMA on each processor with AVX2, and crashes on one without FMA
     environment = {"PYTHONPATH": path, "OPENBLAS_CORETYPE": "Nehalem"}
     return with_wrapper([emulator, "-cpu", cpu, str(interpreter)], folder, ROOT, environment)
 
 
 def package_folder() -> Path:
-    """Return the folder of the package that this interpreter imports."""
+    """Return the folder from which this interpreter imports the package."""
     spec = importlib.util.find_spec("fastdigits")
     if spec is None or spec.origin is None:
         raise Missing("fastdigits is not installed for this interpreter: pip install .")
@@ -314,14 +318,14 @@ def package_folder() -> Path:
 
 
 def aarch64(cpu: str, folder: Path) -> Machine:
-    """Return Debian's interpreter for aarch64 with the package built for it."""
+    """Return a machine: Debian's interpreter for aarch64, and the package built for it."""
     emulator = program("qemu-aarch64", "qemu-aarch64-static", package="qemu-user")
     compiler = program("aarch64-linux-gnu-gcc", package="gcc-aarch64-linux-gnu")
     apt = program("apt-get", package="apt")
     root, packages, checkout, tools = (folder / name for name in ("root", "packages", "checkout", "bin"))
     tools.mkdir()
 
-    # Debian's packages, by this machine's own sources, in folders that are not the system's
+    # Debian's packages, from the sources of this machine, in temporary folders
     state, cache, status = folder / "state", folder / "debian", folder / "status"
     status.touch()
     for place in (state / "lists" / "partial", cache / "archives" / "partial"):
@@ -337,7 +341,7 @@ def aarch64(cpu: str, folder: Path) -> Machine:
     interpreter = (root / "usr" / "bin" / "python3").resolve()
     version = interpreter.name.removeprefix("python")
 
-    # Python's packages: what the package needs to be built, to run and to be tested
+    # Python's packages, to build, run and test the package
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     wanted = [
         *project["build-system"]["requires"],
@@ -350,7 +354,7 @@ def aarch64(cpu: str, folder: Path) -> Machine:
     pip = [sys.executable, "-m", "pip", "install", "--quiet", f"--target={packages}"]
     command([*pip, *platforms, *wanted])
 
-    # the package: C is written here, which is fast, and compiled by setup.py as it is there
+    # the package: Cython writes the C files on this machine, which is faster; setup.py compiles them on that one
     wrapper = tools / Path(compiler).name
     wrapper.write_text(
         f'#!/bin/sh\nexec {compiler} --sysroot={root} -I{root}/usr/include/python{version} "$@"\n'
@@ -367,7 +371,7 @@ def aarch64(cpu: str, folder: Path) -> Machine:
 
 
 def bare_arguments(file: Path) -> None:
-    """Write what the part `bare` needs: arguments of every door, and what the doors make of them here."""
+    """Write the input of the part `bare`: arguments of every door, and their results on this machine."""
     sys.path.insert(0, str(ROOT / "tests" / "helpers"))
     from doors import DOORS, arguments, called
 
@@ -413,7 +417,7 @@ def run(machine: Machine, part: str, words: list[str], quick: bool = False) -> R
 
 
 def examine(name: str, quick: bool, folder: Path) -> list[Result]:
-    """Run all parts of one processor, print a line for each, and return what came of them."""
+    """Run all parts of one processor, print a line for each, and return the results."""
     processor = PROCESSORS[name]
     folder.mkdir()
     begin = time.monotonic()
@@ -432,8 +436,10 @@ def examine(name: str, quick: bool, folder: Path) -> list[Result]:
             bare_arguments(folder / "arguments")
         result = run(machine, part, words, quick)
         results.append(result)
-        said = f"FAILED: {result.fault}" if result.fault else "passed"
-        print(f"{name:<10} {part:<10} {result.checks:>6} checks {result.seconds:>6.0f} s  {said}", flush=True)
+        outcome = f"FAILED: {result.fault}" if result.fault else "passed"
+        print(
+            f"{name:<10} {part:<10} {result.checks:>6} checks {result.seconds:>6.0f} s  {outcome}", flush=True
+        )
     return results
 
 
@@ -442,13 +448,13 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("processors", nargs="*", metavar="PROCESSOR", help=", ".join(PROCESSORS))
-    parser.add_argument("--quick", action="store_true", help="modules and kernels only")
+    parser.add_argument("--quick", action="store_true", help="run the parts modules and kernels only")
     parser.add_argument("--inside", choices=PARTS, help=argparse.SUPPRESS)  # in this process
     options = parser.parse_args()
     if options.inside:
         return inside(options.inside, options.processors, options.quick)
     if unknown := [name for name in options.processors if name not in PROCESSORS]:
-        parser.error(f"unknown processor {unknown[0]!r}: take some of {', '.join(PROCESSORS)}")
+        parser.error(f"unknown processor {unknown[0]!r}: choose from {', '.join(PROCESSORS)}")
     try:
         emulator = program("qemu-x86_64", "qemu-x86_64-static", package="qemu-user")
         print(command([emulator, "--version"]).splitlines()[0], flush=True)

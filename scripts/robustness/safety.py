@@ -1,18 +1,18 @@
-"""All that shows that no array, no file and no thread crashes anything, for as long as you like: a table of rows.
+"""Search long for crashes by arrays, files and threads; print a row of a table for each part.
 
-    python scripts/robustness/safety.py                           # all of it: about an hour
-    python scripts/robustness/safety.py --minutes 1 arrays files
+    python scripts/robustness/safety.py                           # all parts: about an hour
+    python scripts/robustness/safety.py --minutes 1 arrays files  # two parts, shorter
 
-Parts, each with its own script or tests where one is wanted alone:
+The parts, and the commands that run one alone:
 
 arrays       every door: pytest --hypothesis-profile=long tests -k …
 files        python tests/helpers/malformed.py READER FOLDER, for each reader
-fuzz         python scripts/robustness/fuzz.py, so many minutes for each reader
+fuzz         python scripts/robustness/fuzz.py --seconds N, for each reader
 sanitizers   python scripts/robustness/sanitize.py tests: the whole suite
 threads      python scripts/robustness/sanitize.py --sanitizers thread TESTS of programs and of the pool
-valgrind     every kernel's door, on arrays of four sizes; it knows no AVX-512, so AVX2 and the plain build
+valgrind     the door of every kernel on arrays of four sizes; AVX2 and generic, as valgrind has no AVX-512
 
-Needs Linux, GCC, the extras `test` and `fuzz`, and valgrind. What cannot run is a row that says so and fails the run.
+Needs Linux, GCC, the extras `test` and `fuzz`, and valgrind. A part that cannot run counts as failed.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def summary(run: subprocess.CompletedProcess[str]) -> str:
 def arrays(minutes: float) -> tuple[bool, str]:
     cases = failed = 0
     begin = time.monotonic()
-    while True:  # the profile draws new examples in each run
+    while True:  # each run draws new examples
         run = pytest("--hypothesis-profile=long", "--hypothesis-show-statistics", *ARRAYS)
         cases += sum(map(int, re.findall(r"(\d+) passing", run.stdout)))
         if run.returncode:
@@ -108,10 +108,10 @@ def threads(minutes: float) -> tuple[bool, str]:
 
 
 def valgrind(minutes: float) -> tuple[bool, str]:
-    """Run the doors under memcheck; count what it reports with one of our modules on the stack.
+    """Run the doors under memcheck; count the reports that have one of our modules on the stack.
 
-    The interpreter's and NumPy's own reports are passed over so, without a file of suppressions that would age. So is
-    what is kept to the end, as an interpreter does: scripts/robustness/leaks.py sees what grows.
+    Reports of the interpreter and of NumPy do not count, and neither do leaks, as an interpreter keeps memory to its
+    end: scripts/robustness/leaks.py finds what grows.
     """
     if shutil.which("valgrind") is None:
         return False, "valgrind is not installed: apt-get install valgrind"
@@ -146,13 +146,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)} (default: all)")
     parser.add_argument(
-        "--minutes", type=float, default=5, help="for the arrays, and for each reader (default: 5)"
+        "parts", nargs="*", metavar="PART", help=f"one or more of {', '.join(PARTS)} (default: all)"
+    )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=5,
+        help="minutes for arrays, and for each reader of fuzz (default: 5)",
     )
     options = parser.parse_args()
     if unknown := set(options.parts) - set(PARTS):
-        parser.error(f"parts must be of {', '.join(PARTS)}; got {', '.join(sorted(unknown))}")
+        parser.error(f"parts must be some of {', '.join(PARTS)}; got {', '.join(sorted(unknown))}")
     print("| part | figures | minutes |\n| --- | --- | ---: |", flush=True)
     failed = []
     for name in options.parts or PARTS:

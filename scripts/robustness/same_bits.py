@@ -1,10 +1,10 @@
-"""Train from one seed again and again, in every circumstance; see that the weights always have the same bits.
+"""Train many times from one seed, in every circumstance; check that the weights have the same bits.
 
     python scripts/robustness/same_bits.py            # 80 trainings in 8 processes: a minute or two
 
-Each training has augmentation, dropout, a schedule, bounded gradients and averaged weights, on real MNIST, with 1, 2,
-3, 4 and 7 threads; lowered, and eager: one kernel per call; repeated in the same process and in another; while other
-programs keep all processors busy, and while they do not. Exit code 1 if there is more than one hash.
+Each training uses augmentation, dropout, a schedule, clipped gradients and averaged weights, on MNIST. It runs on
+1, 2, 3, 4 and 7 threads; lowered to one program, and eagerly, one kernel per call; twice in a process and in several
+processes; with and without other programs that keep all processors busy. Exit code 1 if there is more than one hash.
 """
 
 import argparse
@@ -25,16 +25,16 @@ REPEATS = 2  # in one process
 
 
 class Eager(fd.ReLU):
-    """A layer from outside the package: a training with it runs through the interpreter."""
+    """A layer that is not built in: a training with it calls one kernel at a time."""
 
 
 def train(threads: int, activation: type[fd.ReLU], images: int) -> str:
-    """Return the SHA-256 of all weights and statistics after a training."""
+    """Return the SHA-256 of all weights and batch statistics after a training."""
     (x, y), _ = fd.load_mnist()
     layers = [fd.Dense(784, 256), fd.BatchNorm(256), activation(), fd.Dropout(0.2), fd.Dense(256, 10)]
     net = fd.NeuralNetwork(layers, seed=5)
-    backend.kernels.forget_habits()  # the first steps are shared, whatever earlier trainings have learned
-    backend.kernels.set_threads(threads)  # for kernels that are called one by one
+    backend.kernels.forget_habits()  # share the first steps between threads, as a new process does
+    backend.kernels.set_threads(threads)  # for the eager trainings
     net.fit(
         x[:images],
         y[:images],
@@ -56,7 +56,7 @@ def train(threads: int, activation: type[fd.ReLU], images: int) -> str:
 
 
 def train_all(way: str, images: int) -> None:
-    """Train with each number of threads, repeatedly; print a hash for each training."""
+    """Train with each number of threads, twice; print the hash of each training."""
     warnings.filterwarnings("ignore", "fit: .* is written in Python")
     activation = Eager if way == "eager" else fd.ReLU
     for threads in THREADS * REPEATS:
@@ -65,7 +65,7 @@ def train_all(way: str, images: int) -> None:
 
 @contextlib.contextmanager
 def load(processes: int) -> Iterator[None]:
-    """Keep processors busy meanwhile."""
+    """Keep processors busy with other processes."""
     busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(processes)]
     try:
         yield
@@ -79,7 +79,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--images", type=int, default=6000, help="how many to train on (default: 6000)")
+    parser.add_argument("--images", type=int, default=6000, help="number of training images (default: 6000)")
     parser.add_argument("--only", choices=("lowered", "eager"), help=argparse.SUPPRESS)  # in this process
     options = parser.parse_args()
     if options.only:
@@ -94,7 +94,7 @@ def main() -> int:
                     command = [sys.executable, __file__, "--only", way, "--images", str(options.images)]
                     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
                 found = Counter(done.stdout.split())
-                print(f"{way}, {busy} busy processes beside it: {dict(found)}", file=sys.stderr, flush=True)
+                print(f"{way}, {busy} busy processes: {dict(found)}", file=sys.stderr, flush=True)
                 hashes += found
     print(f"{hashes.total()} trainings, {len(hashes)} hash{'es' * (len(hashes) > 1)}: {', '.join(hashes)}")
     return int(len(hashes) > 1)

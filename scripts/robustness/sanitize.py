@@ -1,12 +1,12 @@
-"""Build with AddressSanitizer and UndefinedBehaviorSanitizer in a copy of the checkout, and run tests there.
+"""Build a copy of the checkout with AddressSanitizer and UndefinedBehaviorSanitizer, and run tests in it.
 
     python scripts/robustness/sanitize.py                          # kernels, programs and files: some minutes
-    python scripts/robustness/sanitize.py --quick                  # any array at any door, at any thread: a minute
+    python scripts/robustness/sanitize.py --quick                  # kernels and programs on any array: a minute
     python scripts/robustness/sanitize.py tests                    # all of them
     python scripts/robustness/sanitize.py --sanitizers thread tests/kernels/test_program.py tests/kernels/test_pool.py
 
-Needs GCC, Cython and setuptools 77 in this environment, and the extra `test`. What a sanitizer finds fails the run.
-Leaks are not looked for: the interpreter keeps memory to its end; scripts/robustness/leaks.py sees what grows.
+Needs GCC, Cython and setuptools 77 in this environment, and the extra `test`. Each report of a sanitizer fails the run.
+The search for leaks is off, as the interpreter keeps memory to its end: scripts/robustness/leaks.py finds what grows.
 """
 
 import argparse
@@ -40,9 +40,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "tests", nargs="*", metavar="TEST", help="what pytest runs (default: those with compiled code)"
+        "tests", nargs="*", metavar="TEST", help="arguments of pytest (default: the tests of compiled code)"
     )
-    parser.add_argument("--sanitizers", default="address,undefined", help="default: address,undefined")
+    parser.add_argument(
+        "--sanitizers", default="address,undefined", help="separated by commas (default: address,undefined)"
+    )
     parser.add_argument("--quick", action="store_true", help="a few tests of every kernel")
     options = parser.parse_args()
     tests = options.tests or (QUICK if options.quick else TESTS)
@@ -60,7 +62,7 @@ def main() -> None:
             "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1",
             "UBSAN_OPTIONS": "print_stacktrace=1",
             "TSAN_OPTIONS": "die_after_fork=0",
-            "PYTHONMALLOC": "malloc",  # else the interpreter's own pools hide what is wrong in them
+            "PYTHONMALLOC": "malloc",  # the interpreter's own pools would hide errors
             "PYTHONPATH": str(copy / "src"),
         }
         run = [*PYTEST, "-s", *tests]

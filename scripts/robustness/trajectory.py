@@ -1,9 +1,8 @@
-"""Ten steps of the network's training in float64, every formula written out: the numbers of
-tests/training/test_trajectory.py.
+"""Compute ten training steps in float64, with every formula written out, for tests/training/test_trajectory.py.
 
     python scripts/robustness/trajectory.py
 
-It shares no code with the package but the loading of MNIST, and compares its gradients with central differences.
+It imports from the package only the loading of MNIST. It compares its gradients with central differences.
 """
 
 import numpy as np
@@ -14,7 +13,7 @@ RATE, BETA1, BETA2, EPS, SMOOTHING, BATCH = 0.01, 0.9, 0.999, 1e-8, 0.1, 64
 
 
 def wave(n_in: int, n_out: int) -> np.ndarray:
-    """Return weights that look random and that anybody can make again."""
+    """Return weights that look random and are easy to compute again."""
     k = np.arange(n_in * n_out, dtype=np.float64).reshape(n_in, n_out)
     return (np.sin(k * k) * 2 / np.sqrt(n_in)).astype(np.float32).astype(np.float64)
 
@@ -56,7 +55,7 @@ def gradients(p: dict[str, np.ndarray], x: np.ndarray, target: np.ndarray) -> di
 
 
 def check(p: dict[str, np.ndarray], x: np.ndarray, target: np.ndarray, found: dict[str, np.ndarray]) -> None:
-    """Compare the slope in a random direction with a central difference."""
+    """Print the slope in a random direction beside its central difference."""
     for name, gradient in found.items():
         direction = np.random.default_rng(0).normal(size=gradient.shape)
         above, below = (forward({**p, name: p[name] + h * direction}, x, target)[0] for h in (1e-6, -1e-6))

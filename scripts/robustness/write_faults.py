@@ -1,14 +1,15 @@
-"""Let the writing of files fail at each call of the system, in each way; see that each file is whole, or absent.
+"""Make each system call fail while files are written; check that each file is whole or absent.
 
-    python scripts/robustness/write_faults.py         # 484 cases: some seconds, most of them for the disk
+    python scripts/robustness/write_faults.py         # 484 cases: some seconds
 
-A model, a run's settings, its result and history are replaced by new ones, and a training writes checkpoints, while
-one call fails: opening, writing (before, or after half of it), flushing, forcing to the disk, closing, renaming, the
-folder's own sync, removing what is too old. It fails before it is done or after, by an input/output error, a full
-disk, Ctrl-C or the death of the process. Then the file must be the old or the new one, byte for byte; a checkpoint
-must be there from which the training goes on to the same weights; the next writing must come out right, and nothing may
-lie beside it. Then disks that are really full: a file system of memory (as root) with less and less room, and a limit
-on the size of files. Exit code 1 if anything else comes of it.
+The script replaces a model, and the settings, result and history of a run, and lets a training write checkpoints. In
+each case one call fails: open, write (before or after half of the bytes), flush, fsync, close, rename, fsync of the
+folder, or unlink of an old file. It fails before or after its effect, by an input/output error, a full disk, Ctrl-C or
+the death of the process. Then the file must be the old or the new one, byte for byte. From a checkpoint the training
+must continue to the same weights. The next write must succeed, and no temporary file may be left.
+
+Then the disk is really full: a file system in memory (as root) with less and less space, and a limit on the size of
+files. Exit code 1 if a check fails.
 """
 
 import argparse
@@ -44,7 +45,7 @@ ERRORS = {
 
 
 class Calls:
-    """Counts what is asked of the system while files are written; one call, the ``fatal``-th, fails."""
+    """Counts the system calls while files are written; call number ``fatal`` fails."""
 
     def __init__(self, fatal: int = -1, *, after: bool = False, error: Callable[[], object] | None = None):
         self.count, self.names = 0, []
@@ -59,7 +60,7 @@ class Calls:
             (half or work)()
         error = self.error()
         if error is None:
-            raise AssertionError("the process should be dead")
+            raise AssertionError("the process was not killed")
         raise error
 
     def wrapped(self, name: str, function: Callable[..., object]) -> Callable[..., object]:
@@ -77,7 +78,7 @@ class Calls:
             raise
 
     @contextlib.contextmanager
-    def watching(self) -> Iterator[None]:
+    def patched(self) -> Iterator[None]:
         with contextlib.ExitStack() as stack:
             stack.enter_context(mock.patch.object(atomic, "open", self.open, create=True))
             for owner, name in (
@@ -121,7 +122,7 @@ class File:
 
 @dataclass(frozen=True)
 class Subject:
-    """What writes files into a folder: the old ones, then the new ones, and what tells that all is well."""
+    """Functions that write the old and the new files into a folder, and a check of them."""
 
     name: str
     old: Callable[[Path], object]
@@ -130,7 +131,7 @@ class Subject:
 
 
 def replaced(name: str, old: Callable[[Path], object], new: Callable[[Path], object]) -> Subject:
-    """Return the subject of one file that is replaced."""
+    """Return the subject that replaces one file."""
     contents = []
     with tempfile.TemporaryDirectory() as folder:
         for write in (old, new):
@@ -182,7 +183,7 @@ WEIGHTS = training(None)
 
 
 def check_checkpoints(folder: Path) -> None:
-    """See that a training goes on from what is there; the first half of one was there before."""
+    """Check that a training continues from the checkpoints to the same weights."""
     found = newest(folder)
     assert found is not None, "no checkpoint is left"
     assert len(list(folder.glob("checkpoint-*"))) <= 4
@@ -224,17 +225,17 @@ SUBJECTS = [
 
 
 def attempt(subject: Subject, folder: Path, calls: Calls, *, dies: bool) -> None:
-    """Write with one call that fails; in a child process where that is the end of it."""
+    """Write while one call fails; in a child process if that call kills the process."""
     if dies:
         child = os.fork()
         if child == 0:
-            with calls.watching():
+            with calls.patched():
                 subject.new(folder)
             os._exit(0)
         status = os.waitpid(child, 0)[1]
-        assert os.WIFSIGNALED(status), "the child should have been killed"
+        assert os.WIFSIGNALED(status), "the child was not killed"
         return
-    with contextlib.suppress(OSError, KeyboardInterrupt), calls.watching():
+    with contextlib.suppress(OSError, KeyboardInterrupt), calls.patched():
         subject.new(folder)
     assert calls.count >= calls.fatal
 
@@ -244,7 +245,7 @@ def leftovers(folder: Path) -> list[str]:
 
 
 def one_case(subject: Subject, fatal: int, error: str, *, after: bool) -> None:
-    """Let one call fail; AssertionError if a file is not whole then, or anything lies beside it."""
+    """Make one call fail; raise AssertionError if a file is not whole, or if a temporary file is left."""
     calls = Calls(fatal, after=after, error=ERRORS[error])
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -253,17 +254,17 @@ def one_case(subject: Subject, fatal: int, error: str, *, after: bool) -> None:
         if error != "killed":
             assert leftovers(folder) == [], leftovers(folder)
         subject.check(folder)
-        subject.new(folder)  # the next time all goes well
+        subject.new(folder)  # the next write succeeds
         subject.check(folder)
         assert leftovers(folder) == [], leftovers(folder)
 
 
 def faults(subject: Subject, every: int) -> tuple[int, list[str], Counter[str]]:
-    """Try calls of one writing in every way; return cases, what went wrong, and which calls there are."""
+    """Make the calls of a subject fail in every way; return the number of cases, the problems and the calls."""
     calls = Calls()
     with tempfile.TemporaryDirectory() as folder:
         subject.old(Path(folder))
-        with calls.watching():
+        with calls.patched():
             subject.new(Path(folder))
     cases = list(itertools.product(range(1, calls.count + 1), ERRORS, (False, True)))[::every]
     wrong = []
@@ -278,7 +279,7 @@ def faults(subject: Subject, every: int) -> tuple[int, list[str], Counter[str]]:
 
 @contextlib.contextmanager
 def small_disk(kilobytes: int) -> Iterator[Path]:
-    """Give a folder on a file system of its own, of so many kilobytes; OSError where that is not allowed."""
+    """Yield a folder on its own file system of this size; raise OSError where this process may not mount one."""
     with tempfile.TemporaryDirectory() as folder:
         words = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "fastdigits", folder]
         try:
@@ -293,7 +294,7 @@ def small_disk(kilobytes: int) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def file_limit(most: int) -> Iterator[None]:
-    """Let no file of this process grow beyond so many bytes."""
+    """Limit the size of each file that this process writes, in bytes."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
     try:
@@ -303,7 +304,7 @@ def file_limit(most: int) -> Iterator[None]:
 
 
 def full(subject: Subject, folder: Path, room: contextlib.AbstractContextManager[object]) -> None:
-    """Write where there is too little room, then where there is enough."""
+    """Write with too little space; check that every file is whole."""
     with room, contextlib.suppress(OSError):
         subject.new(folder)
     assert leftovers(folder) == [], leftovers(folder)
@@ -312,7 +313,7 @@ def full(subject: Subject, folder: Path, room: contextlib.AbstractContextManager
 
 @contextlib.contextmanager
 def filled(folder: Path, left: int) -> Iterator[None]:
-    """Fill a file system up to the last few pages."""
+    """Fill a file system up to ``left`` bytes."""
     with open(folder / "filler", "wb", buffering=0) as file:
         with contextlib.suppress(OSError):
             while file.write(bytes(4096)) == 4096:
@@ -325,7 +326,7 @@ def filled(folder: Path, left: int) -> Iterator[None]:
 
 
 def full_disks(subject: Subject, every: int) -> tuple[int, list[str]]:
-    """Try less and less room; return cases and what went wrong."""
+    """Write with less and less space; return the number of cases and the problems."""
     cases, wrong = 0, []
     rooms = (0, 4, 8, 12, 20, 40, 80, 120, 160, 200)  # kilobytes; the model needs 208, a checkpoint 35
     for room in rooms[::every]:
@@ -353,7 +354,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--every", type=int, default=1, help="try one case in so many (default: 1)")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="run one case in N (default: 1)")
     every = parser.parse_args().every
     failed = []
     for subject in SUBJECTS:

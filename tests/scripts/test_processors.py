@@ -65,4 +65,4 @@ def test_a_missing_emulator_is_one_line(tmp_path):
 def test_an_unknown_processor_is_refused():
     done = call("z80")
     assert done.returncode == 2
-    assert "unknown processor 'z80': take some of nehalem, haswell" in done.stderr
+    assert "unknown processor 'z80': choose from nehalem, haswell" in done.stderr

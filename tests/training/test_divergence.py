@@ -18,11 +18,11 @@ def test_whatever_is_trained_on_however_it_ends_finite_or_says_that_it_diverged(
     assert DIVERGENCE.main(every) == 0
     told = capsys.readouterr().out
     assert told.startswith(f"{-(-3200 // every) + 3:d} trainings: ")
-    assert re.search(r"[1-9]\d* diverged, [1-9]\d* finite, 3 refused, 0 anything else\n$", told)
+    assert re.search(r"[1-9]\d* diverged, [1-9]\d* finite, 3 refused, 0 failed\n$", told)
 
 
 def examples():
-    return DIVERGENCE.poisons()["digits"]
+    return DIVERGENCE.data_sets()["digits"]
 
 
 def network():
@@ -79,7 +79,7 @@ def test_a_last_step_that_leads_to_nothing_is_noticed(split):
 
 
 def test_images_with_a_statistic_beyond_float32_are_noticed():
-    x, y = DIVERGENCE.poisons()["pixels of 1e+30"]
+    x, y = DIVERGENCE.data_sets()["pixels of 1e+30"]
     net = DIVERGENCE.network(fd.ReLU, batchnorm=True)
     with pytest.raises(
         fd.DivergedError, match=r"smaller one, or scale the images, whose largest number is 1e\+30"
