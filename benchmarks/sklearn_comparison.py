@@ -1,11 +1,11 @@
-"""FastDigitsClassifier beside scikit-learn's MLPClassifier: the same network, batch, epochs and rows, in turns.
+"""Compare FastDigitsClassifier with scikit-learn's MLPClassifier: the same network, batch, epochs and rows, in turn.
 
     python benchmarks/sklearn_comparison.py                                  # digits, breast_cancer, wine, MNIST
-    python benchmarks/sklearn_comparison.py --fashion-mnist FOLDER           # and the four IDX files of a folder
+    python benchmarks/sklearn_comparison.py --fashion-mnist FOLDER           # and four IDX files
     python benchmarks/sklearn_comparison.py --only wine digits --seeds 5
-    python benchmarks/sklearn_comparison.py --initial-weights --seeds 10     # which of them, by training rows alone
+    python benchmarks/sklearn_comparison.py --initial-weights --seeds 10     # compare initial weights on training rows
 
-Each contender runs with one thread and with all; the table shows the better of the two. It is Markdown, for
+Each contender runs with one thread and with all; the table has the faster of the two. It is Markdown, for
 docs/sklearn.md.
 """
 
@@ -41,10 +41,10 @@ Rows = tuple[
 
 @dataclass(frozen=True)
 class Job:
-    """A data set and what is trained on it."""
+    """A data set, and the network and settings to train on it."""
 
     name: str
-    load: Callable[[int], Rows]  # by the seed, which decides what is held out where nobody has before
+    load: Callable[[int], Rows]  # its argument is the seed of the split, for data without test rows
     hidden: tuple[int, ...]
     batch: int
     epochs: int
@@ -77,11 +77,11 @@ def images(load: Callable[[], Any]) -> Callable[[int], Rows]:
 
 
 def contenders(job: Job, seed: int) -> dict[str, Any]:
-    """Return the classifiers: two that do the same, and one that has what MLPClassifier lacks."""
+    """Return the classifiers: two with equal settings, and one with settings that MLPClassifier lacks."""
     same = {"batch_size": job.batch, "max_iter": job.epochs, "random_state": seed}
-    endless = {"tol": 0.0, "n_iter_no_change": job.epochs}
+    all_epochs = {"tol": 0.0, "n_iter_no_change": job.epochs}
     return {
-        "MLPClassifier": MLPClassifier(job.hidden, alpha=0.0, **same, **endless),
+        "MLPClassifier": MLPClassifier(job.hidden, alpha=0.0, **same, **all_epochs),
         "FastDigitsClassifier": FastDigitsClassifier(job.hidden, tol=None, **same),
         "… batchnorm, one-cycle": FastDigitsClassifier(
             job.hidden, tol=None, batchnorm="all", learning_rate="one-cycle", learning_rate_init=0.01, **same
@@ -91,7 +91,7 @@ def contenders(job: Job, seed: int) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Result:
-    """What one fit came to, in seconds and fractions."""
+    """The times of one fit and its predictions in seconds, and its accuracy."""
 
     contender: str
     threads: int
@@ -102,13 +102,13 @@ class Result:
 
 
 def run(job: Job, seeds: int, thread_counts: list[int]) -> Iterator[Result]:
-    """Let the contenders take turns, another of them first each time."""
+    """Run the contenders in turn; the first one changes with the seed."""
     for seed in range(seeds):
         x_train, x_test, y_train, y_test = job.load(seed)
         pairs = [(name, threads) for name in contenders(job, seed) for threads in thread_counts]
         for name, threads in pairs[seed % len(pairs) :] + pairs[: seed % len(pairs)]:
             model = contenders(job, seed)[name]
-            # uint8 pixels are a type of ours; MLPClassifier gets what it is fastest with.
+            # FastDigitsClassifier reads uint8 pixels; MLPClassifier is fastest with float32.
             floats = name == "MLPClassifier" and x_train.dtype == np.uint8
             train, test = (x / np.float32(255) if floats else x for x in (x_train, x_test))
             fd.set_num_threads(threads)
@@ -126,7 +126,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def lines(job: Job, results: list[Result]) -> Iterator[str]:
-    """Yield a row of the table for each contender, with the number of threads that trained faster."""
+    """Yield the row of each contender with its faster number of threads."""
     base = None
     for name in dict.fromkeys(result.contender for result in results):
         own = [result for result in results if result.contender == name]
@@ -148,14 +148,14 @@ def lines(job: Job, results: list[Result]) -> Iterator[str]:
         )
 
 
-INITIALIZERS = ("he_normal", "glorot_uniform")  # that of `fastdigits.Dense`, that of MLPClassifier
-INNER = 3  # splits of the training rows of each seed
+INITIALIZERS = ("he_normal", "glorot_uniform")  # of `fastdigits.Dense`, and of MLPClassifier
+INNER = 3  # splits of the training rows per seed
 
 
 def initial_weights(job: Job, seeds: int) -> str:
-    """Return a row of the table that chooses the initial weights: each split is judged within its training rows."""
+    """Return the row that compares initial weights, by splits of the training rows."""
     accuracies = np.empty((seeds, INNER, len(INITIALIZERS)))
-    usual = parameters.INITIALIZER
+    before = parameters.INITIALIZER
     for seed in range(seeds):
         x, _, y, _ = job.load(seed)
         for inner in range(INNER):
@@ -164,7 +164,7 @@ def initial_weights(job: Job, seeds: int) -> str:
                 parameters.INITIALIZER = name
                 model = contenders(job, seed)["FastDigitsClassifier"].fit(rows[0], rows[2])
                 accuracies[seed, inner, column] = model.score(rows[1], rows[3])
-    parameters.INITIALIZER = usual
+    parameters.INITIALIZER = before
     means = accuracies.mean(axis=1)
     gain = means[:, 1] - means[:, 0]
     error = gain.std(ddof=1) / np.sqrt(seeds) if seeds > 1 else np.nan
@@ -178,9 +178,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--fashion-mnist", metavar="FOLDER", help="four IDX files named like MNIST's")
-    parser.add_argument("--seeds", type=int, default=3, help="how many, from 0 on (default: 3)")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="data sets, of those above (default: all)")
-    parser.add_argument("--initial-weights", action="store_true", help="compare ours instead")
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 0 (default: 3)")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="names of data sets (default: all)")
+    parser.add_argument(
+        "--initial-weights",
+        action="store_true",
+        help="compare the initial weights of FastDigitsClassifier instead",
+    )
     options = parser.parse_args()
     jobs = [
         Job("digits", digits, (64, 32), 64, 50),
@@ -198,7 +202,7 @@ def main() -> None:
     warnings.simplefilter("ignore", ConvergenceWarning)
 
     if options.initial_weights:
-        head = ("data", *INITIALIZERS, "gain, points", "splits with more", "as much", "less")
+        head = ("data", *INITIALIZERS, "gain, points", "splits with a gain", "equal", "with a loss")
         print(f"| {' | '.join(head)} |\n| --- |{' ---: |' * (len(head) - 1)}")
         for job in jobs:
             if job.name in (options.only or names):
@@ -206,7 +210,7 @@ def main() -> None:
         return
 
     machine = describe()
-    everyone = fd.get_num_threads()
+    most = fd.get_num_threads()
     load = "unknown" if machine["load"] is None else f"{machine['load'][0]:.1f}"
     print(
         f"{machine['processor']}, {machine['cores']} cores, load {load} at the start, kernels {fd.backend_name()}; "
@@ -218,7 +222,7 @@ def main() -> None:
     )
     for job in jobs:
         if job.name in (options.only or names):
-            for line in lines(job, list(run(job, options.seeds, sorted({1, everyone})))):
+            for line in lines(job, list(run(job, options.seeds, sorted({1, most})))):
                 print(line, flush=True)
     print("\n| data | hidden layers | batch | epochs |\n| --- | --- | ---: | ---: |")
     for job in jobs:

@@ -1,8 +1,8 @@
-"""Measure what distorted images cost beside the training step that they feed.
+"""Measure how long distortion takes per image, relative to the training step.
 
     python benchmarks/kernels/augment_speed.py [--threads N] [--batch-size N]
 
-The network is the original's; all times are medians, in microseconds an image.
+The network is that of the original project; all times are medians, in microseconds per image.
 """
 
 import argparse
@@ -38,17 +38,17 @@ def main() -> None:
             network, rows, labels, None, options.batch_size, loss, optimizer, augmenter=augmenter
         )
     times: dict[str, list[float]] = {name: [] for name in KINDS}
-    for _ in range(ROUNDS):  # in turn, so that a noisy machine hits all of them
+    for _ in range(ROUNDS):  # in turn, so that other work on the machine affects all of them
         for name, step in steps.items():
             started = time.perf_counter()
             step.run(order, np.full(STEPS, 1e-3), options.threads)
             times[name].append((time.perf_counter() - started) / order.size * 1e6)
     median = {name: statistics.median(found) for name, found in times.items()}
     print(f"backend {backend.backend_name()}, batch {options.batch_size}, threads {options.threads}")
-    print(f"training step        {median['no']:.2f} us an image")
+    print(f"training step        {median['no']:.2f} µs per image")
     for name in ("affine", "elastic"):
         extra = median[name] - median["no"]
-        print(f"{name + ' distortion':<20} {extra:.2f} more, {extra / median['no']:.2f} of the step")
+        print(f"{name + ' distortion':<20} {extra:.2f} µs more, {extra / median['no']:.2f} of the step")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
-"""Compare compact forms of the non-zero pixels, made once for all images, in the first layer's two large passes.
+"""Compare compact forms of the nonzero pixels, made once for all images, in the first layer's two large passes.
 
     python benchmarks/kernels/compact_form.py        # needs a C compiler
 
-Training finds the non-zero pixels of an image whenever its turn comes. This compiles a loop in four ways: with the
-non-zero pixels found when an image's turn comes; with those bits; with the places of the pixels; with places and
-values. Each multiplies batches of 64 training images in a random order, as in training, by 784 by 64 weights. What the
-next batch needs is called for beforehand, as training does. The weight gradient goes pixel by pixel, so it needs a
-batch's images transposed; the last two lines compare transposing the images, and finding the nonzero ones in that, with
-transposing the bits that were made once, and taking the values from where they lie. Microseconds per batch, medians of
-rounds in which they take turns, what it takes to make the form, and how much memory to keep it.
+Training finds the nonzero pixels of an image in each step. This program compiles a loop in four forms: find the nonzero
+pixels in each step; read them from a bit per pixel; from a list of indices; from lists of indices and values. Each
+multiplies batches of 64 training images in a random order by 784 by 64 weights, and prefetches the next batch, as
+training does. The weight gradient goes pixel by pixel, so it needs the images of a batch transposed. The last two rows
+transpose the images and find the nonzero pixels, or transpose the stored bits and read the values in place. The columns
+are microseconds per batch (medians of rounds in turn), the time to make the form, and its memory.
 """
 
 import shutil
@@ -49,19 +48,19 @@ static double now(void) {
 
 #if defined(__AVX512BW__)
 #include <immintrin.h>
-static inline uint64_t lit(const uint8_t *p) {
+static inline uint64_t nonzero(const uint8_t *p) {
     return _mm512_test_epi8_mask(_mm512_loadu_si512(p), _mm512_set1_epi8(-1));
 }
 #elif defined(__AVX2__)
 #include <immintrin.h>
-static inline uint64_t lit(const uint8_t *p) {
+static inline uint64_t nonzero(const uint8_t *p) {
     __m256i zero = _mm256_setzero_si256();
     uint32_t low = _mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_loadu_si256((const __m256i *)p), zero));
     uint32_t high = _mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_loadu_si256((const __m256i *)(p + 32)), zero));
     return ~((uint64_t)high << 32 | low);
 }
 #else
-static inline uint64_t lit(const uint8_t *p) {
+static inline uint64_t nonzero(const uint8_t *p) {
     uint64_t found = 0;
     for (int i = 0; i < 64; i++) found |= (uint64_t)(p[i] != 0) << i;
     return found;
@@ -69,7 +68,7 @@ static inline uint64_t lit(const uint8_t *p) {
 #endif
 
 static inline uint64_t word(const uint8_t *image, int k) {
-    uint64_t all = lit(image + 64 * k);
+    uint64_t all = nonzero(image + 64 * k);
     return k < WORDS - 1 ? all : all & (((uint64_t)1 << (D - 64 * (WORDS - 1))) - 1);
 }
 
@@ -123,7 +122,7 @@ static void made_both(const int32_t *rows) {
     }
 }
 
-static void turn_bytes(uint8_t (*to)[BATCH], const int32_t *rows, int p) {
+static void transpose_bytes(uint8_t (*to)[BATCH], const int32_t *rows, int p) {
     for (int s = 0; s < BATCH; s += 16)
         for (int q = 0; q < 64; q += 16) {
             row16 a[16], b[16];
@@ -139,7 +138,7 @@ static void turn_bytes(uint8_t (*to)[BATCH], const int32_t *rows, int p) {
         }
 }
 
-static void turn_bits(uint64_t *a) { /* 64 by 64: swap the off-diagonal quarters, then theirs, … */
+static void transpose_bits(uint64_t *a) { /* 64 by 64: swap the off-diagonal quarters, then theirs, … */
     uint64_t mask = 0xFFFFFFFF;
     for (int j = 32; j; j >>= 1, mask ^= mask << j)
         for (int base = 0; base < 64; base += 2 * j)
@@ -156,14 +155,14 @@ static void turn_bits(uint64_t *a) { /* 64 by 64: swap the off-diagonal quarters
     } while (0)
 
 static void gradient_found(const int32_t *rows) {
-    static uint8_t turned[64][BATCH];
+    static uint8_t transposed[64][BATCH];
     for (int p = 0; p < D; p += 64) {
-        turn_bytes(turned, rows, p);
+        transpose_bytes(transposed, rows, p);
         for (int i = 0; i < 64 && p + i < D; i++) {
             ZERO;
-            for (uint64_t b = lit(turned[i]); b; b &= b - 1) {
+            for (uint64_t b = nonzero(transposed[i]); b; b &= b - 1) {
                 int sample = __builtin_ctzll(b);
-                ADD_DY(sample, turned[i][sample]);
+                ADD_DY(sample, transposed[i][sample]);
             }
             memcpy(dw + (p + i) * OUT, c, sizeof(c));
         }
@@ -172,14 +171,14 @@ static void gradient_found(const int32_t *rows) {
 
 static void gradient_bits(const int32_t *rows) {
     const uint8_t *images[BATCH];
-    uint64_t turned[64];
+    uint64_t transposed[64];
     for (int s = 0; s < BATCH; s++) images[s] = x + rows[s] * D;
     for (int p = 0; p < D; p += 64) {
-        for (int s = 0; s < BATCH; s++) turned[s] = bits[rows[s]][p / 64];
-        turn_bits(turned);
+        for (int s = 0; s < BATCH; s++) transposed[s] = bits[rows[s]][p / 64];
+        transpose_bits(transposed);
         for (int i = 0; i < 64 && p + i < D; i++) {
             ZERO;
-            for (uint64_t b = turned[i]; b; b &= b - 1) {
+            for (uint64_t b = transposed[i]; b; b &= b - 1) {
                 int sample = __builtin_ctzll(b);
                 ADD_DY(sample, images[sample][p + i]);
             }
@@ -188,18 +187,18 @@ static void gradient_bits(const int32_t *rows) {
     }
 }
 
-static void call(const void *from, size_t size) {
+static void prefetch(const void *from, size_t size) {
     for (const char *p = (const char *)((uintptr_t)from & ~(uintptr_t)63); p < (const char *)from + size; p += 64)
         __builtin_prefetch(p);
 }
 
-static void ahead(const int32_t *rows, int form) {
+static void prefetch_batch(const int32_t *rows, int form) {
     for (int i = 0; i < BATCH; i++) {
         uint32_t first = starts[rows[i]], count = starts[rows[i] + 1] - first;
-        if (form != 3) call(x + rows[i] * D, D);
-        if (form == 1 || form == 5) call(bits[rows[i]], sizeof(bits[0]));
-        if (form == 2 || form == 3) call(places + first, 2 * count);
-        if (form == 3) call(values + first, count);
+        if (form != 3) prefetch(x + rows[i] * D, D);
+        if (form == 1 || form == 5) prefetch(bits[rows[i]], sizeof(bits[0]));
+        if (form == 2 || form == 3) prefetch(places + first, 2 * count);
+        if (form == 3) prefetch(values + first, count);
         for (double until = now() + 0.6; now() < until;) {} /* a few lines at a time, as the backward pass does */
     }
 }
@@ -207,9 +206,9 @@ static void ahead(const int32_t *rows, int form) {
 static int less(const void *a, const void *b) { return (*(double *)a > *(double *)b) - (*(double *)a < *(double *)b); }
 
 int main(void) {
-    static const char *names[] = {"found when needed", "bits made once", "places made once",
-                                  "places and values made once", "gradient, found when needed",
-                                  "gradient, bits made once"};
+    static const char *names[] = {"found in each step", "stored bits", "stored indices",
+                                  "stored indices and values", "gradient, found in each step",
+                                  "gradient, stored bits"};
     static void (*forms[])(const int32_t *) = {found, made_bits, made_places, made_both, gradient_found, gradient_bits};
     static double took[FORMS][ROUNDS];
     if (fread(x, D, N, stdin) != N || fread(order, sizeof(int32_t), N, stdin) != N) return 1;
@@ -218,7 +217,7 @@ int main(void) {
     bits = malloc(sizeof(*bits) * N);
     places = malloc(sizeof(uint16_t) * N * D);
     values = malloc(N * D);
-    memset(bits, 1, sizeof(*bits) * N); /* pages that were never touched would count as time to make it */
+    memset(bits, 1, sizeof(*bits) * N); /* touch the pages before the time is measured */
     memset(places, 1, sizeof(uint16_t) * N * D);
     memset(values, 1, N * D);
     double begin = now();
@@ -249,7 +248,7 @@ int main(void) {
                 begin = now();
                 forms[form](order + batch * BATCH);
                 taken += now() - begin;
-                ahead(order + (batch + 1) * BATCH, form); /* during the backward pass: its time is not counted */
+                prefetch_batch(order + (batch + 1) * BATCH, form); /* in the backward pass: not counted */
             }
             took[form][round] = taken / (N / BATCH - 1);
         }
@@ -257,7 +256,7 @@ int main(void) {
     double size[] = {0, sizeof(*bits) * N, sizeof(starts) + 2.0 * at, sizeof(starts) + 3.0 * at, 0, sizeof(*bits) * N};
     for (int form = 0; form < FORMS; form++) {
         qsort(took[form], ROUNDS, sizeof(double), less);
-        printf("%-28s %6.1f us a batch   made in %5.1f ms   %5.1f MB\n", names[form], took[form][ROUNDS / 2],
+        printf("%-28s %6.1f us per batch   made in %5.1f ms   %5.1f MB\n", names[form], took[form][ROUNDS / 2],
                made[form] / 1e3, size[form] / 1e6);
     }
     return 0;

@@ -1,9 +1,9 @@
-"""Find the share of nonzero pixels at which skipping zero pixels stops paying, for each instruction set.
+"""Find the density of nonzero pixels above which skipping zero pixels is slower, for each instruction set.
 
     python benchmarks/kernels/crossing.py
 
-The kernels on uint8 images skip zero pixels where less than three fifths (AVX-512: half) are nonzero and multiply all
-of them otherwise, with the same bits; this shows the time of one batch of 64 for random images of each density.
+The kernels on uint8 images skip zero pixels where less than three fifths (AVX-512: half) are nonzero, and multiply all
+pixels otherwise, with the same bits. The table has the time per batch of 64 random images of each density.
 """
 
 import statistics
@@ -21,8 +21,8 @@ def main() -> None:
     rng = np.random.default_rng(0)
     batches = {}
     for density in DENSITIES:
-        lit = rng.random((8, 64, 784)) < density
-        batches[density] = np.where(lit, rng.integers(1, 256, lit.shape), 0).astype(np.uint8)
+        nonzero = rng.random((8, 64, 784)) < density
+        batches[density] = np.where(nonzero, rng.integers(1, 256, nonzero.shape), 0).astype(np.uint8)
     weight, bias, y, dweight = (aligned.floats(*shape) for shape in [(784, 64), (64,), (64, 64), (784, 64)])
     for array in (weight, bias, y):
         array[...] = rng.standard_normal(array.shape)

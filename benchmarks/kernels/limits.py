@@ -1,9 +1,9 @@
-"""Measure what bounds the kernels on this machine: the figures behind "What limits it" in benchmarks/peers/README.md.
+"""Measure what limits the kernels on this machine: the figures of "What limits it" in benchmarks/peers/README.md.
 
     python benchmarks/kernels/limits.py
 
-Takes a minute. What is compared takes turns; figures are medians with the extremes in brackets. How far the cores are
-from each other is measured where there is a C compiler.
+It takes a minute. Calls that are compared take turns; figures are medians, with minimum and maximum in brackets. The
+distance of the cores needs a C compiler.
 """
 
 import os
@@ -31,7 +31,7 @@ from fastdigits.commands import bench
 from fastdigits.training.lowering import TrainingStep
 
 ROUNDS = 15
-FAR = 350  # ns that a flag takes between cores with different third-level caches, at least
+FAR = 350  # ns; a round trip between cores with different third-level caches takes at least as long
 
 
 def seconds(call: Callable[[], object], repeat: int = 1) -> float:
@@ -50,8 +50,8 @@ def show(found: list[float], digits: int = 1) -> str:
     return f"{statistics.median(found):.{digits}f} ({min(found):.{digits}f} to {max(found):.{digits}f})"
 
 
-def lit_pixels() -> None:
-    """Time a nonzero pixel of the first layer's forward pass, its weights in the L1 cache and beyond it."""
+def nonzero_pixels() -> None:
+    """Print the time per nonzero pixel of the first layer's forward pass, with weights in the L1 cache and beyond."""
     digits = load_mnist()[0][0][:64].reshape(64, 784)
     rng = np.random.default_rng(0)
     near, far = np.zeros((2, 64, 784), np.uint8)
@@ -68,18 +68,18 @@ def lit_pixels() -> None:
             continue
         door = backend.load(name).dense_forward_uint8
         times = in_turn([lambda x=x, door=door: door(y, x, weight, bias) for x in images], 50)
-        lit = [np.count_nonzero(x) for x in images]
-        each = [[1e9 * t / count for t in found] for found, count in zip(times, lit, strict=True)]
+        counts = [np.count_nonzero(x) for x in images]
+        each = [[1e9 * t / count for t in found] for found, count in zip(times, counts, strict=True)]
         where = zip(("in 98 columns", "in 784", "digits"), each, strict=True)
         print(
-            f"{name}: ns a nonzero pixel, 64 images: "
+            f"{name}: ns per nonzero pixel, 64 images: "
             + ", ".join(f"{what} {show(found)}" for what, found in where)
         )
-        print(f"{name}: {lit[2]:,} nonzero pixels of 64 digits: {show([1e6 * t for t in times[2]])} µs")
+        print(f"{name}: {counts[2]:,} nonzero pixels of 64 digits: {show([1e6 * t for t in times[2]])} µs")
 
 
 def step() -> None:
-    """Take a training step of the original's network apart: 64 digits, Adam, one thread and two."""
+    """Print the time of a training step and of its parts: original network, 64 digits, Adam, one thread and two."""
     whole, order, rates = _whole_step(400)
     x = load_mnist()[0][0].reshape(-1, 784)
     parts = {"forward": _program(x, forward=True), "gradient and Adam": _program(x, forward=False)}
@@ -99,15 +99,15 @@ def step() -> None:
             "layer's "
             + ", ".join(f"{name} {show(found)}" for name, found in zip(parts, each[1:], strict=True))
         )
-    lit = np.count_nonzero(x[order]) / 400
-    least = 1e6 * lit * 64 / bench.measure_peak(backend.kernels)
+    nonzero = np.count_nonzero(x[order]) / 400
+    least = 1e6 * nonzero * 64 / bench.measure_peak(backend.kernels)
     print(
-        f"multiply-adds of the {lit:,.0f} nonzero pixels of a step at the peak, each of the two: {least:.1f} µs"
+        f"multiply-adds of the {nonzero:,.0f} nonzero pixels per step at the peak, forward or gradient: {least:.1f} µs"
     )
 
 
 def _whole_step(count: int) -> tuple[TrainingStep, np.ndarray, np.ndarray]:
-    """Return a step of the original's network, and order and learning rates of so many."""
+    """Return a step of the original network, and the order and learning rates of ``count`` steps."""
     x, y = load_mnist()[0]
     x, y = np.ascontiguousarray(x.reshape(-1, 784)), y.astype(np.int64)
     network = fd.recipes.ORIGINAL.network()
@@ -116,7 +116,7 @@ def _whole_step(count: int) -> tuple[TrainingStep, np.ndarray, np.ndarray]:
 
 
 def _program(x: np.ndarray, forward: bool) -> Any:
-    """Record one half of what a step does with the first layer."""
+    """Record the first layer's part of a step: forward, or gradient and Adam."""
     kernels = backend.kernels
     batch, rows = aligned.empty(64, 784, dtype=np.uint8), np.zeros(64, np.int64)
     weight, grad, m, v = (aligned.zeros(784, 64) for _ in range(4))
@@ -136,7 +136,7 @@ def _program(x: np.ndarray, forward: bool) -> Any:
 
 
 def scaling() -> None:
-    """Let one thread and two run a loop that never leaves the registers."""
+    """Print how much faster two threads are than one on a loop in registers."""
     loop, count = backend.kernels.multiply_add, 4_000_000
     found = []
     for _ in range(ROUNDS):
@@ -203,7 +203,7 @@ int main(int argc, char **argv) {
 
 
 def _shared(step: TrainingStep, order: np.ndarray, rates: np.ndarray) -> float:
-    backend.kernels.forget_habits()  # so few steps are shared, whether that pays or not
+    backend.kernels.forget_habits()  # share these few steps between threads
     return seconds(lambda: step.run(order, rates, 2))
 
 
@@ -212,10 +212,10 @@ def _alone(step: TrainingStep, order: np.ndarray, rates: np.ndarray) -> float:
 
 
 def distance() -> None:
-    """Set what two threads take for a step beside the time that a flag takes to the other core and back."""
+    """Print the time of a step on two threads beside the round trip of a flag between two cores."""
     compiler = shutil.which((sysconfig.get_config_var("CC") or "cc").split()[0]) or shutil.which("cc")
     if compiler is None or sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2:
-        print("how far the cores are from each other: needs Linux, two cores and a C compiler")
+        print("distance of the cores: needs Linux, two cores and a C compiler")
         return
     whole, order, rates = _whole_step(30)
     found = []
@@ -230,15 +230,15 @@ def distance() -> None:
             pairs = [(_shared(whole, order, rates), _alone(whole, order, rates)) for _ in range(40)]
             shared, alone = (statistics.median(times) for times in zip(*pairs, strict=True))
             after = float(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-            if max(before, after) < 2 * min(before, after):  # the cores stayed where they were
+            if max(before, after) < 2 * min(before, after):  # the two virtual cores did not move meanwhile
                 found.append((max(before, after), shared / 30 * 1e6, alone / 30 * 1e6))
             time.sleep(0.5)
     for name, near in (("beside each other", True), ("far apart", False)):
-        those = [row for row in found if (row[0] < FAR) == near]
-        if those:
-            flag, shared, alone = (list(column) for column in zip(*those, strict=True))
+        rows = [row for row in found if (row[0] < FAR) == near]
+        if rows:
+            flag, shared, alone = (list(column) for column in zip(*rows, strict=True))
             print(
-                f"cores {name}, {len(those)} of {len(found)} times: a flag there and back {show(flag, 0)} ns, "
+                f"cores {name}, {len(rows)} of {len(found)} times: round trip of a flag {show(flag, 0)} ns, "
                 f"a step shared by two threads {show(shared, 0)} µs, by one {show(alone, 0)} µs"
             )
 
@@ -265,7 +265,7 @@ def product() -> None:
 
 
 def start() -> None:
-    """Time what comes before the first step of the training command."""
+    """Print the times of the training command before its first step."""
     programs = (
         "pass",
         "import numpy",
@@ -281,7 +281,7 @@ def start() -> None:
 
 
 if __name__ == "__main__":
-    lit_pixels()
+    nonzero_pixels()
     step()
     distance()
     scaling()

@@ -1,4 +1,4 @@
-"""Each kernel, and whole training steps, compiled and through NumPy: ``pytest benchmarks --benchmark-only``."""
+"""Time each kernel and whole training steps, compiled and on NumPy: ``pytest benchmarks --benchmark-only``."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Draw what was measured as bars: one panel a measure, fastdigits in colour, the others in grey."""
+"""Draw the times as bars: one panel per measure, fastdigits in colour, the others in grey."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 from players import OURS
 
 PANELS = ("epoch64", "epoch128", "epoch256", "wide256", "predict1", "predict10000", "to972", "import")
-# Blue and light blue of Okabe and Ito's palette, and grey: told apart by every kind of sight, and in print.
+# Blue, light blue (Okabe and Ito) and grey: distinct for colour-blind readers and in print
 OUR_COLOUR, OUR_OTHER_COLOUR, THEIR_COLOUR = "#0072B2", "#56B4E9", "#999999"
 BAR, TITLE = 0.28, 0.75  # inches
 
 
 def draw(measures: dict[str, Any], machine: dict[str, Any], path: Path) -> None:
-    """Write the chart to ``path``, in the format that its suffix names."""
+    """Write the chart to ``path``; its suffix sets the format."""
     panels = [(measures[name]["title"], _bars(measures[name])) for name in PANELS if name in measures]
     panels = [(title, bars) for title, bars in panels if bars]
     if not panels:

@@ -1,8 +1,8 @@
-"""What every contender shares: the images, one set of weights, and the conversation with the driver.
+"""What every contender shares: the images, one set of weights, and the protocol with the driver.
 
-The driver starts a contender as ``python <script>.py --threads N`` and speaks with it in lines of JSON: it
-says what to prepare (``setup``), lets it run once (``run``, many times, in turn with the others) and asks at
-the end what came of it (``check``). Nothing here imports a framework, nor fastdigits.
+The driver starts a contender as ``python <script>.py --threads N`` and sends requests as lines of JSON: ``setup``
+prepares a job, ``run`` does it once (many times, in turn with the others), and ``check`` returns results at the end.
+This module imports no framework, and not fastdigits.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ import numpy as np
 MNIST = Path(__file__).resolve().parents[2] / "src" / "fastdigits" / "data" / "mnist"
 NETWORKS = {"original": (784, 64, 32, 10), "wide": (784, 1024, 1024, 10)}
 LR, BETA1, BETA2, EPS = 0.001, 0.9, 0.999, 1e-8
-SECONDS_OF_CALLS = 0.1  # short calls are repeated for about so long, and their mean is one measured value
+SECONDS_OF_CALLS = 0.1  # a short call is repeated for about this time; the mean is one measured value
 CHECKED_IMAGES = 64
 
 
 @dataclass
 class Task:
-    """What the driver asks for.
+    """A request of the driver.
 
     Attributes
     ----------
@@ -39,9 +39,9 @@ class Task:
     network : {"original", "wide"}
         ``original`` has batch normalisation after its first layer, ``wide`` has none.
     batch : int
-        Images a step.
+        Images per step.
     images : int
-        How many of the test images a call predicts.
+        Number of test images per call of a prediction.
     trained : int
         Epochs to train before the first run.
     seed : int
@@ -65,7 +65,7 @@ class Task:
 
 @dataclass
 class Trial:
-    """A job that is ready: ``run`` gives seconds, ``check`` what shows that the work was done."""
+    """A prepared job: ``run`` returns seconds, ``check`` results that show that the work was done."""
 
     run: Callable[[], float]
     check: Callable[[], dict[str, Any]]
@@ -77,6 +77,17 @@ def threads_asked() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--threads", type=int, default=1)
     return int(parser.parse_known_args()[0].threads)
+
+
+def training_options(description: str) -> argparse.ArgumentParser:
+    """Return the parser of a script that trains to an accuracy."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--accuracy", type=float, default=0.972)
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--max-epochs", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    return parser
 
 
 # -- the data ----------------------------------------------------------------------------------------------
@@ -100,9 +111,9 @@ def floats(part: str, dtype: type = np.float32) -> np.ndarray:
 
 
 def weights() -> dict[str, np.ndarray]:
-    """Return one fixed set of float32 weights of the original network, named as fastdigits names them.
+    """Return fixed float32 weights of the original network, with the names of fastdigits.
 
-    Every contender predicts with these, so that the driver can compare their probabilities.
+    Every contender predicts with them, and the driver compares the probabilities.
     """
     rng = np.random.default_rng(20)
     sizes = NETWORKS["original"]
@@ -130,7 +141,7 @@ def folded_weights(eps: float = 1e-5) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def timed(work: Callable[[], object]) -> Callable[[], float]:
-    """Return a function that does ``work`` once and gives its seconds."""
+    """Return a function that does ``work`` once and returns the seconds."""
 
     def run() -> float:
         start = time.perf_counter()
@@ -141,7 +152,7 @@ def timed(work: Callable[[], object]) -> Callable[[], float]:
 
 
 def timed_calls(call: Callable[[], object]) -> Callable[[], float]:
-    """Return a function that repeats ``call`` for about `SECONDS_OF_CALLS` and gives the seconds of one."""
+    """Return a function that repeats ``call`` for about `SECONDS_OF_CALLS` and returns the seconds per call."""
     calls = 1
     while (seconds := _repeat(call, calls)) < SECONDS_OF_CALLS / 4:
         calls *= 2
@@ -157,56 +168,56 @@ def _repeat(call: Callable[[], object], calls: int) -> float:
 
 
 def accuracy_check(predict: Callable[[], np.ndarray], epochs: Callable[[], int]) -> dict[str, Any]:
-    """Return the share of test images for which ``predict()``, (10000,) labels, is right."""
+    """Return the number of epochs and the test accuracy of ``predict()``, (10000,) labels."""
     return {"epochs": epochs(), "test_accuracy": float((predict() == labels("t10k")).mean())}
 
 
 def probabilities_check(probs: np.ndarray) -> dict[str, Any]:
-    """Return the probabilities of the first images for the driver to compare."""
+    """Return the probabilities of the first images, which the driver compares."""
     return {"probabilities": np.asarray(probs, np.float64)[:CHECKED_IMAGES].tolist()}
 
 
-# -- the conversation --------------------------------------------------------------------------------------
+# -- the protocol ------------------------------------------------------------------------------------------
 
 
 def serve(versions: dict[str, str], jobs: dict[str, Callable[[Task], Trial]], **facts: Any) -> None:
-    """Answer the driver's lines until its end is closed.
+    """Answer the requests of the driver until it closes the stream.
 
     Parameters
     ----------
     versions : dict
-        Of the packages that do the work.
+        Versions of the packages that do the work.
     jobs : dict
-        Functions that prepare a trial, by the name of the job; any other job is answered with ``unable``.
+        Functions that prepare a trial, by the name of the job; the answer to any other job is ``unable``.
     facts : optional
-        What else the driver shall write down.
+        Further facts for the report.
     """
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what a framework prints shall not be taken for an answer
-    say = lambda answer: print(json.dumps(answer), file=answers, flush=True)  # noqa: E731
+    os.dup2(2, 1)  # what a framework prints must not become an answer
+    send = lambda answer: print(json.dumps(answer), file=answers, flush=True)  # noqa: E731
     versions = {"python": platform.python_version(), "numpy": np.__version__, **versions}
-    say({"versions": versions, **facts})
+    send({"versions": versions, **facts})
     trial: Trial | None = None
     for line in sys.stdin:
         request = json.loads(line)
         match request.pop("do"):
             case "setup":
-                trial = None  # lets go of the memory of the one before
+                trial = None  # frees the memory of the previous one
                 task = Task(**request)
                 if task.job not in jobs:
-                    say({"unable": f"has no job {task.job}"})
+                    send({"unable": f"has no job {task.job}"})
                     continue
                 try:
                     trial = jobs[task.job](task)
                 except NotImplementedError as error:
-                    say({"unable": str(error)})
+                    send({"unable": str(error)})
                     continue
-                for _ in range(task.trained):  # warm-up and training before
+                for _ in range(task.trained):  # warm up, and train before the first run
                     trial.run()
-                say({"ready": True, "notes": trial.notes})
+                send({"ready": True, "notes": trial.notes})
             case "run" if trial is not None:
-                say({"seconds": trial.run()})
+                send({"seconds": trial.run()})
             case "check" if trial is not None:
-                say(trial.check())
+                send(trial.check())
             case other:
-                say({"error": f"{other}: must be setup, or run or check after a setup"})
+                send({"error": f"{other}: must be setup, or run or check after a setup"})

@@ -1,4 +1,4 @@
-"""fastdigits as its users run it: `fit` and `predict_proba` on uint8 images, on the backend it chooses."""
+"""fastdigits as its users run it: `fit` and `predict_proba` on uint8 images, on the default backend."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from contender import Task, Trial
 
 THREADS = contender.threads_asked()
-os.environ["FASTDIGITS_NUM_THREADS"] = str(THREADS)  # predictions have no argument for it
+os.environ["FASTDIGITS_NUM_THREADS"] = str(THREADS)  # predict_proba has no argument for it
 
 import fastdigits as fd  # noqa: E402
 
@@ -54,7 +54,7 @@ def predict_proba(task: Task, dtype: str = "uint8") -> Trial:
         parameter.value[...] = w[parameter.name]
     for name, buffer in net.buffers().items():
         buffer[...] = w[name]
-    net = net.folded()  # as a user who is done with training does, and as onnxruntime gets it
+    net = net.folded()  # as users do after training, and as for onnxruntime
     test = images("t10k", dtype)
     x = test[: task.images].copy()
     return Trial(
@@ -65,7 +65,7 @@ def predict_proba(task: Task, dtype: str = "uint8") -> Trial:
 
 
 def configuration() -> str:
-    """Return what `fastdigits.show_config` says, printed or returned, on one line."""
+    """Return the output of `fastdigits.show_config` on one line."""
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         returned = fd.show_config() if hasattr(fd, "show_config") else None
     text = printed.getvalue() if returned is None else str(returned)

@@ -1,4 +1,4 @@
-"""fastdigits on the float32 images that the other contenders get: what it is worth to take uint8 pixels."""
+"""fastdigits on the float32 images of the other contenders, to show the gain of uint8 pixels."""
 
 import fastdigits_fit
 

@@ -1,4 +1,4 @@
-"""JAX at its best: a whole epoch is one compiled call, a scan over the batches; compiling is not counted."""
+"""JAX at its fastest: an epoch is one compiled scan over the batches; the time to compile does not count."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import contender
 
 THREADS = contender.threads_asked()
 PROCESSORS = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
-if PROCESSORS:  # XLA makes as many threads as it may use processors: there is no other switch
+if PROCESSORS:  # XLA starts one thread per available processor; it has no other option
     os.sched_setaffinity(0, sorted(PROCESSORS)[:THREADS])
 
 import jax  # noqa: E402
@@ -77,7 +77,7 @@ def step(state: tuple, x: jax.Array, y: jax.Array) -> tuple:
 
 
 def compile_epoch(batch: int, state: tuple, x: jax.Array, y: jax.Array) -> jax.stages.Compiled:
-    """Return the compiled epoch: (state, x, y, order) → state; the last, smaller batch is its own step."""
+    """Return the compiled epoch: (state, x, y, order) → state; the last, smaller batch is a separate step."""
 
     def epoch(state: tuple, x: jax.Array, y: jax.Array, order: jax.Array) -> tuple:
         whole = len(order) // batch * batch
@@ -126,7 +126,7 @@ def predict_proba(task: Task) -> Trial:
 
 
 def free_threads() -> None:
-    """Let every thread that XLA made run on any processor again."""
+    """Let every thread of XLA run on any processor again."""
     if PROCESSORS and os.path.isdir("/proc/self/task"):
         for thread in os.listdir("/proc/self/task"):
             os.sched_setaffinity(int(thread), PROCESSORS)
@@ -134,7 +134,7 @@ def free_threads() -> None:
 
 if __name__ == "__main__":
     jax.config.update("jax_platforms", "cpu")
-    # Without a hand-over to another thread a call on one image takes about half as long; an epoch takes the same.
+    # Without asynchronous dispatch a call on one image takes about half the time; an epoch takes the same.
     jax.config.update("jax_cpu_enable_async_dispatch", False)
     jax.devices()  # starts XLA and its threads
     free_threads()

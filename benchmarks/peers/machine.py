@@ -1,4 +1,4 @@
-"""What a measurement ran on: processor, cores, instruction sets, load, compiler, commit."""
+"""Describe the machine of a measurement: processor, cores, instruction sets, load, compiler, commit."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from typing import Any
 
 from players import HERE
 
-INTERESTING = (
+INSTRUCTION_SETS = (
     "sse4_2", "avx", "fma", "avx2", "avx512f", "avx512dq", "avx512bw", "avx512vl", "amx_tile", "asimd", "sve",
 )  # fmt: skip
 
 
 def describe() -> dict[str, Any]:
-    """Return facts of this machine, this checkout and this moment."""
+    """Return facts about this machine, this checkout and this run."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     name, flags = _processor()
     return {
         "processor": name,
         "cores": cores,
-        "instruction_sets": [flag for flag in INTERESTING if flag in flags],
+        "instruction_sets": [flag for flag in INSTRUCTION_SETS if flag in flags],
         "system": platform.platform(),
         "load": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
         "compiler": _line("cc", "--version"),
@@ -49,7 +49,7 @@ def _processor() -> tuple[str, list[str]]:
 
 
 def _line(*command: str) -> str | None:
-    """Return the first line that a command prints, or None where it is not there or fails."""
+    """Return the first line that a command prints, or None if it is missing or fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
@@ -58,6 +58,6 @@ def _line(*command: str) -> str | None:
 
 
 def _without_paths(word: str) -> str:
-    """Return a word of the command line without the folders in which somebody keeps things."""
+    """Return a word of the command line without the folders of its path."""
     name, separator, value = word.rpartition("=")
     return f"{name}{separator}{Path(value).name}" if os.sep in value else word

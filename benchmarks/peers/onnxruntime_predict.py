@@ -10,7 +10,7 @@ from contender import Task, Trial
 from onnx import TensorProto, helper, numpy_helper
 
 THREADS = contender.threads_asked()
-OPSET, IR_VERSION = 17, 8  # old enough for every onnxruntime in use
+OPSET, IR_VERSION = 17, 8  # which every onnxruntime in use supports
 
 
 def model() -> bytes:
@@ -34,7 +34,7 @@ def model() -> bytes:
 
 
 def predict_proba(task: Task) -> Trial:
-    options = onnxruntime.SessionOptions()  # its default is every optimisation of the graph
+    options = onnxruntime.SessionOptions()  # the default has all optimisations of the graph
     options.intra_op_num_threads = THREADS
     options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(model(), options, providers=["CPUExecutionProvider"])

@@ -1,7 +1,7 @@
-"""Stands for the original NumPy project that fastdigits grew from: float64, RMSprop, a Python object per layer.
+"""A NumPy network in the style of the original project: float64, RMSprop, a Python object per layer.
 
-Written again in its style, not copied: layers that keep what they need between forward and backward, with a
-dictionary of parameters and one of gradients; an optimizer that sees only names and arrays; one-hot labels.
+The code is new, not copied. A layer stores what its backward pass needs, a dictionary of parameters and one of
+gradients; the optimizer gets names and arrays; labels are one-hot.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Network:
         return e / e.sum(axis=1, keepdims=True)
 
     def step(self, x: np.ndarray, one_hot: np.ndarray, optimizer: RMSprop) -> tuple[float, float]:
-        """Train on one batch; return its loss and its accuracy, which the original shows for every epoch."""
+        """Train on one batch; return its loss and accuracy, which the original project prints for every epoch."""
         probs = self.probs(x, training=True)
         loss = -(one_hot * np.log(probs + 1e-12)).sum(axis=1).mean()
         accuracy = (probs.argmax(axis=1) == one_hot.argmax(axis=1)).mean()

@@ -1,4 +1,4 @@
-"""Who takes part, and how to speak with one: a process a contender and number of threads."""
+"""The contenders, and the process of one: a player per contender and number of threads."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from types import TracebackType
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-PATIENCE = 900.0  # seconds to wait for an answer; the slowest, an epoch of the wide network, takes about ten
+TIMEOUT = 900.0  # seconds to wait for an answer; an epoch of the wide network takes about ten
 
 
 @dataclass(frozen=True)
 class Contender:
-    """One line of the tables.
+    """One program that takes part.
 
     Attributes
     ----------
     name : str
-        As in ``--python NAME=PATH`` and in the JSON.
+        Its name in ``--python NAME=PATH`` and in the JSON.
     script : str
         Its file in this folder.
     module : str
-        What its users import.
+        The module that its users import.
     label : str
-        As it stands in tables and in the chart.
+        Its name in tables and in the chart.
     """
 
     name: str
@@ -56,17 +56,17 @@ OURS = ("fastdigits", "fastdigits-float32", "numpy-backend")
 
 
 class AbsentError(Exception):
-    """A contender cannot take part; the message is the reason."""
+    """A contender cannot take part; the message gives the reason."""
 
 
 def environment(threads: int) -> dict[str, str]:
-    """Return the environment that keeps every library to ``threads`` threads."""
+    """Return an environment that limits every library to ``threads`` threads."""
     names = ("OMP", "OPENBLAS", "MKL", "VECLIB_MAXIMUM", "FASTDIGITS")
     return os.environ | {f"{name}_NUM_THREADS": str(threads) for name in names}
 
 
 class Player:
-    """A contender's process with a number of threads.
+    """The process of a contender with a number of threads.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class Player:
     Raises
     ------
     AbsentError
-        If it does not start, most often because a package is missing.
+        If it does not start, for example because a package is missing.
     """
 
     def __init__(self, contender: Contender, threads: int, python: str) -> None:
@@ -105,28 +105,28 @@ class Player:
             raise
 
     def ask(self, do: str, **what: Any) -> dict[str, Any]:
-        """Return the answer to one request; AbsentError if it cannot do that, or is no longer there."""
+        """Return the answer to a request; raise AbsentError if it cannot do the job, or has ended."""
         try:
             self._process.stdin.write(json.dumps({"do": do, **what}) + "\n")
             self._process.stdin.flush()
         except OSError:
-            pass  # it has ended; reading its answer says why
+            pass  # the process has ended; `_answer` raises with the reason
         return self._answer()
 
     def _answer(self) -> dict[str, Any]:
-        watch = threading.Timer(PATIENCE, self._process.kill)
-        watch.start()
+        timer = threading.Timer(TIMEOUT, self._process.kill)
+        timer.start()
         line = self._process.stdout.readline()
-        watch.cancel()
+        timer.cancel()
         if not line:
-            raise AbsentError(f"ended: {self._last_words()}")
+            raise AbsentError(f"ended: {self._last_error()}")
         answer = json.loads(line)
-        for complaint in ("unable", "error"):
-            if complaint in answer:
-                raise AbsentError(answer[complaint])
+        for problem in ("unable", "error"):
+            if problem in answer:
+                raise AbsentError(answer[problem])
         return answer
 
-    def _last_words(self) -> str:
+    def _last_error(self) -> str:
         self._process.wait()
         self._errors.seek(0)
         lines = [line.strip() for line in self._errors if line.strip()]
@@ -153,14 +153,14 @@ class Player:
 
 
 def interpreters(choices: list[str]) -> dict[str, str]:
-    """Return the interpreter of every contender, from choices such as ``torch=/opt/torch/bin/python``.
+    """Return the interpreter of every contender, from choices of the form ``torch=/opt/torch/bin/python``.
 
-    ``peers`` stands for all but fastdigits, ``fastdigits`` for all its variants.
+    ``peers`` means all but fastdigits, ``fastdigits`` all its variants.
 
     Raises
     ------
     ValueError
-        If a choice is not of that form or names nobody.
+        If a choice has another form or an unknown name.
     """
     found = dict.fromkeys(CONTENDERS, sys.executable)
     for choice in choices:

@@ -1,4 +1,4 @@
-"""From what was measured to ratios, and from ratios to text."""
+"""Compute ratios of the measured times, and write them as tables."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from players import CONTENDERS
 
 @dataclass(frozen=True)
 class Ratio:
-    """One line of the table: how much longer ``against`` takes than ``ours``, or as ``measure`` says.
+    """One row of the table: how much longer ``against`` takes than ``ours``, unless ``measure`` says otherwise.
 
-    ``ratio`` is that of medians, ``of_minima`` that of the fastest rounds; None where there is one number.
+    ``ratio`` is the ratio of medians, ``of_minima`` of the fastest rounds; None where there is one number.
     """
 
     measure: str
@@ -26,7 +26,7 @@ class Ratio:
 
 
 def best(measured: dict[str, Any], contender: str, tag: str = "") -> dict[str, Any] | None:
-    """Return the row of a contender's best number of threads, by median; None if it is absent."""
+    """Return the row of a contender's number of threads with the least median; None if it is absent."""
     rows = [row for row in measured["rows"] if (row["contender"], row["tag"]) == (contender, tag)]
     return min(rows, key=lambda row: row["median"], default=None)
 
@@ -142,19 +142,19 @@ def shown(row: dict[str, Any]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return seconds with three figures and a fitting unit."""
+    """Return seconds with three digits, in s, ms or µs."""
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
         if seconds >= size or unit == "µs":
-            return f"{_three_figures(seconds / size)} {unit}"
+            return f"{_three_digits(seconds / size)} {unit}"
     raise AssertionError
 
 
-def _three_figures(number: float) -> str:
+def _three_digits(number: float) -> str:
     return f"{number:.{2 if number < 10 else 1 if number < 100 else 0}f}"
 
 
 def table(head: tuple[str, ...], rows: list[tuple[str, ...]], right: tuple[int, ...]) -> str:
-    """Return a table in Markdown that is readable as it is; columns in ``right`` are set right, others left."""
+    """Return a Markdown table with aligned columns; those in ``right`` are aligned right."""
     sizes = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     rule = tuple("-" * (size - 1) + ":" if i in right else "-" * size for i, size in enumerate(sizes))
     lines = []
@@ -172,8 +172,8 @@ def ratio_table(measures: dict[str, Any]) -> str:
     rows = [
         (
             line.measure,
-            f"{_three_figures(line.ratio)} {line.unit}",
-            "" if line.of_minima is None else f"{_three_figures(line.of_minima)} {line.unit}",
+            f"{_three_digits(line.ratio)} {line.unit}",
+            "" if line.of_minima is None else f"{_three_digits(line.of_minima)} {line.unit}",
             line.ours,
             line.against,
         )
@@ -183,7 +183,7 @@ def ratio_table(measures: dict[str, Any]) -> str:
 
 
 def detail_table(measures: dict[str, Any]) -> str:
-    """Return every contender's median, minimum and range, with each number of threads."""
+    """Return the table of every contender's median, minimum and maximum, with each number of threads."""
     head = ("measure", "contender", "threads", "median", "minimum", "maximum", "rounds", "remarks")
     rows = []
     for name, measured in measures.items():
@@ -211,7 +211,7 @@ def _remarks(row: dict[str, Any]) -> str:
 
 
 def absences(measures: dict[str, Any]) -> list[str]:
-    """Return who was absent where, and why; one line for each reason."""
+    """Return which contenders were absent from which measures, one line per reason."""
     reasons: dict[tuple[str, str], list[str]] = {}
     for name, measured in measures.items():
         for row in measured["absent"]:
@@ -236,8 +236,8 @@ def head(machine: dict[str, Any], measures: dict[str, Any]) -> str:
         for row in measured["rows"]:
             versions |= row.get("versions", {})
             if row.get("backend"):
-                said = f"{label(row)}: backend {row['backend']}"
-                configurations[f"{said}; {row['configuration']}" if row["configuration"] else said] = None
+                line = f"{label(row)}: backend {row['backend']}"
+                configurations[f"{line}; {row['configuration']}" if row["configuration"] else line] = None
     if versions:
         lines.append(", ".join(f"{name} {version}" for name, version in sorted(versions.items())))
     return "\n".join([*lines, *configurations])

@@ -1,6 +1,6 @@
-"""Let fastdigits and its peers do the same jobs in turn; print ratios, write JSON, draw a chart.
+"""Run the same jobs with fastdigits and its peers in turn; print ratios, write JSON, draw a chart.
 
-It installs nothing: a contender whose package is missing is listed as absent, with the reason.
+The driver installs nothing. It lists a contender whose package is missing as absent, with the reason.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ def main() -> int:
             _write(options.json, facts, measures)
     except KeyboardInterrupt:
         interrupted = True
-        _say("interrupted: what follows is what was measured before")
+        _say("interrupted: the tables have the measures before")
     print(report.head(facts, measures), end="\n\n")
     print(report.ratio_table(measures), end="\n\n")
     print(report.detail_table(measures), end="\n\n")
     print("\n".join(report.absences(measures)))
     if options.chart:
-        import chart  # here, not above: the driver must stay small while it measures memory
+        import chart  # imported here, as the driver must stay small while it measures memory
 
         try:
             chart.draw(measures, facts, options.chart)
@@ -80,33 +80,33 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="few rounds: a first look, not for publication")
+    parser.add_argument("--quick", action="store_true", help="few rounds, for a first look")
     parser.add_argument(
         "--only",
         type=_names,
         default=MEASURES,
         metavar="NAME,…",
-        help=f"of {', '.join(MEASURES)} (default: all)",
+        help=f"one or more of {', '.join(MEASURES)} (default: all)",
     )
     parser.add_argument(
         "--python",
         action="append",
         default=[],
         metavar="NAME=PATH",
-        help="interpreter of a contender that lives in another environment; NAME may be fastdigits (with all "
-        "its variants) or peers (all the others); may be repeated (default: the one that runs this)",
+        help="interpreter of a contender in another environment; NAME may also be fastdigits (with all its "
+        "variants) or peers (all the others); may be repeated (default: the one that runs this)",
     )
     parser.add_argument(
         "--threads",
         type=_counts,
         default=(1, 2),
         metavar="N,…",
-        help="each contender runs with each of these, and its best counts (default: 1,2)",
+        help="numbers of threads; the fastest of each contender counts (default: 1,2)",
     )
     parser.add_argument(
-        "--rounds", type=int, metavar="N", help="so many, in place of each measure's own number"
+        "--rounds", type=int, metavar="N", help="number of rounds (default: depends on the measure)"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all measured values")
     parser.add_argument("--chart", type=Path, metavar="FILE", help="draw bars: .png, .svg or .pdf")
     options = parser.parse_args()
     if options.rounds is not None and options.rounds < 1:
@@ -125,7 +125,7 @@ def _names(text: str) -> tuple[str, ...]:
     names = tuple(text.split(","))
     for name in names:
         if name not in MEASURES:
-            raise argparse.ArgumentTypeError(f"must be of {', '.join(MEASURES)}; got {name!r}")
+            raise argparse.ArgumentTypeError(f"must be some of {', '.join(MEASURES)}; got {name!r}")
     return names
 
 
@@ -135,14 +135,12 @@ def _counts(text: str) -> tuple[int, ...]:
     except ValueError:
         counts = (0,)
     if min(counts) < 1:
-        raise argparse.ArgumentTypeError(
-            f"must be numbers of at least 1 with commas between them; got {text!r}"
-        )
+        raise argparse.ArgumentTypeError(f"must be numbers of at least 1, separated by commas; got {text!r}")
     return counts
 
 
-def _say(words: str) -> None:
-    print(words, file=sys.stderr, flush=True)
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _write(path: Path | None, facts: dict[str, Any], measures: dict[str, Any]) -> None:

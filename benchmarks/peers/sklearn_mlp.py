@@ -1,4 +1,4 @@
-"""scikit-learn's MLPClassifier; it has no batch normalisation, so that its epoch is a little less work."""
+"""scikit-learn's MLPClassifier; without batch normalisation, so its epoch is a little less work."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def epoch(task: Task) -> Trial:
     net = classifier(task)
     done = 0
 
-    def work() -> None:  # one call is one epoch of shuffled batches, and the moments of Adam are kept
+    def work() -> None:  # a call is one epoch of shuffled batches, and keeps the moments of Adam
         nonlocal done
         net.partial_fit(x, y, classes=CLASSES)
         done += 1

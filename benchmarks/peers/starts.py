@@ -1,4 +1,4 @@
-"""The measures that count whole processes, from start to end: imports, training commands, memory."""
+"""The measures of whole processes, from start to end: imports, training commands, memory."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from typing import Any
 
 from players import CONTENDERS, HERE, AbsentError, environment
 
-ACCURACY = 0.972  # what the original reached on the test images
+ACCURACY = 0.972  # of the original project on the test images
 BATCH, MAX_EPOCHS = 64, 30
-SHARE = "dense_share_of_peak"  # the name in what `fastdigits.bench --json` prints
+SHARE = "dense_share_of_peak"  # its name in the JSON of `fastdigits.bench --json`
 IMPORTS = ("fastdigits", "numpy", "onnxruntime", "jax", "torch", "sklearn")
 
 Say = Callable[[str], None]
@@ -28,7 +28,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Ended:
-    """A process that has ended: its seconds, the most memory it held, and what it printed."""
+    """A process that has ended: its seconds, its peak of memory, and its output."""
 
     seconds: float
     peak_bytes: int
@@ -36,10 +36,10 @@ class Ended:
 
 
 def start(command: Sequence[str], threads: int, **extra: str) -> Ended:
-    """Run ``command`` to its end, ``extra`` in its environment; AbsentError if it fails.
+    """Run ``command`` to its end with ``extra`` in its environment; raise AbsentError if it fails.
 
-    The peak is what the kernel accounts for this one child. It includes what the parent holds when it starts
-    the child, so that the driver itself must stay small: it imports neither numpy nor matplotlib before.
+    The peak is that of this child. It includes the memory of the parent when it starts the child, so the driver
+    must stay small: it imports neither numpy nor matplotlib before.
     """
     with tempfile.TemporaryFile("w+b") as output, tempfile.TemporaryFile("w+b") as errors:
         began = time.perf_counter()
@@ -67,28 +67,28 @@ def start(command: Sequence[str], threads: int, **extra: str) -> Ended:
 
 
 def last_json(output: str) -> dict[str, Any]:
-    """Return the JSON object in the last line; AbsentError if there is none."""
+    """Return the JSON object in the last line; raise AbsentError if there is none."""
     try:
         return dict(json.loads(output.strip().rpartition("\n")[2]))
     except (TypeError, ValueError) as error:
-        raise AbsentError(f"its last line is no JSON object: {error}") from error
+        raise AbsentError(f"its last line must be a JSON object; got: {error}") from error
 
 
 # -- imports -----------------------------------------------------------------------------------------------
 
 
 def imports(interpreters: dict[str, str], rounds: int, say: Say) -> dict[str, Any]:
-    """Return the seconds of each import statement, each in a process of its own, in turn."""
+    """Return the seconds of each import statement, each in a new process, in turn."""
     found: dict[str, Any] = {"title": "import", "rounds": rounds, "rows": [], "absent": []}
     rows = []
     for name in IMPORTS:
         module = CONTENDERS[name].module if name in CONTENDERS else name
-        # NumPy is timed in the environment of fastdigits, since the ratio of those two is what is asked for.
+        # The ratio of fastdigits to NumPy counts, so NumPy is imported in the environment of fastdigits.
         python = interpreters.get(name, interpreters["fastdigits"])
         code = f"import time; t = time.perf_counter(); import {module}; print(time.perf_counter() - t)"
         row = {"contender": name, "tag": "", "threads": 1, "notes": [f"import {module}"], "seconds": []}
         rows.append((row, [python, "-c", code]))
-    for number in range(rounds + 1):  # the first fills the caches of the disk and is not counted
+    for number in range(rounds + 1):  # the first round fills the caches of the disk and does not count
         for row, command in list(rows):
             try:
                 seconds = float(start(command, 1).output.split()[-1])
@@ -109,11 +109,11 @@ def imports(interpreters: dict[str, str], rounds: int, say: Say) -> dict[str, An
 def to_accuracy(
     interpreters: dict[str, str], threads: Sequence[int], rounds: int, say: Say
 ) -> dict[str, Any]:
-    """Return the seconds from process start to an accuracy on the test images, a seed a round.
+    """Return the seconds from process start to an accuracy on the test images, one seed per round.
 
-    All sides train with Adam, lr 0.001 and the same batch size, and look at the test images after each epoch.
-    The PyTorch script and ours stop at the accuracy. The command has no such option: how many epochs it takes
-    for a seed is read from the history of one run that is not counted; the counted ones ask for so many.
+    All train with Adam, lr 0.001 and the same batch size, and evaluate the test images after each epoch. The two
+    scripts stop at the accuracy. The command cannot: the history of an extra run gives the number of epochs for
+    each seed, and the measured runs train for that number.
     """
     title = f"process start to {100 * ACCURACY:g} % test accuracy"
     found: dict[str, Any] = {"title": title, "rounds": rounds, "rows": [], "absent": []}
@@ -146,7 +146,7 @@ def to_accuracy(
 
 def _train_once(row: dict[str, Any], seed: int, *, warm: bool) -> None:
     command = row["maker"](seed, row["threads"])
-    if warm:  # caches of data and disk are full afterwards
+    if warm:  # fill the caches of data and disk
         start(command, row["threads"])
     ended = start(command, row["threads"])
     result = last_json(ended.output)
@@ -170,7 +170,7 @@ def _script(python: str, script: str, *more: str) -> Callable[[int, int], list[s
 
 
 class _Command:
-    """Builds the training command that reaches the accuracy in as few epochs as its seed allows."""
+    """Builds the training command with the least number of epochs that reaches the accuracy for a seed."""
 
     def __init__(self, python: str, folder: Path) -> None:
         self._python, self._folder = python, folder
@@ -206,7 +206,7 @@ def _flat(options: dict[str, object]) -> list[str]:
 
 
 def _write_arrays(folder: Path) -> None:
-    """Write the images and labels as .npy files: PyTorch reads what is cached, as fastdigits does."""
+    """Write the images and labels as .npy files, so that PyTorch also reads cached data."""
     source = HERE.parents[1] / "src" / "fastdigits" / "data" / "mnist"
     for short, part in (("train", "train"), ("test", "t10k")):
         images = gzip.decompress((source / f"{part}-images-idx3-ubyte.gz").read_bytes())[16:]
@@ -217,7 +217,7 @@ def _write_arrays(folder: Path) -> None:
 
 
 def _npy(data: bytes, dtype: str, shape: tuple[int, ...]) -> bytes:
-    """Return ``data`` as a .npy file of version 1.0, so that the driver need not import numpy."""
+    """Return ``data`` as a .npy file of version 1.0 without numpy, which the driver must not import."""
     header = repr({"descr": dtype, "fortran_order": False, "shape": shape})
     header += " " * (-(10 + len(header) + 1) % 64) + "\n"
     return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode("latin1") + data
@@ -227,7 +227,7 @@ def _npy(data: bytes, dtype: str, shape: tuple[int, ...]) -> bytes:
 
 
 def memory(interpreters: dict[str, str], threads: Sequence[int], rounds: int, say: Say) -> dict[str, Any]:
-    """Return the most memory that the training command holds, run as users do, pictures included."""
+    """Return the peak memory of the training command, pictures included."""
     title = "peak memory of the training command"
     found: dict[str, Any] = {"title": title, "rounds": rounds, "rows": [], "absent": []}
     count = max(threads)
@@ -237,7 +237,7 @@ def memory(interpreters: dict[str, str], threads: Sequence[int], rounds: int, sa
             line = [interpreters["fastdigits"], "-m", "fastdigits.train", "--threads", str(count)]
             try:
                 for number in range(rounds):
-                    # the cache folder of a user is where this says, on systems that follow the XDG convention
+                    # moves the cache folder, on systems with the XDG convention
                     extra = {"XDG_CACHE_HOME": f"{folder}/cache{number}"} if tag.startswith("first") else {}
                     ended = start([*line, "--output", f"{folder}/run{number}"], count, **extra)
                     row["peak_bytes"].append(ended.peak_bytes)
@@ -250,13 +250,13 @@ def memory(interpreters: dict[str, str], threads: Sequence[int], rounds: int, sa
 
 
 def share_of_peak(interpreters: dict[str, str], say: Say) -> dict[str, Any]:
-    """Return what ``python -m fastdigits.bench --json`` says of the dense kernels' share of the peak."""
+    """Return the dense kernels' share of the peak, from ``python -m fastdigits.bench --json``."""
     found: dict[str, Any] = {"title": "dense kernels, 1024 by 1024 by 256", "rows": [], "absent": []}
     row: dict[str, Any] = {"contender": "fastdigits", "tag": "", "threads": 1}
     try:
         result = last_json(start([interpreters["fastdigits"], "-m", "fastdigits.bench", "--json"], 1).output)
         if SHARE not in result:
-            raise AbsentError(f"python -m fastdigits.bench --json says nothing of {SHARE}")
+            raise AbsentError(f"the JSON of python -m fastdigits.bench must have {SHARE}")
         found["rows"].append(row | {"share": result[SHARE]})
     except AbsentError as error:
         found["absent"].append(row | {"reason": str(error)})

@@ -1,4 +1,4 @@
-"""PyTorch as its users run it on a CPU: eager mode, fused Adam, float tensors made beforehand."""
+"""PyTorch as its users run it on a CPU: eager mode, fused Adam, float tensors prepared before."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def network(task: Task) -> nn.Sequential:
 def train_epoch(
     net: nn.Module, optimizer: torch.optim.Optimizer, x: torch.Tensor, y: torch.Tensor, batch: int
 ) -> None:
-    """Go once over the images in a new order; each batch is gathered by its indices."""
+    """Train once on all images in a new order; gather each batch by its indices."""
     net.train()
     for rows in torch.randperm(len(x)).split(batch):
         optimizer.zero_grad(set_to_none=True)

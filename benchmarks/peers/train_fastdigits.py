@@ -1,11 +1,10 @@
-"""Do with fastdigits what train_torch.py does: train until it reaches an accuracy on the test images.
+"""Train the original network with fastdigits until it reaches an accuracy on the test images, then end.
 
-Run as a whole process by the driver, which counts from its start to its end. Prints one JSON object.
+The driver measures the whole process. The script prints one JSON object.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 
 import contender
@@ -16,7 +15,7 @@ import fastdigits as fd
 
 
 class StopAt(fd.Callback):
-    """Ends training once the accuracy on the validation images, here the test images, is high enough."""
+    """Ends training when the accuracy on the validation images, here the test images, is high enough."""
 
     def __init__(self, accuracy: float) -> None:
         self.accuracy = accuracy
@@ -26,12 +25,7 @@ class StopAt(fd.Callback):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--accuracy", type=float, default=0.972)
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--max-epochs", type=int, default=30)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1)
+    parser = contender.training_options(__doc__.splitlines()[0])
     options = parser.parse_args()
 
     (x, y), test = fd.load_mnist()

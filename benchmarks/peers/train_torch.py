@@ -1,15 +1,14 @@
-"""Train the original's network in PyTorch until it reaches an accuracy on the test images, then end.
+"""Train the original network with PyTorch until it reaches an accuracy on the test images, then end.
 
-Run as a whole process by the driver, which counts from its start to its end; reads arrays that were cached
-before. Prints one JSON object.
+The driver measures the whole process. The script reads cached arrays and prints one JSON object.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
+import contender
 import numpy as np
 import torch
 import torch_eager
@@ -17,13 +16,8 @@ from contender import Task
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = contender.training_options(__doc__.splitlines()[0])
     parser.add_argument("--cache", type=Path, required=True, help="folder with the arrays, as .npy files")
-    parser.add_argument("--accuracy", type=float, default=0.972)
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--max-epochs", type=int, default=30)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
 
     torch.set_num_threads(options.threads)

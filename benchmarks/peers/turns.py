@@ -1,4 +1,4 @@
-"""The measures in which long-lived contenders take turns, round by round, in one run."""
+"""The measures in which the processes of contenders take turns, round by round."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ TRAINERS = ("fastdigits", "fastdigits-float32", "jax", "torch", "sklearn", "nump
 PREDICTORS = (
     "fastdigits", "fastdigits-float32", "onnxruntime", "jax", "torch", "sklearn", "numpy-backend", "original",
 )  # fmt: skip
-PAUSE = 0.05  # seconds between two runs, in which the threads of the one before stop spinning
-TOLERANCE = 1e-4  # between the probabilities of two contenders, float32 sums in another order
+PAUSE = 0.05  # seconds between two runs, until the threads of the previous one stop spinning
+TOLERANCE = 1e-4  # between probabilities of two contenders: float32 sums in different orders
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A contender with a request of its own; ``tag`` tells two entries of one contender apart."""
+    """A contender with its own request; ``tag`` distinguishes two entries of one contender."""
 
     name: str
     request: dict[str, Any] = field(default_factory=dict)
@@ -39,13 +39,13 @@ class Turns:
     ----------
     title : str
     request : dict
-        What to prepare; an entry's own request goes before it.
+        The job to prepare; the request of an entry overrides it.
     entries : sequence of Entry
     threads : sequence of int, optional
-        With how many threads each runs; None leaves it to the command line.
+        Numbers of threads; None means those of the command line.
     rounds, quick_rounds : int
     busy : bool
-        Whether another process keeps one core busy meanwhile.
+        Whether another process keeps one core busy.
     """
 
     title: str
@@ -119,7 +119,7 @@ def measure(
     rounds: int,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Let the contenders take turns and return what was measured.
+    """Run the contenders in turn and return the measured values.
 
     Returns
     -------
@@ -129,7 +129,7 @@ def measure(
     """
     found: dict[str, Any] = {"title": turns.title, "rounds": rounds, "rows": [], "absent": []}
     with contextlib.ExitStack() as stack:
-        playing: list[tuple[Player, dict[str, Any]]] = []
+        players: list[tuple[Player, dict[str, Any]]] = []
         for entry in turns.entries:
             for count in turns.threads or threads:
                 row = {"contender": entry.name, "tag": entry.tag, "threads": count}
@@ -142,11 +142,11 @@ def measure(
                     say(f"  {_name(row)}: absent: {error}")
                     continue
                 row |= {"notes": ready["notes"], **player.facts, "seconds": []}
-                playing.append((player, row))
+                players.append((player, row))
                 say(f"  {_name(row)}: ready")
         with _busy_core() if turns.busy else contextlib.nullcontext():
-            playing = _rounds(playing, rounds, found["absent"], say)
-        for player, row in playing:
+            players = _rounds(players, rounds, found["absent"], say)
+        for player, row in players:
             row["check"] = player.ask("check")
             row["median"], row["minimum"] = statistics.median(row["seconds"]), min(row["seconds"])
             found["rows"].append(row)
@@ -155,14 +155,14 @@ def measure(
 
 
 def _rounds(
-    playing: list[tuple[Player, dict[str, Any]]],
+    players: list[tuple[Player, dict[str, Any]]],
     rounds: int,
     absent: list[dict[str, Any]],
     say: Callable[[str], None],
 ) -> list[tuple[Player, dict[str, Any]]]:
-    """Run everyone once a round, in an order that changes; return those who held out."""
+    """Run each player once per round, in a random order; return the players without an error."""
     for number in range(rounds):
-        order = list(playing)
+        order = list(players)
         random.Random(number).shuffle(order)
         for player, row in order:
             time.sleep(PAUSE)
@@ -173,14 +173,14 @@ def _rounds(
                     {key: row[key] for key in ("contender", "tag", "threads")} | {"reason": str(error)}
                 )
                 say(f"  {_name(row)}: absent: {error}")
-                playing = [other for other in playing if other[0] is not player]
+                players = [other for other in players if other[0] is not player]
         say(f"  round {number + 1} of {rounds}")
-    return playing
+    return players
 
 
 @contextlib.contextmanager
 def _busy_core() -> Iterator[None]:
-    """Keep one core busy with a process that only counts."""
+    """Keep one core busy with another process."""
     process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
         yield
@@ -190,14 +190,14 @@ def _busy_core() -> Iterator[None]:
 
 
 def _compare_probabilities(rows: list[dict[str, Any]], say: Callable[[str], None]) -> None:
-    """Put the largest difference from the first contender in place of the probabilities themselves."""
+    """Replace the probabilities by their largest difference from the first contender."""
     held = [(row, row["check"].pop("probabilities")) for row in rows if "probabilities" in row["check"]]
     for row, probs in held:
         pairs = zip(held[0][1], probs, strict=True)
         difference = max(abs(a - b) for first, this in pairs for a, b in zip(first, this, strict=True))
         row["check"]["largest_difference"] = difference
         if not difference < TOLERANCE:
-            say(f"  {_name(row)}: its probabilities differ by {difference:.1e}: this is not the same work")
+            say(f"  {_name(row)}: its probabilities differ by {difference:.1e}: the work is not equal")
 
 
 def _name(row: dict[str, Any]) -> str:
