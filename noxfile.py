@@ -1,7 +1,8 @@
-"""The commands of a contributor: `nox` checks a change, `nox -l` lists what else there is.
+"""The commands of a contributor: `nox` checks a change, `nox -l` lists all sessions.
 
-Each session has a virtual environment of its own; `nox -R -s NAME` uses it again and compiles what changed. With
-`--no-venv` a session runs in the active environment, as that is. Words after `--` go to the session's last command.
+Each session has its own virtual environment; `nox -R -s NAME` uses it again and compiles what changed. With
+`--no-venv` a session runs in the active environment and installs nothing. Arguments after `--` go to the last command
+of the session.
 """
 
 from pathlib import Path
@@ -15,12 +16,12 @@ C_FILES = [*Path("src").rglob("*.h"), Path("src/fastdigits/_twin.c")]
 
 
 def compile_kernels(session: nox.Session) -> None:
-    """Compile what changed of the kernels, into src/."""
+    """Compile the changed kernels into src/."""
     session.run("python", "setup.py", "-q", "build_ext", "--inplace")
 
 
 def prepare(session: nox.Session, extra: str = "") -> None:
-    """Install the package from src/ with an extra and compile what changed; leave an active environment as it is."""
+    """Install the package from src/ with an extra, and compile the changed kernels; do nothing with --no-venv."""
     if session.venv_backend == "none":
         return
     session.install(*PROJECT["build-system"]["requires"])
@@ -38,7 +39,7 @@ def build(session: nox.Session) -> None:
 
 @nox.session
 def quick(session: nox.Session) -> None:
-    """Test kernels, layers and the law of the folders: half a minute."""
+    """Test kernels, layers and the order of the folders: half a minute."""
     prepare(session, "test")
     session.run(
         "pytest", "-q", "tests/kernels", "tests/nn", "tests/properties/test_architecture.py", *session.posargs

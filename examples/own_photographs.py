@@ -28,7 +28,7 @@ else:
 net = fd.load_pretrained()  # comes with the package; your own is fd.load("digits.safetensors")
 for name, picture in pictures.items():
     try:
-        digits = fd.cut_digits(picture)  # (n, 28, 28), each prepared as MNIST's makers prepared theirs
+        digits = fd.cut_digits(picture)  # (n, 28, 28), each prepared like the images of MNIST
     except fd.DataError as error:  # no picture, or no digit in it
         print(error)
         continue

@@ -25,7 +25,7 @@ power_cut = PowerCut()
 
 
 def train(folder):
-    """Train for four epochs, or for what is left of them where the folder has a checkpoint."""
+    """Train for four epochs; continue from a checkpoint in the folder, if there is one."""
     net = fd.NeuralNetwork([fd.Dense(784, 64), fd.BatchNorm(64), fd.ReLU(), fd.Dense(64, 10)], seed=0)
     callbacks = [fd.Checkpoint(folder, every=150), power_cut]  # a checkpoint every 150 steps
     net.fit(x, y, epochs=4, optimizer=fd.Adam(lr=0.01), callbacks=callbacks, resume=folder)
@@ -38,6 +38,6 @@ with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as o
     except RuntimeError as error:
         print(f"stopped: {error}")  # stopped: the power is off
     print("left:", *os.listdir(folder))  # left: checkpoint-000000000150.safetensors
-    resumed = train(folder)  # the same call again goes on from step 150, in the second epoch
+    resumed = train(folder)  # the same call continues from step 150, in the second epoch
     whole = train(other)
     print("same bits:", np.array_equal(resumed.values, whole.values))  # same bits: True

@@ -25,5 +25,5 @@ search.fit(x_train, y_train)
 for setting, score in zip(search.cv_results_["params"], search.cv_results_["mean_test_score"], strict=True):
     print(f"{score:.1%}", *setting.values())  # 9…%…
 
-# The best one was trained again on all training rows.
+# GridSearchCV has trained the best setting again, on all training rows.
 print(f"test accuracy {search.score(x_test, y_test):.1%}")  # test accuracy 9…%

@@ -18,7 +18,7 @@ print([f"{loss:.2f}" for loss in history.loss])  # ['0.…', '0.1…', '0.0…']
 # The test images took no part in the training. They show what the network does with new digits.
 print(f"test accuracy {net.evaluate(x_test, y_test)['accuracy']:.1%}")  # test accuracy 97.…%
 
-# Count each true class against each predicted class. Off the diagonal stand the mistakes.
+# Count each pair of true and predicted class. The mistakes are off the diagonal.
 table = fd.confusion_matrix(y_test, net.predict(x_test), 10)
 np.fill_diagonal(table, 0)
 digit, taken_for = np.unravel_index(table.argmax(), table.shape)

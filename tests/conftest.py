@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from types import ModuleType
 
-# NumPy reads it when it is imported. The tests run in a process on each processor.
+# NumPy reads this variable at import. One test process runs on each core.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
@@ -16,24 +16,24 @@ from hypothesis import HealthCheck, settings
 import fastdigits as fd
 from fastdigits import backend as backends
 
-# The same examples in every run, and no clock that fails one; --hypothesis-profile=long draws many, new ones each time.
-# Every example has its own arrays, so a fixture of the test's may be the same for all of them.
-_ALIKE = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck))
-settings.register_profile("fixed", _ALIKE, derandomize=True, max_examples=25)
-settings.register_profile("long", _ALIKE, derandomize=False, max_examples=200)
+# Every run has the same examples, without a time limit; --hypothesis-profile=long draws more, and new ones in each run.
+# Examples may share a fixture, as each has its own arrays.
+_COMMON = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck))
+settings.register_profile("fixed", _COMMON, derandomize=True, max_examples=25)
+settings.register_profile("long", _COMMON, derandomize=False, max_examples=200)
 settings.load_profile("fixed")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the user's cache folder out of the tests; a data set is decompressed once a session."""
+    """Use a temporary cache folder, in which each data set is decompressed once per session."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FASTDIGITS_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip a test whose packages or programs are absent; pytest sums up what is skipped from this one line."""
+    """Skip a test whose packages or programs are not installed."""
     mark = item.get_closest_marker("needs")
     names = mark.args if mark else ()
     missing = [name for name in names if not (importlib.util.find_spec(name) or shutil.which(name))]
@@ -41,10 +41,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(f"not installed: {', '.join(missing)}")
 
 
-# The backends that this processor runs. Those that it lacks are named once, in tests/backend/test_backend.py.
+# The backends of this processor; tests/backend/test_backend.py reports the missing ones.
 @pytest.fixture(params=fd.available_backends())
 def backend(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Run the test once on each backend that this machine can run; restore the previous backend afterwards."""
+    """Run the test on each available backend; restore the previous one afterwards."""
     before = backends.backend_name()
     backends.use_backend(request.param)
     yield request.param
@@ -53,24 +53,23 @@ def backend(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture(params=[name for name in fd.available_backends() if name != "numpy"])
 def kernels(request: pytest.FixtureRequest) -> ModuleType:
-    """Run the test once with each module of compiled kernels that this machine can run."""
+    """Run the test with each available module of compiled kernels."""
     return backends.load(request.param)
 
 
 @pytest.fixture
 def logit_tolerance() -> Callable[[fd.NeuralNetwork, np.ndarray], np.ndarray]:
-    """Give a function that says how far apart the logits of two float32 evaluations may be, (n, classes)."""
+    """Return a function that bounds the difference of two float32 evaluations of the logits, (n, classes)."""
     return _logit_tolerance
 
 
 def _logit_tolerance(network: fd.NeuralNetwork, x: np.ndarray) -> np.ndarray:
-    """Follow the variance of rounding errors through a network of float64 numbers; six deviations are allowed.
+    """Propagate the variance of rounding errors through a network in float64; return six standard deviations.
 
-    A rounding errs by up to u = 2⁻²⁴ of its result, evenly in both directions: variance u² / 3 of it, squared. The
-    errors of a sum are taken as independent (Higham, Mary 2019, A New Approach to Probabilistic Rounding Error
-    Analysis), each of its partial sums as large as Σ |terms|; zeros are added exactly. Four roundings more are
-    allowed for a division by 255, the bias, and weights that were folded; eight for a normalisation. Both evaluations
-    err so.
+    The relative error of a rounding is uniform in ±u, u = 2⁻²⁴: its variance is u² / 3. The errors of a sum are
+    independent (Higham, Mary 2019, A New Approach to Probabilistic Rounding Error Analysis), and each partial sum is
+    at most Σ |terms|; adding zero is exact. A dense layer has four more roundings, for the division by 255, the bias
+    and folded weights; a normalisation has eight. Both evaluations have these errors.
     """
     y = x.reshape(len(x), -1) / (255 if x.dtype == np.uint8 else 1)
     variance, one = np.zeros_like(y), 2.0**-48 / 3

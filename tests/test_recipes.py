@@ -1,4 +1,4 @@
-"""Recipes are data that print themselves, and the command's presets are the same ones."""
+"""Recipes make networks and trainings and print themselves; the presets of the command are the same."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""A program as a user writes it, for mypy --strict: `.ci/run` checks that every public call in it has its type."""
+"""A program of a user, which `mypy --strict` checks: every public call in it has a type."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import fastdigits as fd
 
 
 class Halve(fd.Layer):
-    """A layer of one's own."""
+    """A layer of the user."""
 
     def forward(self, x: npt.NDArray[np.float32], training: bool = False) -> npt.NDArray[np.float32]:
         return x * np.float32(0.5)
@@ -18,8 +18,8 @@ class Halve(fd.Layer):
         return dy * np.float32(0.5)
 
 
-class Say(fd.Callback):
-    """A callback of one's own."""
+class PrintLoss(fd.Callback):
+    """A callback of the user."""
 
     def on_epoch_end(self, epoch: int, network: fd.NeuralNetwork, history: fd.History) -> bool:
         print(epoch, history.loss[-1])
@@ -27,7 +27,7 @@ class Say(fd.Callback):
 
 
 def main(folder: Path) -> None:
-    """Train, look, save and load."""
+    """Train, evaluate, save and load."""
     (x, y), (x_test, y_test) = fd.load_mnist()
     net = fd.NeuralNetwork(
         [fd.Dense(784, 64), fd.BatchNorm(64), Halve(), fd.ReLU(), fd.Dense(64, 10)], seed=1
@@ -43,7 +43,7 @@ def main(folder: Path) -> None:
         augment=fd.Augmentation(rotation=5),
         average=fd.EMA(0.99),
         validation_data=(x_test, y_test),
-        callbacks=[Say(), fd.EarlyStopping(patience=2), fd.Checkpoint(folder, every=100)],
+        callbacks=[PrintLoss(), fd.EarlyStopping(patience=2), fd.Checkpoint(folder, every=100)],
         resume=folder,
     )
     seconds: float = sum(history.seconds)
@@ -60,8 +60,8 @@ def main(folder: Path) -> None:
     print(again.summary(), fd.recipes.get("fast"), fd.get_num_threads(), fd.show_config())
 
 
-def look_closer(source: str, folder: Path) -> None:
-    """Read data, compare trainings and backends, and say how sure the network may be."""
+def use_the_rest(source: str, folder: Path) -> None:
+    """Read data, choose backends, train in several ways, and measure calibration."""
     data: fd.Dataset = fd.load_data(source)
     (x, y), (x_test, y_test) = data
     idx: npt.NDArray[np.uint8] = fd.read_idx(folder / "train-images-idx3-ubyte.gz")

@@ -1,4 +1,4 @@
-"""One backend serves, chosen by processor, environment or caller; what is not there raises."""
+"""Processor, environment or caller choose the backend; an unknown or unavailable one raises."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ import fastdigits as fd
 from fastdigits import backend as backends
 
 
-def say(variable: str | None, program: str = "import fastdigits as fd; print(fd.backend_name())"):
+def run_with(variable: str | None, program: str = "import fastdigits as fd; print(fd.backend_name())"):
     environment = {name: value for name, value in os.environ.items() if name != "FASTDIGITS_BACKEND"}
     if variable is not None:
         environment["FASTDIGITS_BACKEND"] = variable
@@ -20,13 +20,13 @@ def say(variable: str | None, program: str = "import fastdigits as fd; print(fd.
 
 
 def test_the_fastest_backend_is_the_default():
-    assert say(None).stdout.strip() == fd.available_backends()[0]
-    assert say("").stdout.strip() == fd.available_backends()[0]
+    assert run_with(None).stdout.strip() == fd.available_backends()[0]
+    assert run_with("").stdout.strip() == fd.available_backends()[0]
 
 
 @pytest.mark.parametrize("name", list(backends.MODULES))
 def test_the_environment_chooses_the_backend(name):
-    run = say(name)
+    run = run_with(name)
     if name in fd.available_backends():
         assert run.stdout.strip() == name
     else:
@@ -35,14 +35,14 @@ def test_the_environment_chooses_the_backend(name):
 
 @pytest.mark.parametrize("name", list(backends.MODULES))
 def test_every_backend_is_tested_on_this_machine(name):
-    if name not in fd.available_backends():  # said here once: the fixtures in conftest.py leave it out
+    if name not in fd.available_backends():  # the fixtures of conftest.py omit it silently
         pytest.skip(f"this processor has no {name}: its kernels are not tested here")
     assert backends.load(name).__name__ == f"fastdigits.{backends.MODULES[name]}"
 
 
 def test_an_unknown_name_raises():
     wanted = "backend: must be one of avx512, avx2, generic, numpy; got 'fast'"
-    assert f"ValueError: FASTDIGITS_BACKEND=fast: {wanted}" in say("fast").stderr
+    assert f"ValueError: FASTDIGITS_BACKEND=fast: {wanted}" in run_with("fast").stderr
     with pytest.raises(ValueError, match=wanted):
         fd.use_backend("fast")
 
@@ -59,10 +59,10 @@ def test_a_backend_that_the_processor_lacks_raises_and_changes_nothing(monkeypat
 
 def test_without_compiled_kernels_the_error_says_what_to_do():
     program = "import sys; sys.modules['fastdigits._kernels'] = None; import fastdigits"
-    run = say(None, program)
+    run = run_with(None, program)
     assert "backend generic: its module must be importable" in run.stderr
     assert "set FASTDIGITS_BACKEND=numpy to run on NumPy alone" in run.stderr
-    assert say("numpy", program).returncode == 0
+    assert run_with("numpy", program).returncode == 0
 
 
 def test_all_backends_agree_on_a_prediction(backend):
@@ -106,11 +106,11 @@ def test_a_wrong_environment_is_one_line_in_each_command(tmp_path, command, name
 
 def test_use_backend_overrides_a_wrong_environment():
     program = "import fastdigits as fd; fd.use_backend('numpy'); print(fd.backend_name())"
-    assert say("cuda", program).stdout.strip() == "numpy"
+    assert run_with("cuda", program).stdout.strip() == "numpy"
     program = (
         "from fastdigits import predict; raise SystemExit(predict.main(['x.png', '--backend', 'numpy']))"
     )
-    assert say("cuda", program).stderr.startswith("fastdigits predict: error: x.png: ")
+    assert run_with("cuda", program).stderr.startswith("fastdigits predict: error: x.png: ")
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_use_backend_overrides_a_wrong_environment():
     ],
 )
 def test_a_wrong_environment_raises_at_first_use(use):
-    run = say("cuda", f"import fastdigits as fd; {use}")
+    run = run_with("cuda", f"import fastdigits as fd; {use}")
     assert run.returncode == 1
     assert run.stderr.splitlines()[-1].startswith(
         "ValueError: FASTDIGITS_BACKEND=cuda: backend: must be one of"

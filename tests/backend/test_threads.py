@@ -1,4 +1,4 @@
-"""The number of threads is what the caller says, else the environment, else what the process may really use."""
+"""The caller sets the number of threads, else the environment, else the processors that the process may use."""
 
 import contextlib
 import os

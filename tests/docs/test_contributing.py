@@ -1,4 +1,4 @@
-"""What a contributor is told to run exists: sessions of nox, and the tools of a commit."""
+"""Pages, workflows and pre-commit name sessions and tools that exist."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What the pages of docs/ show works as it stands there, and what they are made of exists."""
+"""The examples, commands, sources, pictures and links of docs/ work."""
 
 import re
 
@@ -16,7 +16,7 @@ ELSEWHERE = (
     "exchange.md",
     "sklearn.md",
 )  # need packages that may be absent: test_exchange_page.py, test_sklearn.py
-# Train for several epochs, and more than once, to show what an idea is worth.
+# These train several networks for several epochs.
 LONG = ("averaging", "schedules", "augmentation", "activations", "adamw", "your-own-layer")
 LEARN = [page for page in PAGES if page.parent.name == "learn" and page.stem != "index"]
 

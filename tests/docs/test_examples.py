@@ -1,4 +1,4 @@
-"""The programs of examples/ run as they are, and print what stands behind each print."""
+"""The programs of examples/ run and print what their comments say."""
 
 import pytest
 from digit_pictures import inked, strokes
@@ -14,7 +14,7 @@ def in_an_empty_folder(tmp_path, monkeypatch):
 
 
 def run_example(name, monkeypatch, *words):
-    """Run a program of examples/ with words behind its name; return the prints that say something else."""
+    """Run a program of examples/ with arguments; return the comments that differ from the output."""
     path = EXAMPLES / f"{name}.py"
     monkeypatch.setattr("sys.argv", [str(path), *words])
     return run(path.read_text("utf-8"), path, {"__name__": "__main__"})

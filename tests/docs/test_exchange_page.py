@@ -1,4 +1,4 @@
-"""What docs/exchange.md shows works as it stands there, each example where its package is installed."""
+"""The examples of docs/exchange.md run where their packages are installed."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What messages and pages tell people to install can be installed, and is what pyproject.toml requires."""
+"""The `pip install` of messages and pages names what can be installed, with the versions of pyproject.toml."""
 
 import re
 import shlex
@@ -39,7 +39,7 @@ def test_hints_finds_what_pip_install_is_given():
 
 
 def is_possible(word: str) -> bool:
-    """Return whether a word behind ``pip install`` is an option, this clone, or what pyproject.toml requires."""
+    """Return whether a word after ``pip install`` is an option, this clone, or a requirement of pyproject.toml."""
     extras = re.fullmatch(r"\.\[(.+)\]", word)
     if extras:
         return set(extras[1].split(",")) <= EXTRAS.keys()

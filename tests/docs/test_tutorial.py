@@ -1,4 +1,4 @@
-"""The tutorial's notebook runs, and what is kept in it is what it gives."""
+"""The notebook of the tutorial runs, and its stored outputs are current."""
 
 import os
 import re
@@ -12,16 +12,14 @@ pytest.importorskip("ipykernel", reason="the tutorial needs nbclient and ipykern
 
 pytestmark = [
     pytest.mark.exhaustive,
-    pytest.mark.filterwarnings(
-        "default"
-    ),  # of the notebook's machinery; the cells run in a process of their own
+    pytest.mark.filterwarnings("default"),  # of nbclient; the cells run in another process
 ]
 
 NOTEBOOK = ROOT / "docs" / "tutorial.ipynb"
 
 
 def outputs(notebook):
-    """Return for each cell what kinds of output it has, and its text with all numbers but whole ones left out."""
+    """Return the kinds of output and the text of each cell, without numbers that differ between machines."""
     found = []
     for cell in notebook.cells:
         kinds, text = [], ""
@@ -33,7 +31,7 @@ def outputs(notebook):
 
 
 def test_the_notebook_gives_the_outputs_that_are_stored_in_it(monkeypatch):
-    folders = os.environ.get("PYTHONPATH", "").split(os.pathsep)  # the notebook's process has another folder
+    folders = os.environ.get("PYTHONPATH", "").split(os.pathsep)  # the notebook runs in another folder
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(os.path.abspath(folder) for folder in folders if folder))
     found = script("docs/run_tutorial").run(NOTEBOOK)
     assert outputs(found) == outputs(nbformat.read(NOTEBOOK, as_version=4))

@@ -1,4 +1,4 @@
-"""Pictures of digits from elsewhere than MNIST: drawn with a pen, printed, and on a page in a photograph."""
+"""Draw pictures of digits that are not from MNIST: with a pen, in a font, and in a photograph of a page."""
 
 from pathlib import Path
 
@@ -47,14 +47,14 @@ def printed(text: str, face: Path, size: int = 150) -> Image.Image:
 
 
 def inked(mask: Image.Image, paper=(255, 255, 255), ink=(0, 0, 0)) -> Image.Image:
-    """Return what is white on black as ink on paper."""
+    """Return a white-on-black mask in ink on paper."""
     share = np.asarray(mask, dtype=np.float32)[:, :, np.newaxis] / 255
     values = np.asarray(paper, np.float32) * (1 - share) + np.asarray(ink, np.float32) * share
     return Image.fromarray(np.rint(values).astype(np.uint8))
 
 
 def photographed(mask: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Return what is white on black on a page in a photograph: uneven light, a shadow, blur, noise."""
+    """Return a photograph of a white-on-black mask on a page: uneven light, a shadow, blur and noise."""
     page = Image.new("L", (640, 480), 0)
     page.paste(mask, (int(rng.integers(60, 400)), int(rng.integers(60, 250))))
     y, x = np.mgrid[:480, :640] / 640

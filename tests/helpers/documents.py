@@ -1,4 +1,4 @@
-"""What the tests of README and docs share: they take examples, commands and links out of a page and try them."""
+"""Read examples, commands and links from a page, and load a script as a module."""
 
 import importlib.util
 import io
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class OptionsRead(Exception):  # noqa: N818
-    """The options of a command were read, and nothing has been done yet."""
+    """A command has read its options; raised before it does anything else."""
 
 
 def script(name: str) -> ModuleType:
@@ -29,22 +29,22 @@ def script(name: str) -> ModuleType:
 
 
 def blocks(page: Path, language: str) -> list[str]:
-    """Return the contents of the fenced blocks of a language, "" for those that name none, in their order."""
+    """Return the contents of the fenced blocks of a language in order; "" means blocks without a language."""
     found = re.findall(r"^```([^\n]*)\n(.*?)^```$", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
     return [body for kind, body in found if kind.strip() == language]
 
 
 def run(code: str, page: Path, names: dict[str, object]) -> list[str]:
-    """Run Python in ``names``; return the comments after prints that are not what was printed.
+    """Run Python code in ``names``; return the comments after prints that differ from the output.
 
-    A comment is compared with what its line printed, each time that it ran; … in it stands for anything.
+    A comment must match every output of its line; … in it matches anything.
     """
-    said: dict[int, list[str]] = {}
+    printed: dict[int, list[str]] = {}
 
     def record(*values, **options):
         text = io.StringIO()
         print(*values, **options, file=text)
-        said.setdefault(sys._getframe(1).f_lineno, []).append(text.getvalue().rstrip("\n"))
+        printed.setdefault(sys._getframe(1).f_lineno, []).append(text.getvalue().rstrip("\n"))
         sys.stdout.write(text.getvalue())
 
     names["print"] = record
@@ -54,17 +54,17 @@ def run(code: str, page: Path, names: dict[str, object]) -> list[str]:
         comment = re.search(r"^\s*print\(.*\)  # (.+)$", line)
         if comment:
             pattern = ".*".join(map(re.escape, comment[1].split("…")))
-            texts = said.get(number, ["nothing"])
+            texts = printed.get(number, ["nothing"])
             wrong += [
-                f"{comment[1]!r}: it says {text!r}" for text in texts if not re.fullmatch(pattern, text)
+                f"{comment[1]!r}: it printed {text!r}" for text in texts if not re.fullmatch(pattern, text)
             ]
     return wrong
 
 
 def command_lines(page: Path) -> list[list[str]]:
-    """Return the calls of this package's commands in blocks and in the text, as lists of words from "python" on.
+    """Return the calls of this package's commands in blocks and in the text, as lists of words.
 
-    Calls with a placeholder, a word in capitals, are left out of the text, where they explain rather than show.
+    Calls in the text with a placeholder (a word in capitals) are omitted.
     """
     text = page.read_text("utf-8")
     lines = [line for block in blocks(page, "") + blocks(page, "sh") for line in block.splitlines()]
@@ -83,7 +83,7 @@ def command_lines(page: Path) -> list[list[str]]:
 
 
 def read_options(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a command read its options; AssertionError if it does not take them."""
+    """Let a command read its options; raise AssertionError if it does not accept them."""
     read = Parser.read
 
     def read_only(parser, argv):
@@ -105,6 +105,6 @@ def read_options(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def broken_links(page: Path) -> list[str]:
-    """Return the links and pictures of a page that lead to no file beside it."""
+    """Return the links and pictures of a page whose files do not exist."""
     links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
     return [link for link in links if not (page.parent / link).exists()]

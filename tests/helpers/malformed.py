@@ -246,7 +246,7 @@ def malformed_csv_gz() -> dict[str, bytes]:
 
 
 def tensors(header: object, data: bytes = b"", length: int | None = None) -> bytes:
-    """Return a safetensors file with this header, whatever it says."""
+    """Return a safetensors file with this header."""
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return struct.pack("<Q", len(text) if length is None else length) + text + data
 

@@ -1,4 +1,4 @@
-"""A data set of three classes that a network learns within a second."""
+"""Write a data set of three classes that a network learns within a second."""
 
 import struct
 from pathlib import Path
@@ -14,7 +14,7 @@ def write_idx(path: Path, array: np.ndarray) -> None:
 def write_dataset(
     folder: Path, n_train: int = 240, n_test: int = 60, test_shape: tuple[int, int] = (6, 5)
 ) -> None:
-    """Images of 6 x 5 pixels whose brightest two rows tell the class, of which there are three."""
+    """Write images of 6 × 5 pixels in three classes: two rows of an image are brighter, and which ones is its class."""
     rng = np.random.default_rng(3)
     folder.mkdir()
     for name, n, shape in (("train", n_train, (6, 5)), ("t10k", n_test, test_shape)):

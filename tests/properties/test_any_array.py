@@ -1,8 +1,8 @@
-"""Whatever array comes through a public door, it is worked on as a plain copy of it would be, or refused in words.
+"""Public functions give the same result for an array of any kind as for its plain copy, or raise a clear error.
 
-Arrays are drawn: every shape, dtype, byte order and layout that NumPy has, values that no image or label should have.
-A refusal is a TypeError or a ValueError that says what must be; neither the array nor the network has changed then.
-`scripts/robustness/safety.py` draws thousands for each door, here it is a fixed few.
+Hypothesis draws the arrays: every shape, dtype, byte order and layout of NumPy, and values that no image or label has.
+The error is a TypeError or a ValueError that states the requirement, and neither array nor network has changed.
+`scripts/robustness/safety.py` draws thousands of arrays per function, these tests a fixed few.
 """
 
 import re
@@ -38,7 +38,7 @@ OPTIMIZERS = (fd.SGD, fd.Momentum, fd.RMSprop, fd.Adam, fd.AdamW)
 
 
 def network() -> fd.NeuralNetwork:
-    """Return one that is ready for a step back."""
+    """Return a network after a forward pass in training."""
     net = fd.NeuralNetwork(
         [fd.Dense(WIDTH, 5), fd.BatchNorm(5), fd.ReLU(), fd.Dropout(0.2), fd.Dense(5, CLASSES)], seed=3
     )
@@ -46,7 +46,7 @@ def network() -> fd.NeuralNetwork:
     return net
 
 
-# -- what is drawn -------------------------------------------------------------------------------------------
+# -- arrays --------------------------------------------------------------------------------------------------
 
 RIGHT = {
     "images": (N, WIDTH),
@@ -60,7 +60,7 @@ TOP = {"labels": CLASSES, "images": 256}
 
 @st.composite
 def arrays(draw, role):
-    """Draw an array for a role, and the plain copy of it; None where its kind has no real numbers."""
+    """Draw an array for a role and its plain copy; the copy is None where the dtype is not of real numbers."""
     shape = draw(shapes(RIGHT[role]))
     kind = draw(st.sampled_from(REAL * 2 + ["u1", "f4", "f4", "i8"] * 2 + OTHER))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
@@ -80,17 +80,17 @@ def arrays(draw, role):
     return LAYOUTS[draw(st.sampled_from(list(LAYOUTS)))](values), values
 
 
-# Of the examples of Hypothesis's profile
+# The share of the examples of Hypothesis's profile that a test draws
 SHARES = pytest.mark.parametrize("share", [0.25, pytest.param(1, marks=pytest.mark.exhaustive)])
 
 
 def with_drawn_data(share: float) -> Callable[[Callable[[Any], None]], None]:
-    """Return a decorator that calls a function with data drawn by Hypothesis, again and again."""
+    """Return a decorator that calls a function with data of Hypothesis, once per example."""
     count = round(share * settings.default.max_examples)
     return lambda check: settings(max_examples=count)(given(data=st.data())(check))()
 
 
-# -- the doors -----------------------------------------------------------------------------------------------
+# -- public functions and methods ----------------------------------------------------------------------------
 
 
 def fitted(net, x=PIXELS, y=LABELS, **options):
@@ -202,7 +202,7 @@ def layer_doors() -> dict[str, tuple[str, Callable]]:
     return found
 
 
-STRICT = layer_doors()  # these take float32 as it is, and refuse all else
+STRICT = layer_doors()  # these accept float32 only
 OURS = re.compile(r"\b(must|may)\b.*; got |could not|were not", re.DOTALL)
 
 
@@ -212,7 +212,7 @@ def state(net) -> list:
 
 
 def outcome(door, net, array) -> tuple[str, Any]:
-    """Return what a door makes of an array: its numbers, or the error."""
+    """Return the result of a call for an array: "done" and its bytes, or "refused" and the error."""
     before = state(net)
     try:
         results = door(net, array)
@@ -246,7 +246,7 @@ def test_an_array_gives_what_its_plain_copy_gives_or_is_refused(name, share):
             assert outcome(door, network(), plain)[0] == "refused"
 
 
-# -- what it comes to ----------------------------------------------------------------------------------------
+# -- results -------------------------------------------------------------------------------------------------
 
 
 @SHARES
@@ -267,7 +267,7 @@ def test_the_results_are_those_of_the_twin(door, share):
             backends.use_backend(backend)
             try:
                 results.append(call(network(), array))
-            except TypeError as error:  # a layer takes float32 in the machine's byte order, nothing else
+            except TypeError as error:  # a layer accepts float32 in native byte order only
                 assert door in STRICT
                 results.append(str(error))
             finally:
@@ -282,7 +282,7 @@ def test_the_results_are_those_of_the_twin(door, share):
             np.testing.assert_allclose(found, right, rtol=1e-4, atol=1e-5 * (1 + np.abs(right).max()))
 
 
-# -- giants --------------------------------------------------------------------------------------------------
+# -- broadcast arrays ----------------------------------------------------------------------------------------
 
 GIANTS = {
     "images": [
@@ -306,7 +306,7 @@ def test_a_broadcast_array_of_terabytes_is_refused_at_once(name):
             assert outcome(door, network(), giant)[0] == "refused", giant.shape
         assert (
             tracemalloc.get_traced_memory()[1] < 2**24
-        )  # terabytes would be; modules imported by now take one of 16
+        )  # a copy would take terabytes; imports take one megabyte of these 16
     finally:
         tracemalloc.stop()
 
@@ -342,7 +342,7 @@ def test_kernels_get_aligned_arrays_only():
         assert seen.flags.aligned
 
 
-# -- scikit-learn's door -------------------------------------------------------------------------------------
+# -- scikit-learn --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.filterwarnings("ignore:A column-vector y was passed")

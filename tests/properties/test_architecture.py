@@ -1,4 +1,4 @@
-"""The law of the rooms: folders are floors, doors have twins, loops stay in the kernels, importing is cheap."""
+"""Folders import lower folders only, kernels have twins, layers have no loops, and importing is cheap."""
 
 import ast
 import graphlib
@@ -15,8 +15,7 @@ import fastdigits
 from fastdigits import _reference
 
 PACKAGE = Path(fastdigits.__file__).parent
-# A folder is a floor: what stands in it imports only from floors before it. No exception for imports inside functions
-# or for types.
+# A module imports only from folders before its own in this row, also inside functions and for types.
 FLOORS = (
     "errors _version < _reference < core < backend imaging metrics < nn data < optim storage export < training"
     " < network visualize distributed < recipes < sklearn commands < train evaluate predict draw bench"
@@ -45,7 +44,7 @@ MODULES = {module_of(path): path for path in PACKAGE.rglob("*.py")}
 
 
 def imports(source: str, module: str, package: bool = False) -> Iterator[str]:
-    """Yield each module of this package that a module's source imports, wherever in it."""
+    """Yield each module of this package that a source imports, at its top or inside a function."""
     here = module.split(".") if package and module != "__init__" else module.split(".")[:-1]
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -109,8 +108,8 @@ def test_an_import_from_a_lower_floor_is_allowed():
     assert not any(breaks_the_law("nn.losses", other) for other in found)
 
 
-# What a module takes from outside, beside the standard library and numpy
-GUESTS = {
+# The packages that a module imports beside the standard library and numpy
+OTHER_PACKAGES = {
     "core.pages": {"jinja2"},
     "data.downloads": {"filelock", "pooch", "requests", "tqdm", "urllib3"},
     "export.onnx": {"onnx"},
@@ -119,7 +118,7 @@ GUESTS = {
     "sklearn": {"sklearn"},
     "training.callbacks": {"tqdm"},
     "visualize": {"matplotlib"},
-    "visualize.writing": {"matplotlib", "tqdm"},  # to know the thread of its bars
+    "visualize.writing": {"matplotlib", "tqdm"},  # to recognise the thread of its progress bars
 }
 
 
@@ -133,7 +132,7 @@ def test_modules_import_numpy_and_few_other_packages(module):
         if isinstance(node, ast.ImportFrom) and node.module and not node.level
     }
     outside = {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - {"fastdigits"}
-    assert outside <= {"numpy"} | GUESTS.get(module, GUESTS.get(module.split(".")[0], set()))
+    assert outside <= {"numpy"} | OTHER_PACKAGES.get(module, OTHER_PACKAGES.get(module.split(".")[0], set()))
 
 
 LAYERS = [name for name in MODULES if name.startswith("nn.layers.") and name != "nn.layers.base"]

@@ -1,4 +1,4 @@
-"""The public contract, used as DESIGN writes it, and the public surface."""
+"""The public functions and classes work together, and every public name is documented."""
 
 import importlib.metadata
 import subprocess

@@ -59,7 +59,7 @@ def threads():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("Threads"))
 
 fd.set_num_threads(2)
-first = threads()  # NumPy may have some
+first = threads()  # NumPy may have started some
 refuse = ctypes.c_int.in_dll(ctypes.CDLL(None), "shim_no_threads")
 refuse.value = 1
 with tempfile.TemporaryDirectory() as folder:
@@ -68,7 +68,7 @@ with tempfile.TemporaryDirectory() as folder:
     probs = jobs.net.predict_proba(jobs.x)
     refuse.value = 0
     if hasattr(backend.kernels, "forget_habits"):
-        backend.kernels.forget_habits()  # that sharing did not pay
+        backend.kernels.forget_habits()  # which say that one thread is faster
     again = out_of_memory.Jobs(Path(folder))
     print(refused == again.final, (probs == again.net.predict_proba(jobs.x)).all(), before - first, threads() - first)
 """
@@ -86,7 +86,7 @@ def test_without_new_threads_one_thread_computes_and_threads_are_tried_again(tmp
     assert ended.stdout.split() == ["True", "True", "0", "1"]
 
 
-# -- each fault that was found ------------------------------------------------------------------------------
+# -- faults that the script has found ------------------------------------------------------------------------
 
 
 def network():
@@ -99,7 +99,7 @@ def no_memory(*_, **__):
 
 
 def after(function, times):
-    """Return a function that does as this one does so many times, and then finds no memory."""
+    """Return a function that calls this one ``times`` times, and then raises MemoryError."""
     left = iter(range(times))
 
     def once_more(*arguments, **named):
@@ -113,7 +113,7 @@ def counts(net, optimizer):
     return steps, optimizer.step_count, net.layers[3].step
 
 
-@pytest.mark.skipif(not hasattr(backend.kernels, "Program"), reason="NumPy records nothing")
+@pytest.mark.skipif(not hasattr(backend.kernels, "Program"), reason="the NumPy backend records no program")
 @pytest.mark.parametrize(("owner", "name", "times"), [(fd.Adam, "_update", 2), (fd.EMA, "update", 0)])
 def test_a_step_that_could_not_be_recorded_is_not_counted(monkeypatch, owner, name, times):
     net, optimizer = network(), fd.Adam()
@@ -131,13 +131,13 @@ def test_a_step_that_could_not_be_recorded_is_not_counted(monkeypatch, owner, na
 def test_an_average_is_applied_with_its_batch_statistics_or_not_at_all(monkeypatch):
     net, values = network(), []
 
-    class Watch(fd.Callback):
+    class Record(fd.Callback):
         def on_progress(self, done, total):
             values[:] = [net.values.copy(), net.layers[1].running_var.copy()]
 
     monkeypatch.setattr(loop, "_renew", no_memory)
     with pytest.raises(MemoryError):
-        net.fit(X, Y, epochs=1, batch_size=32, average=fd.EMA(0.5), callbacks=[Watch()])
+        net.fit(X, Y, epochs=1, batch_size=32, average=fd.EMA(0.5), callbacks=[Record()])
     np.testing.assert_array_equal(net.values, values[0])
     np.testing.assert_array_equal(net.layers[1].running_var, values[1])
 

@@ -1,4 +1,4 @@
-"""One seed gives one network, with all that a training may have, in whatever circumstances."""
+"""One seed gives one network, with every option of a training, in all circumstances."""
 
 import os
 
@@ -16,7 +16,7 @@ SAME_BITS = script("robustness/same_bits")
     [(300, [1, 3]), pytest.param(1000, SAME_BITS.THREADS, marks=pytest.mark.exhaustive)],
 )
 def test_the_bits_do_not_depend_on_threads_repetition_load_or_lowering(images, threads):
-    """What scripts/robustness/same_bits.py tries, on fewer images."""
+    """Train as scripts/robustness/same_bits.py does, on fewer images."""
     hashes = set()
     try:
         for busy in (0, 2 * (os.cpu_count() or 1)):

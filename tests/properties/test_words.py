@@ -1,4 +1,4 @@
-"""The words of the house: what CONTRIBUTING's list has a plainer word for stands nowhere."""
+"""No file has a form for which CONTRIBUTING lists a plainer word."""
 
 import re
 from pathlib import Path
@@ -36,7 +36,7 @@ BANNED = {  # a pattern, and what to write instead
 
 
 def words_of_the_list() -> list[str]:
-    """Return the forms that CONTRIBUTING's table says not to write."""
+    """Return the banned forms of the table in CONTRIBUTING."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     table = text.partition("| instead of | write |")[2].partition("\n\n")[0]
     return [line.split("|")[1].strip() for line in table.splitlines() if line.count("|") == 3][1:]

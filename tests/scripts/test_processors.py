@@ -1,4 +1,4 @@
-"""What scripts/robustness/processors.py reports; here on this processor, without an emulator."""
+"""scripts/robustness/processors.py reports right and wrong kernels, run on this processor without an emulator."""
 
 import os
 import subprocess

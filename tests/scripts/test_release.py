@@ -1,4 +1,4 @@
-"""A tag is released only if version and CHANGELOG agree with it; all wheels pass before one is published."""
+"""A tag may be released only if the version and CHANGELOG agree with it."""
 
 import pytest
 from documents import script
