@@ -115,7 +115,7 @@ def test_the_longest_names_can_be_written(tmp_path):
     assert (tmp_path / name).read_bytes() == b"new"
 
 
-def test_a_folder_that_cannot_be_listed_is_no_hindrance(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_listed_can_be_written(tmp_path, monkeypatch):
     def refuse(folder):
         raise PermissionError
 
@@ -171,7 +171,7 @@ def names_and_kinds(folder):
 
 @pytest.mark.parametrize("writer", WRITERS)
 @pytest.mark.parametrize("kind", ODD)
-def test_what_is_no_regular_file_is_refused_and_stays(tmp_path, monkeypatch, kind, writer):
+def test_other_kinds_of_files_are_refused_and_stay(tmp_path, monkeypatch, kind, writer):
     monkeypatch.chdir(tmp_path)
     ODD[kind](tmp_path / "odd.png")
     before = names_and_kinds(tmp_path)
@@ -213,7 +213,7 @@ def test_a_name_of_an_open_stream_is_refused(tmp_path, name, where):
 
 
 @pytest.mark.parametrize("name", ["", "a\0b", "x" * 300, ".", "missing/model"])
-def test_what_can_be_no_name_is_refused(tmp_path, monkeypatch, name):
+def test_impossible_names_are_refused(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(OSError, match=r"must be|must exist"):
         atomic.write(name, b"new", example="model.safetensors")
@@ -262,7 +262,7 @@ def test_the_owner_stays(tmp_path):
     assert (path.stat().st_uid, path.stat().st_gid) == (65534, 65533)
 
 
-def test_a_group_that_cannot_stay_takes_its_permissions_along(tmp_path, monkeypatch):
+def test_without_the_old_group_there_are_no_group_permissions(tmp_path, monkeypatch):
     def refuse(file, owner, group):
         raise PermissionError
 

@@ -203,7 +203,7 @@ def test_all_published_files_come_over_https():
         assert all(file.url.startswith("https://") for file in data.files)
 
 
-def test_a_folder_that_cannot_be_made_is_told(server, tmp_path):
+def test_a_folder_that_cannot_be_made_is_refused(server, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(fd.DataError, match=r"letters: its files must be downloaded once; got: .*file"):
         fetch(server, tmp_path / "file" / "folder")

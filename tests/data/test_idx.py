@@ -1,4 +1,4 @@
-"""The reader takes every IDX file that is sound and refuses every other one, naming what is wrong."""
+"""All valid IDX files are read; all others are refused with a message that says why."""
 
 import gzip
 import os
@@ -117,7 +117,7 @@ def test_a_device_is_refused_at_once():
 
 
 @pytest.mark.parametrize("name", sorted(CODES))
-def test_what_is_packed_tightly_is_read_as_the_array_grows(tmp_path, name):
+def test_a_high_compression_ratio_is_read_into_a_growing_array(tmp_path, name):
     array = np.zeros((700, 1000), name)  # about 1000 : 1
     array[::100, ::7] = 3
     np.testing.assert_array_equal(fd.read_idx(written(tmp_path, gzip.compress(idx(array), 9))), array)

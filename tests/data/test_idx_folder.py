@@ -1,4 +1,4 @@
-"""MNIST comes whole, fast and unharmed, whatever state the cache is in; folders of IDX files are checked."""
+"""MNIST is loaded whole and fast, whatever the state of the cache; folders of IDX files are checked."""
 
 import gzip
 import hashlib
@@ -122,7 +122,7 @@ NO_ARRAYS = {  # np.load fails on each with another kind of error, or warns
 @pytest.mark.parametrize(
     "damage", ["cut", "flip", "empty", "text", "other shape", "pickle", "folder", *NO_ARRAYS]
 )
-def test_a_damaged_cache_is_made_anew(small_files, damage):
+def test_a_damaged_cache_is_made_again(small_files, damage):
     assert len(small_files) == 2
     for file in small_files:
         content = bytearray(file.read_bytes())
@@ -149,7 +149,7 @@ def test_a_damaged_cache_is_made_anew(small_files, damage):
         assert small_digests() == DIGESTS[2:]
 
 
-def test_a_cache_that_cannot_be_written_costs_nothing_but_time(tmp_path, monkeypatch):
+def test_a_cache_that_cannot_be_written_is_ignored(tmp_path, monkeypatch):
     blocked = tmp_path / "file"
     blocked.write_text("in the way")  # a file where the folder should be: root cannot write there either
     monkeypatch.setenv("FASTDIGITS_CACHE", str(blocked))
@@ -166,7 +166,7 @@ def test_a_full_disk_leaves_nothing_behind(cache, monkeypatch):
     assert list(cache.iterdir()) == []
 
 
-def test_a_header_with_another_shape_over_the_right_elements_is_not_believed(small_files):
+def test_a_header_with_another_shape_over_the_right_elements_is_refused(small_files):
     content = small_files[0].read_bytes()
     assert b"(10000, 28, 28)" in content
     small_files[0].write_bytes(content.replace(b"(10000, 28, 28)", b"(28, 28, 10000)"))
@@ -174,7 +174,7 @@ def test_a_header_with_another_shape_over_the_right_elements_is_not_believed(sma
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-def test_a_pipe_in_the_cache_keeps_nobody_waiting(small_files):
+def test_a_pipe_in_the_cache_is_ignored(small_files):
     for file in small_files:
         file.unlink()
         os.mkfifo(file)
@@ -201,7 +201,7 @@ def test_what_a_killed_process_left_is_removed(cache):
     assert [file.exists() for file in (cache / name, left, foreign)] == [True, False, True]
 
 
-def test_no_home_means_no_cache(monkeypatch):
+def test_without_a_home_there_is_no_cache(monkeypatch):
     def homeless():
         raise RuntimeError("Could not determine home directory.")
 

@@ -1,4 +1,4 @@
-"""Folders of pictures: every ending, one paper, one scale, one size; what is left out is counted and said."""
+"""Folders of image files: endings, paper, scale and size; skipped files are counted and reported."""
 
 import gzip
 import io
@@ -111,7 +111,7 @@ def test_a_pipe_is_refused(tmp_path):
 # -- what is left out ----------------------------------------------------------------------------------------
 
 
-def test_what_is_left_out_is_counted_and_said(tmp_path):
+def test_skipped_files_are_counted_and_reported(tmp_path):
     fill(tmp_path)
     for name in ("0/a.txt", "0/b.TXT", "1/Thumbs.db", "1/.DS_Store", "read.me", ".hidden", "2/none"):
         (tmp_path / name).write_text("")
@@ -128,13 +128,13 @@ def test_what_is_left_out_is_counted_and_said(tmp_path):
     assert "), 1 class folder without pictures (7); no images to test on: " in data.note
 
 
-def test_where_nothing_is_left_out_nothing_is_said(tmp_path):
+def test_no_note_without_skipped_files(tmp_path):
     fill(tmp_path / "train")
     fill(tmp_path / "test")
     assert fd.load_data(tmp_path).note == ""
 
 
-def test_a_folder_without_a_picture_says_what_there_is_instead(tmp_path):
+def test_a_folder_without_images_is_an_error_that_names_other_files(tmp_path):
     (tmp_path / "0").mkdir()
     (tmp_path / "0" / "a.heic2").write_text("")
     with pytest.raises(
@@ -143,7 +143,7 @@ def test_a_folder_without_a_picture_says_what_there_is_instead(tmp_path):
         fd.load_data(tmp_path)
 
 
-def test_predict_says_what_it_leaves_out_of_a_folder(tmp_path, capsys):
+def test_predict_reports_the_files_that_it_skips(tmp_path, capsys):
     fill(tmp_path)
     folder = tmp_path / "0"
     (folder / "a.txt").write_text("")
@@ -159,7 +159,7 @@ def test_predict_says_what_it_leaves_out_of_a_folder(tmp_path, capsys):
     )
 
 
-def test_of_several_frames_the_first_is_read_and_that_is_said(tmp_path, capsys):
+def test_only_the_first_frame_is_read_and_reported(tmp_path, capsys):
     fill(tmp_path)
     frames = {"append_images": [Image.fromarray(X[1])], "save_all": True}
     for name in ("a.gif", "a.tiff", "a.apng"):
@@ -198,13 +198,13 @@ def test_the_part_to_test_on_has_several_names(tmp_path, name):
     assert data.note == ("" if name.lower().startswith("test") else f"tested on the images in {name}")
 
 
-def test_a_part_that_is_not_used_is_said(tmp_path):
+def test_a_part_that_is_not_used_is_reported(tmp_path):
     for name in ("train", "test", "val"):
         fill(tmp_path / name)
     assert fd.load_data(tmp_path).note == "left out the folder val (30 pictures)"
 
 
-def test_pictures_to_test_on_without_classes_are_said(tmp_path):
+def test_test_images_without_classes_are_reported(tmp_path):
     fill(tmp_path / "train")
     (tmp_path / "test").mkdir()
     Image.fromarray(X[0]).save(tmp_path / "test" / "1.png")
@@ -219,7 +219,7 @@ def test_a_class_may_be_called_train(tmp_path):
     assert fd.load_data(tmp_path).class_names == ("car", "ship", "train")
 
 
-def test_a_folder_in_a_folder_is_found_as_archives_have_it(tmp_path):
+def test_an_inner_folder_is_found_as_in_archives(tmp_path):
     fill(tmp_path / "a" / "mnist_png" / "training")
     fill(tmp_path / "a" / "mnist_png" / "testing")
     (tmp_path / "a" / "__MACOSX").mkdir()
@@ -264,7 +264,7 @@ def transparent(image, ink):
     return Image.fromarray(array)
 
 
-def test_one_paper_lies_behind_all_transparent_pictures(tmp_path):
+def test_all_transparent_images_have_white_paper(tmp_path):
     """In five forms of transparency, under inks on both sides of the middle."""
     for number in range(N):
         ink = (0, 120, 136, 200)[number % 4]
@@ -288,7 +288,7 @@ def test_one_paper_lies_behind_all_transparent_pictures(tmp_path):
     assert sorted({int(image.min()) for image in images}) == [0, 120, 136, 200]
 
 
-def test_ink_that_the_paper_swallows_is_said(tmp_path):
+def test_images_as_white_as_the_paper_are_reported(tmp_path):
     fill(tmp_path, make=lambda image: transparent(image, 255))
     note = fd.load_data(tmp_path).note
     assert note.startswith(
@@ -296,7 +296,7 @@ def test_ink_that_the_paper_swallows_is_said(tmp_path):
     )
 
 
-def test_predict_sees_a_picture_as_a_data_set_has_it(tmp_path, capsys):
+def test_predict_reads_an_image_as_a_data_set_does(tmp_path, capsys):
     for number in range(N):
         put(tmp_path, number, transparent(X[number], 160))
     network = fd.load_pretrained()
@@ -315,7 +315,7 @@ def test_predict_sees_a_picture_as_a_data_set_has_it(tmp_path, capsys):
     ("kind", "scale", "faint"),
     [(np.float32, 1 / 255, 1), (np.float32, 1, 1), (np.int32, 257, 1), (np.int32, 1, 1)],
 )
-def test_values_that_files_hold_unscaled_have_one_scale(tmp_path, kind, scale, faint):
+def test_unscaled_values_have_one_scale(tmp_path, kind, scale, faint):
     """One dark picture among them: it is not taken for one on another scale."""
     for number in range(N):
         shades = np.minimum(X[number], faint) if number == 4 else X[number]
@@ -336,7 +336,7 @@ def test_a_dark_picture_of_16_bits_is_dark(tmp_path):
 
 
 @pytest.mark.parametrize(("low", "high"), [(-1, 1), (0, 70000)])
-def test_values_on_no_scale_are_told(tmp_path, low, high):
+def test_values_on_no_scale_are_refused(tmp_path, low, high):
     for number in range(N):
         values = np.linspace(low, high, 784, dtype=np.float32).reshape(28, 28)
         put(tmp_path, number, Image.fromarray(values), "{}.tif")
@@ -344,7 +344,7 @@ def test_values_on_no_scale_are_told(tmp_path, low, high):
         fd.load_data(tmp_path)
 
 
-def test_values_that_are_not_finite_are_told(tmp_path):
+def test_values_that_are_not_finite_are_refused(tmp_path):
     put(tmp_path, 0, Image.fromarray(np.full((28, 28), np.nan, np.float32)), "{}.tif")
     with pytest.raises(fd.DataError, match=r"0\.tif: must hold finite values; got nan"):
         fd.load_data(tmp_path)
@@ -359,7 +359,7 @@ def test_masks_are_black_and_white(tmp_path):
 # -- one size ------------------------------------------------------------------------------------------------
 
 
-def test_pictures_of_several_sizes_are_fitted_where_that_is_asked_for(tmp_path):
+def test_images_of_several_sizes_are_fitted_to_size(tmp_path):
     for number in range(N):
         put(tmp_path, number, Image.fromarray(X[number]).resize((20 + number, 48)))
     with pytest.raises(
@@ -415,12 +415,12 @@ def test_any_shape_fits_any_size(shape, size):
         ((10**4, 10**4), ValueError, "size must have at most 1,000,000 pixels; got 10000 x 10000"),
     ],
 )
-def test_a_size_that_is_none_is_told(tmp_path, size, error, match):
+def test_a_wrong_size_is_refused(tmp_path, size, error, match):
     with pytest.raises(error, match=match):
         fd.load_data(tmp_path, size=size)
 
 
-def test_a_size_for_what_is_no_folder_of_pictures_is_told():
+def test_a_size_for_other_sources_than_image_folders_is_refused():
     with pytest.raises(fd.DataError, match=r"mnist: .* for --size \(size\) 14x14; .* of 28 x 28"):
         fd.load_data("mnist", size=(14, 14))
     assert fd.load_data("mnist", size=(28, 28)).image_shape == (28, 28)
@@ -451,7 +451,7 @@ def test_the_commands_take_a_size(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("size", ["28", "28*28", "0x28", "x", "28x28x3", "٢٨x28", "9999x9999", "-1x5"])
-def test_a_size_that_is_none_is_one_line(capsys, size):
+def test_a_wrong_size_is_an_error_of_one_line(capsys, size):
     with pytest.raises(SystemExit):
         train.main([f"--size={size}"])
     err = capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""`load_data` reads what users have: the form shows from the outside, and what does not fit is told."""
+"""`load_data` recognizes the formats of a user's files, and refuses others."""
 
 import gzip
 import io
@@ -60,7 +60,7 @@ def test_mnist_needs_nothing():
         ("a\0b", r"'a\\x00b': data must be one of"),
     ],
 )
-def test_a_name_of_nothing_is_told_what_there_is(name, match):
+def test_an_unknown_source_is_refused_with_a_list(name, match):
     with pytest.raises(fd.DataError, match=match):
         fd.load_data(name)
 
@@ -161,7 +161,7 @@ def test_labels_and_images_of_other_types_mean_the_same(tmp_path, x, y):
     check(fd.load_data(tmp_path / "a.npz"))
 
 
-def test_floats_stay_as_they_are_and_bits_become_ink(tmp_path):
+def test_floats_do_not_change_and_bits_become_0_and_255(tmp_path):
     np.savez(tmp_path / "a.npz", x=X / np.float32(255), y=Y)
     assert fd.load_data(tmp_path / "a.npz").train[0].dtype == np.float32
     np.savez(tmp_path / "a.npz", x=X > 99, y=Y)
@@ -174,7 +174,7 @@ def test_rows_are_squares_where_they_can_be(tmp_path, width, shape):
     assert fd.load_data(tmp_path / "a.npz").image_shape == shape
 
 
-def test_without_a_test_part_a_sixth_is_set_apart_by_the_seed(tmp_path):
+def test_without_test_images_the_seed_selects_a_sixth(tmp_path):
     np.savez(tmp_path / "a.npz", images=X, labels=Y)
     first = fd.load_data(tmp_path / "a.npz")
     check_split(first)
@@ -185,7 +185,7 @@ def test_without_a_test_part_a_sixth_is_set_apart_by_the_seed(tmp_path):
     check_split(other)
 
 
-def test_each_class_gives_its_share(tmp_path):
+def test_the_split_is_stratified(tmp_path):
     y = np.repeat([0, 1, 2], [60, 120, 420])
     np.savez(tmp_path / "a.npz", x=np.zeros((600, 9), np.uint8), y=y)
     data = fd.load_data(tmp_path / "a.npz")
@@ -203,7 +203,7 @@ def test_words_are_classes_and_numbers_keep_their_meaning(tmp_path):
     assert (data.classes, set(data.train[1].tolist())) == (10, {7, 8, 9})
 
 
-def test_many_classes_have_room(tmp_path):
+def test_many_classes_are_possible(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.zeros((1200, 9), np.uint8), y=np.arange(1200) // 2)
     data = fd.load_data(tmp_path / "a.npz")
     assert (data.classes, int(max(data.train[1].max(), data.test[1].max()))) == (600, 599)
@@ -338,7 +338,7 @@ def test_a_csv_file_is_read(tmp_path, text):
     np.testing.assert_array_equal(packed.train[0], data.train[0])
 
 
-def test_mnist_as_kaggle_has_it(tmp_path):
+def test_the_format_of_kaggle_is_read(tmp_path):
     (x, y), _ = fd.load_mnist()
     (tmp_path / "train.csv").write_text(table(x[:600], y[:600]))
     data = fd.load_data(tmp_path / "train.csv")
@@ -484,7 +484,7 @@ def test_colours_transparency_and_orientation(tmp_path):
     assert sorted(np.concatenate([y, y_test]).tolist()) == [0, 0, 0, 1, 1, 1, 1]
 
 
-def test_an_image_of_another_size_is_told(tmp_path):
+def test_an_image_of_another_size_is_refused(tmp_path):
     draw(tmp_path)
     Image.new("L", (9, 8)).save(tmp_path / "1" / "99.png")
     with pytest.raises(
@@ -495,14 +495,14 @@ def test_an_image_of_another_size_is_told(tmp_path):
         fd.load_data(tmp_path)
 
 
-def test_images_to_test_on_of_another_size_are_told(tmp_path):
+def test_images_to_test_on_of_another_size_are_refused(tmp_path):
     draw(tmp_path / "train")
     draw(tmp_path / "test", X[:, :4])
     with pytest.raises(fd.DataError, match=r"test.0.00\.png: all images must have one size, 5 x 4 pixels"):
         fd.load_data(tmp_path)
 
 
-def test_a_class_that_only_the_test_has_is_told(tmp_path):
+def test_a_class_that_only_the_test_has_is_refused(tmp_path):
     draw(tmp_path / "train")
     draw(tmp_path / "test", names=("0", "1", "7"))
     with pytest.raises(fd.DataError, match=r"test: must have the classes of .*train only; got 7 besides"):
@@ -518,7 +518,7 @@ def test_a_class_that_only_the_test_has_is_told(tmp_path):
         ("huge", "must have at most 100,000,000 pixels; got even more: scale or crop the picture"),
     ],
 )
-def test_what_is_no_image_is_told(tmp_path, monkeypatch, content, match):
+def test_what_is_no_image_is_refused(tmp_path, monkeypatch, content, match):
     draw(tmp_path)
     file = tmp_path / "2" / "99.png"
     if content == "cut":
@@ -532,7 +532,7 @@ def test_what_is_no_image_is_told(tmp_path, monkeypatch, content, match):
         fd.load_data(tmp_path)
 
 
-def test_folders_without_images_are_told(tmp_path):
+def test_folders_without_images_are_refused(tmp_path):
     (tmp_path / "0").mkdir()
     with pytest.raises(
         fd.DataError, match=r"must have a folder with images for each class, such as .*7.a.png; got none"
@@ -540,7 +540,7 @@ def test_folders_without_images_are_told(tmp_path):
         fd.load_data(tmp_path)
 
 
-def test_a_folder_that_cannot_be_read_is_told(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
     def forbidden(*_arguments):
         raise PermissionError(13, "Permission denied")
 
@@ -586,7 +586,7 @@ def test_numbers_are_no_names_for_a_model_to_keep(tmp_path):
     assert fd.load(tmp_path / "run" / "model.safetensors").class_names == ()
 
 
-def test_a_name_that_no_model_can_keep_is_told_before_training(tmp_path, capsys):
+def test_a_name_that_no_model_can_keep_is_refused_before_training(tmp_path, capsys):
     from fastdigits.commands import train
 
     words = np.array(["ant", "b\x1bee"])
@@ -626,6 +626,6 @@ def test_the_examples_of_the_page_run_and_print_what_it_says(tmp_path, monkeypat
         assert capsys.readouterr().out.strip() == said
 
 
-def test_the_page_tells_of_each_name():
+def test_the_page_describes_each_name():
     text = PAGE.read_text(encoding="utf-8")
     assert [name for name in loading.NAMES if f"| `{name}` |" not in text] == []

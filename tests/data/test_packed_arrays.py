@@ -1,4 +1,4 @@
-"""`.npz` and `.npy` files take no more memory than their size lets expect, and mean one scale."""
+"""`.npz` and `.npy` files need memory in proportion to their size, and have one scale."""
 
 import io
 import struct
@@ -27,7 +27,7 @@ def write(path, compression: int = zipfile.ZIP_DEFLATED, **members: bytes) -> No
             archive.writestr(f"{name}.npy", content)
 
 
-def test_what_is_packed_tighter_than_digits_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
+def test_a_high_compression_ratio_is_refused_before_decompression(tmp_path, monkeypatch):
     monkeypatch.setattr(packing.check_packing, "__defaults__", (1 << 16,))
     np.savez_compressed(tmp_path / "a.npz", x=np.zeros((10_000, 9), np.uint8), y=np.arange(10_000) % 3)
     with pytest.raises(
@@ -50,7 +50,7 @@ def test_a_size_that_the_list_of_files_exaggerates_does_not_help(tmp_path, monke
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_a_compression_that_unpacks_without_bound_is_refused(tmp_path, compression):
+def test_a_compression_without_a_bounded_ratio_is_refused(tmp_path, compression):
     write(tmp_path / "a.npz", compression, x=npy(X), y=npy(Y))
     with pytest.raises(
         fd.DataError, match="x must be stored or deflated, as NumPy writes it; got another compression"
@@ -72,7 +72,7 @@ def test_a_compression_that_unpacks_without_bound_is_refused(tmp_path, compressi
         (b"no array", "x must be an array, as numpy.save writes it; got something else"),
     ],
 )
-def test_a_header_that_lies_is_refused(tmp_path, content, match):
+def test_a_wrong_header_is_refused(tmp_path, content, match):
     write(tmp_path / "a.npz", x=content, y=npy(Y))
     with pytest.raises(fd.DataError, match=rf"a\.npz: {match}"):
         fd.load_data(tmp_path / "a.npz")
@@ -82,7 +82,7 @@ def test_a_header_that_lies_is_refused(tmp_path, content, match):
             read_npy(tmp_path / "x")
 
 
-def test_an_array_twice_is_refused(tmp_path):
+def test_two_arrays_of_one_name_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("x.npy", npy(X))
         archive.writestr("x", npy(X))
@@ -132,14 +132,14 @@ def test_the_values_of_both_parts_decide_not_their_types(tmp_path, train, test, 
         np.testing.assert_array_equal(x, np.float32(given) * ink)
 
 
-def test_bits_beside_0_and_1_are_these(tmp_path):
+def test_bits_beside_0_and_1_are_0_and_1(tmp_path):
     np.savez(tmp_path / "a.npz", x_train=X > 99, y_train=Y, x_test=np.float32(X > 99), y_test=Y)
     for x, _ in fd.load_data(tmp_path / "a.npz"):
         np.testing.assert_array_equal(x, np.uint8(X > 99))
 
 
 @pytest.mark.parametrize("swapped", [False, True])
-def test_pixels_beside_fractions_cannot_be_meant(tmp_path, swapped):
+def test_pixels_beside_fractions_are_refused(tmp_path, swapped):
     parts = [X.astype(np.uint8), X / 255][:: -1 if swapped else 1]
     np.savez(tmp_path / "a.npz", x_train=parts[0], y_train=Y, x_test=parts[1], y_test=Y)
     with pytest.raises(
@@ -160,7 +160,7 @@ def test_pixels_beside_fractions_cannot_be_meant(tmp_path, swapped):
         (np.arange(10_001).astype("U9"), "labels must have at most 10,000 different values"),
     ],
 )
-def test_labels_that_are_none_are_refused(tmp_path, y, match):
+def test_wrong_labels_are_refused(tmp_path, y, match):
     np.savez(tmp_path / "a.npz", x=np.zeros((len(y), 9), np.uint8), y=y)
     with pytest.raises(fd.DataError, match=rf"a\.npz: .*{match}"):
         fd.load_data(tmp_path / "a.npz")

@@ -1,4 +1,4 @@
-"""Which column of a table has the labels, what a heading is, and what a label may be: named, certain, or refused."""
+"""Tables: the label column, headings and labels are recognized without doubt, or refused."""
 
 import gzip
 
@@ -112,7 +112,7 @@ def test_a_column_that_numbers_the_rows_is_left_out_and_named(tmp_path, name):
 
 
 @pytest.mark.parametrize("missing", ["NA", "?", ""])
-def test_a_first_line_that_lacks_pixels_is_an_image_and_told(tmp_path, missing):
+def test_a_first_line_that_lacks_pixels_is_an_image_and_named_in_the_note(tmp_path, missing):
     with pytest.raises(fd.DataError, match=r"could not convert string .* on line 1, column 2"):
         read(tmp_path, f"5,{missing},1,{missing},3\n" + rows(Y, X))
 
@@ -148,7 +148,7 @@ def test_a_column_in_doubt_is_refused(tmp_path, name):
 
 
 @pytest.mark.parametrize("column", ["species", "Species", "last", "4", 4, -1])
-def test_the_column_may_be_asked_for(tmp_path, column):
+def test_the_label_column_may_be_given(tmp_path, column):
     check(read(tmp_path, "label,b,c,d,species\n" + rows(X, Y), label_column=column))
     if column not in ("species", "Species"):
         check(read(tmp_path, rows(X, Y), label_column=column))
@@ -169,7 +169,7 @@ def test_the_column_may_be_asked_for(tmp_path, column):
         ("a.npz", "label", fd.DataError, r"a\.npz: must be a \.csv file"),
     ],
 )
-def test_a_column_that_is_not_there_is_told(tmp_path, monkeypatch, source, column, error, match):
+def test_a_missing_column_is_refused(tmp_path, monkeypatch, source, column, error, match):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.csv").write_text(HEAD + rows(Y, X))
     np.savez("a.npz", x=X, y=Y)
@@ -178,7 +178,7 @@ def test_a_column_that_is_not_there_is_told(tmp_path, monkeypatch, source, colum
 
 
 @pytest.mark.parametrize("label", ["", " ", "NA", "nan", "NaN", "null", "None", "<NA>", "#N/A", "?"])
-def test_a_missing_label_is_told_by_its_line(tmp_path, label):
+def test_a_missing_label_is_an_error_with_its_line(tmp_path, label):
     text = HEAD + "\n" + rows(Y, X).replace("\n2,", f"\n{label},", 1)
     with pytest.raises(fd.DataError, match=r"a\.csv: labels must not be missing; got '.*' on line 5: add it"):
         read(tmp_path, text)
@@ -191,7 +191,7 @@ def test_only_plain_digits_are_a_number(tmp_path, label):
 
 
 @pytest.mark.parametrize(("label", "got"), [("a\x1b", r"a\\x1b"), ("a\0", r"a\\x00"), ("w" * 1001, "w+")])
-def test_a_label_that_can_name_no_class_is_told_by_its_line(tmp_path, label, got):
+def test_a_label_that_can_name_no_class_is_an_error_with_its_line(tmp_path, label, got):
     with pytest.raises(fd.DataError, match=rf"labels must have 1 to 1,000 .*; got '{got}' on line 4"):
         read(tmp_path, HEAD + rows(Y, X).replace("\n2,", f"\n{label},", 1))
 
@@ -232,13 +232,13 @@ def test_a_comma_and_a_point_in_one_number_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("pixel", ["inf", "nan", "1e39"])
-def test_a_pixel_that_is_not_finite_is_told_by_its_line(tmp_path, pixel):
+def test_a_pixel_that_is_not_finite_is_an_error_with_its_line(tmp_path, pixel):
     with pytest.raises(fd.DataError, match=r"pixels must be finite; got (inf|nan) on line 5"):
         read(tmp_path, HEAD + "0,1,2,3,4\n\n\n1,2," + pixel + ",3,4\n")
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
-def test_a_text_in_another_encoding_is_told_what_to_do(tmp_path, encoding):
+def test_a_text_in_another_encoding_is_refused_with_advice(tmp_path, encoding):
     (tmp_path / "a.csv").write_bytes((HEAD + rows(["ä", "b", "c"] * 20, X)).encode(encoding))
     with pytest.raises(fd.DataError, match=r"must be a text file in UTF-8; got: .*: save it as CSV in UTF-8"):
         fd.load_data(tmp_path / "a.csv")
@@ -258,7 +258,7 @@ def test_the_test_table_follows_the_training_table(tmp_path):
 
 @pytest.mark.parametrize("column", [None, "label", "first"])
 @pytest.mark.parametrize("heading", [True, False])
-def test_a_test_table_without_labels_is_passed_over(tmp_path, heading, column):
+def test_a_test_table_without_labels_is_ignored(tmp_path, heading, column):
     (tmp_path / "train.csv").write_text(HEAD * heading + rows(Y, X))
     (tmp_path / "test.csv").write_text("a,b,c,d\n" * heading + rows(X))
     if heading or column != "label":

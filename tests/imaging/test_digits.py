@@ -1,4 +1,4 @@
-"""`fd.prepare` and `fd.cut_digits`: pictures of digits become what MNIST's makers made of theirs."""
+"""`fd.prepare` and `fd.cut_digits` turn pictures of digits into images like those of MNIST."""
 
 import contextlib
 import re
@@ -43,7 +43,7 @@ def centre_of_mass(image: np.ndarray) -> tuple[float, float]:
 # -- the form of the result --------------------------------------------------------------------------------
 
 
-def test_the_result_is_as_mnists_makers_made_theirs():
+def test_the_result_has_the_form_of_mnist():
     image = fd.prepare(inked(strokes("2")))
     rows, columns = np.flatnonzero(image.max(axis=1) > 25), np.flatnonzero(image.max(axis=0) > 25)
     assert image.shape == (28, 28)
@@ -68,14 +68,14 @@ def test_edges_are_antialiased():
 
 
 @pytest.mark.parametrize(("count", "most"), [(40, 0), pytest.param(500, 3, marks=pytest.mark.exhaustive)])
-def test_mnists_own_images_stay_what_they_are(network, mnist, count, most):
+def test_images_of_mnist_hardly_change(network, mnist, count, most):
     x, y = mnist[0][:count], mnist[1][:count]
     made = np.stack([fd.prepare(image) for image in x])
     assert abs(int((network.predict(made) == y).sum()) - int((network.predict(x) == y).sum())) <= most
     assert np.abs(made.astype(int) - x).mean() < 4
 
 
-def test_nothing_that_is_given_is_changed():
+def test_the_input_does_not_change():
     picture = np.asarray(inked(strokes("3"))).copy()
     before = picture.copy()
     fd.prepare(picture)
@@ -156,7 +156,7 @@ def test_a_grey_picture_has_the_median_of_its_one_channel(share):
         np.testing.assert_array_equal(found, wanted.repeat(channels, axis=2))
 
 
-def test_ink_of_one_shade_is_ink():
+def test_ink_may_have_one_shade():
     """A circle around a 7: its two shades lie so near each other that no histogram has room between them."""
     shades = np.array([0.5, np.nextafter(np.float32(0.5), np.float32(1))] * 10, np.float32)
     assert binarization._foreground_level(shades, 0.1) == pytest.approx(0.5)
@@ -192,7 +192,7 @@ def test_a_bold_digit_is_no_sheet(digit):
         assert find_sheet(inked(strokes(digit, pen=pen, room=40))) is None
 
 
-def test_a_bar_is_no_sheet_as_nothing_is_written_on_it(network):
+def test_a_bar_without_ink_on_it_is_not_a_sheet(network):
     picture = np.full((200, 160), 255, np.uint8)
     picture[30:170, 60:100] = 0
     assert find_sheet(Image.fromarray(picture)) is not None
@@ -200,7 +200,7 @@ def test_a_bar_is_no_sheet_as_nothing_is_written_on_it(network):
 
 
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
-def test_a_picture_is_turned_as_the_camera_says(tmp_path, network, orientation):
+def test_the_exif_orientation_is_applied(tmp_path, network, orientation):
     upright = inked(strokes("7"))
     back = {1: 0, 3: 180, 6: 90, 8: 270}[orientation]
     exif = Image.Exif()
@@ -209,7 +209,7 @@ def test_a_picture_is_turned_as_the_camera_says(tmp_path, network, orientation):
     assert read(network, tmp_path / "turned.jpg") == "7"
 
 
-def test_specks_lines_and_what_reaches_in_are_left_out(network):
+def test_specks_lines_and_objects_at_the_border_are_removed(network):
     picture = inked(strokes("5", room=200), (255, 255, 255), (20, 20, 90))
     pixels = np.asarray(picture).copy()
     height, width, _ = pixels.shape
@@ -280,7 +280,7 @@ def test_a_number_is_cut_into_its_digits_from_left_to_right(network):
     assert read(network, inked(strokes("5203946718"))) == "5203946718"
 
 
-def test_digits_that_touch_are_parted(network):
+def test_touching_digits_are_split(network):
     row = strokes("28", gap=4)
     row.paste(255, (160, 204, 209, 212))  # the foot of the 2 goes on into that of the 8
     assert len(connected_components(np.asarray(row) > 128)) == 1
@@ -294,13 +294,13 @@ def test_a_digit_in_two_pieces_stays_one(network):
     assert len(fd.cut_digits(picture)) == 1
 
 
-def test_prepare_takes_all_that_is_written_as_one_digit():
+def test_prepare_treats_all_ink_as_one_digit():
     picture = inked(strokes("11"))
     assert len(fd.cut_digits(picture)) == 2
     assert fd.prepare(picture).shape == (28, 28)
 
 
-def test_several_rows_are_told(tmp_path):
+def test_several_rows_are_refused(tmp_path):
     row = np.asarray(inked(strokes("12")))
     picture = np.vstack([row, row])
     with pytest.raises(
@@ -317,7 +317,7 @@ def test_several_rows_are_told(tmp_path):
 
 
 @pytest.mark.parametrize("shade", [0, 128, 255])
-def test_an_empty_picture_is_told(tmp_path, shade):
+def test_an_empty_picture_is_refused(tmp_path, shade):
     picture = np.full((80, 100), shade, np.uint8)
     with pytest.raises(
         ValueError, match=r"prepare: image: must show a digit; got nothing written on it: take"
@@ -328,7 +328,7 @@ def test_an_empty_picture_is_told(tmp_path, shade):
         fd.prepare(tmp_path / "empty.png")
 
 
-def test_noise_is_nothing_written():
+def test_noise_is_not_ink():
     noise = np.random.default_rng(0).normal(200, 6, (300, 400)).clip(0, 255).astype(np.uint8)
     with pytest.raises(ValueError, match="nothing written"):
         fd.prepare(noise)
@@ -336,7 +336,7 @@ def test_noise_is_nothing_written():
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (2, 2), (3, 5)])
 @pytest.mark.parametrize("seed", range(3))
-def test_tiny_pictures_are_read_or_told(shape, seed):
+def test_tiny_pictures_are_read_or_refused(shape, seed):
     picture = np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)
     with contextlib.suppress(ValueError):
         assert fd.prepare(picture).shape == (28, 28)
@@ -363,7 +363,7 @@ def flooded(mask: np.ndarray) -> list[set]:
 
 
 @pytest.mark.parametrize("share", [0, 0.1, 0.4, 0.6, 1])
-def test_components_are_what_filling_finds(share):
+def test_components_equal_those_of_flood_fill(share):
     for seed in range(5):
         mask = np.random.default_rng(seed).random((13, 17)) < share
         wanted = flooded(mask)
@@ -425,7 +425,7 @@ def test_values_on_another_scale_are_read_once_the_hint_is_followed(network, mni
     assert read(network, followed) == "7"
 
 
-def test_a_blank_picture_is_no_matter_of_scale():
+def test_a_blank_image_gets_no_hint_about_scale():
     for image in (np.zeros((40, 40)), np.full((40, 40), 7), np.full((40, 40), 0.5)):
         with pytest.raises(ValueError, match="nothing written on it: take a picture with more contrast"):
             fd.prepare(image)

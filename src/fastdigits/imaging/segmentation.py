@@ -16,9 +16,7 @@ FLAT = 4.0  # width over height of a ruled line, a minus, the edge of a shadow
 LINE = 1.3  # length of a line over the height of the tallest digit: no stroke of a digit is as long
 # Least length of a line, of the image's side. A thin 1 is vertical too, but ends inside the image.
 HORIZONTAL_LINE, VERTICAL_LINE = 0.25, 0.9
-FRAMED = (
-    0.25  # of a component's height: it is a frame if another as high lies inside; a 0 encloses at most a dot
-)
+FRAMED = 0.25  # of a frame's height: the height of the component inside; a 0 encloses at most a dot
 BORDER = 0.3  # of a side of the image: a component that touches more of it comes from outside
 TIGHT = 0.6  # of the image's height: a digit as high may touch the border
 SMALLEST = 0.02  # of the image's longer side: if a digit is larger, all components at the border are removed
