@@ -25,10 +25,7 @@ TALL = 0.6  # of the height of touching digits: each part is as high
 SAME_ROW = 0.4  # of its height that a component of the row shares with the tallest one
 HIGH = 0.7  # of the tallest height: two components above each other, both as high, are two digits
 OTHER_ROW = 0.6  # of the tallest height: a component as high outside the row is another row
-FRAGMENT, NEAR = (
-    0.4,
-    0.25,
-)  # of the tallest height: a lower component is a fragment of the digit within this distance
+FRAGMENT, NEAR = 0.4, 0.25  # of the tallest height: a lower component is a fragment of a digit this near
 OVERLAP = 0.5  # of the narrower width: components that share more are one digit
 WIDE, USUAL = 1.3, 0.75  # width over height: of touching digits at least, and of one digit
 
