@@ -203,7 +203,7 @@ int main(int argc, char **argv) {
 
 
 def _shared(step: TrainingStep, order: np.ndarray, rates: np.ndarray) -> float:
-    backend.kernels.forget_habits()  # share these few steps between threads
+    backend.kernels.reset_sharing()  # share these few steps between threads
     return seconds(lambda: step.run(order, rates, 2))
 
 

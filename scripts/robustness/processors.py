@@ -166,7 +166,7 @@ def training(words: list[str]) -> Iterator[str]:
         hashes = set()
         for threads in (1, 3):
             yield f"{name}: two epochs, threads={threads}"
-            backend.kernels.forget_habits()  # share the first steps between threads
+            backend.kernels.reset_sharing()  # share the first steps between threads
             layers = [fd.Dense(784, 64), fd.BatchNorm(64), fd.ReLU()]
             net = fd.NeuralNetwork([*layers, fd.Dense(64, 32), fd.ReLU(), fd.Dense(32, 10)], seed=0)
             net.fit(x[:6000], y[:6000], epochs=2, batch_size=100, optimizer=fd.Adam(0.01), threads=threads)

@@ -33,7 +33,7 @@ def train(threads: int, activation: type[fd.ReLU], images: int) -> str:
     (x, y), _ = fd.load_mnist()
     layers = [fd.Dense(784, 256), fd.BatchNorm(256), activation(), fd.Dropout(0.2), fd.Dense(256, 10)]
     net = fd.NeuralNetwork(layers, seed=5)
-    backend.kernels.forget_habits()  # share the first steps between threads, as a new process does
+    backend.kernels.reset_sharing()  # share the first steps between threads, as a new process does
     backend.kernels.set_threads(threads)  # for the eager trainings
     net.fit(
         x[:images],

@@ -41,18 +41,18 @@ cdef extern from "kernels/vector.h" nogil:
     enum: LANES
     vec splat(float x)
     vec load(const float* p)
-    vec load_some(const float* p, Py_ssize_t count)
+    vec load_partial(const float* p, Py_ssize_t count)
     void store(float* p, vec v)
-    void store_some(float* p, vec v, Py_ssize_t count)
+    void store_partial(float* p, vec v, Py_ssize_t count)
     vec square_root(vec x)
     void prefetch(const void* p)
     uint64_t nonzero_bytes(const uint8_t* p)
     int lowest_bit(uint64_t bits)
     int count_bits(uint64_t bits)
-    void transpose_four(float* y, Py_ssize_t ldy, const float* x, Py_ssize_t ldx)
-    void transpose_tile(uint8_t* y, Py_ssize_t ldy, const uint8_t* const* x, Py_ssize_t p)
-    int32_t bits_of(float x)
-    float float_of(int32_t i)
+    void transpose_4x4(float* y, Py_ssize_t ldy, const float* x, Py_ssize_t ldx)
+    void transpose_16x16(uint8_t* y, Py_ssize_t ldy, const uint8_t* const* x, Py_ssize_t p)
+    int32_t float_to_bits(float x)
+    float bits_to_float(int32_t i)
     uint64_t float_mode_enter()
     void float_mode_leave(uint64_t old)
     const char* COMPILED_BY
@@ -69,17 +69,17 @@ cdef extern from "Python.h":
     int PyGC_Disable()
 
 cdef extern from "kernels/pool.h" nogil:
-    enum: POOL_SHARES
-    ctypedef struct pool_share:
+    enum: POOL_QUEUES
+    ctypedef struct pool_queue:
         pass
-    void share_set(pool_share* share, int64_t first, int64_t last)
-    int64_t share_first(pool_share* share)
-    int64_t share_last(pool_share* share)
+    void queue_fill(pool_queue* share, int64_t first, int64_t last)
+    int64_t queue_pop(pool_queue* share)
+    int64_t queue_steal(pool_queue* share)
     ctypedef struct pool_choice:
         pass
-    int64_t pool_now()
-    bint pool_alone(const pool_choice* choice)
-    void pool_learn(pool_choice* choice, int64_t ns, double work)
+    int64_t pool_clock()
+    bint pool_is_serial(const pool_choice* choice)
+    void pool_measure(pool_choice* choice, int64_t ns, double work)
     void pool_run(void (*job)(void*, int, int) noexcept nogil, void* context, int parts)
 
 

@@ -366,13 +366,15 @@ def sum_squares(squares: Array, grad: Array, k: int) -> None:
     squares[k] = np.square(grad, dtype=np.float64).sum()
 
 
-def clip(grad: Array, squares: Array, most: float) -> None:
+def clip(grad: Array, squares: Array, max_norm: float) -> None:
     norm = math.sqrt(squares.sum())
-    if norm > most:
-        grad *= grad.dtype.type(most / norm)
+    if norm > max_norm:
+        grad *= grad.dtype.type(max_norm / norm)
 
 
-def average_update(average: Array, value: Array, step: Int64, least: float, start: int, every: int) -> None:
+def average_update(
+    average: Array, value: Array, step: Int64, min_rate: float, start: int, every: int
+) -> None:
     _expect("average_update", "step", step, 1)
     _expect("average_update", "average", average, *value.shape)
     if every < 1:
@@ -381,7 +383,7 @@ def average_update(average: Array, value: Array, step: Int64, least: float, star
     if past == 0:
         average[...] = value
     elif past > 0 and past % every == 0:
-        average += value.dtype.type(max(least, 1 / (past // every + 1))) * (value - average)
+        average += value.dtype.type(max(min_rate, 1 / (past // every + 1))) * (value - average)
 
 
 def advance(count: Int64) -> None:

@@ -119,7 +119,7 @@ def test_the_pool_gives_the_same_bits_with_its_maximum_of_threads():
     try:
         for count in (1, threads.MOST):
             kernels.set_threads(count)
-            kernels.forget_habits()
+            kernels.reset_sharing()
             y = np.empty((700, 700), np.float32)
             kernels.dense_forward(y, x, weight, bias)
             made.append(y.tobytes())

@@ -175,7 +175,7 @@ def test_a_program_leaves_it(kernels, helper, threads, wanted):
     with program as doors:
         doors.dense_forward(y, x, weight, bias)
     program.bind_io(y, x)
-    kernels.forget_habits()  # the first steps are shared
+    kernels.reset_sharing()  # the first steps are shared
     with state(helper, wanted):
         program.run(np.empty(0, np.int64), lrs, threads)
         ran = helper.get_state()
@@ -266,7 +266,7 @@ def test_threads_compute_alike_whatever_way_of_rounding_the_caller_has(helper):
     rounding = next(value for name, value in STATES.items() if name == "rounding up")
     made = []
     for threads in (1, 3):
-        backend.kernels.forget_habits()  # the first steps are shared
+        backend.kernels.reset_sharing()  # the first steps are shared
         net = network()
         with state(helper, rounding):
             net.fit(x[:2000], y[:2000], epochs=1, threads=threads)
@@ -325,7 +325,7 @@ a, b = (rng.standard_normal(shape).astype(np.float32) for shape in [(784, 784), 
 c, bias = np.empty((784, 784), np.float32), np.zeros(784, np.float32)
 kernels = backend.kernels
 kernels.set_threads(4)
-kernels.forget_habits()
+kernels.reset_sharing()
 helper.set_state(wanted)
 kernels.dense_forward(c, a, b, bias)  # makes the pool, whose threads begin with the state of their maker
 helper.set_state(int(sys.argv[3]))
@@ -334,7 +334,7 @@ assert len(workers) == 3, workers
 for _ in range(2):
     layers = [fd.Dense(784, 200), fd.BatchNorm(200), fd.ReLU(), fd.Dropout(0.2), fd.Dense(200, 10)]
     net = fd.NeuralNetwork(layers, seed=3)
-    kernels.forget_habits()
+    kernels.reset_sharing()
     net.fit(x[:2000], y[:2000], epochs=1, threads=4, augment=fd.Augmentation(rotation=9))
     net.predict(x[:5000])
     kernels.dense_forward(c, a, b, bias)

@@ -30,8 +30,8 @@ static int part(void) {
     pool_run(nothing, NULL, 2);
     if (pool.workers < 1 || sched_getaffinity(0, sizeof(all), &all) != 0) return puts("free"), 0;
     for (int i = 0; i < 1000; i++) {
-        atomic_store(&pool.worker[0].core, pool_core());
-        pool_part_from(&pool.worker[0]);
+        atomic_store(&pool.worker[0].core, pool_current_core());
+        pool_migrate(&pool.worker[0]);
     }
     if (pthread_getaffinity_np(pool.worker[0].thread, sizeof(its), &its) != 0) return puts("no answer"), 1;
     return puts(CPU_EQUAL(&all, &its) ? "free" : "bound"), 0;
@@ -51,9 +51,9 @@ int main(int argc, char **argv) {
         const double *half = (long)(taken / phase) % 2 ? v + 4 : v + 1;
         double mean = half[0] + (half[1] > 0 ? half[2] / half[1] : 0);
         double shared = half[0] + (half[1] > 0 && piece % (long)half[1] == 0 ? half[2] : 0);
-        double ns = pool_alone(&choice) ? v[0] : shared + (before ? 200e3 : 0);
-        before = pool_alone(&choice);
-        pool_learn(&choice, (int64_t)ns, 1);
+        double ns = pool_is_serial(&choice) ? v[0] : shared + (before ? 200e3 : 0);
+        before = pool_is_serial(&choice);
+        pool_measure(&choice, (int64_t)ns, 1);
         taken += ns;
         best += mean < v[0] ? mean : v[0];
     }

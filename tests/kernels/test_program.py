@@ -145,7 +145,7 @@ def test_any_number_of_threads_gives_the_same_bits(dtype, make, width, density):
     x, y = digits(2000, dtype, width, density)
     hashes = set()
     for threads in (1, 2, 3, 4, 7):
-        backend.kernels.forget_habits()  # the first steps are shared
+        backend.kernels.reset_sharing()  # the first steps are shared
         net = network(width)
         net.fit(x, y, epochs=2, batch_size=61, optimizer=make(), threads=threads)  # leaves a batch of 48
         hashes.add(state(net))
@@ -178,7 +178,7 @@ def test_doors_called_one_by_one_use_threads_and_give_the_same_bits():
     results = []
     for threads in (1, 2, 5):
         kernels.set_threads(threads)
-        kernels.forget_habits()
+        kernels.reset_sharing()
         y = np.empty((257, 130), np.float32)
         kernels.dense_forward(y, x, weight, bias)
         results.append(y.tobytes())

@@ -25,9 +25,9 @@ FLOOR = {room: height for height, floor in enumerate(FLOORS.split("<")) for room
 ONLY_COMPILED = {
     "Program",
     "Recording",
-    "Noted",
+    "RecordedKernel",
     "set_threads",
-    "forget_habits",
+    "reset_sharing",
     "multiply_add",
     "instruction_sets",
     "LANE_COUNT",

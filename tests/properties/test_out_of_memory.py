@@ -67,8 +67,8 @@ with tempfile.TemporaryDirectory() as folder:
     refused, before = jobs.final, threads()
     probs = jobs.net.predict_proba(jobs.x)
     refuse.value = 0
-    if hasattr(backend.kernels, "forget_habits"):
-        backend.kernels.forget_habits()  # which say that one thread is faster
+    if hasattr(backend.kernels, "reset_sharing"):
+        backend.kernels.reset_sharing()  # which say that one thread is faster
     again = out_of_memory.Jobs(Path(folder))
     print(refused == again.final, (probs == again.net.predict_proba(jobs.x)).all(), before - first, threads() - first)
 """

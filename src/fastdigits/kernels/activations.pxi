@@ -12,7 +12,7 @@ cdef void relu_forward_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noex
 def relu_forward(float[:, ::1] y, const float[:, ::1] x):
     cdef Op op
     expect2("relu_forward", "y", y.shape[0], y.shape[1], x.shape[0], x.shape[1])
-    define(&op, relu_forward_loop, SAMPLES, x.shape[0], x.shape[0] * x.shape[1], 2, 1, 0)
+    init_op(&op, relu_forward_loop, SAMPLES, x.shape[0], x.shape[0] * x.shape[1], 2, 1, 0)
     op.a[0], op.a[1] = &y[0, 0], <float*>&x[0, 0]
     op.n[0], op.n[1] = x.shape[0], x.shape[1]
     submit(&op, (y, x) if recording != NULL else None)
@@ -32,7 +32,7 @@ def relu_backward(float[:, ::1] dx, const float[:, ::1] dy, const float[:, ::1] 
     cdef Op op
     expect2("relu_backward", "dy", dy.shape[0], dy.shape[1], y.shape[0], y.shape[1])
     expect2("relu_backward", "dx", dx.shape[0], dx.shape[1], y.shape[0], y.shape[1])
-    define(&op, relu_backward_loop, SAMPLES, y.shape[0], y.shape[0] * y.shape[1], 3, 1, 0)
+    init_op(&op, relu_backward_loop, SAMPLES, y.shape[0], y.shape[0] * y.shape[1], 3, 1, 0)
     op.a[0], op.a[1], op.a[2] = &dx[0, 0], <float*>&dy[0, 0], <float*>&y[0, 0]
     op.n[0], op.n[1] = y.shape[0], y.shape[1]
     submit(&op, (dx, dy, y) if recording != NULL else None)
@@ -51,7 +51,7 @@ cdef void leaky_relu_forward_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end
 def leaky_relu_forward(float[:, ::1] y, const float[:, ::1] x, float slope):
     cdef Op op
     expect2("leaky_relu_forward", "y", y.shape[0], y.shape[1], x.shape[0], x.shape[1])
-    define(&op, leaky_relu_forward_loop, SAMPLES, x.shape[0], x.shape[0] * x.shape[1], 2, 1, 0)
+    init_op(&op, leaky_relu_forward_loop, SAMPLES, x.shape[0], x.shape[0] * x.shape[1], 2, 1, 0)
     op.a[0], op.a[1] = &y[0, 0], <float*>&x[0, 0]
     op.n[0], op.n[1] = x.shape[0], x.shape[1]
     op.s[0] = slope
@@ -73,7 +73,7 @@ def leaky_relu_backward(float[:, ::1] dx, const float[:, ::1] dy, const float[:,
     cdef Op op
     expect2("leaky_relu_backward", "dy", dy.shape[0], dy.shape[1], x.shape[0], x.shape[1])
     expect2("leaky_relu_backward", "dx", dx.shape[0], dx.shape[1], x.shape[0], x.shape[1])
-    define(&op, leaky_relu_backward_loop, SAMPLES, x.shape[0], x.shape[0] * x.shape[1], 3, 1, 0)
+    init_op(&op, leaky_relu_backward_loop, SAMPLES, x.shape[0], x.shape[0] * x.shape[1], 3, 1, 0)
     op.a[0], op.a[1], op.a[2] = &dx[0, 0], <float*>&dy[0, 0], <float*>&x[0, 0]
     op.n[0], op.n[1] = x.shape[0], x.shape[1]
     op.s[0] = slope
@@ -92,7 +92,7 @@ cdef void softmax_forward_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) n
 def softmax_forward(float[:, ::1] probs, const float[:, ::1] logits):
     cdef Op op
     expect2("softmax_forward", "probs", probs.shape[0], probs.shape[1], logits.shape[0], logits.shape[1])
-    define(&op, softmax_forward_loop, SAMPLES, logits.shape[0] if logits.shape[1] > 0 else 0, 8 * logits.shape[0] * logits.shape[1], 2, 1, 0)
+    init_op(&op, softmax_forward_loop, SAMPLES, logits.shape[0] if logits.shape[1] > 0 else 0, 8 * logits.shape[0] * logits.shape[1], 2, 1, 0)
     op.a[0], op.a[1] = &probs[0, 0], <float*>&logits[0, 0]
     op.n[0], op.n[1] = logits.shape[0], logits.shape[1]
     submit(&op, (probs, logits) if recording != NULL else None)
@@ -117,7 +117,7 @@ def softmax_backward(float[:, ::1] dlogits, const float[:, ::1] dprobs, const fl
     cdef Op op
     expect2("softmax_backward", "dprobs", dprobs.shape[0], dprobs.shape[1], probs.shape[0], probs.shape[1])
     expect2("softmax_backward", "dlogits", dlogits.shape[0], dlogits.shape[1], probs.shape[0], probs.shape[1])
-    define(&op, softmax_backward_loop, SAMPLES, probs.shape[0] if probs.shape[1] > 0 else 0, 2 * probs.shape[0] * probs.shape[1], 3, 1, 0)
+    init_op(&op, softmax_backward_loop, SAMPLES, probs.shape[0] if probs.shape[1] > 0 else 0, 2 * probs.shape[0] * probs.shape[1], 3, 1, 0)
     op.a[0], op.a[1], op.a[2] = &dlogits[0, 0], <float*>&dprobs[0, 0], <float*>&probs[0, 0]
     op.n[0], op.n[1] = probs.shape[0], probs.shape[1]
     submit(&op, (dlogits, dprobs, probs) if recording != NULL else None)
@@ -140,7 +140,7 @@ def dropout_forward(float[:, ::1] y, const float[:, ::1] x, const int64_t[::1] s
     cdef Op op
     expect("dropout_forward", "step", step.shape[0], 1)
     expect2("dropout_forward", "y", y.shape[0], y.shape[1], x.shape[0], x.shape[1])
-    define(&op, dropout_loop, SAMPLES, x.shape[0], 4 * x.shape[0] * x.shape[1], 2, 1, 0)
+    init_op(&op, dropout_loop, SAMPLES, x.shape[0], 4 * x.shape[0] * x.shape[1], 2, 1, 0)
     op.a[0], op.a[1] = &y[0, 0], <float*>&x[0, 0]
     op.n[0], op.n[1] = x.shape[0], x.shape[1]
     op.s[0], op.s[1] = rate, <float>(1 / (1 - <double>rate))
@@ -152,7 +152,7 @@ def dropout_backward(float[:, ::1] dx, const float[:, ::1] dy, const int64_t[::1
     cdef Op op
     expect("dropout_backward", "step", step.shape[0], 1)
     expect2("dropout_backward", "dx", dx.shape[0], dx.shape[1], dy.shape[0], dy.shape[1])
-    define(&op, dropout_loop, SAMPLES, dy.shape[0], 4 * dy.shape[0] * dy.shape[1], 2, 1, 0)
+    init_op(&op, dropout_loop, SAMPLES, dy.shape[0], 4 * dy.shape[0] * dy.shape[1], 2, 1, 0)
     op.a[0], op.a[1] = &dx[0, 0], <float*>&dy[0, 0]
     op.n[0], op.n[1] = dy.shape[0], dy.shape[1]
     op.s[0], op.s[1] = rate, <float>(1 / (1 - <double>rate))

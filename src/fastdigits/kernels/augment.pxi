@@ -5,12 +5,12 @@
 # compilers make whole vectors of them; what they write beyond a row's end is written over or cleared.
 
 cdef enum:
-    SIDE = 64  # largest height and width of an image: what a sample needs then lies on the stack
+    MAX_SIDE = 64  # largest height and width of an image: what a sample needs then lies on the stack
     STRIP = 16
-    LINES = SIDE + STRIP  # longest row with its border, in whole strips
-    PAIRS = 5296  # SIDE + 2 such rows, and a strip
-    KNOTS = SIDE + 8  # most knots of a displacement field in one direction
-    ONE = 65536  # a pixel
+    MAX_STRIDE = MAX_SIDE + STRIP  # longest row with its border, in whole strips
+    MAX_PAIRS = 5296  # SIDE + 2 such rows, and a strip
+    MAX_KNOTS = MAX_SIDE + 8  # most knots of a displacement field in one direction
+    FIXED_ONE = 65536  # a pixel
 
 cdef enum:  # the places in ``distortion``
     ROTATION
@@ -20,19 +20,19 @@ cdef enum:  # the places in ``distortion``
     ALPHA
     DISTORTIONS
 
-cdef double MOST[DISTORTIONS]  # keeps every coordinate below 2^31 / 65,536 pixels
-MOST[ROTATION], MOST[SCALE], MOST[SHEAR], MOST[SHIFT], MOST[ALPHA] = 3.1416, 0.5, 1, SIDE, 10000
+cdef double LIMITS[DISTORTIONS]  # keeps every coordinate below 2^31 / 65,536 pixels
+LIMITS[ROTATION], LIMITS[SCALE], LIMITS[SHEAR], LIMITS[SHIFT], LIMITS[ALPHA] = 3.1416, 0.5, 1, MAX_SIDE, 10000
 
-cdef struct Picture:  # what is worked out of one image
+cdef struct PaddedImage:  # what is worked out of one image
     Py_ssize_t h, w
     Py_ssize_t ld  # length of a row with a border of one pixel, in whole strips
     Py_ssize_t top, bottom, left, right  # its first and last row and column with ink
     # A pixel and the one below it, a byte each. Pixel (0, 0) is at ld + 1, around all is a blank border; so the four
     # bytes at a pair are the pixels that a point between them is mixed from.
-    uint16_t pairs[PAIRS]
+    uint16_t pairs[MAX_PAIRS]
 
 
-cdef inline uint64_t strip_in(uint8_t* y, uint8_t* seen, const uint8_t* x, const uint8_t* inside) noexcept nogil:
+cdef inline uint64_t copy_strip(uint8_t* y, uint8_t* seen, const uint8_t* x, const uint8_t* inside) noexcept nogil:
     # y (STRIP,) = what of x lies inside; seen |= y; 0 if there is no ink. Local arrays: nothing else can be written to
     cdef uint64_t words[2]
     cdef uint64_t all_seen[2]
@@ -48,7 +48,7 @@ cdef inline uint64_t strip_in(uint8_t* y, uint8_t* seen, const uint8_t* x, const
     return words[0] | words[1]
 
 
-cdef inline void strip_of_pairs(uint16_t* pairs, const uint8_t* row, const uint8_t* below) noexcept nogil:
+cdef inline void pair_strip(uint16_t* pairs, const uint8_t* row, const uint8_t* below) noexcept nogil:
     cdef uint16_t pair[STRIP]
     cdef int e
     for e in range(STRIP):
@@ -56,12 +56,12 @@ cdef inline void strip_of_pairs(uint16_t* pairs, const uint8_t* row, const uint8
     memcpy(pairs, pair, sizeof(pair))
 
 
-cdef bint take_picture(Picture* p, const uint8_t* x) noexcept nogil:
+cdef bint pad_image(PaddedImage* p, const uint8_t* x) noexcept nogil:
     # put a border around x (h, w), find its ink and make its pairs; False if there is no ink
-    cdef uint8_t pixels[SIDE * SIDE + STRIP]
-    cdef uint8_t image[PAIRS + LINES]
-    cdef uint8_t inside[LINES]
-    cdef uint8_t columns[LINES]
+    cdef uint8_t pixels[MAX_SIDE * MAX_SIDE + STRIP]
+    cdef uint8_t image[MAX_PAIRS + MAX_STRIDE]
+    cdef uint8_t inside[MAX_STRIDE]
+    cdef uint8_t columns[MAX_STRIDE]
     cdef uint64_t ink
     cdef Py_ssize_t i, j, ld = p.ld
     memcpy(pixels, x, p.h * p.w)
@@ -73,7 +73,7 @@ cdef bint take_picture(Picture* p, const uint8_t* x) noexcept nogil:
     for i in range(p.h):
         ink = j = 0
         while j < p.w:
-            ink |= strip_in(image + (i + 1) * ld + 1 + j, columns + j, pixels + i * p.w + j, inside + j)
+            ink |= copy_strip(image + (i + 1) * ld + 1 + j, columns + j, pixels + i * p.w + j, inside + j)
             j += STRIP
         if ink:
             p.top, p.bottom = min(p.top, i), i
@@ -86,19 +86,19 @@ cdef bint take_picture(Picture* p, const uint8_t* x) noexcept nogil:
         p.right -= 1
     i = 0
     while i < (p.h + 2) * ld:
-        strip_of_pairs(p.pairs + i, image + i, image + i + ld)
+        pair_strip(p.pairs + i, image + i, image + i + ld)
         i += STRIP
     p.pairs[i] = 0  # the right neighbour of the border's last pixel
     return True
 
 
-cdef void draw_field(
+cdef void random_field(
     float* field, const float* taps, Py_ssize_t knots, Py_ssize_t w, uint64_t key
 ) noexcept nogil:
     # field (knots, w) = random knots (knots, knots), uniform in -1 … 1, times taps (knots, w); rows SIDE apart
     cdef Py_ssize_t k, knot, j, place = 0
     cdef uint64_t bits = 0
-    cdef float noise[KNOTS]
+    cdef float noise[MAX_KNOTS]
     cdef vec total
     for k in range(knots):
         for knot in range(knots):
@@ -111,43 +111,43 @@ cdef void draw_field(
         while j < w:
             total = splat(0)
             for knot in range(knots):
-                total = total + splat(noise[knot]) * load(taps + knot * SIDE + j)
-            store(field + k * SIDE + j, total)
+                total = total + splat(noise[knot]) * load(taps + knot * MAX_SIDE + j)
+            store(field + k * MAX_SIDE + j, total)
             j += LANES
 
 
-cdef void field_row(
+cdef void displacement_row(
     int32_t* shift, const float* field, const float* taps, Py_ssize_t knots, Py_ssize_t i, Py_ssize_t w, float alpha
 ) noexcept nogil:
     # shift (w,) = alpha · column i of taps (knots, h) times field (knots, w), in 1 / 65,536 pixel
-    cdef float pixels[SIDE]
-    cdef float most = 4096
+    cdef float pixels[MAX_SIDE]
+    cdef float limit = 4096
     cdef vec total
     cdef Py_ssize_t first = 0, last = knots, k, j
     cdef int e
-    while first < last and taps[first * SIDE + i] == 0:  # farther away than the Gaussian reaches
+    while first < last and taps[first * MAX_SIDE + i] == 0:  # farther away than the Gaussian reaches
         first += 1
-    while first < last and taps[(last - 1) * SIDE + i] == 0:
+    while first < last and taps[(last - 1) * MAX_SIDE + i] == 0:
         last -= 1
-    memset(pixels + w, 0, (SIDE - w) * sizeof(float))  # whole vectors are stored, whole strips are read
+    memset(pixels + w, 0, (MAX_SIDE - w) * sizeof(float))  # whole vectors are stored, whole strips are read
     j = 0
     while j < w:
         total = splat(0)
         for k in range(first, last):
-            total = total + splat(alpha * taps[k * SIDE + i]) * load(field + k * SIDE + j)
+            total = total + splat(alpha * taps[k * MAX_SIDE + i]) * load(field + k * MAX_SIDE + j)
         store(pixels + j, total)
         j += LANES
     j = 0
     while j < w:
         for e in range(STRIP):
-            pixels[j + e] = pixels[j + e] if pixels[j + e] > -most else -most
-            pixels[j + e] = pixels[j + e] if pixels[j + e] < most else most
-            shift[j + e] = <int32_t>(pixels[j + e] * ONE)
+            pixels[j + e] = pixels[j + e] if pixels[j + e] > -limit else -limit
+            pixels[j + e] = pixels[j + e] if pixels[j + e] < limit else limit
+            shift[j + e] = <int32_t>(pixels[j + e] * FIXED_ONE)
         j += STRIP
 
 
-cdef inline void mix_strip(
-    uint8_t* y, const uint32_t* fours, const int32_t* right, const int32_t* down
+cdef inline void interpolate_strip(
+    uint8_t* y, const uint32_t* quads, const int32_t* right, const int32_t* down
 ) noexcept nogil:
     # y (STRIP,) = four pixels each, weighted by how far right of and below the first a point lies, in 1 / 256
     cdef int32_t mixed[STRIP]
@@ -155,9 +155,9 @@ cdef inline void mix_strip(
     cdef int32_t first, second, upper, lower
     cdef int e
     for e in range(STRIP):
-        first, second = fours[e] & 255, fours[e] >> 8 & 255
-        upper = (first << 8) + right[e] * (<int32_t>(fours[e] >> 16 & 255) - first)
-        lower = (second << 8) + right[e] * (<int32_t>(fours[e] >> 24) - second)
+        first, second = quads[e] & 255, quads[e] >> 8 & 255
+        upper = (first << 8) + right[e] * (<int32_t>(quads[e] >> 16 & 255) - first)
+        lower = (second << 8) + right[e] * (<int32_t>(quads[e] >> 24) - second)
         mixed[e] = ((upper << 8) + down[e] * (lower - upper) + 32768) >> 16
     for e in range(STRIP):  # by itself: with bytes in it, the loop above would be made of vectors of 16 bytes only
         narrow[e] = <uint8_t>mixed[e]
@@ -165,16 +165,16 @@ cdef inline void mix_strip(
 
 
 cdef void sample_row(
-    uint8_t* y, const Picture* p, int32_t u, int32_t v, int32_t du, int32_t dv, const int32_t* shift_u,
+    uint8_t* y, const PaddedImage* p, int32_t u, int32_t v, int32_t du, int32_t dv, const int32_t* shift_u,
     const int32_t* shift_v, Py_ssize_t count,
 ) noexcept nogil:
     # y (count,), in whole strips: brightness at (u + j · du + shift_u[j], v + j · dv + shift_v[j]), column and row with
     # the border
-    cdef int32_t right[LINES]
-    cdef int32_t down[LINES]
-    cdef uint32_t place[LINES]
-    cdef uint32_t fours[LINES]
-    cdef int32_t most_u = <int32_t>(p.w + 1) * ONE, most_v = <int32_t>(p.h + 1) * ONE, ld = <int32_t>p.ld, a, b
+    cdef int32_t right[MAX_STRIDE]
+    cdef int32_t down[MAX_STRIDE]
+    cdef uint32_t place[MAX_STRIDE]
+    cdef uint32_t quads[MAX_STRIDE]
+    cdef int32_t most_u = <int32_t>(p.w + 1) * FIXED_ONE, most_v = <int32_t>(p.h + 1) * FIXED_ONE, ld = <int32_t>p.ld, a, b
     cdef Py_ssize_t j = 0
     cdef int e
     while j < count:
@@ -192,32 +192,32 @@ cdef void sample_row(
         v += STRIP * dv
         j += STRIP
     for j in range(count):
-        memcpy(&fours[j], p.pairs + place[j], sizeof(uint32_t))
+        memcpy(&quads[j], p.pairs + place[j], sizeof(uint32_t))
     j = 0
     while j < count:
-        mix_strip(y + j, fours + j, right + j, down + j)
+        interpolate_strip(y + j, quads + j, right + j, down + j)
         j += STRIP
 
 
 cdef void distort(
-    uint8_t* y, const Picture* p, const double* most, const float* taps, Py_ssize_t knots, uint64_t key
+    uint8_t* y, const PaddedImage* p, const double* limits, const float* taps, Py_ssize_t knots, uint64_t key
 ) noexcept nogil:
     # y (h, w): source = M (target - centre - shift) + centre + field(target), M the inverse of rotation · shear · scale
-    cdef uint8_t pixels[SIDE * SIDE + STRIP]
-    cdef float fields[2][KNOTS * SIDE]
-    cdef int32_t shifts[2][LINES]
+    cdef uint8_t pixels[MAX_SIDE * MAX_SIDE + STRIP]
+    cdef float fields[2][MAX_KNOTS * MAX_SIDE]
+    cdef int32_t shifts[2][MAX_STRIDE]
     cdef Py_ssize_t top = 0, bottom = p.h, left = 0, count = p.w, i, k  # of rows, and of columns
-    cdef double cx = 0.5 * (p.w - 1), cy = 0.5 * (p.h - 1), angle = most[ROTATION] * draw(key, 0)
-    cdef double sx = 1 + most[SCALE] * draw(key, 1), sy = 1 + most[SCALE] * draw(key, 2)
-    cdef double shear = most[SHEAR] * draw(key, 3)
-    cdef double tx = cx + most[SHIFT] * draw(key, 4), ty = cy + most[SHIFT] * draw(key, 5)
+    cdef double cx = 0.5 * (p.w - 1), cy = 0.5 * (p.h - 1), angle = limits[ROTATION] * uniform(key, 0)
+    cdef double sx = 1 + limits[SCALE] * uniform(key, 1), sy = 1 + limits[SCALE] * uniform(key, 2)
+    cdef double shear = limits[SHEAR] * uniform(key, 3)
+    cdef double tx = cx + limits[SHIFT] * uniform(key, 4), ty = cy + limits[SHIFT] * uniform(key, 5)
     cdef double c = cos(angle), s = sin(angle), low = p.h, high = -1, first = p.w, last = -1, row, column, across, along
     cdef double m00 = (c + s * shear) / sx, m01 = (s - c * shear) / sx, m10 = -s / sy, m11 = c / sy
-    cdef int32_t u, v, du = <int32_t>floor(m00 * ONE + 0.5), dv = <int32_t>floor(m10 * ONE + 0.5)
+    cdef int32_t u, v, du = <int32_t>floor(m00 * FIXED_ONE + 0.5), dv = <int32_t>floor(m10 * FIXED_ONE + 0.5)
     memset(shifts, 0, sizeof(shifts))
     if knots > 0:
         for k in range(2):
-            draw_field(fields[k], taps, knots, p.w, split_mix_at(key, 6 + k))
+            random_field(fields[k], taps, knots, p.w, split_mix_at(key, 6 + k))
     else:  # ink reaches no farther than the corners of its box
         for k in range(4):
             column = sx * ((p.right + 1 if k & 1 else p.left - 1) - cx)
@@ -233,9 +233,9 @@ cdef void distort(
     for i in range(top, bottom):
         if knots > 0:
             for k in range(2):
-                field_row(shifts[k], fields[k], taps, knots, i, p.w, <float>most[ALPHA])
-        u = <int32_t>floor((m01 * (i - ty) - m00 * tx + cx) * ONE + 0.5) + ONE + <int32_t>left * du
-        v = <int32_t>floor((m11 * (i - ty) - m10 * tx + cy) * ONE + 0.5) + ONE + <int32_t>left * dv
+                displacement_row(shifts[k], fields[k], taps, knots, i, p.w, <float>limits[ALPHA])
+        u = <int32_t>floor((m01 * (i - ty) - m00 * tx + cx) * FIXED_ONE + 0.5) + FIXED_ONE + <int32_t>left * du
+        v = <int32_t>floor((m11 * (i - ty) - m10 * tx + cy) * FIXED_ONE + 0.5) + FIXED_ONE + <int32_t>left * dv
         sample_row(pixels + i * p.w + left, p, u, v, du, dv, shifts[0], shifts[1], count)
     if bottom > top:
         memset(pixels + bottom * p.w, 0, STRIP)
@@ -247,25 +247,25 @@ cdef void augment_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept 
     cdef uint8_t* y = <uint8_t*>op.a[0]
     cdef const uint8_t* x = <const uint8_t*>op.a[1]
     cdef const int64_t* rows = <const int64_t*>op.a[2]
-    cdef const double* most = <const double*>op.a[4]
+    cdef const double* limits = <const double*>op.a[4]
     cdef uint64_t epoch = split_mix_at(op.seed, (<const int64_t*>op.a[3])[0])
-    cdef Py_ssize_t knots = op.n[2] if most[ALPHA] > 0 else 0, longest = max(op.n[0], op.n[1]), d = op.n[0] * op.n[1]
+    cdef Py_ssize_t knots = op.n[2] if limits[ALPHA] > 0 else 0, longest = max(op.n[0], op.n[1]), d = op.n[0] * op.n[1]
     cdef Py_ssize_t i, k
-    cdef float taps[KNOTS * SIDE]  # with room for whole vectors
-    cdef Picture picture
-    picture.h, picture.w, picture.ld = op.n[0], op.n[1], (op.n[1] + 2 + STRIP - 1) // STRIP * STRIP
+    cdef float taps[MAX_KNOTS * MAX_SIDE]  # with room for whole vectors
+    cdef PaddedImage image
+    image.h, image.w, image.ld = op.n[0], op.n[1], (op.n[1] + 2 + STRIP - 1) // STRIP * STRIP
     if knots > 0:
         memset(taps, 0, sizeof(taps))
     for k in range(knots):
-        memcpy(taps + k * SIDE, op.a[5] + k * longest, longest * sizeof(float))
+        memcpy(taps + k * MAX_SIDE, op.a[5] + k * longest, longest * sizeof(float))
     for i in range(begin, end):
         if i + 1 < end:  # the next image, which lies anywhere, comes nearer meanwhile
             k = 0
             while k < d:
                 prefetch(x + rows[i + 1] * d + k)
                 k += 64
-        if take_picture(&picture, x + rows[i] * d):
-            distort(y + i * d, &picture, most, taps, knots, split_mix_at(epoch, rows[i]))
+        if pad_image(&image, x + rows[i] * d):
+            distort(y + i * d, &image, limits, taps, knots, split_mix_at(epoch, rows[i]))
         else:
             memset(y + i * d, 0, d)
 
@@ -276,20 +276,20 @@ def augment(
 ):
     cdef Op op
     cdef Py_ssize_t n = rows.shape[0], d = height * width, k
-    if not (1 <= height <= SIDE and 1 <= width <= SIDE):
-        raise ValueError(f"augment: images must be at most ({SIDE}, {SIDE}); got ({height}, {width})")
+    if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
+        raise ValueError(f"augment: images must be at most ({MAX_SIDE}, {MAX_SIDE}); got ({height}, {width})")
     expect2("augment", "x", x.shape[0], x.shape[1], x.shape[0], d)
     expect2("augment", "y", y.shape[0], y.shape[1], n, d)
     expect("augment", "epoch", epoch.shape[0], 1)
     expect("augment", "distortion", distortion.shape[0], DISTORTIONS)
     expect2("augment", "taps", taps.shape[0], taps.shape[1], taps.shape[0], max(height, width))
-    if taps.shape[0] > KNOTS:
-        raise ValueError(f"augment: taps must have at most {KNOTS} rows; got {taps.shape[0]}")
+    if taps.shape[0] > MAX_KNOTS:
+        raise ValueError(f"augment: taps must have at most {MAX_KNOTS} rows; got {taps.shape[0]}")
     for k in range(DISTORTIONS):
-        if not 0 <= distortion[k] <= MOST[k]:
-            raise ValueError(f"augment: distortion[{k}] must lie in 0 … {MOST[k]:g}; got {distortion[k]}")
+        if not 0 <= distortion[k] <= LIMITS[k]:
+            raise ValueError(f"augment: distortion[{k}] must lie in 0 … {LIMITS[k]:g}; got {distortion[k]}")
     expect_rows("augment", rows, x.shape[0])
-    define(&op, augment_loop, SAMPLES, n, (60 if taps.shape[0] > 0 else 8) * n * d, 6, 1, 0b111110)
+    init_op(&op, augment_loop, SAMPLES, n, (60 if taps.shape[0] > 0 else 8) * n * d, 6, 1, 0b111110)
     op.a[0], op.a[1], op.a[2] = <float*>&y[0, 0], <float*>&x[0, 0], <float*>&rows[0]
     op.a[3], op.a[4], op.a[5] = <float*>&epoch[0], <float*>&distortion[0], <float*>&taps[0, 0]
     op.n[0], op.n[1], op.n[2] = height, width, taps.shape[0]

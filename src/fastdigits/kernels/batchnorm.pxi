@@ -5,7 +5,7 @@
 # keeps to its own rows, which it has in its cache, on the way to and from these layers.
 
 cdef Py_ssize_t block_bytes(Py_ssize_t n, Py_ssize_t d) noexcept:
-    return (n + BLOCK - 1) // BLOCK * 2 * d * <Py_ssize_t>sizeof(double)
+    return (n + SAMPLE_BLOCK - 1) // SAMPLE_BLOCK * 2 * d * <Py_ssize_t>sizeof(double)
 
 
 cdef void batchnorm_blocks_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -17,8 +17,8 @@ cdef void batchnorm_blocks_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) 
     cdef double* squares
     cdef double centred
     while i < end:
-        rows = min(end - i, <Py_ssize_t>BLOCK)
-        mean = stats + i // BLOCK * 2 * d
+        rows = min(end - i, <Py_ssize_t>SAMPLE_BLOCK)
+        mean = stats + i // SAMPLE_BLOCK * 2 * d
         squares = mean + d
         memset(mean, 0, 2 * d * sizeof(double))
         for r in range(i, i + rows):
@@ -30,7 +30,7 @@ cdef void batchnorm_blocks_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) 
             for j in range(d):
                 centred = x[r * d + j] - mean[j]
                 squares[j] += centred * centred
-        i += BLOCK
+        i += SAMPLE_BLOCK
 
 
 cdef void combine_blocks(
@@ -44,14 +44,14 @@ cdef void combine_blocks(
     memset(mean, 0, width * sizeof(double))
     memset(squares, 0, width * sizeof(double))
     while i < n:
-        rows = min(n - i, <Py_ssize_t>BLOCK)
-        block = stats + i // BLOCK * 2 * d + j
+        rows = min(n - i, <Py_ssize_t>SAMPLE_BLOCK)
+        block = stats + i // SAMPLE_BLOCK * 2 * d + j
         share = <double>rows / (i + rows)
         for k in range(width):
             delta = block[k] - mean[k]
             mean[k] += delta * share
             squares[k] += block[d + k] + delta * delta * i * share
-        i += BLOCK
+        i += SAMPLE_BLOCK
 
 
 cdef void batchnorm_forward_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -108,11 +108,11 @@ def batchnorm_forward(
     expect("batchnorm_forward", "gamma", gamma.shape[0], d)
     expect("batchnorm_forward", "beta", beta.shape[0], d)
     stats = bytearray(block_bytes(n, d))
-    define(&op, batchnorm_blocks_loop, SAMPLES, n, 4 * n * d, 2, 1, 0)
+    init_op(&op, batchnorm_blocks_loop, SAMPLES, n, 4 * n * d, 2, 1, 0)
     op.a[0], op.a[1] = <float*>PyByteArray_AS_STRING(stats), <float*>&x[0, 0]
     op.n[0], op.n[1] = n, d
     submit(&op, (stats, x) if recording != NULL else None)
-    define(&op, batchnorm_forward_loop, SAMPLES, n, 4 * n * d, 9, 5, 0b111011100)
+    init_op(&op, batchnorm_forward_loop, SAMPLES, n, 4 * n * d, 9, 5, 0b111011100)
     op.a[8] = <float*>PyByteArray_AS_STRING(stats)
     op.a[0], op.a[1], op.a[2], op.a[3] = &y[0, 0], &x_hat[0, 0], &inv_std[0], &running_mean[0]
     op.a[4], op.a[5], op.a[6], op.a[7] = &running_var[0], <float*>&x[0, 0], <float*>&gamma[0], <float*>&beta[0]
@@ -155,7 +155,7 @@ def batchnorm_inference(
     expect("batchnorm_inference", "beta", beta.shape[0], d)
     expect("batchnorm_inference", "running_mean", running_mean.shape[0], d)
     expect("batchnorm_inference", "running_var", running_var.shape[0], d)
-    define(&op, batchnorm_inference_loop, SAMPLES, n, n * d, 6, 1, 0b111100)
+    init_op(&op, batchnorm_inference_loop, SAMPLES, n, n * d, 6, 1, 0b111100)
     op.a[0], op.a[1], op.a[2], op.a[3] = &y[0, 0], <float*>&x[0, 0], <float*>&gamma[0], <float*>&beta[0]
     op.a[4], op.a[5] = <float*>&running_mean[0], <float*>&running_var[0]
     op.n[0], op.n[1] = n, d
@@ -171,13 +171,13 @@ cdef void batchnorm_products_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end
     cdef Py_ssize_t d = op.n[1], i = begin, r, j
     cdef double* sums
     while i < end:
-        sums = stats + i // BLOCK * 2 * d
+        sums = stats + i // SAMPLE_BLOCK * 2 * d
         memset(sums, 0, 2 * d * sizeof(double))
-        for r in range(i, min(end, i + BLOCK)):
+        for r in range(i, min(end, i + SAMPLE_BLOCK)):
             for j in range(d):
                 sums[j] += dy[r * d + j]
                 sums[d + j] += dy[r * d + j] * x_hat[r * d + j]
-        i += BLOCK
+        i += SAMPLE_BLOCK
 
 
 cdef void batchnorm_backward_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -201,7 +201,7 @@ cdef void batchnorm_backward_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end
         width = min(d - j, <Py_ssize_t>64)
         memset(sums, 0, sizeof(sums))
         memset(products, 0, sizeof(products))
-        for i in range((n + BLOCK - 1) // BLOCK):
+        for i in range((n + SAMPLE_BLOCK - 1) // SAMPLE_BLOCK):
             for k in range(width):
                 sums[k] += stats[i * 2 * d + j + k]
                 products[k] += stats[i * 2 * d + d + j + k]
@@ -237,11 +237,11 @@ def batchnorm_backward(
         dbeta[:] = 0
         return
     stats = bytearray(block_bytes(n, d))
-    define(&op, batchnorm_products_loop, SAMPLES, n, 4 * n * d, 3, 1, 0)
+    init_op(&op, batchnorm_products_loop, SAMPLES, n, 4 * n * d, 3, 1, 0)
     op.a[0], op.a[1], op.a[2] = <float*>PyByteArray_AS_STRING(stats), <float*>&dy[0, 0], <float*>&x_hat[0, 0]
     op.n[0], op.n[1] = n, d
     submit(&op, (stats, dy, x_hat) if recording != NULL else None)
-    define(&op, batchnorm_backward_loop, SAMPLES, n, 4 * n * d, 8, 3, 0b11100110)
+    init_op(&op, batchnorm_backward_loop, SAMPLES, n, 4 * n * d, 8, 3, 0b11100110)
     op.a[7] = <float*>PyByteArray_AS_STRING(stats)
     op.a[0], op.a[1], op.a[2], op.a[3] = &dx[0, 0], &dgamma[0], &dbeta[0], <float*>&dy[0, 0]
     op.a[4], op.a[5], op.a[6] = <float*>&x_hat[0, 0], <float*>&gamma[0], <float*>&inv_std[0]

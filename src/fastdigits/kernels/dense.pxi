@@ -1,51 +1,51 @@
 # The dense layer: forward, and backward to input, weight and bias.
 
 cdef void dense_forward_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # y (n, out) = x (n, in) @ weight (in, out) + bias (out,), as far as the first half of the inputs goes; rest (n, out)
+    # y (n, out) = x (n, in) @ weight (in, out) + bias (out,), as far as the first half of the inputs goes; second (n, out)
     # is the same of the second half, without the bias; split over halves and their rows, each row's sum over blocks of
     # DEPTH inputs
     cdef float* y = op.a[0]
-    cdef float* rest = op.a[1]
+    cdef float* second = op.a[1]
     cdef const float* x = op.a[2]
     cdef const float* weight = op.a[3]
     cdef const float* bias = op.a[4]
-    cdef Py_ssize_t n_in = op.n[1], n_out = op.n[2], p = 0, stop = half_of(n_in), first, last, width
+    cdef Py_ssize_t n_in = op.n[1], n_out = op.n[2], p = 0, stop = first_half(n_in), first, last, width
     cdef const float* start = bias
     cdef int half
     for half in range(2):
-        share_of_half(op, half, begin, end, &first, &last)
+        samples_of_half(op, half, begin, end, &first, &last)
         while first < last and (p < stop or p == 0):
-            width = block_width(stop - p)
+            width = next_block(stop - p)
             multiply(y + first * n_out, n_out, start, 0 if start == bias else n_out, x + first * n_in + p, n_in, 1,
                      weight + p * n_out, n_out, False, last - first, width, n_out)
             start = y + first * n_out
             p += max(width, 1)
-        p, stop, y, start = stop, n_in, rest, NULL
+        p, stop, y, start = stop, n_in, second, NULL
 
 
 cdef void add_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # y (n, d) += rest (n, d); split over rows
+    # y (n, d) += second (n, d); split over rows
     cdef float* y = op.a[0]
-    cdef const float* rest = op.a[1]
+    cdef const float* second = op.a[1]
     cdef Py_ssize_t i
     for i in range(begin * op.n[1], end * op.n[1]):
-        y[i] += rest[i]
+        y[i] += second[i]
 
 
 cdef int submit_forward(Op* op, float[:, ::1] y, object x, object weight, object bias) except -1:
     # run or note a forward pass in halves: first what each half gives, then their sum
     cdef Op add
     cdef Py_ssize_t n = op.n[0], n_out = op.n[2]
-    cdef bint halves = half_of(op.n[1]) < op.n[1]
-    rest = bytearray(n * n_out * sizeof(float) if halves else 0)
-    op.a[0], op.a[1] = &y[0, 0], <float*>PyByteArray_AS_STRING(rest)
+    cdef bint halves = first_half(op.n[1]) < op.n[1]
+    second = bytearray(n * n_out * sizeof(float) if halves else 0)
+    op.a[0], op.a[1] = &y[0, 0], <float*>PyByteArray_AS_STRING(second)
     split_in_halves(op)
-    submit(op, (y, rest, x, weight, bias) if recording != NULL else None)
+    submit(op, (y, second, x, weight, bias) if recording != NULL else None)
     if halves:
-        define(&add, add_loop, SAMPLES, n, n * n_out, 2, 1, 0)
+        init_op(&add, add_loop, SAMPLES, n, n * n_out, 2, 1, 0)
         add.a[0], add.a[1] = op.a[0], op.a[1]
         add.n[0], add.n[1] = n, n_out
-        submit(&add, (y, rest) if recording != NULL else None)
+        submit(&add, (y, second) if recording != NULL else None)
     return 0
 
 
@@ -55,7 +55,7 @@ def dense_forward(float[:, ::1] y, const float[:, ::1] x, const float[:, ::1] we
     expect2("dense_forward", "x", n, x.shape[1], n, n_in)
     expect2("dense_forward", "y", y.shape[0], y.shape[1], n, n_out)
     expect("dense_forward", "bias", bias.shape[0], n_out)
-    define(&op, dense_forward_loop, SAMPLES, n, n * n_in * n_out, 5, 2, 0b11000)
+    init_op(&op, dense_forward_loop, SAMPLES, n, n * n_in * n_out, 5, 2, 0b11000)
     op.a[2], op.a[3], op.a[4] = <float*>&x[0, 0], <float*>&weight[0, 0], <float*>&bias[0]
     op.n[0], op.n[1], op.n[2] = n, n_in, n_out
     submit_forward(&op, y, x, weight, bias)
@@ -65,10 +65,10 @@ cdef void dense_forward_uint8_loop(const Op* op, Py_ssize_t begin, Py_ssize_t en
     # dense_forward for x (n, in) / 255
     cdef float* y = op.a[0]
     cdef const float* bias = op.a[4]
-    cdef Py_ssize_t n_in = op.n[1], n_out = op.n[2], p = 0, stop = half_of(n_in), first, last
+    cdef Py_ssize_t n_in = op.n[1], n_out = op.n[2], p = 0, stop = first_half(n_in), first, last
     cdef int half
     for half in range(2):
-        share_of_half(op, half, begin, end, &first, &last)
+        samples_of_half(op, half, begin, end, &first, &last)
         while first < last:
             forward_pixels(op, y + first * n_out, bias, first, min(last - first, <Py_ssize_t>BAND), p, stop)
             first += BAND
@@ -83,8 +83,8 @@ def dense_forward_uint8(
     expect2("dense_forward_uint8", "x", n, x.shape[1], n, n_in)
     expect2("dense_forward_uint8", "y", y.shape[0], y.shape[1], n, n_out)
     expect("dense_forward_uint8", "bias", bias.shape[0], n_out)
-    define(&op, dense_forward_uint8_loop, SAMPLES, n, n * n_in * n_out // 4, 5, 2, 0b11000)
-    op.gathered, op.lendable = 2, True
+    init_op(&op, dense_forward_uint8_loop, SAMPLES, n, n * n_in * n_out // 4, 5, 2, 0b11000)
+    op.gathered_input, op.stealable = 2, True
     op.a[2], op.a[3], op.a[4] = <float*>&x[0, 0], <float*>&weight[0, 0], <float*>&bias[0]
     op.n[0], op.n[1], op.n[2] = n, n_in, n_out
     submit_forward(&op, y, x, weight, bias)
@@ -100,8 +100,8 @@ cdef void dense_backward_input_loop(const Op* op, Py_ssize_t begin, Py_ssize_t e
     dx += begin * n_in
     while p < n_out or p == 0:
         multiply(dx, n_in, dx if p > 0 else NULL, n_in, dy + begin * n_out + p, n_out, 1, weight + p, n_out, True,
-                 end - begin, min(n_out - p, <Py_ssize_t>DEPTH), n_in)
-        p += DEPTH
+                 end - begin, min(n_out - p, <Py_ssize_t>INPUT_BLOCK), n_in)
+        p += INPUT_BLOCK
 
 
 def dense_backward_input(float[:, ::1] dx, const float[:, ::1] dy, const float[:, ::1] weight):
@@ -109,7 +109,7 @@ def dense_backward_input(float[:, ::1] dx, const float[:, ::1] dy, const float[:
     cdef Py_ssize_t n = dy.shape[0], n_in = weight.shape[0], n_out = weight.shape[1]
     expect2("dense_backward_input", "dy", n, dy.shape[1], n, n_out)
     expect2("dense_backward_input", "dx", dx.shape[0], dx.shape[1], n, n_in)
-    define(&op, dense_backward_input_loop, SAMPLES, n, n * n_in * n_out, 3, 1, 0b100)
+    init_op(&op, dense_backward_input_loop, SAMPLES, n, n * n_in * n_out, 3, 1, 0b100)
     op.a[0], op.a[1], op.a[2] = &dx[0, 0], <float*>&dy[0, 0], <float*>&weight[0, 0]
     op.n[0], op.n[1], op.n[2] = n, n_in, n_out
     submit(&op, (dx, dy, weight) if recording != NULL else None)
@@ -141,18 +141,18 @@ cdef void dense_backward_weight_loop(const Op* op, Py_ssize_t begin, Py_ssize_t 
     cdef const float* x = op.a[3]
     cdef const float* columns
     cdef float* rows_of
-    cdef float band[PANEL * BATCH]
+    cdef float band[PANEL * GRADIENT_BLOCK]
     cdef Py_ssize_t n = op.n[0], n_in = op.n[1], n_out = op.n[2], i = begin, rows, s, k, depth, step
-    cdef bint keep = op.keep or op.update[0].rule == NULL
+    cdef bint keep = op.keep_gradient or op.update[0].rule == NULL
     if begin == 0:
         column_sums(dbias, dy, n, n_out, 0, n_out)
-        update(op, 1, dbias, 0, n_out)
+        apply_update(op, 1, dbias, 0, n_out)
     while i < end:
         rows = min(end - i, <Py_ssize_t>PANEL)
         rows_of = dweight + (i if keep else first_owned) * n_out
         s = 0
         while s < n or s == 0:
-            depth = min(n - s, <Py_ssize_t>BATCH)
+            depth = min(n - s, <Py_ssize_t>GRADIENT_BLOCK)
             columns, step = x + s * n_in + i, n_in
             # Numbers of a column that lie a page apart share few cache sets; a copy pays once many tiles use it.
             if n_in >= 256 and n_out >= 256:
@@ -161,8 +161,8 @@ cdef void dense_backward_weight_loop(const Op* op, Py_ssize_t begin, Py_ssize_t 
                 columns, step = band, rows
             multiply(rows_of, n_out, rows_of if s > 0 else NULL, n_out, columns, 1, step, dy + s * n_out, n_out, False,
                      rows, depth, n_out)
-            s += BATCH
-        update(op, 0, rows_of, i * n_out, rows * n_out)
+            s += GRADIENT_BLOCK
+        apply_update(op, 0, rows_of, i * n_out, rows * n_out)
         i += PANEL
 
 
@@ -172,9 +172,9 @@ def dense_backward_weight(float[:, ::1] dweight, float[::1] dbias, const float[:
     expect2("dense_backward_weight", "x", n, x.shape[1], n, n_in)
     expect2("dense_backward_weight", "dy", dy.shape[0], dy.shape[1], n, n_out)
     expect("dense_backward_weight", "dbias", dbias.shape[0], n_out)
-    define(&op, dense_backward_weight_loop, WEIGHT_ROWS, n_in, n * n_in * n_out, 4, 2, 0b1110)
-    op.grain = PANEL if half_of(n_in) < n_in else 1
-    op.takes_updates, op.lendable = 2, op.grain == PANEL
+    init_op(&op, dense_backward_weight_loop, WEIGHT_ROWS, n_in, n * n_in * n_out, 4, 2, 0b1110)
+    op.grain = PANEL if first_half(n_in) < n_in else 1
+    op.fusable_updates, op.stealable = 2, op.grain == PANEL
     op.a[0], op.a[1], op.a[2], op.a[3] = &dweight[0, 0], &dbias[0], <float*>&dy[0, 0], <float*>&x[0, 0]
     op.n[0], op.n[1], op.n[2] = n, n_in, n_out
     submit(&op, (dweight, dbias, dy, x) if recording != NULL else None)
@@ -186,18 +186,18 @@ cdef void dense_backward_weight_uint8_loop(const Op* op, Py_ssize_t begin, Py_ss
     cdef float* dbias = op.a[1]
     cdef const float* dy = op.a[2]
     cdef Py_ssize_t n = op.n[0], n_out = op.n[2], p = begin, s, width
-    cdef bint keep = op.keep or op.update[0].rule == NULL
+    cdef bint keep = op.keep_gradient or op.update[0].rule == NULL
     if begin == 0:
         column_sums(dbias, dy, n, n_out, 0, n_out)
-        update(op, 1, dbias, 0, n_out)
+        apply_update(op, 1, dbias, 0, n_out)
     while p < end:
         width = min(end - p, <Py_ssize_t>CHUNK)
-        fetch_ahead(op, p, width)
+        prefetch_next_images(op, p, width)
         s = 0
         while s < n or s == 0:
             backward_pixels(op, dweight + (p if keep else first_owned) * n_out, dy + s * n_out, s,
-                            min(n - s, <Py_ssize_t>BATCH), p, width)
-            s += BATCH
+                            min(n - s, <Py_ssize_t>GRADIENT_BLOCK), p, width)
+            s += GRADIENT_BLOCK
         p += CHUNK
 
 
@@ -209,9 +209,9 @@ def dense_backward_weight_uint8(
     expect2("dense_backward_weight_uint8", "x", n, x.shape[1], n, n_in)
     expect2("dense_backward_weight_uint8", "dy", dy.shape[0], dy.shape[1], n, n_out)
     expect("dense_backward_weight_uint8", "dbias", dbias.shape[0], n_out)
-    define(&op, dense_backward_weight_uint8_loop, WEIGHT_ROWS, n_in, n * n_in * n_out // 4, 4, 2, 0b1110)
+    init_op(&op, dense_backward_weight_uint8_loop, WEIGHT_ROWS, n_in, n * n_in * n_out // 4, 4, 2, 0b1110)
     op.grain = CHUNK
-    op.gathered, op.takes_updates, op.lendable = 3, 2, True
+    op.gathered_input, op.fusable_updates, op.stealable = 3, 2, True
     op.a[0], op.a[1], op.a[2], op.a[3] = &dweight[0, 0], &dbias[0], <float*>&dy[0, 0], <float*>&x[0, 0]
     op.n[0], op.n[1], op.n[2] = n, n_in, n_out
     submit(&op, (dweight, dbias, dy, x) if recording != NULL else None)

@@ -18,10 +18,10 @@ cdef void gather_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept n
     cdef char* y = <char*>op.a[0]
     cdef const char* x = <const char*>op.a[1]
     cdef const int64_t* rows = <const int64_t*>op.a[2]
-    cdef Py_ssize_t size = op.n[1] * op.n[2], start = 0, stop = half_of(op.n[1]) * op.n[2], first, last, i
+    cdef Py_ssize_t size = op.n[1] * op.n[2], start = 0, stop = first_half(op.n[1]) * op.n[2], first, last, i
     cdef int half
     for half in range(2):
-        share_of_half(op, half, begin, end, &first, &last)
+        samples_of_half(op, half, begin, end, &first, &last)
         for i in range(first, last):
             memcpy(y + i * size + start, x + rows[i] * size + start, stop - start)
         start, stop = stop, size
@@ -31,10 +31,10 @@ cdef int submit_gather(
     void* y, const void* x, const int64_t[::1] rows, Py_ssize_t d, Py_ssize_t bytes_, tuple arrays
 ) except -1:
     cdef Op op
-    define(&op, gather_loop, SAMPLES, rows.shape[0], rows.shape[0] * d * bytes_ // 32, 3, 1, 0b110)
+    init_op(&op, gather_loop, SAMPLES, rows.shape[0], rows.shape[0] * d * bytes_ // 32, 3, 1, 0b110)
     op.a[0], op.a[1], op.a[2] = <float*>y, <float*>x, <float*>&rows[0]
     op.n[0], op.n[1], op.n[2] = rows.shape[0], d, bytes_
-    op.gathers = True
+    op.is_gather = True
     split_in_halves(&op)
     submit(&op, arrays)
     return 0
@@ -70,7 +70,7 @@ cdef void gather_pixels_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noe
     cdef const uint8_t* image
     for i in range(begin, end):
         image = x + rows[i] * d
-        widen(y + i * d, &image, 0, 1, d)
+        scale_pixels(y + i * d, &image, 0, 1, d)
 
 
 def gather_pixels(float[:, ::1] y, const unsigned char[:, ::1] x, const int64_t[::1] rows):
@@ -78,7 +78,7 @@ def gather_pixels(float[:, ::1] y, const unsigned char[:, ::1] x, const int64_t[
     cdef Py_ssize_t n = rows.shape[0], d = x.shape[1]
     expect2("gather_pixels", "y", y.shape[0], y.shape[1], n, d)
     expect_rows("gather_pixels", rows, x.shape[0])
-    define(&op, gather_pixels_loop, SAMPLES, n, n * d // 8, 3, 1, 0b110)
+    init_op(&op, gather_pixels_loop, SAMPLES, n, n * d // 8, 3, 1, 0b110)
     op.a[0], op.a[1], op.a[2] = &y[0, 0], <float*>&x[0, 0], <float*>&rows[0]
     op.n[0], op.n[1] = n, d
     submit(&op, (y, x, rows) if recording != NULL else None)
@@ -105,7 +105,7 @@ def gather_weights(float[::1] y, double[::1] total, const float[::1] x, const in
     expect("gather_weights", "y", y.shape[0], n)
     expect("gather_weights", "total", total.shape[0], 1)
     expect_rows("gather_weights", rows, x.shape[0])
-    define(&op, gather_weights_loop, WHOLE, 1, n, 4, 2, 0b1111)
+    init_op(&op, gather_weights_loop, UNSPLIT, 1, n, 4, 2, 0b1111)
     op.a[0], op.a[1], op.a[2], op.a[3] = &y[0], <float*>&total[0], <float*>&x[0], <float*>&rows[0]
     op.n[0] = n
     submit(&op, (y, total, x, rows) if recording != NULL else None)

@@ -47,8 +47,8 @@ def softmax_cross_entropy_forward(
     expect("softmax_cross_entropy_forward", "labels", labels.shape[0], n)
     expect("softmax_cross_entropy_forward", "weights", weights.shape[0], n)
     expect_labels("softmax_cross_entropy_forward", labels, c)
-    define(&op, softmax_cross_entropy_forward_loop, SAMPLES, n, 8 * n * c, 5, 2, 0)
-    op.gives_losses = True
+    init_op(&op, softmax_cross_entropy_forward_loop, SAMPLES, n, 8 * n * c, 5, 2, 0)
+    op.has_losses = True
     op.a[0], op.a[1], op.a[2], op.a[3] = &losses[0], &probs[0, 0], <float*>&logits[0, 0], <float*>&labels[0]
     op.a[4] = <float*>&weights[0]
     op.n[0], op.n[1] = n, c
@@ -81,7 +81,7 @@ def softmax_cross_entropy_backward(
     expect("softmax_cross_entropy_backward", "labels", labels.shape[0], n)
     expect("softmax_cross_entropy_backward", "weights", weights.shape[0], n)
     expect_labels("softmax_cross_entropy_backward", labels, c)
-    define(&op, softmax_cross_entropy_backward_loop, SAMPLES, n, n * c, 4, 1, 0)
+    init_op(&op, softmax_cross_entropy_backward_loop, SAMPLES, n, n * c, 4, 1, 0)
     op.a[0], op.a[1], op.a[2], op.a[3] = &dlogits[0, 0], <float*>&probs[0, 0], <float*>&labels[0], <float*>&weights[0]
     op.n[0], op.n[1] = n, c
     op.s[0] = smoothing
@@ -123,7 +123,7 @@ def accumulate(
     expect("accumulate", "labels", labels.shape[0], n)
     expect("accumulate", "weights", weights.shape[0], n)
     expect("accumulate", "mass", mass.shape[0], 1)
-    define(&op, accumulate_loop, WHOLE, 1, n * c, 6, 1, 0b111111)
+    init_op(&op, accumulate_loop, UNSPLIT, 1, n * c, 6, 1, 0b111111)
     op.a[0], op.a[1], op.a[2] = <float*>&totals[0], <float*>&losses[0], <float*>&probs[0, 0]
     op.a[3], op.a[4], op.a[5] = <float*>&labels[0], <float*>&weights[0], <float*>&mass[0]
     op.n[0], op.n[1] = n, c

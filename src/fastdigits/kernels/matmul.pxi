@@ -38,28 +38,28 @@ cdef void tile(
         c50 = c50 + x * b0
         c51 = c51 + x * b1
         p += step
-    store(c, base(start, 0) + c00)
-    store(c + LANES, base(start, LANES) + c01)
+    store(c, load_start(start, 0) + c00)
+    store(c + LANES, load_start(start, LANES) + c01)
     c += ldc
     start = start + ld_start if start != NULL else NULL
-    store(c, base(start, 0) + c10)
-    store(c + LANES, base(start, LANES) + c11)
+    store(c, load_start(start, 0) + c10)
+    store(c + LANES, load_start(start, LANES) + c11)
     c += ldc
     start = start + ld_start if start != NULL else NULL
-    store(c, base(start, 0) + c20)
-    store(c + LANES, base(start, LANES) + c21)
+    store(c, load_start(start, 0) + c20)
+    store(c + LANES, load_start(start, LANES) + c21)
     c += ldc
     start = start + ld_start if start != NULL else NULL
-    store(c, base(start, 0) + c30)
-    store(c + LANES, base(start, LANES) + c31)
+    store(c, load_start(start, 0) + c30)
+    store(c + LANES, load_start(start, LANES) + c31)
     c += ldc
     start = start + ld_start if start != NULL else NULL
-    store(c, base(start, 0) + c40)
-    store(c + LANES, base(start, LANES) + c41)
+    store(c, load_start(start, 0) + c40)
+    store(c + LANES, load_start(start, LANES) + c41)
     c += ldc
     start = start + ld_start if start != NULL else NULL
-    store(c, base(start, 0) + c50)
-    store(c + LANES, base(start, LANES) + c51)
+    store(c, load_start(start, 0) + c50)
+    store(c + LANES, load_start(start, LANES) + c51)
 
 
 cdef void partial_tile(
@@ -67,14 +67,14 @@ cdef void partial_tile(
     const float* b, Py_ssize_t ldb, Py_ssize_t k, Py_ssize_t rows, Py_ssize_t cols,
 ) noexcept nogil:
     # the same for the right and lower edge of c, where fewer than 6 rows or COLS columns are left
-    cdef float whole[ROWS * COLS]
+    cdef float full[TILE_ROWS * TILE_COLS]
     cdef Py_ssize_t i
-    memset(whole, 0, sizeof(whole))
+    memset(full, 0, sizeof(full))
     for i in range(rows if start != NULL else 0):
-        memcpy(whole + i * COLS, start + i * ld_start, cols * sizeof(float))
-    tile(whole, COLS, whole, COLS, a, row, step, b, ldb, k, rows)
+        memcpy(full + i * TILE_COLS, start + i * ld_start, cols * sizeof(float))
+    tile(full, TILE_COLS, full, TILE_COLS, a, row, step, b, ldb, k, rows)
     for i in range(rows):
-        memcpy(c + i * ldc, whole + i * COLS, cols * sizeof(float))
+        memcpy(c + i * ldc, full + i * TILE_COLS, cols * sizeof(float))
 
 
 cdef void one_row(
@@ -92,24 +92,24 @@ cdef void one_row(
             c1 = c1 + x * load(b + p * ldb + j + LANES)
             c2 = c2 + x * load(b + p * ldb + j + 2 * LANES)
             c3 = c3 + x * load(b + p * ldb + j + 3 * LANES)
-        store(c + j, base(start, j) + c0)
-        store(c + j + LANES, base(start, j + LANES) + c1)
-        store(c + j + 2 * LANES, base(start, j + 2 * LANES) + c2)
-        store(c + j + 3 * LANES, base(start, j + 3 * LANES) + c3)
+        store(c + j, load_start(start, j) + c0)
+        store(c + j + LANES, load_start(start, j + LANES) + c1)
+        store(c + j + 2 * LANES, load_start(start, j + 2 * LANES) + c2)
+        store(c + j + 3 * LANES, load_start(start, j + 3 * LANES) + c3)
         j += 4 * LANES
     while j + LANES <= n:
         c0 = splat(0)
         for p in range(k):
             c0 = c0 + splat(a[p * step]) * load(b + p * ldb + j)
-        store(c + j, base(start, j) + c0)
+        store(c + j, load_start(start, j) + c0)
         j += LANES
     if j < n:
         c0 = splat(0)
         for p in range(k):
-            c0 = c0 + splat(a[p * step]) * load_some(b + p * ldb + j, n - j)
+            c0 = c0 + splat(a[p * step]) * load_partial(b + p * ldb + j, n - j)
         if start != NULL:
-            c0 = load_some(start + j, n - j) + c0
-        store_some(c + j, c0, n - j)
+            c0 = load_partial(start + j, n - j) + c0
+        store_partial(c + j, c0, n - j)
 
 
 cdef void pack(
@@ -117,22 +117,22 @@ cdef void pack(
 ) noexcept nogil:
     # panel (k, COLS) = b (k, cols), or the transpose of b (cols, k); columns beyond cols are zero
     cdef Py_ssize_t p, j
-    if cols < COLS:
-        memset(panel, 0, k * COLS * sizeof(float))
+    if cols < TILE_COLS:
+        memset(panel, 0, k * TILE_COLS * sizeof(float))
     if transposed:
         for j in range(0, cols // 4 * 4, 4):
             for p in range(0, k // 4 * 4, 4):
-                transpose_four(panel + p * COLS + j, COLS, b + j * ldb + p, ldb)
+                transpose_4x4(panel + p * TILE_COLS + j, TILE_COLS, b + j * ldb + p, ldb)
         for j in range(cols):
             for p in range(k // 4 * 4 if j < cols // 4 * 4 else 0, k):
-                panel[p * COLS + j] = b[j * ldb + p]
-    elif cols == COLS:
+                panel[p * TILE_COLS + j] = b[j * ldb + p]
+    elif cols == TILE_COLS:
         for p in range(k):
-            store(panel + p * COLS, load(b + p * ldb))
-            store(panel + p * COLS + LANES, load(b + p * ldb + LANES))
+            store(panel + p * TILE_COLS, load(b + p * ldb))
+            store(panel + p * TILE_COLS + LANES, load(b + p * ldb + LANES))
     else:
         for p in range(k):
-            memcpy(panel + p * COLS, b + p * ldb, cols * sizeof(float))
+            memcpy(panel + p * TILE_COLS, b + p * ldb, cols * sizeof(float))
 
 
 cdef void multiply(
@@ -141,38 +141,38 @@ cdef void multiply(
 ) noexcept nogil:
     # c (rows, n) = start + a (rows, k) @ b, where b is (k, n), or (n, k) and transposed; k ≤ BATCH. Element (i, p) of a
     # is a[i·row + p·step]. start is (rows, n) with rows ld_start apart; ld_start = 0 repeats one row (a bias); NULL is 0.
-    cdef float room[BATCH * COLS + LINE]
-    cdef float* panel = <float*>((<size_t>room + 63) & ~<size_t>63)  # at a cache line: a vector that crosses one costs two
-    cdef const float* block
-    cdef const float* from_
-    cdef Py_ssize_t j = 0, i, cols, ld_block, p
+    cdef float buffer[GRADIENT_BLOCK * TILE_COLS + CACHE_LINE]
+    cdef float* panel = <float*>((<size_t>buffer + 63) & ~<size_t>63)  # at a cache line: a vector that crosses one costs two
+    cdef const float* columns
+    cdef const float* first_start
+    cdef Py_ssize_t j = 0, i, cols, ld_columns, p
     if rows == 1 and not transposed:
         one_row(c, start, a, step, b, ldb, k, n)
         return
     while j < n:
-        cols = min(n - j, <Py_ssize_t>COLS)
+        cols = min(n - j, <Py_ssize_t>TILE_COLS)
         # Rows of b that lie a page apart share few cache sets; a copy pays once several tiles use it.
-        if transposed or cols < COLS or (rows >= 4 * ROWS and ldb >= 256):
+        if transposed or cols < TILE_COLS or (rows >= 4 * TILE_ROWS and ldb >= 256):
             pack(panel, b + j * ldb if transposed else b + j, ldb, transposed, k, cols)
-            block = panel
-            ld_block = COLS
+            columns = panel
+            ld_columns = TILE_COLS
         else:
-            block = b + j
-            ld_block = ldb
+            columns = b + j
+            ld_columns = ldb
         i = 0
         while i < rows:
-            from_ = start + i * ld_start + j if start != NULL else NULL
-            if rows - i >= ROWS and cols == COLS:
-                tile(c + i * ldc + j, ldc, from_, ld_start, a + i * row, row, step, block, ld_block, k, ROWS)
+            first_start = start + i * ld_start + j if start != NULL else NULL
+            if rows - i >= TILE_ROWS and cols == TILE_COLS:
+                tile(c + i * ldc + j, ldc, first_start, ld_start, a + i * row, row, step, columns, ld_columns, k, TILE_ROWS)
             else:
-                partial_tile(c + i * ldc + j, ldc, from_, ld_start, a + i * row, row, step, block, ld_block, k,
-                             min(rows - i, <Py_ssize_t>ROWS), cols)
-            if block == panel and j + COLS < n and not transposed:
+                partial_tile(c + i * ldc + j, ldc, first_start, ld_start, a + i * row, row, step, columns, ld_columns, k,
+                             min(rows - i, <Py_ssize_t>TILE_ROWS), cols)
+            if columns == panel and j + TILE_COLS < n and not transposed:
                 # Call for the next panel, whose rows no hardware foresees: 5.4 ms instead of 6.3 for 256 rows of
                 # 1,024 by 1,024 weights that an update has just gone through.
-                for p in range(i * k // rows, min(i + ROWS, rows) * k // rows):
-                    prefetch(b + p * ldb + j + COLS)
-                    if COLS > LINE:
-                        prefetch(b + p * ldb + j + COLS + LINE)
-            i += ROWS
-        j += COLS
+                for p in range(i * k // rows, min(i + TILE_ROWS, rows) * k // rows):
+                    prefetch(b + p * ldb + j + TILE_COLS)
+                    if TILE_COLS > CACHE_LINE:
+                        prefetch(b + p * ldb + j + TILE_COLS + CACHE_LINE)
+            i += TILE_ROWS
+        j += TILE_COLS

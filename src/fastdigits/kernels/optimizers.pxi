@@ -2,22 +2,22 @@
 
 cdef void update_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     # an update on its own: value (n,), its state and gradient; split over elements
-    update(op, 0, op.a[1] + begin, begin, end - begin)
+    apply_update(op, 0, op.a[1] + begin, begin, end - begin)
 
 
 cdef int submit_update(Update* rule, Py_ssize_t n, double lr, tuple arrays) except -1:
     cdef Op op
-    define(&op, update_loop, WEIGHT_ROWS, n, 4 * n, 2, 1, 0)
-    op.only_updates = True
+    init_op(&op, update_loop, WEIGHT_ROWS, n, 4 * n, 2, 1, 0)
+    op.is_update = True
     op.a[0], op.a[1] = rule.value, rule.grad
     if recording == NULL:  # a program does it in each of its steps
-        rule.refresh(rule, lr)
+        rule.prepare(rule, lr)
     op.update[0] = rule[0]
     submit(&op, arrays)
     return 0
 
 
-cdef void keep_lr(Update* u, double lr) noexcept nogil:
+cdef void set_lr(Update* u, double lr) noexcept nogil:
     u.s[0] = <float>lr
 
 
@@ -28,7 +28,7 @@ cdef void sgd_rule(const Update* u, const float* grad, Py_ssize_t offset, Py_ssi
     cdef Py_ssize_t i = 0, left
     while i < count:
         left = count - i
-        put(value + i, get(value + i, left) - lr * get(grad + i, left), left)
+        store_n(value + i, load_n(value + i, left) - lr * load_n(grad + i, left), left)
         i += LANES
 
 
@@ -36,7 +36,7 @@ def sgd_update(float[::1] value, const float[::1] grad, double lr):
     cdef Update u
     memset(&u, 0, sizeof(u))
     expect("sgd_update", "grad", grad.shape[0], value.shape[0])
-    u.rule, u.refresh, u.value, u.grad = sgd_rule, keep_lr, &value[0], <float*>&grad[0]
+    u.rule, u.prepare, u.value, u.grad = sgd_rule, set_lr, &value[0], <float*>&grad[0]
     submit_update(&u, value.shape[0], lr, (value, grad) if recording != NULL else None)
 
 
@@ -50,10 +50,10 @@ cdef void momentum_rule(const Update* u, const float* grad, Py_ssize_t offset, P
     cdef Py_ssize_t i = 0, left
     while i < count:
         left = count - i
-        g = get(grad + i, left)
-        v = momentum * get(velocity + i, left) + g
-        put(velocity + i, v, left)
-        put(value + i, get(value + i, left) - lr * (on_grad * g + on_velocity * v), left)
+        g = load_n(grad + i, left)
+        v = momentum * load_n(velocity + i, left) + g
+        store_n(velocity + i, v, left)
+        store_n(value + i, load_n(value + i, left) - lr * (on_grad * g + on_velocity * v), left)
         i += LANES
 
 
@@ -64,7 +64,7 @@ def momentum_update(
     memset(&u, 0, sizeof(u))
     expect("momentum_update", "velocity", velocity.shape[0], value.shape[0])
     expect("momentum_update", "grad", grad.shape[0], value.shape[0])
-    u.rule, u.refresh, u.value, u.grad = momentum_rule, keep_lr, &value[0], <float*>&grad[0]
+    u.rule, u.prepare, u.value, u.grad = momentum_rule, set_lr, &value[0], <float*>&grad[0]
     u.state[0] = &velocity[0]
     u.s[1], u.s[2], u.s[3] = momentum, nesterov, momentum if nesterov else 1
     submit_update(&u, value.shape[0], lr, (value, velocity, grad) if recording != NULL else None)
@@ -78,10 +78,10 @@ cdef void rmsprop_rule(const Update* u, const float* grad, Py_ssize_t offset, Py
     cdef Py_ssize_t i = 0, left
     while i < count:
         left = count - i
-        g = get(grad + i, left)
-        q = decay * get(square + i, left) + rest * g * g
-        put(square + i, q, left)
-        put(value + i, get(value + i, left) - lr * g / (square_root(q) + eps), left)
+        g = load_n(grad + i, left)
+        q = decay * load_n(square + i, left) + rest * g * g
+        store_n(square + i, q, left)
+        store_n(value + i, load_n(value + i, left) - lr * g / (square_root(q) + eps), left)
         i += LANES
 
 
@@ -92,7 +92,7 @@ def rmsprop_update(
     memset(&u, 0, sizeof(u))
     expect("rmsprop_update", "square", square.shape[0], value.shape[0])
     expect("rmsprop_update", "grad", grad.shape[0], value.shape[0])
-    u.rule, u.refresh, u.value, u.grad = rmsprop_rule, keep_lr, &value[0], <float*>&grad[0]
+    u.rule, u.prepare, u.value, u.grad = rmsprop_rule, set_lr, &value[0], <float*>&grad[0]
     u.state[0] = &square[0]
     u.s[1], u.s[2], u.s[3] = decay, 1 - decay, eps
     submit_update(&u, value.shape[0], lr, (value, square, grad) if recording != NULL else None)
@@ -111,20 +111,20 @@ cdef void adam_rule(const Update* u, const float* grad, Py_ssize_t offset, Py_ss
     cdef Py_ssize_t i = 0, left
     while i < count:
         left = count - i
-        g = get(grad + i, left)
-        m1 = beta1 * get(m + i, left) + rest1 * g
-        v1 = beta2 * get(v + i, left) + rest2 * (g * g)
-        put(m + i, m1, left)
-        put(v + i, v1, left)
-        put(value + i, keep * get(value + i, left) - rate * m1 / (square_root(v1) + eps), left)
+        g = load_n(grad + i, left)
+        m1 = beta1 * load_n(m + i, left) + rest1 * g
+        v1 = beta2 * load_n(v + i, left) + rest2 * (g * g)
+        store_n(m + i, m1, left)
+        store_n(v + i, v1, left)
+        store_n(value + i, keep * load_n(value + i, left) - rate * m1 / (square_root(v1) + eps), left)
         i += LANES
 
 
-cdef void adam_refresh(Update* u, double lr) noexcept nogil:
-    cdef double beta1 = u.setting[0], beta2 = u.setting[1], step = <double>u.step[0], root = sqrt(1 - pow(beta2, step))
-    u.s[0] = <float>(1 - lr * u.setting[3])
+cdef void prepare_adam(Update* u, double lr) noexcept nogil:
+    cdef double beta1 = u.hyper[0], beta2 = u.hyper[1], step = <double>u.step[0], root = sqrt(1 - pow(beta2, step))
+    u.s[0] = <float>(1 - lr * u.hyper[3])
     u.s[1] = <float>(lr * root / (1 - pow(beta1, step)))
-    u.s[2] = <float>(u.setting[2] * root)
+    u.s[2] = <float>(u.hyper[2] * root)
     u.s[3], u.s[4], u.s[5], u.s[6] = beta1, 1 - beta1, beta2, 1 - beta2
 
 
@@ -140,9 +140,9 @@ def adam_update(
     expect("adam_update", "m", m.shape[0], value.shape[0])
     expect("adam_update", "v", v.shape[0], value.shape[0])
     expect("adam_update", "grad", grad.shape[0], value.shape[0])
-    u.rule, u.refresh, u.value, u.grad = adam_rule, adam_refresh, &value[0], <float*>&grad[0]
+    u.rule, u.prepare, u.value, u.grad = adam_rule, prepare_adam, &value[0], <float*>&grad[0]
     u.state[0], u.state[1] = &m[0], &v[0]
-    u.setting[0], u.setting[1], u.setting[2], u.setting[3], u.step = beta1, beta2, eps, weight_decay, &step[0]
+    u.hyper[0], u.hyper[1], u.hyper[2], u.hyper[3], u.step = beta1, beta2, eps, weight_decay, &step[0]
     submit_update(&u, value.shape[0], lr, (value, m, v, grad, step) if recording != NULL else None)
 
 
@@ -166,7 +166,7 @@ def sum_squares(double[::1] squares, const float[::1] grad, Py_ssize_t k):
     cdef Op op
     if not 0 <= k < squares.shape[0]:
         raise ValueError(f"sum_squares: k must lie in 0 … {squares.shape[0] - 1}; got {k}")
-    define(&op, sum_squares_loop, WHOLE, 1, grad.shape[0], 2, 1, 0b10)
+    init_op(&op, sum_squares_loop, UNSPLIT, 1, grad.shape[0], 2, 1, 0b10)
     op.a[0], op.a[1] = <float*>&squares[0], <float*>&grad[0]
     op.n[0], op.n[1] = grad.shape[0], k
     submit(&op, (squares, grad) if recording != NULL else None)
@@ -186,16 +186,16 @@ cdef void clip_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nog
     scale = splat(<float>(op.s[0] / sqrt(total)))
     i = begin
     while i < end:
-        put(grad + i, scale * get(grad + i, end - i), end - i)
+        store_n(grad + i, scale * load_n(grad + i, end - i), end - i)
         i += LANES
 
 
-def clip(float[::1] grad, const double[::1] squares, float most):
+def clip(float[::1] grad, const double[::1] squares, float max_norm):
     cdef Op op
-    define(&op, clip_loop, WEIGHT_ROWS, grad.shape[0], grad.shape[0], 2, 1, 0b10)
+    init_op(&op, clip_loop, WEIGHT_ROWS, grad.shape[0], grad.shape[0], 2, 1, 0b10)
     op.a[0], op.a[1] = &grad[0], <float*>&squares[0]
     op.n[0], op.n[1] = grad.shape[0], squares.shape[0]
-    op.s[0] = most
+    op.s[0] = max_norm
     submit(&op, (grad, squares) if recording != NULL else None)
 
 
@@ -213,22 +213,22 @@ cdef void average_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept 
         return
     rate = splat(max(op.s[0], <float>(1.0 / (past // op.n[2] + 1))))
     while i < end:
-        old = get(average + i, end - i)
-        put(average + i, old + rate * (get(value + i, end - i) - old), end - i)
+        old = load_n(average + i, end - i)
+        store_n(average + i, old + rate * (load_n(value + i, end - i) - old), end - i)
         i += LANES
 
 
 def average_update(
-    float[::1] average, const float[::1] value, const int64_t[::1] step, float least, Py_ssize_t start, Py_ssize_t every
+    float[::1] average, const float[::1] value, const int64_t[::1] step, float min_rate, Py_ssize_t start, Py_ssize_t every
 ):
     cdef Op op
     expect("average_update", "step", step.shape[0], 1)
     expect("average_update", "average", average.shape[0], value.shape[0])
     if every < 1:
         raise ValueError(f"average_update: every must be at least 1; got {every}")
-    define(&op, average_loop, WEIGHT_ROWS, value.shape[0], 2 * value.shape[0] // every, 2, 1, 0)
+    init_op(&op, average_loop, WEIGHT_ROWS, value.shape[0], 2 * value.shape[0] // every, 2, 1, 0)
     op.a[0], op.a[1] = &average[0], <float*>&value[0]
     op.n[0], op.n[1], op.n[2] = value.shape[0], start, every
-    op.s[0] = least
+    op.s[0] = min_rate
     op.step = &step[0]
     submit(&op, (average, value, step) if recording != NULL else None)

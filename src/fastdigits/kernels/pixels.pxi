@@ -1,11 +1,11 @@
 # Products with uint8 images, whose pixels are mostly zero: how to find and use the others alone.
 
-cdef float UNIT[256]  # pixel / 255
+cdef float PIXEL_VALUE[256]  # pixel / 255
 for _pixel in range(256):
-    UNIT[_pixel] = <float>_pixel / <float>255.0
+    PIXEL_VALUE[_pixel] = <float>_pixel / <float>255.0
 
 
-cdef inline Py_ssize_t take_bit(uint64_t* bits) noexcept nogil:
+cdef inline Py_ssize_t pop_lowest_bit(uint64_t* bits) noexcept nogil:
     # return the position of the lowest set bit, and clear it
     cdef Py_ssize_t lowest = lowest_bit(bits[0])
     bits[0] &= bits[0] - 1
@@ -25,11 +25,11 @@ cdef inline void add_four(vec* c0, vec* c1, vec* c2, vec* c3, vec v, const float
 
 cdef inline void store_two(float* y, const float* start, Py_ssize_t j, vec c0, vec c1) noexcept nogil:
     # y + j = start + j, or zero, + c0, c1; four vectors in one such function are no longer inlined
-    store(y + j, base(start, j) + c0)
-    store(y + j + LANES, base(start, j + LANES) + c1)
+    store(y + j, load_start(start, j) + c0)
+    store(y + j + LANES, load_start(start, j + LANES) + c1)
 
 
-cdef void skip_row(
+cdef void sparse_row(
     float* y, const float* start, const uint8_t* x, const uint64_t* nonzero, Py_ssize_t words, const float* w, Py_ssize_t ldw,
     Py_ssize_t n,
 ) noexcept nogil:
@@ -44,8 +44,8 @@ cdef void skip_row(
         for p in range(words):
             bits = nonzero[p]
             while bits:
-                e = CHUNK * p + take_bit(&bits)
-                v = splat(UNIT[x[e]])
+                e = CHUNK * p + pop_lowest_bit(&bits)
+                v = splat(PIXEL_VALUE[x[e]])
                 row = w + e * ldw + j
                 add_four(&c0, &c1, &c2, &c3, v, row)
                 add_four(&c4, &c5, &c6, &c7, v, row + 4 * LANES)
@@ -59,8 +59,8 @@ cdef void skip_row(
         for p in range(words):
             bits = nonzero[p]
             while bits:
-                e = CHUNK * p + take_bit(&bits)
-                v = splat(UNIT[x[e]])
+                e = CHUNK * p + pop_lowest_bit(&bits)
+                v = splat(PIXEL_VALUE[x[e]])
                 row = w + e * ldw + j
                 add_four(&c0, &c1, &c2, &c3, v, row)
         store_two(y, start, j, c0, c1)
@@ -71,8 +71,8 @@ cdef void skip_row(
         for p in range(words):
             bits = nonzero[p]
             while bits:
-                e = CHUNK * p + take_bit(&bits)
-                v = splat(UNIT[x[e]])
+                e = CHUNK * p + pop_lowest_bit(&bits)
+                v = splat(PIXEL_VALUE[x[e]])
                 row = w + e * ldw + j
                 add_two(&c0, &c1, v, row)
         store_two(y, start, j, c0, c1)
@@ -82,13 +82,13 @@ cdef void skip_row(
         for p in range(words):
             bits = nonzero[p]
             while bits:
-                e = CHUNK * p + take_bit(&bits)
-                c0 = c0 + splat(UNIT[x[e]]) * get(w + e * ldw + j, n - j)
-        put(y + j, c0 if start == NULL else get(start + j, n - j) + c0, n - j)
+                e = CHUNK * p + pop_lowest_bit(&bits)
+                c0 = c0 + splat(PIXEL_VALUE[x[e]]) * load_n(w + e * ldw + j, n - j)
+        store_n(y + j, c0 if start == NULL else load_n(start + j, n - j) + c0, n - j)
         j += LANES
 
 
-cdef void skip_two_rows(
+cdef void sparse_two_rows(
     float* y0, float* y1, const float* start0, const float* start1, const uint8_t* x0, const uint8_t* x1,
     const uint64_t* nonzero0, const uint64_t* nonzero1, Py_ssize_t words, const float* w, Py_ssize_t ldw, Py_ssize_t n,
 ) noexcept nogil:
@@ -99,32 +99,32 @@ cdef void skip_two_rows(
     cdef uint64_t a, b
     cdef Py_ssize_t j = n // (8 * LANES) * (8 * LANES), p, e
     if n - j < 4 * LANES:
-        skip_row(y0, start0, x0, nonzero0, words, w, ldw, n)
-        skip_row(y1, start1, x1, nonzero1, words, w, ldw, n)
+        sparse_row(y0, start0, x0, nonzero0, words, w, ldw, n)
+        sparse_row(y1, start1, x1, nonzero1, words, w, ldw, n)
         return
     if j > 0:
-        skip_row(y0, start0, x0, nonzero0, words, w, ldw, j)
-        skip_row(y1, start1, x1, nonzero1, words, w, ldw, j)
+        sparse_row(y0, start0, x0, nonzero0, words, w, ldw, j)
+        sparse_row(y1, start1, x1, nonzero1, words, w, ldw, j)
     c0 = c1 = c2 = c3 = d0 = d1 = d2 = d3 = splat(0)
     for p in range(words):
         a, b = nonzero0[p], nonzero1[p]
         while a != 0 and b != 0:
-            e = CHUNK * p + take_bit(&a)
-            v = splat(UNIT[x0[e]])
+            e = CHUNK * p + pop_lowest_bit(&a)
+            v = splat(PIXEL_VALUE[x0[e]])
             row = w + e * ldw + j
             add_four(&c0, &c1, &c2, &c3, v, row)
-            e = CHUNK * p + take_bit(&b)
-            v = splat(UNIT[x1[e]])
+            e = CHUNK * p + pop_lowest_bit(&b)
+            v = splat(PIXEL_VALUE[x1[e]])
             row = w + e * ldw + j
             add_four(&d0, &d1, &d2, &d3, v, row)
         while a:
-            e = CHUNK * p + take_bit(&a)
-            v = splat(UNIT[x0[e]])
+            e = CHUNK * p + pop_lowest_bit(&a)
+            v = splat(PIXEL_VALUE[x0[e]])
             row = w + e * ldw + j
             add_four(&c0, &c1, &c2, &c3, v, row)
         while b:
-            e = CHUNK * p + take_bit(&b)
-            v = splat(UNIT[x1[e]])
+            e = CHUNK * p + pop_lowest_bit(&b)
+            v = splat(PIXEL_VALUE[x1[e]])
             row = w + e * ldw + j
             add_four(&d0, &d1, &d2, &d3, v, row)
     store_two(y0, start0, j, c0, c1)
@@ -133,17 +133,17 @@ cdef void skip_two_rows(
     store_two(y1, start1, j + 2 * LANES, d2, d3)
     j += 4 * LANES
     if j < n:
-        skip_row(y0 + j, start0 + j if start0 != NULL else NULL, x0, nonzero0, words, w + j, ldw, n - j)
-        skip_row(y1 + j, start1 + j if start1 != NULL else NULL, x1, nonzero1, words, w + j, ldw, n - j)
+        sparse_row(y0 + j, start0 + j if start0 != NULL else NULL, x0, nonzero0, words, w + j, ldw, n - j)
+        sparse_row(y1 + j, start1 + j if start1 != NULL else NULL, x1, nonzero1, words, w + j, ldw, n - j)
 
 
-cdef inline bint skipping_pays(Py_ssize_t nonzero, Py_ssize_t pixels) noexcept nogil:
+cdef inline bint is_sparse(Py_ssize_t nonzero, Py_ssize_t pixels) noexcept nogil:
     # Below half with AVX-512 and three fifths elsewhere, where both passes cross in benchmarks/kernels/crossing.py:
     # 64 images take 35 and 45 µs at MNIST's 19 % and 79 and 100 when all pixels are multiplied with AVX-512.
     return 2 * nonzero < pixels if LANES > 8 else 5 * nonzero < 3 * pixels
 
 
-cdef void find_images(
+cdef void image_pointers(
     const uint8_t** images, const Op* op, int at, Py_ssize_t first, Py_ssize_t count
 ) noexcept nogil:
     # where the pixels a[at] of the samples first to first + count begin
@@ -153,11 +153,11 @@ cdef void find_images(
         images[i] = x + (op.rows[first + i] if op.rows != NULL else first + i) * op.n[1]
 
 
-cdef inline Py_ssize_t words_of(Py_ssize_t pixels) noexcept nogil:
+cdef inline Py_ssize_t word_count(Py_ssize_t pixels) noexcept nogil:
     return (pixels + CHUNK - 1) // CHUNK
 
 
-cdef Py_ssize_t find_bits(uint64_t* bits, const uint8_t* x, Py_ssize_t n) noexcept nogil:
+cdef Py_ssize_t nonzero_mask(uint64_t* bits, const uint8_t* x, Py_ssize_t n) noexcept nogil:
     # bits (words of n) = which bytes of x (n,) are not zero; returns how many
     cdef uint8_t rest[CHUNK]
     cdef Py_ssize_t p = 0, nonzero = 0
@@ -173,7 +173,7 @@ cdef Py_ssize_t find_bits(uint64_t* bits, const uint8_t* x, Py_ssize_t n) noexce
     return nonzero
 
 
-cdef void widen(
+cdef void scale_pixels(
     float* band, const uint8_t* const* images, Py_ssize_t p, Py_ssize_t rows, Py_ssize_t cols
 ) noexcept nogil:
     # band (rows, cols) = the pixels p to p + cols of the images (rows) / 255
@@ -190,49 +190,49 @@ cdef void forward_pixels(
 ) noexcept nogil:
     # y (rows, out) = bias (out,), or zero, + the pixels p to stop of the samples from first on / 255 @ those rows of
     # weight, rows ≤ BAND
-    cdef float band[BAND * (DEPTH + CHUNK)]
-    cdef uint64_t found[BAND * WORDS]
+    cdef float band[BAND * (INPUT_BLOCK + CHUNK)]
+    cdef uint64_t masks[BAND * MASK_WORDS]
     cdef const uint8_t* images[BAND]
     cdef const float* start = bias
     cdef const float* weight
     cdef float* row
     cdef Py_ssize_t n_in = op.n[1], n_out = op.n[2], ld_start = 0, width, words, count, i, k
-    find_images(images, op, 2, first, rows)
+    image_pointers(images, op, 2, first, rows)
     while p < stop or start == bias:
-        width = block_width(stop - p)
-        words = words_of(width)
+        width = next_block(stop - p)
+        words = word_count(width)
         weight = op.a[3] + p * n_out
         count = 0
         for i in range(rows):
-            count += find_bits(found + i * words, images[i] + p, width)
+            count += nonzero_mask(masks + i * words, images[i] + p, width)
             for k in range(words if op.rows == NULL else 0):
                 prefetch(images[i] + p + BAND * n_in + k * CHUNK)
-        if skipping_pays(count, rows * width):
+        if is_sparse(count, rows * width):
             for i in range(0, rows - 1, 2):
                 row = y + i * n_out
-                skip_two_rows(row, row + n_out, start + i * ld_start if start != NULL else NULL,
+                sparse_two_rows(row, row + n_out, start + i * ld_start if start != NULL else NULL,
                               start + (i + 1) * ld_start if start != NULL else NULL, images[i] + p, images[i + 1] + p,
-                              found + i * words, found + (i + 1) * words, words, weight, n_out, n_out)
+                              masks + i * words, masks + (i + 1) * words, words, weight, n_out, n_out)
             if rows % 2:
                 i = rows - 1
-                skip_row(y + i * n_out, start + i * ld_start if start != NULL else NULL, images[i] + p, found + i * words,
+                sparse_row(y + i * n_out, start + i * ld_start if start != NULL else NULL, images[i] + p, masks + i * words,
                          words, weight, n_out, n_out)
         else:
-            widen(band, images, p, rows, width)
+            scale_pixels(band, images, p, rows, width)
             multiply(y, n_out, start, ld_start, band, width, 1, weight, n_out, False, rows, width, n_out)
         start, ld_start = y, n_out
         p += max(width, 1)
 
 
-cdef void fetch_ahead(const Op* op, Py_ssize_t p, Py_ssize_t width) noexcept nogil:
+cdef void prefetch_next_images(const Op* op, Py_ssize_t p, Py_ssize_t width) noexcept nogil:
     # Call for the pixels p to p + width of the coming step's images. An epoch meets its images in no order; to wait for
     # each when its turn comes took 8.6 µs of 100 a step.
     cdef const uint8_t* pixels
     cdef Py_ssize_t i
-    if op.ahead == NULL or op.rows == NULL:
+    if op.next_rows == NULL or op.rows == NULL:
         return
     for i in range(op.n[0]):
-        pixels = <const uint8_t*>op.a[3] + op.ahead[i] * op.n[1] + p
+        pixels = <const uint8_t*>op.a[3] + op.next_rows[i] * op.n[1] + p
         prefetch(pixels)
         if <size_t>pixels // 64 != (<size_t>pixels + width - 1) // 64:
             prefetch(pixels + width - 1)
@@ -247,7 +247,7 @@ cdef void transpose(
         memset(y + i * ldy + deep, 0, ldy - deep)
     for s in range(0, deep, 16):
         for i in range(0, wide, 16):
-            transpose_tile(y + i * ldy + s, ldy, x + s, p + i)
+            transpose_16x16(y + i * ldy + s, ldy, x + s, p + i)
     for s in range(depth):
         for i in range(wide if s < deep else 0, width):
             y[i * ldy + s] = x[s][p + i]
@@ -261,37 +261,37 @@ cdef void backward_pixels(
     # x is transposed first, so that the samples in which a pixel is nonzero lie side by side
     cdef Py_ssize_t n_out = op.n[2]
     cdef bint first = s == 0, last = s + depth == op.n[0]
-    cdef const uint8_t* images[BATCH]
-    cdef uint8_t transposed[CHUNK * BATCH]
-    cdef float band[BAND * BATCH]
-    cdef uint64_t nonzero[CHUNK * WORDS]
+    cdef const uint8_t* images[GRADIENT_BLOCK]
+    cdef uint8_t transposed[CHUNK * GRADIENT_BLOCK]
+    cdef float band[BAND * GRADIENT_BLOCK]
+    cdef uint64_t nonzero[CHUNK * MASK_WORDS]
     cdef float* row = dweight
-    cdef Py_ssize_t words = words_of(depth), stride = words * CHUNK, i, rows, count = 0
-    find_images(images, op, 3, s, depth)
+    cdef Py_ssize_t words = word_count(depth), stride = words * CHUNK, i, rows, count = 0
+    image_pointers(images, op, 3, s, depth)
     transpose(transposed, stride, images, p, width, depth)
     for i in range(width):
-        count += find_bits(nonzero + i * words, transposed + i * stride, stride)
-    if skipping_pays(count, width * depth):
+        count += nonzero_mask(nonzero + i * words, transposed + i * stride, stride)
+    if is_sparse(count, width * depth):
         for i in range(0, width - 1, 2):
             row = dweight + i * n_out
-            skip_two_rows(row, row + n_out, NULL if first else row, NULL if first else row + n_out,
+            sparse_two_rows(row, row + n_out, NULL if first else row, NULL if first else row + n_out,
                           transposed + i * stride, transposed + (i + 1) * stride, nonzero + i * words, nonzero + (i + 1) * words,
                           words, dy, n_out, n_out)
             if last:
-                update(op, 0, row, (p + i) * n_out, 2 * n_out)
+                apply_update(op, 0, row, (p + i) * n_out, 2 * n_out)
         if width % 2:
             i = width - 1
             row = dweight + i * n_out
-            skip_row(row, NULL if first else row, transposed + i * stride, nonzero + i * words, words, dy, n_out, n_out)
+            sparse_row(row, NULL if first else row, transposed + i * stride, nonzero + i * words, words, dy, n_out, n_out)
             if last:
-                update(op, 0, row, (p + i) * n_out, n_out)
+                apply_update(op, 0, row, (p + i) * n_out, n_out)
         return
     i = 0
     while i < width:
         rows = min(width - i, <Py_ssize_t>BAND)
-        widen(band, images, p + i, depth, rows)
+        scale_pixels(band, images, p + i, depth, rows)
         row = dweight + i * n_out
         multiply(row, n_out, NULL if first else row, n_out, band, 1, rows, dy, n_out, False, rows, depth, n_out)
         i += BAND
     if last:
-        update(op, 0, dweight, p * n_out, width * n_out)
+        apply_update(op, 0, dweight, p * n_out, width * n_out)

@@ -22,14 +22,14 @@
 
 typedef void (*pool_job)(void *context, int part, int parts);
 
-#define POOL_SHARES 16 /* most parts of a job whose units may change hands */
+#define POOL_QUEUES 16 /* most parts of a job whose units may change hands */
 
 #define POOL_TRIAL_NS 1000000    /* how long the other way is tried … */
-#define POOL_BETTER 0.95         /* … how much of the time it may take to be chosen … */
-#define POOL_SOON_NS 5000000     /* … how long after a change it is tried again, then twice as long each time … */
-#define POOL_LATE_NS 250000000   /* … up to this; … */
-#define POOL_PRICE 32            /* … but at least so many times what the trial has cost more */
-#define POOL_PATIENCE_NS 5000000 /* what the present way may cost more than when it was last measured */
+#define POOL_SWITCH_RATIO 0.95         /* … how much of the time it may take to be chosen … */
+#define POOL_MIN_INTERVAL_NS 5000000     /* … how long after a change it is tried again, then twice as long each time … */
+#define POOL_MAX_INTERVAL_NS 250000000   /* … up to this; … */
+#define POOL_TRIAL_COST_FACTOR 32            /* … but at least so many times what the trial has cost more */
+#define POOL_SLOWDOWN_NS 5000000 /* what the present way may cost more than when it was last measured */
 
 /* Which of two ways to do a piece of work is the faster one: shared, or by the caller alone. All zero to begin with. */
 typedef struct {
@@ -41,10 +41,10 @@ typedef struct {
     double rate;        /* ns for a unit of work, when the present way was last measured; 0: never */
 } pool_choice;
 
-static inline int pool_alone(const pool_choice *c) { return c->trying ? !c->alone : c->alone; }
+static inline int pool_is_serial(const pool_choice *c) { return c->trying ? !c->alone : c->alone; }
 
-/* A piece of so much work, done in the way that pool_alone said, has taken ns. */
-static inline void pool_learn(pool_choice *c, int64_t ns, double work) {
+/* A piece of so much work, done in the way that pool_is_serial said, has taken ns. */
+static inline void pool_measure(pool_choice *c, int64_t ns, double work) {
     c->passed += ns;
     c->all += work;
     if (c->trying == 1) { /* it wakes a thread, and fetches what the other core's cache holds */
@@ -55,19 +55,19 @@ static inline void pool_learn(pool_choice *c, int64_t ns, double work) {
     c->work += work;
     double rate = (double)c->ns / c->work;
     if (!c->trying) {
-        if (c->interval == 0) c->interval = POOL_SOON_NS;
-        if (c->passed < c->interval && !(c->rate > 0 && c->ns - c->work * c->rate > POOL_PATIENCE_NS)) return;
+        if (c->interval == 0) c->interval = POOL_MIN_INTERVAL_NS;
+        if (c->passed < c->interval && !(c->rate > 0 && c->ns - c->work * c->rate > POOL_SLOWDOWN_NS)) return;
         c->rate = rate;
         c->trying = 1;
     } else {
         if (c->passed < POOL_TRIAL_NS) return;
-        if (rate < POOL_BETTER * c->rate) {
+        if (rate < POOL_SWITCH_RATIO * c->rate) {
             c->alone = !c->alone;
             c->rate = rate;
-            c->interval = POOL_SOON_NS;
+            c->interval = POOL_MIN_INTERVAL_NS;
         } else {
-            int64_t price = (int64_t)(POOL_PRICE * (c->passed - c->all * c->rate));
-            c->interval = c->interval < POOL_LATE_NS / 2 ? 2 * c->interval : POOL_LATE_NS;
+            int64_t price = (int64_t)(POOL_TRIAL_COST_FACTOR * (c->passed - c->all * c->rate));
+            c->interval = c->interval < POOL_MAX_INTERVAL_NS / 2 ? 2 * c->interval : POOL_MAX_INTERVAL_NS;
             if (c->interval < price) c->interval = price;
         }
         c->trying = 0;
@@ -81,15 +81,15 @@ static inline void pool_learn(pool_choice *c, int64_t ns, double work) {
 /* Units first to last - 1 of a part's own; there is nobody to take them. */
 typedef struct {
     int64_t first, last;
-} pool_share;
-static inline void share_set(pool_share *s, int64_t first, int64_t last) {
+} pool_queue;
+static inline void queue_fill(pool_queue *s, int64_t first, int64_t last) {
     s->first = first;
     s->last = last;
 }
-static inline int64_t share_first(pool_share *s) { return s->first < s->last ? s->first++ : -1; }
-static inline int64_t share_last(pool_share *s) { return s->first < s->last ? --s->last : -1; }
+static inline int64_t queue_pop(pool_queue *s) { return s->first < s->last ? s->first++ : -1; }
+static inline int64_t queue_steal(pool_queue *s) { return s->first < s->last ? --s->last : -1; }
 
-static inline int64_t pool_now(void) { return 0; }
+static inline int64_t pool_clock(void) { return 0; }
 
 /* Without pthreads every job runs on the caller's thread. */
 static void pool_run(pool_job job, void *context, int parts) {
@@ -106,7 +106,7 @@ static void pool_run(pool_job job, void *context, int parts) {
 #include <stdatomic.h>
 #include <time.h>
 
-#define POOL_MAX 64
+#define POOL_MAX_WORKERS 64
 #define POOL_SPIN_NS 50000   /* before a worker or the caller sleeps; a step's jobs follow within 10 µs */
 #define POOL_STACK (1 << 20) /* kernels keep up to 100 KB of scratch on the stack; musl would give 128 KB */
 
@@ -114,13 +114,13 @@ static void pool_run(pool_job job, void *context, int parts) {
  * from the end, so that a core which is slow, or another program's for a while, holds nobody up for long. */
 typedef struct {
     _Alignas(64) atomic_uint_least64_t units; /* the first in the lower half, the end in the upper */
-} pool_share;
+} pool_queue;
 
-static inline void share_set(pool_share *s, int64_t first, int64_t last) {
+static inline void queue_fill(pool_queue *s, int64_t first, int64_t last) {
     atomic_store(&s->units, (uint64_t)last << 32 | (uint64_t)first);
 }
 
-static inline int64_t share_take(pool_share *s, int from_front) {
+static inline int64_t queue_take(pool_queue *s, int from_front) {
     uint64_t old = atomic_load_explicit(&s->units, memory_order_relaxed), first, last;
     do {
         first = old & 0xFFFFFFFFu;
@@ -130,8 +130,8 @@ static inline int64_t share_take(pool_share *s, int from_front) {
                                            from_front ? last << 32 | (first + 1) : (last - 1) << 32 | first));
     return from_front ? (int64_t)first : (int64_t)last - 1;
 }
-static inline int64_t share_first(pool_share *s) { return share_take(s, 1); }
-static inline int64_t share_last(pool_share *s) { return share_take(s, 0); }
+static inline int64_t queue_pop(pool_queue *s) { return queue_take(s, 1); }
+static inline int64_t queue_steal(pool_queue *s) { return queue_take(s, 0); }
 
 typedef struct {
     _Alignas(64) atomic_uint ticket; /* the caller counts this up: there is a new job */
@@ -146,7 +146,7 @@ typedef struct {
 static struct {
     atomic_flag busy; /* held by the one caller that uses the workers; another caller works alone meanwhile */
     int hooked, workers;
-    pool_worker worker[POOL_MAX];
+    pool_worker worker[POOL_MAX_WORKERS];
     pool_job job;
     void *context;
     int parts;
@@ -155,7 +155,7 @@ static struct {
     pthread_cond_t finished;
 } pool = {.busy = ATOMIC_FLAG_INIT, .mutex = PTHREAD_MUTEX_INITIALIZER, .finished = PTHREAD_COND_INITIALIZER};
 
-static inline int64_t pool_now(void) {
+static inline int64_t pool_clock(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
@@ -177,13 +177,13 @@ static int pool_spin(atomic_uint *counter, unsigned value, int until) {
             if ((atomic_load_explicit(counter, memory_order_acquire) == value) == until) return 1;
             pool_pause();
         }
-        int64_t now = pool_now();
+        int64_t now = pool_clock();
         if (limit == 0) limit = now + POOL_SPIN_NS;
         else if (now > limit) return 0;
     }
 }
 
-static int pool_core(void) {
+static int pool_current_core(void) {
 #if defined(__linux__)
     return sched_getcpu();
 #else
@@ -192,9 +192,9 @@ static int pool_core(void) {
 }
 
 /* Move a worker that shares the caller's core to another one that the caller may use; it is not bound to it. */
-static void pool_part_from(pool_worker *w) {
+static void pool_migrate(pool_worker *w) {
 #if defined(__linux__)
-    int core = pool_core();
+    int core = pool_current_core();
     cpu_set_t all, others;
     if (core < 0 || core >= CPU_SETSIZE || core != atomic_load(&w->core)) return;
     if (sched_getaffinity(0, sizeof(all), &all) != 0) return;
@@ -207,7 +207,7 @@ static void pool_part_from(pool_worker *w) {
 #endif
 }
 
-static void *pool_work(void *argument) {
+static void *pool_worker_main(void *argument) {
     int me = (int)(intptr_t)argument;
     pool_worker *w = &pool.worker[me];
     unsigned seen = 0;
@@ -220,7 +220,7 @@ static void *pool_work(void *argument) {
             pthread_mutex_unlock(&w->mutex);
         }
         seen++;
-        atomic_store_explicit(&w->core, pool_core(), memory_order_relaxed);
+        atomic_store_explicit(&w->core, pool_current_core(), memory_order_relaxed);
         pool.job(pool.context, me + 1, pool.parts);
         atomic_store(&w->done, seen);
         if (atomic_load(&pool.caller_asleep)) {
@@ -232,7 +232,7 @@ static void *pool_work(void *argument) {
     return NULL;
 }
 
-static void pool_forget(void) { /* in a forked child */
+static void pool_after_fork(void) { /* in a forked child */
     pool.workers = 0;
     atomic_store(&pool.caller_asleep, 0);
     pthread_mutex_init(&pool.mutex, NULL);
@@ -241,9 +241,9 @@ static void pool_forget(void) { /* in a forked child */
 }
 
 /* Make workers until there are `wanted`, or as many as the system grants. */
-static void pool_grow(int wanted) {
+static void pool_start_workers(int wanted) {
     pthread_attr_t attributes;
-    if (!pool.hooked) pool.hooked = pthread_atfork(NULL, NULL, pool_forget) == 0;
+    if (!pool.hooked) pool.hooked = pthread_atfork(NULL, NULL, pool_after_fork) == 0;
     if (!pool.hooked || pthread_attr_init(&attributes) != 0) return;
     pthread_attr_setstacksize(&attributes, POOL_STACK);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
@@ -255,30 +255,30 @@ static void pool_grow(int wanted) {
         atomic_store(&w->core, -1);
         pthread_mutex_init(&w->mutex, NULL);
         pthread_cond_init(&w->wake, NULL);
-        if (pthread_create(&w->thread, &attributes, pool_work, (void *)(intptr_t)pool.workers) != 0) break;
+        if (pthread_create(&w->thread, &attributes, pool_worker_main, (void *)(intptr_t)pool.workers) != 0) break;
         pool.workers++;
     }
     pthread_attr_destroy(&attributes);
 }
 
 /* A worker is late: sleep until it is done. */
-static void pool_sleep(pool_worker *w, unsigned ticket) {
+static void pool_wait(pool_worker *w, unsigned ticket) {
     pthread_mutex_lock(&pool.mutex);
     atomic_store(&pool.caller_asleep, 1);
     while (atomic_load(&w->done) != ticket) pthread_cond_wait(&pool.finished, &pool.mutex);
     atomic_store(&pool.caller_asleep, 0);
     pthread_mutex_unlock(&pool.mutex);
-    pool_part_from(w);
+    pool_migrate(w);
 }
 
 /* Call job(context, part, parts) for each part; fewer parts than asked for where threads are not to be had. */
 static void pool_run(pool_job job, void *context, int parts) {
-    if (parts > POOL_MAX + 1) parts = POOL_MAX + 1;
+    if (parts > POOL_MAX_WORKERS + 1) parts = POOL_MAX_WORKERS + 1;
     if (parts < 2 || atomic_flag_test_and_set_explicit(&pool.busy, memory_order_acquire)) {
         job(context, 0, 1);
         return;
     }
-    if (pool.workers < parts - 1) pool_grow(parts - 1);
+    if (pool.workers < parts - 1) pool_start_workers(parts - 1);
     if (pool.workers < parts - 1) parts = pool.workers + 1;
     pool.job = job;
     pool.context = context;
@@ -296,7 +296,7 @@ static void pool_run(pool_job job, void *context, int parts) {
     for (int i = 0; i < parts - 1; i++) {
         pool_worker *w = &pool.worker[i];
         unsigned ticket = atomic_load_explicit(&w->ticket, memory_order_relaxed);
-        if (!pool_spin(&w->done, ticket, 1)) pool_sleep(w, ticket);
+        if (!pool_spin(&w->done, ticket, 1)) pool_wait(w, ticket);
     }
     atomic_flag_clear_explicit(&pool.busy, memory_order_release);
 }

@@ -12,7 +12,7 @@ cdef inline uint64_t split_mix_at(uint64_t key, Py_ssize_t i) noexcept nogil:
     return split_mix(key + <uint64_t>(i + 1) * <uint64_t>0x9E3779B97F4A7C15)
 
 
-cdef inline double draw(uint64_t key, Py_ssize_t place) noexcept nogil:
+cdef inline double uniform(uint64_t key, Py_ssize_t place) noexcept nogil:
     # uniform in -1 … 1, from 24 bits of output place + 1 of SplitMix64 started at key
     cdef uint64_t bits = split_mix_at(key, place) >> 40
     return <double>bits * (2.0 / 16777216) - 1

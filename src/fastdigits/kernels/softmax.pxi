@@ -16,7 +16,7 @@ cdef inline float exponential(float x) noexcept nogil:
     p = p * r + <float>0.5
     p = p * r + <float>1.0
     p = p * r + <float>1.0
-    return p * float_of((bits_of(shifted) - bits_of(<float>12582912.0) + 127) << 23)
+    return p * bits_to_float((float_to_bits(shifted) - float_to_bits(<float>12582912.0) + 127) << 23)
 
 
 cdef float maximum(const float* x, Py_ssize_t d) noexcept nogil:

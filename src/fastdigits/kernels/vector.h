@@ -48,27 +48,27 @@ static inline void store(float *p, vec v) { *p = v; }
 
 /* The first `count` (1 … LANES - 1) floats only; the other lanes are zero, and memory behind them is not touched. */
 #if defined(__AVX512F__)
-static inline vec load_some(const float *p, ptrdiff_t count) {
+static inline vec load_partial(const float *p, ptrdiff_t count) {
     return (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), p);
 }
-static inline void store_some(float *p, vec v, ptrdiff_t count) {
+static inline void store_partial(float *p, vec v, ptrdiff_t count) {
     _mm512_mask_storeu_ps(p, (__mmask16)((1u << count) - 1), (__m512)v);
 }
 #elif defined(__AVX2__)
 static inline __m256i first_lanes(ptrdiff_t count) {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
-static inline vec load_some(const float *p, ptrdiff_t count) { return (vec)_mm256_maskload_ps(p, first_lanes(count)); }
-static inline void store_some(float *p, vec v, ptrdiff_t count) {
+static inline vec load_partial(const float *p, ptrdiff_t count) { return (vec)_mm256_maskload_ps(p, first_lanes(count)); }
+static inline void store_partial(float *p, vec v, ptrdiff_t count) {
     _mm256_maskstore_ps(p, first_lanes(count), (__m256)v);
 }
 #else
-static inline vec load_some(const float *p, ptrdiff_t count) {
+static inline vec load_partial(const float *p, ptrdiff_t count) {
     float lanes[LANES] = {0};
     for (ptrdiff_t i = 0; i < count; i++) lanes[i] = p[i];
     return load(lanes);
 }
-static inline void store_some(float *p, vec v, ptrdiff_t count) {
+static inline void store_partial(float *p, vec v, ptrdiff_t count) {
     float lanes[LANES];
     store(lanes, v);
     for (ptrdiff_t i = 0; i < count; i++) p[i] = lanes[i];
@@ -141,7 +141,7 @@ static inline int count_bits(uint64_t bits) {
 #endif
 
 /* y (4, 4) = x (4, 4) transposed. */
-static inline void transpose_four(float *y, ptrdiff_t ldy, const float *x, ptrdiff_t ldx) {
+static inline void transpose_4x4(float *y, ptrdiff_t ldy, const float *x, ptrdiff_t ldx) {
 #if defined(__SSE2__)
     __m128 a = _mm_loadu_ps(x), b = _mm_loadu_ps(x + ldx), c = _mm_loadu_ps(x + 2 * ldx), d = _mm_loadu_ps(x + 3 * ldx);
     _MM_TRANSPOSE4_PS(a, b, c, d);
@@ -156,7 +156,7 @@ static inline void transpose_four(float *y, ptrdiff_t ldy, const float *x, ptrdi
 }
 
 /* y (16, 16) = the numbers from p on of the rows x (16) transposed: four rounds in which rows i and i + 8 are interleaved. */
-static inline void transpose_tile(uint8_t *y, ptrdiff_t ldy, const uint8_t *const *x, ptrdiff_t p) {
+static inline void transpose_16x16(uint8_t *y, ptrdiff_t ldy, const uint8_t *const *x, ptrdiff_t p) {
 #if defined(__SSE2__)
     __m128i a[16], b[16];
     for (int i = 0; i < 16; i++) a[i] = _mm_loadu_si128((const __m128i *)(x[i] + p));
@@ -174,12 +174,12 @@ static inline void transpose_tile(uint8_t *y, ptrdiff_t ldy, const uint8_t *cons
 #endif
 }
 
-static inline int32_t bits_of(float x) {
+static inline int32_t float_to_bits(float x) {
     int32_t i;
     memcpy(&i, &x, 4);
     return i;
 }
-static inline float float_of(int32_t i) {
+static inline float bits_to_float(int32_t i) {
     float x;
     memcpy(&x, &i, 4);
     return x;
