@@ -1,4 +1,4 @@
-"""Build the compiled kernels; everything else about the package stands in pyproject.toml."""
+"""Build the compiled kernels; all other settings of the package are in pyproject.toml."""
 
 import glob
 import os
@@ -9,26 +9,26 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-# No -ffast-math, neither here nor at link time: it would change float behaviour for the whole process.
-# The base of each kind of processor is what its wheels promise; the twins own what goes beyond it.
+# No -ffast-math, neither here nor at link time: it changes float behaviour for the whole process.
+# Wheels run on every processor of their kind; only the twins use larger instruction sets.
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 if sys.platform == "win32":  # no vector types: one build, scalar
     base, link, twins = ["/O2"], [], {}
 else:
-    # Cython marks its helpers inline, which makes most of the code. Without the mark the compiler chooses: it needs a
-    # quarter less time, the modules are a sixth smaller, and they compute the same bits as fast.
+    # Cython marks its helpers inline, which makes up most of the code. Without the mark the build takes a quarter less
+    # time and the modules are a sixth smaller, with the same bits at the same speed.
     base = ["-O3", "-g0", "-fno-math-errno", "-fno-trapping-math", "-DCYTHON_INLINE=", "-Wno-unused-function"]
     avx2 = ["-mavx2", "-mfma", "-mbmi"]
     avx512 = [*avx2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512"]
     twins = {"_avx2": avx2, "_avx512": avx512} if X86 else {}
-    link = ["-Wl,-s"] if sys.platform == "linux" else []  # names of functions are a tenth of the file
+    link = ["-Wl,-s"] if sys.platform == "linux" else []  # names of functions take a tenth of the file
     if sanitizers := os.environ.get("FASTDIGITS_SANITIZE"):  # set by scripts/robustness/sanitize.py
         base = [*base, "-g", "-O1", f"-fsanitize={sanitizers}", "-fno-sanitize-recover=undefined"]
         link = [f"-fsanitize={sanitizers}"]
 
 
 def kernels(twin: str = "", flags: tuple[str, ...] | list[str] = ()) -> Extension:
-    """Return the extension made of the kernels' source, for a twin with its flags."""
+    """Return the extension for the baseline, or for a twin with its flags."""
     return Extension(
         f"fastdigits._kernels{twin}",
         [f"src/fastdigits/_kernels{twin}.pyx"],
@@ -43,10 +43,10 @@ def kernels(twin: str = "", flags: tuple[str, ...] | list[str] = ()) -> Extensio
 
 
 class BuildInParallel(build_ext):
-    """Compile the extensions side by side; give each twin the entry point that checks the processor."""
+    """Compile the extensions in parallel; give each twin an entry point that checks the processor."""
 
     def finalize_options(self) -> None:
-        """Take all processors unless the command line says how many."""
+        """Use all processors by default."""
         super().finalize_options()
         self.parallel = self.parallel or os.cpu_count()
 
@@ -58,12 +58,12 @@ class BuildInParallel(build_ext):
                 ["src/fastdigits/_twin.c"],
                 output_dir=os.path.join(self.build_temp, twin),
                 macros=[(f"TWIN{twin.upper()}", None)],
-                extra_postargs=base,  # none of the twin's flags
+                extra_postargs=base,  # without the twin's flags
             )
         super().build_extension(ext)
 
 
-# What Cython writes for memoryviews: a third of each twin's file where each has its own copy.
+# Cython's code for memoryviews, shared: own copies would make each twin's file half as large again.
 SHARED = Extension(
     "fastdigits._cython", ["src/fastdigits/_cython.c"], extra_compile_args=base, extra_link_args=link
 )

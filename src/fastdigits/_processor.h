@@ -1,4 +1,4 @@
-/* Which instruction sets the processor has and the operating system saves when it switches threads. */
+/* Instruction sets that the processor has and the operating system saves when it switches threads. */
 #ifndef FASTDIGITS_PROCESSOR_H
 #define FASTDIGITS_PROCESSOR_H
 

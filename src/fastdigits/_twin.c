@@ -1,7 +1,7 @@
-/* The entry point of a twin: raise ImportError on a processor that lacks the twin's instruction set.
+/* The entry point of a twin: raise ImportError on a processor without the twin's instruction set.
  *
- * All code that Cython writes for a twin, initialisation included, is compiled with the twin's flags. setup.py compiles
- * this file with the flags of the baseline, once per twin, and renames the entry point that Cython writes. */
+ * All code that Cython generates for a twin, its initialisation too, is compiled with the twin's flags. setup.py
+ * compiles this file once per twin with the baseline's flags, and renames the entry point that Cython generates. */
 #include <Python.h>
 
 #include "_processor.h"
@@ -24,7 +24,7 @@ PyMODINIT_FUNC ENTRY(void) {
     if (SUPPORTED) return UNCHECKED();
     PyErr_Format(PyExc_ImportError,
                  "this module needs a processor and an operating system with " NEEDED "; this machine lacks it: "
-                 "use fastdigits._kernels%s instead, which `import fastdigits` chooses by itself",
+                 "use fastdigits._kernels%s instead; `import fastdigits` selects it automatically",
                  supports_avx2() ? "_avx2" : "");
     return NULL;
 }

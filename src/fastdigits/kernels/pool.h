@@ -1,19 +1,19 @@
-/* A pool of threads that share one job: `pool_run(job, context, parts)` calls job(context, part, parts) for every part.
+/* A pool of threads: `pool_run(job, context, parts)` calls job(context, part, parts) for every part.
  *
- * The caller does part 0 itself, so a pool for n threads has n - 1 workers. A training step hands out a few jobs of
- * some microseconds each, so both sides spin for a moment before they sleep: a worker for the next job, the caller for
- * the last worker. A worker on the caller's own core, where Linux likes to put a thread whose waker goes to sleep, is
- * sent to the other cores. Where a worker is late because another program has its core, spinning would only make it
- * later: the caller sleeps.
+ * The caller runs part 0, so n threads need n - 1 workers. A training step submits a few jobs of some microseconds
+ * each. Both sides therefore spin before they sleep: a worker until the next job, the caller until the last worker is
+ * done. Linux tends to start a woken thread on the core of the thread that woke it; the pool moves such a worker to
+ * another core. A worker can be late because another program has its core; the caller then sleeps, as spinning delays
+ * both.
  *
- * Whether sharing pays is measured, not foreseen: a core may be another program's, a sibling of the caller's own core, or
- * beside another third-level cache, where what one core writes reaches the other four times as late; and a virtual
- * machine's cores change their places while it runs. So whoever repeats a piece of work keeps a `pool_choice`, which now
- * and then tries the other way for a millisecond and stays with the faster one. Into how many parts a job is cut never
- * changes its result, so all of this is safe at any moment.
+ * A `pool_choice` decides by measurement whether threads share the work. No rule can foresee that: a core may be taken
+ * by another program, share its execution units with the caller's core, or use another third-level cache, which makes
+ * reading a line that another core wrote four times as slow; and the cores of a virtual machine move while it runs. A
+ * choice tries the other way for a millisecond from time to time, and keeps the faster one. The number of parts never
+ * changes a result, so a choice may change at any time.
  *
- * No OpenMP: its runtime hangs in a forked child and ignores the processor quota of a container. Here a child forgets
- * its parent's workers, which did not come along, and makes its own when it first needs them.
+ * OpenMP is not used: its runtime hangs in a forked child and ignores the processor quota of a container. This pool
+ * discards its workers in a forked child, which has no copy of them, and starts new ones at the first use.
  */
 #ifndef FASTDIGITS_POOL_H
 #define FASTDIGITS_POOL_H
@@ -22,63 +22,66 @@
 
 typedef void (*pool_job)(void *context, int part, int parts);
 
-#define POOL_QUEUES 16 /* most parts of a job whose units may change hands */
+#define POOL_QUEUES 16 /* most parts of a job with work stealing */
 
-#define POOL_TRIAL_NS 1000000    /* how long the other way is tried … */
-#define POOL_SWITCH_RATIO 0.95         /* … how much of the time it may take to be chosen … */
-#define POOL_MIN_INTERVAL_NS 5000000     /* … how long after a change it is tried again, then twice as long each time … */
-#define POOL_MAX_INTERVAL_NS 250000000   /* … up to this; … */
-#define POOL_TRIAL_COST_FACTOR 32            /* … but at least so many times what the trial has cost more */
-#define POOL_SLOWDOWN_NS 5000000 /* what the present way may cost more than when it was last measured */
+/* In the machines that tests/kernels/test_pool.py simulates, a run takes at most 6 % more than with the better way. */
+#define POOL_TRIAL_NS 1000000        /* length of a trial of the other way */
+#define POOL_SWITCH_RATIO 0.95       /* switch if the other way takes less than this share of the time */
+#define POOL_MIN_INTERVAL_NS 5000000 /* from a switch to the next trial; each trial without a switch doubles it */
+#define POOL_MAX_INTERVAL_NS 250000000
+#define POOL_TRIAL_COST_FACTOR 32 /* an interval lasts at least this many times the extra cost of the trial */
+#define POOL_SLOWDOWN_NS 5000000  /* extra time of the present way that starts a trial early */
 
-/* Which of two ways to do a piece of work is the faster one: shared, or by the caller alone. All zero to begin with. */
+/* The faster of two ways to do repeated work: parallel, or serial in the calling thread. It starts as all zeros. */
 typedef struct {
-    int alone;          /* the way at present */
-    int trying;         /* whether a trial of the other way is on: 1 for its first piece, 2 for those that count */
-    int64_t interval;   /* how long to go on before the next trial */
-    int64_t passed, ns; /* how long the way, or the trial, has taken; and without what a change of ways costs */
-    double work, all;   /* how much was done in that time */
-    double rate;        /* ns for a unit of work, when the present way was last measured; 0: never */
+    int serial;                         /* the present way */
+    int trial;                          /* 0: none; 1: its first piece of work, not measured; 2: a measured one */
+    int64_t interval;                   /* from the end of a trial to the next */
+    int64_t elapsed_ns, measured_ns;    /* of this interval or trial; measured: without the first piece of a trial */
+    double measured_work, elapsed_work; /* done in these times */
+    double ns_per_work;                 /* of the present way when last measured; 0 if never */
 } pool_choice;
 
-static inline int pool_is_serial(const pool_choice *c) { return c->trying ? !c->alone : c->alone; }
+static inline int pool_is_serial(const pool_choice *c) { return c->trial ? !c->serial : c->serial; }
 
-/* A piece of so much work, done in the way that pool_is_serial said, has taken ns. */
+/* Add a measurement: this much work, done as pool_is_serial said, took ns. */
 static inline void pool_measure(pool_choice *c, int64_t ns, double work) {
-    c->passed += ns;
-    c->all += work;
-    if (c->trying == 1) { /* it wakes a thread, and fetches what the other core's cache holds */
-        c->trying = 2;
+    c->elapsed_ns += ns;
+    c->elapsed_work += work;
+    if (c->trial == 1) { /* includes waking a thread and filling the other core's cache */
+        c->trial = 2;
         return;
     }
-    c->ns += ns;
-    c->work += work;
-    double rate = (double)c->ns / c->work;
-    if (!c->trying) {
+    c->measured_ns += ns;
+    c->measured_work += work;
+    double ns_per_work = (double)c->measured_ns / c->measured_work;
+    if (!c->trial) {
         if (c->interval == 0) c->interval = POOL_MIN_INTERVAL_NS;
-        if (c->passed < c->interval && !(c->rate > 0 && c->ns - c->work * c->rate > POOL_SLOWDOWN_NS)) return;
-        c->rate = rate;
-        c->trying = 1;
+        if (c->elapsed_ns < c->interval &&
+            !(c->ns_per_work > 0 && c->measured_ns - c->measured_work * c->ns_per_work > POOL_SLOWDOWN_NS))
+            return;
+        c->ns_per_work = ns_per_work;
+        c->trial = 1;
     } else {
-        if (c->passed < POOL_TRIAL_NS) return;
-        if (rate < POOL_SWITCH_RATIO * c->rate) {
-            c->alone = !c->alone;
-            c->rate = rate;
+        if (c->elapsed_ns < POOL_TRIAL_NS) return;
+        if (ns_per_work < POOL_SWITCH_RATIO * c->ns_per_work) {
+            c->serial = !c->serial;
+            c->ns_per_work = ns_per_work;
             c->interval = POOL_MIN_INTERVAL_NS;
         } else {
-            int64_t price = (int64_t)(POOL_TRIAL_COST_FACTOR * (c->passed - c->all * c->rate));
+            int64_t shortest = (int64_t)(POOL_TRIAL_COST_FACTOR * (c->elapsed_ns - c->elapsed_work * c->ns_per_work));
             c->interval = c->interval < POOL_MAX_INTERVAL_NS / 2 ? 2 * c->interval : POOL_MAX_INTERVAL_NS;
-            if (c->interval < price) c->interval = price;
+            if (c->interval < shortest) c->interval = shortest;
         }
-        c->trying = 0;
+        c->trial = 0;
     }
-    c->passed = c->ns = 0;
-    c->work = c->all = 0;
+    c->elapsed_ns = c->measured_ns = 0;
+    c->measured_work = c->elapsed_work = 0;
 }
 
 #if defined(_WIN32)
 
-/* Units first to last - 1 of a part's own; there is nobody to take them. */
+/* Units first to last - 1 of a part; no other thread exists. */
 typedef struct {
     int64_t first, last;
 } pool_queue;
@@ -107,13 +110,13 @@ static void pool_run(pool_job job, void *context, int parts) {
 #include <time.h>
 
 #define POOL_MAX_WORKERS 64
-#define POOL_SPIN_NS 50000   /* before a worker or the caller sleeps; a step's jobs follow within 10 µs */
-#define POOL_STACK (1 << 20) /* kernels keep up to 100 KB of scratch on the stack; musl would give 128 KB */
+#define POOL_SPIN_NS 50000   /* spin this long before sleeping; the jobs of a step are less than 10 µs apart */
+#define POOL_STACK (1 << 20) /* kernels need up to 100 KB of stack; the default of musl is 128 KB */
 
-/* The units of work that a part may still begin: it takes them from the front, and who has finished its own takes them
- * from the end, so that a core which is slow, or another program's for a while, holds nobody up for long. */
+/* The units that remain of a part. Its own thread pops them from the front; a thread that has finished its part steals
+ * them from the end. So a slow core, or one that another program uses, delays the job by one unit at most. */
 typedef struct {
-    _Alignas(64) atomic_uint_least64_t units; /* the first in the lower half, the end in the upper */
+    _Alignas(64) atomic_uint_least64_t units; /* lower half: the first; upper half: one past the last */
 } pool_queue;
 
 static inline void queue_fill(pool_queue *s, int64_t first, int64_t last) {
@@ -134,18 +137,18 @@ static inline int64_t queue_pop(pool_queue *s) { return queue_take(s, 1); }
 static inline int64_t queue_steal(pool_queue *s) { return queue_take(s, 0); }
 
 typedef struct {
-    _Alignas(64) atomic_uint ticket; /* the caller counts this up: there is a new job */
-    _Alignas(64) atomic_uint done;   /* the worker follows when it has done its part */
+    _Alignas(64) atomic_uint submitted; /* jobs submitted by the caller */
+    _Alignas(64) atomic_uint completed; /* jobs completed by the worker */
     _Alignas(64) atomic_int asleep;
     pthread_mutex_t mutex;
     pthread_cond_t wake;
     pthread_t thread;
-    atomic_int core; /* that did its last part; -1 where that cannot be known */
+    atomic_int core; /* where it ran its last part; -1 if the system does not say */
 } pool_worker;
 
 static struct {
-    atomic_flag busy; /* held by the one caller that uses the workers; another caller works alone meanwhile */
-    int hooked, workers;
+    atomic_flag busy; /* one caller uses the workers at a time; another one runs its job serially */
+    int has_fork_handler, workers;
     pool_worker worker[POOL_MAX_WORKERS];
     pool_job job;
     void *context;
@@ -169,7 +172,7 @@ static inline void pool_pause(void) {
 #endif
 }
 
-/* Spin until *counter is no longer (or, for `until`, at last) value; 0 if that took too long. */
+/* Spin until *counter is value, or, with until = 0, is not; return 0 after POOL_SPIN_NS. */
 static int pool_spin(atomic_uint *counter, unsigned value, int until) {
     int64_t limit = 0;
     for (;;) {
@@ -191,7 +194,7 @@ static int pool_current_core(void) {
 #endif
 }
 
-/* Move a worker that shares the caller's core to another one that the caller may use; it is not bound to it. */
+/* Move a worker away from the caller's core, to any core that the caller may use; it may move back later. */
 static void pool_migrate(pool_worker *w) {
 #if defined(__linux__)
     int core = pool_current_core();
@@ -208,21 +211,21 @@ static void pool_migrate(pool_worker *w) {
 }
 
 static void *pool_worker_main(void *argument) {
-    int me = (int)(intptr_t)argument;
-    pool_worker *w = &pool.worker[me];
-    unsigned seen = 0;
+    int index = (int)(intptr_t)argument;
+    pool_worker *w = &pool.worker[index];
+    unsigned count = 0;
     for (;;) {
-        if (!pool_spin(&w->ticket, seen, 0)) {
+        if (!pool_spin(&w->submitted, count, 0)) {
             pthread_mutex_lock(&w->mutex);
             atomic_store(&w->asleep, 1);
-            while (atomic_load(&w->ticket) == seen) pthread_cond_wait(&w->wake, &w->mutex);
+            while (atomic_load(&w->submitted) == count) pthread_cond_wait(&w->wake, &w->mutex);
             atomic_store(&w->asleep, 0);
             pthread_mutex_unlock(&w->mutex);
         }
-        seen++;
+        count++;
         atomic_store_explicit(&w->core, pool_current_core(), memory_order_relaxed);
-        pool.job(pool.context, me + 1, pool.parts);
-        atomic_store(&w->done, seen);
+        pool.job(pool.context, index + 1, pool.parts);
+        atomic_store(&w->completed, count);
         if (atomic_load(&pool.caller_asleep)) {
             pthread_mutex_lock(&pool.mutex);
             pthread_cond_signal(&pool.finished);
@@ -232,7 +235,7 @@ static void *pool_worker_main(void *argument) {
     return NULL;
 }
 
-static void pool_after_fork(void) { /* in a forked child */
+static void pool_after_fork(void) { /* runs in a forked child */
     pool.workers = 0;
     atomic_store(&pool.caller_asleep, 0);
     pthread_mutex_init(&pool.mutex, NULL);
@@ -240,17 +243,17 @@ static void pool_after_fork(void) { /* in a forked child */
     atomic_flag_clear(&pool.busy);
 }
 
-/* Make workers until there are `wanted`, or as many as the system grants. */
+/* Start workers until there are `wanted`, or until the system refuses one. */
 static void pool_start_workers(int wanted) {
     pthread_attr_t attributes;
-    if (!pool.hooked) pool.hooked = pthread_atfork(NULL, NULL, pool_after_fork) == 0;
-    if (!pool.hooked || pthread_attr_init(&attributes) != 0) return;
+    if (!pool.has_fork_handler) pool.has_fork_handler = pthread_atfork(NULL, NULL, pool_after_fork) == 0;
+    if (!pool.has_fork_handler || pthread_attr_init(&attributes) != 0) return;
     pthread_attr_setstacksize(&attributes, POOL_STACK);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     while (pool.workers < wanted) {
         pool_worker *w = &pool.worker[pool.workers];
-        atomic_store(&w->ticket, 0);
-        atomic_store(&w->done, 0);
+        atomic_store(&w->submitted, 0);
+        atomic_store(&w->completed, 0);
         atomic_store(&w->asleep, 0);
         atomic_store(&w->core, -1);
         pthread_mutex_init(&w->mutex, NULL);
@@ -261,17 +264,17 @@ static void pool_start_workers(int wanted) {
     pthread_attr_destroy(&attributes);
 }
 
-/* A worker is late: sleep until it is done. */
-static void pool_wait(pool_worker *w, unsigned ticket) {
+/* Sleep until a late worker completes this job. */
+static void pool_wait(pool_worker *w, unsigned count) {
     pthread_mutex_lock(&pool.mutex);
     atomic_store(&pool.caller_asleep, 1);
-    while (atomic_load(&w->done) != ticket) pthread_cond_wait(&pool.finished, &pool.mutex);
+    while (atomic_load(&w->completed) != count) pthread_cond_wait(&pool.finished, &pool.mutex);
     atomic_store(&pool.caller_asleep, 0);
     pthread_mutex_unlock(&pool.mutex);
     pool_migrate(w);
 }
 
-/* Call job(context, part, parts) for each part; fewer parts than asked for where threads are not to be had. */
+/* Call job(context, part, parts) for each part; use fewer parts if the system refuses threads. */
 static void pool_run(pool_job job, void *context, int parts) {
     if (parts > POOL_MAX_WORKERS + 1) parts = POOL_MAX_WORKERS + 1;
     if (parts < 2 || atomic_flag_test_and_set_explicit(&pool.busy, memory_order_acquire)) {
@@ -285,7 +288,7 @@ static void pool_run(pool_job job, void *context, int parts) {
     pool.parts = parts;
     for (int i = 0; i < parts - 1; i++) {
         pool_worker *w = &pool.worker[i];
-        atomic_fetch_add(&w->ticket, 1);
+        atomic_fetch_add(&w->submitted, 1);
         if (atomic_load(&w->asleep)) {
             pthread_mutex_lock(&w->mutex);
             pthread_cond_signal(&w->wake);
@@ -295,8 +298,8 @@ static void pool_run(pool_job job, void *context, int parts) {
     job(context, 0, parts);
     for (int i = 0; i < parts - 1; i++) {
         pool_worker *w = &pool.worker[i];
-        unsigned ticket = atomic_load_explicit(&w->ticket, memory_order_relaxed);
-        if (!pool_spin(&w->done, ticket, 1)) pool_wait(w, ticket);
+        unsigned count = atomic_load_explicit(&w->submitted, memory_order_relaxed);
+        if (!pool_spin(&w->completed, count, 1)) pool_wait(w, count);
     }
     atomic_flag_clear_explicit(&pool.busy, memory_order_release);
 }

@@ -1,8 +1,8 @@
-/* What Cython cannot say: a vector of floats as wide as the instruction set allows, loads and stores that may
- * be partial, bit casts for exp, and the processor's flush-to-zero switch. No loops over data live here.
+/* What Cython cannot express: a vector of floats, as wide as the instruction set allows; full and partial loads and
+ * stores; bit casts for exp; the processor's flush-to-zero mode. Loops over data are in the .pxi files.
  *
  * GCC and Clang compile plain `+` and `*` on `vec` to vector instructions (and fuse them where the target has FMA).
- * Other compilers get vectors of one float: slower, same results up to rounding.
+ * With other compilers a vector is one float: slower, same results up to rounding.
  */
 #ifndef FASTDIGITS_VECTOR_H
 #define FASTDIGITS_VECTOR_H
@@ -46,7 +46,7 @@ static inline void store(float *p, vec v) { *p = v; }
 
 #endif
 
-/* The first `count` (1 … LANES - 1) floats only; the other lanes are zero, and memory behind them is not touched. */
+/* Load or store the first `count` floats, 1 … LANES - 1; a load sets the other lanes to zero. */
 #if defined(__AVX512F__)
 static inline vec load_partial(const float *p, ptrdiff_t count) {
     return (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), p);
@@ -58,7 +58,9 @@ static inline void store_partial(float *p, vec v, ptrdiff_t count) {
 static inline __m256i first_lanes(ptrdiff_t count) {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
-static inline vec load_partial(const float *p, ptrdiff_t count) { return (vec)_mm256_maskload_ps(p, first_lanes(count)); }
+static inline vec load_partial(const float *p, ptrdiff_t count) {
+    return (vec)_mm256_maskload_ps(p, first_lanes(count));
+}
 static inline void store_partial(float *p, vec v, ptrdiff_t count) {
     _mm256_maskstore_ps(p, first_lanes(count), (__m256)v);
 }
@@ -90,8 +92,8 @@ static inline vec square_root(vec x) {
 static inline vec square_root(vec x) { return sqrtf(x); }
 #endif
 
-/* Begin to bring the cache line at p into the second-level cache; it may be anywhere. The empty statement keeps GCC from
- * leaving out calls of a function that does nothing else. */
+/* Prefetch the cache line at p, which may be any address, into the second-level cache. Without the empty statement GCC
+ * removes calls of functions that only prefetch. */
 #if defined(__GNUC__)
 static inline void prefetch(const void *p) {
     __builtin_prefetch(p, 0, 2);
@@ -101,7 +103,8 @@ static inline void prefetch(const void *p) {
 static inline void prefetch(const void *p) { (void)p; }
 #endif
 
-/* Which of the 64 bytes at p are not zero, as bits; the place of the lowest bit that is set; how many are. */
+/* nonzero_bytes: bit i is 1 if byte i of the 64 at p is not zero. lowest_bit: index of the lowest 1. count_bits: number
+ * of ones. */
 static inline uint64_t nonzero_bytes(const uint8_t *p) {
 #if defined(__AVX512BW__)
     return _mm512_test_epi8_mask(_mm512_loadu_si512(p), _mm512_set1_epi8(-1));
@@ -140,7 +143,7 @@ static inline int count_bits(uint64_t bits) {
 }
 #endif
 
-/* y (4, 4) = x (4, 4) transposed. */
+/* y (4, 4) = the transpose of x (4, 4). */
 static inline void transpose_4x4(float *y, ptrdiff_t ldy, const float *x, ptrdiff_t ldx) {
 #if defined(__SSE2__)
     __m128 a = _mm_loadu_ps(x), b = _mm_loadu_ps(x + ldx), c = _mm_loadu_ps(x + 2 * ldx), d = _mm_loadu_ps(x + 3 * ldx);
@@ -155,7 +158,7 @@ static inline void transpose_4x4(float *y, ptrdiff_t ldy, const float *x, ptrdif
 #endif
 }
 
-/* y (16, 16) = the numbers from p on of the rows x (16) transposed: four rounds in which rows i and i + 8 are interleaved. */
+/* y (16, 16) = bytes p to p + 16 of the rows x (16), transposed; each of four rounds interleaves rows i and i + 8. */
 static inline void transpose_16x16(uint8_t *y, ptrdiff_t ldy, const uint8_t *const *x, ptrdiff_t p) {
 #if defined(__SSE2__)
     __m128i a[16], b[16];
@@ -185,10 +188,9 @@ static inline float bits_to_float(int32_t i) {
     return x;
 }
 
-/* Denormal numbers cost a hundred cycles each; Adam's moments decay into them. `float_mode_enter` makes the calling
- * thread treat them as zero and returns the old state, `float_mode_leave` puts that back. All else is as a program finds
- * it at its start: the caller's way of rounding would not be that of the pool's threads, and an exception that the caller
- * wants to trap may be raised by a lane that nobody reads. */
+/* Denormal numbers cost a hundred cycles each, and Adam's moments decay to them. `float_mode_enter` sets the calling
+ * thread to treat them as zero and returns its old state; `float_mode_leave` restores that. Rounding and traps get the
+ * defaults of a new process: all threads must round alike, and an unused lane may raise an exception. */
 #if defined(FD_X86)
 static inline uint64_t float_mode_enter(void) {
     unsigned int old = _mm_getcsr();
