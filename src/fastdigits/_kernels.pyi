@@ -1,8 +1,8 @@
-"""Typed signatures of the kernels' doors: the readable index of what is compiled.
+"""Signatures of the compiled doors, with the shapes of their arrays.
 
-Every door writes into arrays that the caller allocated. The order of arguments never varies: outputs, inputs,
-scalars. Arrays are C-ordered and aligned; outputs differ from inputs unless the line above says "in place".
-Every door has a twin of the same name and arguments in ``_reference.py``.
+Every door writes to arrays that the caller allocates. Arguments are always in this order: outputs, inputs, scalars.
+Arrays are C-ordered and aligned. Outputs and inputs must not overlap unless a comment says "in place". Every door has
+a NumPy twin with the same name and arguments in ``_reference.py``.
 """
 
 from types import TracebackType
@@ -24,9 +24,9 @@ def gather_pixels(y: _F, x: _U8, rows: _I64) -> None: ...  # … / 255
 def gather_labels(y: _I64, x: _I64, rows: _I64) -> None: ...
 def gather_weights(
     y: _F, total: _D, x: _F, rows: _I64
-) -> None: ...  # y sums to 1; total (1,) is the sum before
+) -> None: ...  # y = x[rows] / total, total (1,) = sum of x[rows]
 
-# -- dense: x (n, in), weight (in, out), bias (out,), y (n, out); pixels mean value / 255 -------------------------
+# -- dense: x (n, in), weight (in, out), bias (out,), y (n, out); uint8 x is divided by 255 -------------------------
 
 def dense_forward(y: _F, x: _F, weight: _F, bias: _F) -> None: ...
 def dense_forward_uint8(y: _F, x: _U8, weight: _F, bias: _F) -> None: ...
@@ -72,7 +72,7 @@ def softmax_cross_entropy_forward(
 def softmax_cross_entropy_backward(
     dlogits: _F, probs: _F, labels: _I64, weights: _F, smoothing: float
 ) -> None: ...
-def accumulate(  # totals (3,) in place: sums of mass · loss, of mass · share of the hits, of mass (1,)
+def accumulate(  # totals (3,) in place: sums of mass · loss, mass · accuracy, mass; mass (1,)
     totals: _D, losses: _F, probs: _F, labels: _I64, weights: _F, mass: _D
 ) -> None: ...
 
@@ -95,20 +95,20 @@ def adam_update(
     eps: float,
     weight_decay: float,
 ) -> None: ...
-def sum_squares(squares: _D, grad: _F, k: int) -> None: ...  # squares[k] = the sum of grad squared
+def sum_squares(squares: _D, grad: _F, k: int) -> None: ...  # squares[k] = sum of grad²
 def clip(grad: _F, squares: _D, max_norm: float) -> None: ...  # in place, to this norm at most
 def average_update(  # average in place, at the steps start + 1, start + 1 + every, …
     average: _F, value: _F, step: _I64, min_rate: float, start: int, every: int
 ) -> None: ...
-def advance(count: _I64) -> None: ...  # count (1,) in place: one more step
+def advance(count: _I64) -> None: ...  # count (1,) in place: add 1
 
-# -- augmentation: y (n, h·w) = images of x, distorted; taps (knots, max(h, w)); sides of 128 at most --------------
+# -- augmentation: y (n, h·w) = images of x, distorted; taps (knots, max(h, w)); h, w ≤ 64 --------------
 
-def augment(  # epoch (1,); distortion (5,): most rotation in radians, scale, shear, shift in pixels, alpha
+def augment(  # epoch (1,); distortion (5,): limits of rotation (radians), scale, shear, shift (pixels), alpha
     y: _U8, x: _U8, rows: _I64, epoch: _I64, distortion: _D, taps: _F, height: int, width: int, seed: int
 ) -> None: ...
 
-# -- what the twin has not: several kernels as one call, and what this module was built for ------------------------
+# -- without a twin: several kernels in one call, and the properties of the build -------------------------------
 
 @final
 class Recording:

@@ -2,29 +2,30 @@
 
 Design note
 -----------
-Two storeys. A *door* is a ``def`` on typed memoryviews: it checks that sizes agree, writes pointers and sizes into an
-``Op`` and submits it. A *loop* is ``cdef … noexcept nogil``: it unpacks the ``Op`` and computes a part of the outputs,
-those numbered ``begin`` to ``end``. Because a loop is always split over outputs, or
-over parts of a sum that do not depend on the number of threads, each output is computed by the same instructions in the
-same order, whoever computes which part. Arguments come in one order everywhere: outputs, inputs, sizes, scalars. Forward
-stands right above its backward.
+Each kernel has two levels. A *door* is a ``def`` with typed memoryviews: it checks the sizes, fills an ``Op`` with
+pointers, sizes and scalars, and submits it. A *loop* is a ``cdef … noexcept nogil`` function: it computes the items
+``begin`` to ``end`` of the ``Op``. Arguments always come in this order: outputs, inputs, sizes, scalars. The forward
+loop stands directly above its backward loop.
 
-A submitted ``Op`` is run at once (the eager way), or recorded by a ``Program`` (the lowered way) and run many times
-later. Both ways pass through the same loops, so they agree to the last bit. A program records the calls that go through
-its own doors (`Recording`), not those that this thread happens to make meanwhile: a signal handler or a finalizer that
-uses another network runs its kernels.
+A loop is split over its outputs, or over parts of a sum that do not depend on the number of threads. Each output is
+therefore computed by the same instructions in the same order, whichever thread computes it: results have the same bits
+with any number of threads.
 
-Dense layers are one register-blocked matrix product (``multiply``) used three times: six rows by two vectors of the
-result stay in twelve registers while the sum runs. Left to the compiler, the same loop over a local array is twenty
-times slower. Sums run over blocks of fixed size, each added up from zero, one product after the other; so a product
-with a zero factor may be skipped without changing a bit. Of MNIST's pixels 81 % are zero: the kernels on uint8 images
-skip them, unless a band of images has so few that skipping costs more than it saves. That holds for finite factors:
-zero times infinity or NaN is NaN for the twins and is not seen by a kernel that skips it.
+``submit`` runs an ``Op`` at once, or a ``Program`` records it and runs it many times. Both run the same loops and give
+the same bits. A program records only the calls made through its ``Recording``: a signal handler or finalizer that uses
+another network meanwhile runs its kernels as usual.
 
-A wide layer is shared out by its inputs, in two halves that do not depend on the number of threads: a thread then keeps
-to its rows of the weight matrix, in the forward pass as in the update (see "halves").
+All dense layers use one register-blocked matrix product, ``multiply``. A tile of six rows by two vectors of the result
+stays in twelve registers while the sum runs; the same loop over a local array is twenty times slower. A sum runs over
+blocks of fixed size: each starts from zero and adds one product at a time. A product with a zero factor can therefore
+be omitted without changing a bit. Of MNIST's pixels 81 % are zero: kernels on uint8 images omit these products, unless
+a band of images has too few zeros for that to pay (``is_sparse``). With an infinite or NaN factor results differ: zero
+times infinity is NaN in the NumPy twin, and is omitted here.
 
-Sums over a batch (means, variances, bias gradients) run in double precision: their error does not grow with the batch.
+The inputs of a wide layer are split into two halves that do not depend on the number of threads. Each thread then uses
+the same rows of the weight matrix in the forward pass and in the update (see ``first_half``).
+
+Sums over a batch (means, variances, bias gradients) use double precision, so their error does not grow with the batch.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
@@ -37,7 +38,7 @@ from libc.stdlib cimport qsort
 from libc.string cimport memcpy, memset
 
 cdef extern from "kernels/vector.h" nogil:
-    ctypedef float vec  # LANES floats; Cython may take it for one float: it only ever writes + - * / on it
+    ctypedef float vec  # LANES floats; Cython only writes + - * / on it, so declaring it as a float is enough
     enum: LANES
     vec splat(float x)
     vec load(const float* p)
@@ -56,8 +57,8 @@ cdef extern from "kernels/vector.h" nogil:
     uint64_t float_mode_enter()
     void float_mode_leave(uint64_t old)
     const char* COMPILED_BY
-    void* recording  # the Program that records the door which this thread is in, or NULL
-    Py_ssize_t first_owned  # the first item of this thread's own share of the op that it works on
+    void* recording  # the Program that records this thread's call of a door, or NULL
+    Py_ssize_t first_owned  # the first item of this thread's own part of the op it runs
 
 cdef extern from "_processor.h" nogil:
     int supports_avx2()
@@ -83,16 +84,16 @@ cdef extern from "kernels/pool.h" nogil:
     void pool_run(void (*job)(void*, int, int) noexcept nogil, void* context, int parts)
 
 
-LANE_COUNT = LANES  # floats in a vector
+LANE_COUNT = LANES  # floats per vector
 COMPILER = COMPILED_BY.decode()
 
 
 def instruction_sets():
-    """Return the names of the compiled backends that this processor and operating system can run, best first."""
+    """Return the compiled backends that this processor and operating system support, best first."""
     return (["avx512"] if supports_avx512() else []) + (["avx2"] if supports_avx2() else []) + ["generic"]
 
 
-# Each file below what it uses.
+# Each file stands below the files that it uses.
 
 include "kernels/blocking.pxi"
 include "kernels/lanes.pxi"
