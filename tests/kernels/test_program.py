@@ -289,7 +289,7 @@ def test_a_program_is_recorded_once():
         pass
     with pytest.raises(RuntimeError, match="this program is recorded already"):
         doors.relu_forward(y, one)
-    with pytest.raises(AttributeError, match="there must be a door of this name; got relu"):
+    with pytest.raises(AttributeError, match="name must be that of a door; got relu"):
         _ = doors.relu
 
 
@@ -419,7 +419,7 @@ def test_a_program_answers_with_other_arrays_in_place_of_the_bound_ones():
 def test_a_program_answers_no_arrays_of_another_size(rows, rows_of_x):
     program, _, _ = softmax_program()
     probs, x = np.zeros((rows, 4), np.float32), np.zeros((rows_of_x, 4), np.float32)
-    with pytest.raises(ValueError, match=r"Program.predict: y and x must be of the size of those"):
+    with pytest.raises(ValueError, match=r"Program.predict: y and x must be of the size of the bound arrays"):
         program.predict(probs, x)
     assert not probs.any()
 

@@ -1,9 +1,9 @@
-# Gathering: copy the samples that a step of a program is about.
+# Gather kernels: copy the samples of a step.
 
 cdef int expect_rows(str door, const int64_t[::1] rows, Py_ssize_t n) except -1:
     cdef Py_ssize_t i
     if recording != NULL and rows.shape[0] > 0 and &rows[0] == &(<Program>recording).rows[0]:
-        # filled, and checked, by each step
+        # Program.run fills them and checks them
         (<Program>recording).row_count = min((<Program>recording).row_count, n)
         return 0
     for i in range(rows.shape[0]):
@@ -13,8 +13,8 @@ cdef int expect_rows(str door, const int64_t[::1] rows, Py_ssize_t n) except -1:
 
 
 cdef void gather_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # row i of y = row rows[i] of x; a row is n[1] numbers of n[2] bytes; split like the work of the first layer, so that
-    # who works on some inputs fetches them
+    # row i of y = row rows[i] of x; a row is n[1] numbers of n[2] bytes; split like the first layer, so that a thread
+    # copies the inputs that it will use
     cdef char* y = <char*>op.a[0]
     cdef const char* x = <const char*>op.a[1]
     cdef const int64_t* rows = <const int64_t*>op.a[2]
@@ -62,7 +62,7 @@ def gather_labels(int64_t[::1] y, const int64_t[::1] x, const int64_t[::1] rows)
 
 
 cdef void gather_pixels_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # y (n, d) = x[rows] / 255, for networks whose first layer does not take pixels; split over rows
+    # y (n, d) = x[rows] / 255, for networks whose first layer takes floats only; split over rows
     cdef float* y = op.a[0]
     cdef const uint8_t* x = <const uint8_t*>op.a[1]
     cdef const int64_t* rows = <const int64_t*>op.a[2]

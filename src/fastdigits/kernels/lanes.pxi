@@ -1,4 +1,4 @@
-# A vector, or less: how kernels read, write and start the last few numbers of a row.
+# Loads and stores of one vector, or of the `left` numbers at the end of a row.
 
 cdef inline vec load_start(const float* start, Py_ssize_t j) noexcept nogil:
     return load(start + j) if start != NULL else splat(0)

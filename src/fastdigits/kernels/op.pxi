@@ -1,58 +1,58 @@
-# Op, one kernel with its arguments bound: what it is made of, and how threads share its work.
+# Op, a kernel with its arguments; and how threads share the work of ops.
 
 ctypedef void (*Loop)(const Op*, Py_ssize_t, Py_ssize_t) noexcept nogil
 ctypedef void (*Rule)(const Update*, const float*, Py_ssize_t, Py_ssize_t) noexcept nogil
 ctypedef void (*Prepare)(Update*, double) noexcept nogil
 
-cdef enum Axis:  # what the items are that a loop is split over
+cdef enum Axis:  # the items over which a loop is split
     SAMPLES  # rows of its outputs
     WEIGHT_ROWS  # rows of a weight matrix, or elements of a parameter
-    HALVES  # blocks of samples for the first half of their numbers, then for the second: see half_of
-    UNSPLIT  # nothing: it is not split
+    HALVES  # blocks of samples for the first half of their inputs, then for the second: see first_half
+    UNSPLIT  # one thread computes all
 
 cdef struct Update:  # an optimizer's rule for one parameter
     Rule rule
-    Prepare prepare  # computes s from what changes with every step: the learning rate and the step's number
+    Prepare prepare  # computes s from the learning rate and the number of the step
     float* grad
     float* value
     float* state[2]
     float s[8]
     double hyper[4]
-    const int64_t* step  # where the number of the step is, from 1, or NULL
+    const int64_t* step  # the number of the step, from 1, or NULL
 
-cdef struct Op:  # one kernel with its arguments bound
+cdef struct Op:  # a kernel with its arguments
     Loop loop
     Axis axis
-    Py_ssize_t items  # how many rows or columns the work may be split into …
-    Py_ssize_t grain  # … and how many of them stay together
+    Py_ssize_t items  # number of items of the axis
+    Py_ssize_t grain  # items per unit; a unit is never split
     Py_ssize_t work  # multiply-adds, roughly
     float* a[9]  # the arrays, in the order of the door's arguments (labels and pixels are cast)
     int arrays
-    int outputs  # how many of them, from the first on, are written
-    int shared  # bit k: a part of the work touches more of a[k] than its own rows or columns
+    int outputs  # the first arrays, which are written
+    int shared  # bit k: each part of the work accesses a[k] outside its own rows or columns
     Py_ssize_t n[3]  # sizes: rows, then columns
     float s[2]  # scalars
     uint64_t seed
-    const int64_t* step  # where the number of the step is, from 1, or NULL
-    Update update[2]  # rules to apply to the gradients a[0] and a[1] as soon as they are known
-    bint keep_gradient  # whether a gradient that goes through its rule must be found in its array afterwards
-    # What a program needs to know of an op stands in these, set where the op is defined; by default it needs nothing.
-    bint is_gather  # whether it only copies the rows a[2] of a[1] to a[0] …
-    int gathered_input  # … and which array, if one, may be replaced by what it was gathered from: see rows; 0 for none
-    bint is_update  # whether it is an optimizer's update by itself …
-    int fusable_updates  # … and how many of its outputs, from the first on, are gradients whose updates it can do
-    bint has_losses  # whether a[0] are the losses of the n[0] samples, after which a step may end
-    bint stealable  # whether its units are long and alike enough for threads to take over each other's
-    const int64_t* rows  # which rows of its pixels the samples are, or NULL: one after the other …
-    const int64_t* next_rows  # … and which they are in the coming step, or NULL
-    bint skipped  # whether a gathering op is left out, as those who want its rows look them up themselves
+    const int64_t* step  # the number of the step, from 1, or NULL
+    Update update[2]  # rules to apply to the gradients a[0] and a[1] once they are computed
+    bint keep_gradient  # store gradients even after their rule is applied
+    # For programs, set where an op is defined; all are optional.
+    bint is_gather  # copies the rows a[2] of a[1] to a[0]
+    int gathered_input  # index of an input that may be read at its source instead, by rows; 0 for none
+    bint is_update  # is one optimizer update
+    int fusable_updates  # the first outputs are gradients, and the op can apply their updates
+    bint has_losses  # a[0] are the losses of n[0] samples; a step ends here if they are not finite
+    bint stealable  # its units are long and equal enough for work stealing
+    const int64_t* rows  # indices of the samples in the pixels; NULL: in order
+    const int64_t* next_rows  # indices of the samples of the next step, or NULL
+    bint skipped  # a gather that no op needs, as its readers read the source
     int stage
-    bint stealing  # whether a thread may take over units of another one's share
+    bint stealing  # threads steal units of each other's parts
 
-cdef struct Stage:  # what threads share while they run a stage of a program
+cdef struct Stage:  # ops that threads run together, without waiting for each other
     const Op* ops
     Py_ssize_t count
-    int parts  # into which the op that lends is cut
+    int parts  # number of queues that are filled, one per part
     pool_queue queues[POOL_QUEUES]
 
 
@@ -81,11 +81,11 @@ cdef inline Py_ssize_t unit_count(const Op* op) noexcept nogil:
 
 
 cdef void run_units(const Op* op, Stage* stage, int part, int parts) noexcept nogil:
-    # the units of this part one by one, then what others have not begun: a core may be slower than another
+    # run the units of this part, then steal those that other parts have not started: cores differ in speed
     cdef Py_ssize_t unit
     cdef int k
     for k in range(parts):
-        if k > 0 and first_owned + op.grain > op.items:  # its own share could not hold the gradient of a whole unit
+        if k > 0 and first_owned + op.grain > op.items:  # no room for the gradient of a stolen unit
             break
         while True:
             unit = queue_pop(&stage.queues[part]) if k == 0 else queue_steal(&stage.queues[(part + k) % parts])
@@ -121,8 +121,8 @@ cdef int expect2(
 cdef inline void samples_of_half(
     const Op* op, int half, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t* first, Py_ssize_t* last
 ) noexcept nogil:
-    # which samples of this half are among the items begin to end: blocks of them, those of the first half first; or
-    # samples, where all inputs are in the first half
+    # the samples of this half among the items begin to end. Items are blocks of samples, first those of the first half;
+    # or samples, if all inputs are in the first half
     cdef Py_ssize_t before = half * block_count(op.n[0])
     if op.axis == SAMPLES:
         first[0], last[0] = begin, end if half == 0 else begin
@@ -132,7 +132,7 @@ cdef inline void samples_of_half(
 
 
 cdef inline void split_in_halves(Op* op) noexcept nogil:
-    # an op on n[0] samples of n[1] numbers: over both halves, or over samples where there is one
+    # split an op on n[0] samples of n[1] inputs over halves; over samples if there is one half
     cdef bint halves = first_half(op.n[1]) < op.n[1]
     op.axis = HALVES if halves else SAMPLES
     op.items = 2 * block_count(op.n[0]) if halves else op.n[0]
@@ -140,6 +140,7 @@ cdef inline void split_in_halves(Op* op) noexcept nogil:
 
 
 cdef void apply_update(const Op* op, int slot, const float* grad, Py_ssize_t offset, Py_ssize_t count) noexcept nogil:
-    # apply the rule in this slot, if there is one, to count floats from offset on, whose gradient is at grad
+    # apply the rule in this slot, if there is one, to the floats offset to offset + count; grad points to their
+    # gradients
     if op.update[slot].rule != NULL:
         op.update[slot].rule(&op.update[slot], grad, offset, count)

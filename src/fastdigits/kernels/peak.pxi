@@ -1,13 +1,13 @@
-# The most multiply-adds that a core can do, to compare kernels with.
+# The peak rate of multiply-adds of a core, to compare kernels with.
 
 def multiply_add(Py_ssize_t count):
-    """Do 12 independent vector multiply-adds ``count`` times, in registers alone: the most that a core can do."""
+    """Run 12 independent vector multiply-adds ``count`` times, in registers: the peak rate of a core."""
     cdef vec c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11
     cdef vec a = splat(<float>0.999), b = splat(<float>0.001)
     cdef Py_ssize_t i
     cdef float lanes[16]
     cdef uint64_t mode = float_mode_enter()
-    c0, c1, c2, c3 = splat(0), splat(1), splat(2), splat(3)  # all different, or the compiler would make them one
+    c0, c1, c2, c3 = splat(0), splat(1), splat(2), splat(3)  # different values, or the compiler merges the sums
     c4, c5, c6, c7 = splat(4), splat(5), splat(6), splat(7)
     c8, c9, c10, c11 = splat(8), splat(9), splat(10), splat(11)
     with nogil:

@@ -1,9 +1,9 @@
-# Programs: ops that are recorded once and run many times, without the interpreter between them.
+# Programs: ops recorded once and run many times without the interpreter.
 
 cdef int threads = 1
-cdef pool_choice eager_choice  # whether the ops that doors submit one by one are shared
+cdef pool_choice eager_choice  # for ops that run when their door is called
 
-cdef struct ChoiceSlot:  # what programs of so much work a step, with so many threads, have learned, for those after them
+cdef struct ChoiceSlot:  # the measured choice of programs with this work per step and number of threads
     Py_ssize_t work
     int threads
     pool_choice choice
@@ -12,7 +12,7 @@ cdef ChoiceSlot choice_slots[CHOICE_SLOTS]
 
 
 def reset_sharing():
-    """Forget what was learned of whether sharing work pays, as if nothing had run yet."""
+    """Discard the measurements that choose between parallel and serial runs; the next runs are parallel."""
     memset(&eager_choice, 0, sizeof(eager_choice))
     memset(choice_slots, 0, sizeof(choice_slots))
 
@@ -21,7 +21,7 @@ reset_sharing()
 
 
 def set_threads(int n):
-    """Let a door that is called outside a program use up to ``n`` threads; more work is needed for each."""
+    """Set the largest number of threads for a door called outside a program; small calls use fewer."""
     global threads
     if n < 1:
         raise ValueError(f"set_threads: n must be at least 1; got {n}")
@@ -29,7 +29,7 @@ def set_threads(int n):
 
 
 cdef int submit(Op* op, tuple arrays) except -1:
-    # the end of every door: run the op now, or give it to the program that called the door
+    # the last step of every door: run the op, or record it if a program calls the door
     cdef Stage stage
     cdef int parts = <int>min(<Py_ssize_t>threads, 1 + op.work // WORK_PER_WAKEUP)
     cdef int64_t begin
@@ -53,7 +53,7 @@ cdef int submit(Op* op, tuple arrays) except -1:
 
 
 def advance(int64_t[::1] count):
-    """Count one more step. A program that records this counts each step that it completes."""
+    """Add 1 to the count. A program that records this adds 1 at each step that it completes."""
     expect("advance", "count", count.shape[0], 1)
     if recording != NULL:
         (<Program>recording).record_count(count)
@@ -62,7 +62,7 @@ def advance(int64_t[::1] count):
 
 
 cdef bint accesses(const Op* op, const float* array, bint* written, bint* shared) noexcept nogil:
-    # whether op reads or writes this array, itself or by its updates
+    # whether the op or one of its updates reads or writes this array
     cdef int k, u
     cdef bint found = False
     for k in range(op.arrays):
@@ -77,21 +77,21 @@ cdef bint accesses(const Op* op, const float* array, bint* written, bint* shared
     return found
 
 
-# Threads do not wait for each other within a stage: an array that one op writes and another one touches must be split
-# alike in both, and each part of them must stay within its own share. Otherwise the later op needs a later stage. To
-# place an op takes the last stages of each way in which an array was touched, not a look at each op before it: a
-# network of 600 layers has thousands.
+# Threads do not wait for each other within a stage. Two ops may therefore share a stage only if every array that one of
+# them writes and the other one accesses is split in the same way by both, and no part leaves its own rows. Otherwise
+# the later op gets a later stage. Finding it takes the recorded accesses of each array, not a comparison with every
+# earlier op: a network of 600 layers has thousands.
 
-cdef struct Access:  # what happened to one array so far, by ops that are split alike; and the next way of splitting
+cdef struct Access:  # the accesses to one array by ops that are split in one way
     Axis axis
     Py_ssize_t items
     Py_ssize_t grain
-    int last[2][2]  # the last stage, or -1, in which it was [only read, written] by ops that stay [within, by_shared] parts
-    Py_ssize_t next
+    int last[2][2]  # last stage, or -1, of ops that [only read, write] it [within each part, across parts]
+    Py_ssize_t next  # the record of another way of splitting, or -1
 
 
 cdef inline const void* array_at(const Op* op, int k) noexcept nogil:
-    # the arrays that an op touches: its own, then those that its updates change
+    # array k that an op accesses: its own arrays, then those that its updates change
     if k < op.arrays:
         return op.a[k]
     return op.update[k - op.arrays].value if op.update[k - op.arrays].rule != NULL else NULL
@@ -103,7 +103,7 @@ cdef int compare_arrays(const void* a, const void* b) noexcept nogil:
 
 
 cdef Py_ssize_t index_of(const size_t* sorted_, Py_ssize_t count, const void* array) noexcept nogil:
-    # where an array stands among those in order
+    # index of an array among the sorted ones
     cdef Py_ssize_t low = 0, middle
     while low < count:
         middle = (low + count) // 2
@@ -115,7 +115,7 @@ cdef Py_ssize_t index_of(const size_t* sorted_, Py_ssize_t count, const void* ar
 
 
 cdef int earliest_stage(const Access* access, Py_ssize_t at, const Op* op, bint written, bint shared) noexcept nogil:
-    # the first stage in which op may touch an array that was touched so
+    # the first stage in which op may access an array with these records
     cdef int stage = 0, by_write, by_shared, last
     cdef bint alike
     while at >= 0:
@@ -130,7 +130,7 @@ cdef int earliest_stage(const Access* access, Py_ssize_t at, const Op* op, bint 
 
 
 cdef int update_slot(const Op* op, const float* grad) noexcept nogil:
-    # where an op that makes this gradient wants the rule for it, or -1
+    # the slot for the update of this gradient, or -1 if the op cannot apply it
     cdef int slot
     for slot in range(op.fusable_updates):
         if op.a[slot] == grad:
@@ -156,37 +156,37 @@ cdef inline void rebind(float*** uses, float* array) noexcept nogil:
 cdef class Program:
     """Kernels bound to their arrays, run step after step without the interpreter.
 
-    ``with program as doors:`` records: each door that is called as ``doors.relu_forward(y, x)`` is noted instead of run.
-    What one step of training calls is then what ``run`` repeats. What changes from step to step comes from outside:
-    ``rows`` (which samples the step is about) and the learning rate. A step moves the counts that were input_bindings to
-    ``advance``, unless its loss is not finite; so an optimizer and its count agree, whatever happens between two steps.
-    Doors of the module run as always meanwhile, in this thread as in others.
+    ``with program as doors:`` records one step of training: each call ``doors.relu_forward(y, x)`` is recorded instead
+    of run, and ``run`` repeats them. Two things change from step to step: ``rows``, the indices of the step's samples,
+    and the learning rate. A step adds 1 to the counts passed to ``advance``, unless its loss is not finite; an
+    optimizer therefore always agrees with its count. Doors called on the module itself run as usual meanwhile, in every
+    thread.
 
-    Ops are sorted into stages; within a stage, threads need not wait for each other. An optimizer's update that follows
-    the op which makes its gradient becomes part of that op: it is applied while the gradient is in cache.
+    Ops are sorted into stages; within a stage, threads do not wait for each other. An optimizer update that follows the
+    op of its gradient is fused with that op, and applied while the gradient is in cache.
 
     Parameters
     ----------
     rows : ndarray of int64, shape (n,)
-        The buffer from which the gathering kernels learn which samples the step is about; ``run`` fills it.
+        The array with the indices of a step's samples, which the gather kernels read; ``run`` fills it.
     """
 
     cdef Op* ops
     cdef Py_ssize_t count, capacity
-    cdef int64_t** counts  # that each step moves
+    cdef int64_t** counts  # each step adds 1 to them
     cdef Py_ssize_t n_counts
     cdef bint is_recording
-    cdef list references
+    cdef list references  # keep the arrays of the ops alive
     cdef int64_t[::1] rows
-    cdef Py_ssize_t row_count  # of the arrays that rows are gathered from, the shortest
-    cdef const float* losses  # of the samples, and the stage after which they are valid
+    cdef Py_ssize_t row_count  # rows of the shortest array that rows are gathered from
+    cdef const float* losses  # of the samples; NULL if no op computes losses
     cdef Py_ssize_t n_losses
-    cdef int loss_stage
-    cdef float** output_bindings[MAX_BINDINGS]  # where the arrays stand that answer replaces, then NULL
+    cdef int loss_stage  # computes them
+    cdef float** output_bindings[MAX_BINDINGS]  # pointers to the arrays that predict replaces, then NULL
     cdef float** input_bindings[MAX_BINDINGS]
     cdef Py_ssize_t output_bytes, input_bytes
-    cdef Py_ssize_t work  # of a step
-    cdef pool_choice choice  # whether steps are shared: a copy of the habit while they run
+    cdef Py_ssize_t work  # of one step
+    cdef pool_choice choice  # parallel or serial steps: a copy of the slot's choice during a run
 
     def __cinit__(self, int64_t[::1] rows not None):
         self.ops = NULL
@@ -209,12 +209,12 @@ cdef class Program:
 
     @property
     def stages(self):
-        """How many times a step makes the threads wait for each other."""
+        """The number of stages of a step; threads wait for each other after each."""
         return 1 + self.ops[self.count - 1].stage if self.count else 0
 
     def __enter__(self):
         if self.count or self.is_recording:
-            raise RuntimeError("Program: this program is recorded already; make a new one")
+            raise RuntimeError("Program: this program is recorded already; create a new one")
         self.is_recording = True
         return Recording.__new__(Recording, self)
 
@@ -230,7 +230,7 @@ cdef class Program:
             raise
 
     cdef int schedule(self) except -1:
-        # give each op its stage, and each update to the op that makes its gradient; n log n for n ops
+        # fuse updates and assign stages, in O(n log n) for n ops
         cdef Py_ssize_t i, uses = 0, arrays = 0
         cdef int k
         cdef size_t* sorted_
@@ -264,8 +264,9 @@ cdef class Program:
         return 0
 
     cdef void fuse_updates(self, const size_t* sorted_, Py_ssize_t arrays, Py_ssize_t* last) noexcept:
-        # Give each update to the last op that touches its gradient, if that op makes it and knows what to do with it, and
-        # if nobody after that op still wants the old value; leave out what nobody reads. last: who touched an array last.
+        # Fuse each update with the last op that accesses its gradient, if that op computes the gradient and can apply
+        # the update, and if no later op reads the old value. Omit gathers that no op reads. last: the last op that
+        # accesses an array.
         cdef Py_ssize_t i, value, producer, kept = 0
         cdef int k, slot
         cdef Op* op
@@ -276,7 +277,9 @@ cdef class Program:
             if op.is_update:
                 value = index_of(sorted_, arrays, op.update[0].value)
                 producer = last[index_of(sorted_, arrays, op.update[0].grad)]
-                slot = update_slot(&self.ops[producer], op.update[0].grad) if producer >= last[value] and producer >= 0 else -1
+                slot = -1
+                if producer >= last[value] and producer >= 0:
+                    slot = update_slot(&self.ops[producer], op.update[0].grad)
                 if slot >= 0 and self.ops[producer].update[slot].rule == NULL:
                     self.ops[producer].update[slot] = op.update[0]
                     last[value] = producer
@@ -292,8 +295,10 @@ cdef class Program:
                 kept += 1
         self.count = kept
 
-    cdef void assign_stages(self, const size_t* sorted_, Py_ssize_t arrays, Py_ssize_t* first, Access* records) noexcept:
-        # the first stage of each op in which nothing that it touches is still in work; first: the Touch of each array
+    cdef void assign_stages(
+        self, const size_t* sorted_, Py_ssize_t arrays, Py_ssize_t* first, Access* records
+    ) noexcept:
+        # Assign each op the first stage that its arrays allow. first: the first record of each array.
         cdef Py_ssize_t i, at, array, count = 0
         cdef int k
         cdef bint written, shared
@@ -327,11 +332,11 @@ cdef class Program:
                     memset(records[at].last, -1, sizeof(records[at].last))
                     records[at].next, first[array] = first[array], at
                 records[at].last[written][shared] = max(records[at].last[written][shared], op.stage)
-            if op.has_losses:  # updates come later: they need all of dlogits
+            if op.has_losses:  # all updates are in later stages: they need the whole of dlogits
                 self.losses, self.n_losses, self.loss_stage = op.a[0], op.n[0], op.stage
 
     cdef int sort_by_stage(self) except -1:
-        # keeping the order within each
+        # a stable sort
         cdef Py_ssize_t i
         cdef int stages = 0
         cdef Py_ssize_t* starts
@@ -355,8 +360,9 @@ cdef class Program:
         return 0
 
     cdef bint may_steal(self, Py_ssize_t position) noexcept:
-        # The first layer's passes and wide weight gradients, the long ones, one per stage: unless another op of the stage
-        # has to do with the same arrays, and so relies on who works on which part of them.
+        # Work stealing serves the long ops: the first layer's passes and wide weight gradients. At most one op of a
+        # stage has it, and only if no other op of the stage accesses its arrays, as that would depend on which thread
+        # computes which part.
         cdef Op* op = &self.ops[position]
         cdef Py_ssize_t i
         cdef int k
@@ -401,7 +407,7 @@ cdef class Program:
         return 0
 
     cdef void bypass_gather(self, Op* op) noexcept:
-        # let the first layer look its rows up where they are gathered from
+        # let the first layer read its rows where the gather would copy them from
         cdef Py_ssize_t i
         if op.gathered_input == 0:
             return
@@ -411,27 +417,27 @@ cdef class Program:
                 self.ops[i].skipped = True
 
     def run(self, const int64_t[::1] order, const double[::1] lrs, int threads=1):
-        """Take one step for each learning rate; step i is about the samples ``order[i·n : (i + 1)·n]``.
+        """Run one step for each learning rate; step i uses the samples ``order[i·n : (i + 1)·n]``.
 
         Parameters
         ----------
         order : ndarray of int64, shape (len(lrs) · n,)
-            Which samples, in which order.
+            The indices of the samples of all steps.
         lrs : ndarray of float64
             The learning rate of each step.
         threads : int
-            How many threads may share a step. The result does not depend on it.
+            The largest number of threads; the result does not depend on it.
 
         Returns
         -------
         int
-            How many steps were completed: fewer than asked for if the next one's loss was not finite. That step has
-            changed no parameter and no count.
+            The number of completed steps; fewer than ``len(lrs)`` if the loss of the next one is not finite. That step
+            changes no parameter and no count.
 
         Raises
         ------
         ValueError
-            If a number in ``order`` is not that of a sample; the steps before the one that meets it were taken.
+            If an index in ``order`` is out of range; the steps before that index are completed.
         """
         cdef Py_ssize_t n = self.rows.shape[0], steps = lrs.shape[0], done = 0, i
         cdef int64_t wrong = 0
@@ -442,7 +448,7 @@ cdef class Program:
             raise ValueError(f"Program.run: order must be ({steps * n},), {n} rows per step; got ({order.shape[0]},)")
         with nogil:
             while done < steps:
-                for i in range(n):  # the program's own copy is checked: order may change meanwhile
+                for i in range(n):  # check the copy: another thread may change order
                     self.rows[i] = order[done * n + i]
                     if self.rows[i] < 0 or self.rows[i] >= self.row_count:
                         valid, wrong = False, self.rows[i]
@@ -458,7 +464,7 @@ cdef class Program:
         return done
 
     def bind_io(self, float[:, ::1] y not None, x not None):
-        """Name the recorded arrays in whose place `predict` takes others: the result, and what it is made of."""
+        """Bind the output and input arrays that ``predict`` replaces."""
         cdef Py_buffer buffer
         PyObject_GetBuffer(x, &buffer, PyBUF_SIMPLE)
         self.output_bytes, self.input_bytes = y.shape[0] * y.shape[1] * <Py_ssize_t>sizeof(float), buffer.len
@@ -467,7 +473,7 @@ cdef class Program:
         PyBuffer_Release(&buffer)
 
     cdef void find_bindings(self, float*** uses, const float* array) noexcept:
-        # where ops have this array; at most USES - 1 places: there are fewer in a network
+        # all pointers of the ops to this array; a network has fewer than MAX_BINDINGS
         cdef Py_ssize_t i
         cdef int k, found = 0
         for i in range(self.count):
@@ -478,16 +484,16 @@ cdef class Program:
         uses[found] = NULL
 
     def predict(self, y not None, x not None, int threads=1, Py_ssize_t calls=1):
-        """Run what was recorded once, with other arrays in place of the bound ones: a prediction.
+        """Run the recorded ops once, with these arrays in place of the bound ones: a prediction.
 
         Parameters
         ----------
         y, x : ndarray, C order
-            Of as many bytes as the bound arrays.
+            As many bytes as the bound arrays.
         threads : int
-            How many threads may share the work.
+            The largest number of threads.
         calls : int
-            How many such calls follow each other: together they may pay for a thread that one does not pay for.
+            The number of such calls in a row: together they may pay for waking a thread.
         """
         cdef Py_buffer output, input_
         PyObject_GetBuffer(y, &output, PyBUF_WRITABLE)
@@ -496,7 +502,8 @@ cdef class Program:
         except BaseException:
             PyBuffer_Release(&output)
             raise
-        cdef bint valid = self.input_bindings[0] != NULL and output.len == self.output_bytes and input_.len == self.input_bytes
+        cdef bint valid = self.input_bindings[0] != NULL
+        valid = valid and output.len == self.output_bytes and input_.len == self.input_bytes
         if valid:
             threads = self.load_choice(threads, calls)
             with nogil:
@@ -507,13 +514,13 @@ cdef class Program:
         PyBuffer_Release(&output)
         PyBuffer_Release(&input_)
         if not valid:
-            raise ValueError("Program.predict: y and x must be of the size of those that were bound")
+            raise ValueError("Program.predict: y and x must be of the size of the bound arrays")
 
     cdef ChoiceSlot* slot(self, int threads) noexcept:
         return &choice_slots[(self.work + threads) % CHOICE_SLOTS]
 
     cdef int load_choice(self, int threads, Py_ssize_t steps) noexcept:
-        # how many threads so many steps pay for; what programs of as much work know of sharing it
+        # return the number of threads that this work pays for, and load the choice for it
         cdef ChoiceSlot* slot
         threads = <int>min(<Py_ssize_t>threads, 1 + steps * self.work // WORK_PER_WAKEUP)
         slot = self.slot(threads)
@@ -529,8 +536,8 @@ cdef class Program:
             slot.choice = self.choice
 
     cdef bint run_step(self, double lr, const int64_t* next_rows, int threads) noexcept nogil:
-        # Take a step and count it, first of all: its ops read its number. Return whether the losses are finite; a step
-        # whose are not is not counted. The choice of a way learns from each step that may be shared.
+        # Run one step and return whether its losses are finite. The step is counted first, as ops read its number; if
+        # the losses are not finite the count is undone.
         cdef int64_t begin
         cdef uint64_t mode = float_mode_enter()
         cdef bint finite
@@ -583,7 +590,7 @@ cdef class Program:
         return True
 
     cdef bint run_serial(self) noexcept nogil:
-        # all stages at once; nobody waits
+        # all stages in one thread
         global first_owned
         cdef Py_ssize_t i
         cdef bint finite = True
@@ -608,7 +615,7 @@ cdef class Program:
 
 @cython.final
 cdef class Recording:
-    """The doors of this module, as a program has them while it is recorded: what is called here is noted, not run."""
+    """The doors of this module for one program, which records each call instead of running it."""
 
     cdef Program program
 
@@ -618,7 +625,7 @@ cdef class Recording:
     def __getattr__(self, str name):
         door = globals().get(name)
         if name.startswith("_") or door is None:
-            raise AttributeError(f"Recording: there must be a door of this name; got {name}")
+            raise AttributeError(f"Recording: name must be that of a door; got {name}")
         return RecordedKernel.__new__(RecordedKernel, self.program, door)
 
 
@@ -633,11 +640,11 @@ cdef class RecordedKernel:
         self.program, self.door = program, door
 
     def __call__(self, *arguments):
-        # Between the two assignments nothing but the door runs: no bytecode, so no signal handler, and no finalizer of
-        # what the garbage collector finds.
+        # Between the two assignments only the door runs. There is no bytecode, so no signal handler runs; and no
+        # garbage collection, so no finalizer.
         global recording
         if not self.program.is_recording:
-            raise RuntimeError("Program: this program is recorded already; make a new one")
+            raise RuntimeError("Program: this program is recorded already; create a new one")
         cdef int collects = PyGC_Disable()
         recording = <void*>self.program
         try:

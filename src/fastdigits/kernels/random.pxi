@@ -1,4 +1,4 @@
-# SplitMix64, a counter-based generator: number i of a key is a function of both.
+# SplitMix64 as a counter-based generator: number i is a function of the key and i.
 
 cdef inline uint64_t split_mix(uint64_t z) noexcept nogil:
     # the output function of SplitMix64 (Steele, Lea and Flood 2014, "Fast Splittable Pseudorandom Number Generators")
@@ -8,11 +8,11 @@ cdef inline uint64_t split_mix(uint64_t z) noexcept nogil:
 
 
 cdef inline uint64_t split_mix_at(uint64_t key, Py_ssize_t i) noexcept nogil:
-    # number i of the sequence of SplitMix64 that starts at key
+    # number i, from 0, of the sequence that starts at key
     return split_mix(key + <uint64_t>(i + 1) * <uint64_t>0x9E3779B97F4A7C15)
 
 
-cdef inline double uniform(uint64_t key, Py_ssize_t place) noexcept nogil:
-    # uniform in -1 … 1, from 24 bits of output place + 1 of SplitMix64 started at key
-    cdef uint64_t bits = split_mix_at(key, place) >> 40
+cdef inline double uniform(uint64_t key, Py_ssize_t i) noexcept nogil:
+    # number i of the key, uniform in -1 … 1, from 24 bits
+    cdef uint64_t bits = split_mix_at(key, i) >> 40
     return <double>bits * (2.0 / 16777216) - 1
