@@ -1,7 +1,7 @@
-# ReLU, LeakyReLU, softmax and dropout: one number, or one row, at a time.
+# ReLU, LeakyReLU, softmax and dropout.
 
 cdef void relu_forward_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # y (n, d) = x where x > 0, else 0; a NaN stays one; split over rows
+    # y (n, d) = x where x > 0, else 0; NaN where x is NaN; split over rows
     cdef float* y = op.a[0]
     cdef const float* x = op.a[1]
     cdef Py_ssize_t i
@@ -92,7 +92,8 @@ cdef void softmax_forward_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) n
 def softmax_forward(float[:, ::1] probs, const float[:, ::1] logits):
     cdef Op op
     expect2("softmax_forward", "probs", probs.shape[0], probs.shape[1], logits.shape[0], logits.shape[1])
-    init_op(&op, softmax_forward_loop, SAMPLES, logits.shape[0] if logits.shape[1] > 0 else 0, 8 * logits.shape[0] * logits.shape[1], 2, 1, 0)
+    cdef Py_ssize_t n = logits.shape[0], d = logits.shape[1]
+    init_op(&op, softmax_forward_loop, SAMPLES, n if d > 0 else 0, 8 * n * d, 2, 1, 0)
     op.a[0], op.a[1] = &probs[0, 0], <float*>&logits[0, 0]
     op.n[0], op.n[1] = logits.shape[0], logits.shape[1]
     submit(&op, (probs, logits) if recording != NULL else None)
@@ -117,15 +118,16 @@ def softmax_backward(float[:, ::1] dlogits, const float[:, ::1] dprobs, const fl
     cdef Op op
     expect2("softmax_backward", "dprobs", dprobs.shape[0], dprobs.shape[1], probs.shape[0], probs.shape[1])
     expect2("softmax_backward", "dlogits", dlogits.shape[0], dlogits.shape[1], probs.shape[0], probs.shape[1])
-    init_op(&op, softmax_backward_loop, SAMPLES, probs.shape[0] if probs.shape[1] > 0 else 0, 2 * probs.shape[0] * probs.shape[1], 3, 1, 0)
+    cdef Py_ssize_t n = probs.shape[0], d = probs.shape[1]
+    init_op(&op, softmax_backward_loop, SAMPLES, n if d > 0 else 0, 2 * n * d, 3, 1, 0)
     op.a[0], op.a[1], op.a[2] = &dlogits[0, 0], <float*>&dprobs[0, 0], <float*>&probs[0, 0]
     op.n[0], op.n[1] = probs.shape[0], probs.shape[1]
     submit(&op, (dlogits, dprobs, probs) if recording != NULL else None)
 
 
 cdef void dropout_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # y (n, d) = x / (1 - rate) where element e draws u(seed, step, e) ≥ rate, else 0; split over rows.
-    # u is the top 24 bits of output e + 1 of SplitMix64 started at the mix of seed and step
+    # y (n, d) = x / (1 - rate) where u(seed, step, e) ≥ rate for element e, else 0; split over rows.
+    # u is the top 24 bits of number e of SplitMix64, started at a mix of seed and step
     cdef float* y = op.a[0]
     cdef const float* x = op.a[1]
     cdef float rate = op.s[0], scale = op.s[1], u

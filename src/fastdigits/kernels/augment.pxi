@@ -1,18 +1,18 @@
-# Augmentation: images that are rotated, scaled, sheared, shifted and distorted elastically.
+# Augmentation: rotate, scale, shear, shift and elastically distort images.
 
-# Where a pixel comes from is worked out in integers of 1 / 65,536 pixel, and its brightness in 1 / 256 of what its four
-# neighbours differ by: no instruction set rounds those in its own way. Inner loops have STRIP rounds exactly, so that
-# compilers make whole vectors of them; what they write beyond a row's end is written over or cleared.
+# Coordinates are integers in units of 1 / 65,536 pixel, and interpolation weights in units of 1 / 256: all instruction
+# sets give the same result. Inner loops run exactly STRIP times, which compilers turn into whole vectors; later code
+# overwrites or clears what they write beyond the end of a row.
 
 cdef enum:
-    MAX_SIDE = 64  # largest height and width of an image: what a sample needs then lies on the stack
+    MAX_SIDE = 64  # largest height and width of an image: all buffers fit on the stack
     STRIP = 16
     MAX_STRIDE = MAX_SIDE + STRIP  # longest row with its border, in whole strips
-    MAX_PAIRS = 5296  # SIDE + 2 such rows, and a strip
+    MAX_PAIRS = 5296  # MAX_SIDE + 2 of these rows, and a strip
     MAX_KNOTS = MAX_SIDE + 8  # most knots of a displacement field in one direction
-    FIXED_ONE = 65536  # a pixel
+    FIXED_ONE = 65536  # one pixel as an integer
 
-cdef enum:  # the places in ``distortion``
+cdef enum:  # indices in ``distortion``
     ROTATION
     SCALE
     SHEAR
@@ -20,29 +20,30 @@ cdef enum:  # the places in ``distortion``
     ALPHA
     DISTORTIONS
 
-cdef double LIMITS[DISTORTIONS]  # keeps every coordinate below 2^31 / 65,536 pixels
+cdef double LIMITS[DISTORTIONS]  # keep every coordinate below 2^31 / 65,536 pixels
 LIMITS[ROTATION], LIMITS[SCALE], LIMITS[SHEAR], LIMITS[SHIFT], LIMITS[ALPHA] = 3.1416, 0.5, 1, MAX_SIDE, 10000
 
-cdef struct PaddedImage:  # what is worked out of one image
+cdef struct PaddedImage:  # an image with a border, in pairs of pixels
     Py_ssize_t h, w
     Py_ssize_t ld  # length of a row with a border of one pixel, in whole strips
-    Py_ssize_t top, bottom, left, right  # its first and last row and column with ink
-    # A pixel and the one below it, a byte each. Pixel (0, 0) is at ld + 1, around all is a blank border; so the four
-    # bytes at a pair are the pixels that a point between them is mixed from.
+    Py_ssize_t top, bottom, left, right  # first and last row and column with nonzero pixels
+    # Each pair is a pixel and the one below it, one byte each. Pixel (0, 0) is at ld + 1, inside a border of zeros.
+    # Four bytes from a pair on are therefore the neighbours of a point between these pixels.
     uint16_t pairs[MAX_PAIRS]
 
 
 cdef inline uint64_t copy_strip(uint8_t* y, uint8_t* seen, const uint8_t* x, const uint8_t* inside) noexcept nogil:
-    # y (STRIP,) = what of x lies inside; seen |= y; 0 if there is no ink. Local arrays: nothing else can be written to
+    # y (STRIP,) = x & inside; seen |= y; return 0 if y is zero. The compiler vectorises these loops over local arrays,
+    # as no pointer can alias them
     cdef uint64_t words[2]
     cdef uint64_t all_seen[2]
-    cdef uint8_t* ink = <uint8_t*>words
+    cdef uint8_t* nonzero = <uint8_t*>words
     cdef uint8_t* columns = <uint8_t*>all_seen
     cdef int e
     for e in range(STRIP):
-        ink[e] = x[e] & inside[e]
+        nonzero[e] = x[e] & inside[e]
     for e in range(STRIP):
-        columns[e] = seen[e] | ink[e]
+        columns[e] = seen[e] | nonzero[e]
     memcpy(y, words, STRIP)
     memcpy(seen, all_seen, STRIP)
     return words[0] | words[1]
@@ -57,12 +58,12 @@ cdef inline void pair_strip(uint16_t* pairs, const uint8_t* row, const uint8_t* 
 
 
 cdef bint pad_image(PaddedImage* p, const uint8_t* x) noexcept nogil:
-    # put a border around x (h, w), find its ink and make its pairs; False if there is no ink
+    # p = x (h, w) with a border, in pairs, and its bounding box; return False if all pixels are zero
     cdef uint8_t pixels[MAX_SIDE * MAX_SIDE + STRIP]
     cdef uint8_t image[MAX_PAIRS + MAX_STRIDE]
     cdef uint8_t inside[MAX_STRIDE]
     cdef uint8_t columns[MAX_STRIDE]
-    cdef uint64_t ink
+    cdef uint64_t nonzero
     cdef Py_ssize_t i, j, ld = p.ld
     memcpy(pixels, x, p.h * p.w)
     memset(inside, 0, sizeof(inside))
@@ -71,11 +72,11 @@ cdef bint pad_image(PaddedImage* p, const uint8_t* x) noexcept nogil:
     memset(image, 0, (p.h + 3) * ld)
     p.top, p.bottom = p.h, -1
     for i in range(p.h):
-        ink = j = 0
+        nonzero = j = 0
         while j < p.w:
-            ink |= copy_strip(image + (i + 1) * ld + 1 + j, columns + j, pixels + i * p.w + j, inside + j)
+            nonzero |= copy_strip(image + (i + 1) * ld + 1 + j, columns + j, pixels + i * p.w + j, inside + j)
             j += STRIP
-        if ink:
+        if nonzero:
             p.top, p.bottom = min(p.top, i), i
     if p.bottom < 0:
         return False
@@ -95,18 +96,18 @@ cdef bint pad_image(PaddedImage* p, const uint8_t* x) noexcept nogil:
 cdef void random_field(
     float* field, const float* taps, Py_ssize_t knots, Py_ssize_t w, uint64_t key
 ) noexcept nogil:
-    # field (knots, w) = random knots (knots, knots), uniform in -1 … 1, times taps (knots, w); rows SIDE apart
-    cdef Py_ssize_t k, knot, j, place = 0
+    # field (knots, w) = random knots (knots, knots), uniform in -1 … 1, @ taps (knots, w); stride MAX_SIDE
+    cdef Py_ssize_t k, knot, j, i = 0
     cdef uint64_t bits = 0
     cdef float noise[MAX_KNOTS]
     cdef vec total
     for k in range(knots):
         for knot in range(knots):
-            if place % 4 == 0:  # 16 bits make a knot
-                bits = split_mix_at(key, place // 4)
+            if i % 4 == 0:  # 16 bits per knot
+                bits = split_mix_at(key, i // 4)
             noise[knot] = <float>(<int32_t>(bits & 0xFFFF) - 32768) * <float>(1.0 / 32768)
             bits >>= 16
-            place += 1
+            i += 1
         j = 0
         while j < w:
             total = splat(0)
@@ -119,17 +120,17 @@ cdef void random_field(
 cdef void displacement_row(
     int32_t* shift, const float* field, const float* taps, Py_ssize_t knots, Py_ssize_t i, Py_ssize_t w, float alpha
 ) noexcept nogil:
-    # shift (w,) = alpha · column i of taps (knots, h) times field (knots, w), in 1 / 65,536 pixel
+    # shift (w,) = alpha · column i of taps (knots, h) @ field (knots, w), in units of 1 / 65,536 pixel
     cdef float pixels[MAX_SIDE]
     cdef float limit = 4096
     cdef vec total
     cdef Py_ssize_t first = 0, last = knots, k, j
     cdef int e
-    while first < last and taps[first * MAX_SIDE + i] == 0:  # farther away than the Gaussian reaches
+    while first < last and taps[first * MAX_SIDE + i] == 0:  # outside the Gaussian
         first += 1
     while first < last and taps[(last - 1) * MAX_SIDE + i] == 0:
         last -= 1
-    memset(pixels + w, 0, (MAX_SIDE - w) * sizeof(float))  # whole vectors are stored, whole strips are read
+    memset(pixels + w, 0, (MAX_SIDE - w) * sizeof(float))  # whole strips are read
     j = 0
     while j < w:
         total = splat(0)
@@ -149,7 +150,7 @@ cdef void displacement_row(
 cdef inline void interpolate_strip(
     uint8_t* y, const uint32_t* quads, const int32_t* right, const int32_t* down
 ) noexcept nogil:
-    # y (STRIP,) = four pixels each, weighted by how far right of and below the first a point lies, in 1 / 256
+    # y (STRIP,) = bilinear interpolation of four pixels each; right and down: distance from the first, in 1 / 256 pixel
     cdef int32_t mixed[STRIP]
     cdef uint8_t narrow[STRIP]
     cdef int32_t first, second, upper, lower
@@ -159,7 +160,7 @@ cdef inline void interpolate_strip(
         upper = (first << 8) + right[e] * (<int32_t>(quads[e] >> 16 & 255) - first)
         lower = (second << 8) + right[e] * (<int32_t>(quads[e] >> 24) - second)
         mixed[e] = ((upper << 8) + down[e] * (lower - upper) + 32768) >> 16
-    for e in range(STRIP):  # by itself: with bytes in it, the loop above would be made of vectors of 16 bytes only
+    for e in range(STRIP):  # a loop of its own: bytes would limit the loop above to vectors of 16 bytes
         narrow[e] = <uint8_t>mixed[e]
     memcpy(y, narrow, STRIP)
 
@@ -168,13 +169,14 @@ cdef void sample_row(
     uint8_t* y, const PaddedImage* p, int32_t u, int32_t v, int32_t du, int32_t dv, const int32_t* shift_u,
     const int32_t* shift_v, Py_ssize_t count,
 ) noexcept nogil:
-    # y (count,), in whole strips: brightness at (u + j · du + shift_u[j], v + j · dv + shift_v[j]), column and row with
-    # the border
+    # y (count,) = pixels at (u + j · du + shift_u[j], v + j · dv + shift_v[j]), a column and row of the padded image;
+    # writes whole strips
     cdef int32_t right[MAX_STRIDE]
     cdef int32_t down[MAX_STRIDE]
-    cdef uint32_t place[MAX_STRIDE]
+    cdef uint32_t index[MAX_STRIDE]
     cdef uint32_t quads[MAX_STRIDE]
-    cdef int32_t most_u = <int32_t>(p.w + 1) * FIXED_ONE, most_v = <int32_t>(p.h + 1) * FIXED_ONE, ld = <int32_t>p.ld, a, b
+    cdef int32_t max_u = <int32_t>(p.w + 1) * FIXED_ONE, max_v = <int32_t>(p.h + 1) * FIXED_ONE
+    cdef int32_t ld = <int32_t>p.ld, a, b
     cdef Py_ssize_t j = 0
     cdef int e
     while j < count:
@@ -183,16 +185,16 @@ cdef void sample_row(
             b = v + e * dv + shift_v[j + e]
             a = a if a > 0 else 0
             b = b if b > 0 else 0
-            a = a if a < most_u else most_u
-            b = b if b < most_v else most_v
-            place[j + e] = (b >> 16) * ld + (a >> 16)
+            a = a if a < max_u else max_u
+            b = b if b < max_v else max_v
+            index[j + e] = (b >> 16) * ld + (a >> 16)
             right[j + e] = a >> 8 & 255
             down[j + e] = b >> 8 & 255
         u += STRIP * du
         v += STRIP * dv
         j += STRIP
     for j in range(count):
-        memcpy(&quads[j], p.pairs + place[j], sizeof(uint32_t))
+        memcpy(&quads[j], p.pairs + index[j], sizeof(uint32_t))
     j = 0
     while j < count:
         interpolate_strip(y + j, quads + j, right + j, down + j)
@@ -206,7 +208,7 @@ cdef void distort(
     cdef uint8_t pixels[MAX_SIDE * MAX_SIDE + STRIP]
     cdef float fields[2][MAX_KNOTS * MAX_SIDE]
     cdef int32_t shifts[2][MAX_STRIDE]
-    cdef Py_ssize_t top = 0, bottom = p.h, left = 0, count = p.w, i, k  # of rows, and of columns
+    cdef Py_ssize_t top = 0, bottom = p.h, left = 0, count = p.w, i, k  # of rows; of columns
     cdef double cx = 0.5 * (p.w - 1), cy = 0.5 * (p.h - 1), angle = limits[ROTATION] * uniform(key, 0)
     cdef double sx = 1 + limits[SCALE] * uniform(key, 1), sy = 1 + limits[SCALE] * uniform(key, 2)
     cdef double shear = limits[SHEAR] * uniform(key, 3)
@@ -218,7 +220,7 @@ cdef void distort(
     if knots > 0:
         for k in range(2):
             random_field(fields[k], taps, knots, p.w, split_mix_at(key, 6 + k))
-    else:  # ink reaches no farther than the corners of its box
+    else:  # the result is zero outside the distorted corners of the bounding box
         for k in range(4):
             column = sx * ((p.right + 1 if k & 1 else p.left - 1) - cx)
             row = sy * ((p.bottom + 1 if k & 2 else p.top - 1) - cy)
@@ -228,7 +230,7 @@ cdef void distort(
         left = max(<Py_ssize_t>0, <Py_ssize_t>floor(first))
         count = max(<Py_ssize_t>0, min(p.w, <Py_ssize_t>floor(last) + 2) - left)
     count = (count + STRIP - 1) // STRIP * STRIP
-    left = max(<Py_ssize_t>0, min(left, p.w - count))  # strips end with the row, or reach into the next, worked out later
+    left = max(<Py_ssize_t>0, min(left, p.w - count))  # strips end in this row, or in the next, computed later
     memset(pixels, 0, p.h * p.w)
     for i in range(top, bottom):
         if knots > 0:
@@ -251,7 +253,7 @@ cdef void augment_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept 
     cdef uint64_t epoch = split_mix_at(op.seed, (<const int64_t*>op.a[3])[0])
     cdef Py_ssize_t knots = op.n[2] if limits[ALPHA] > 0 else 0, longest = max(op.n[0], op.n[1]), d = op.n[0] * op.n[1]
     cdef Py_ssize_t i, k
-    cdef float taps[MAX_KNOTS * MAX_SIDE]  # with room for whole vectors
+    cdef float taps[MAX_KNOTS * MAX_SIDE]  # stride MAX_SIDE, for whole vectors
     cdef PaddedImage image
     image.h, image.w, image.ld = op.n[0], op.n[1], (op.n[1] + 2 + STRIP - 1) // STRIP * STRIP
     if knots > 0:
@@ -259,7 +261,7 @@ cdef void augment_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept 
     for k in range(knots):
         memcpy(taps + k * MAX_SIDE, op.a[5] + k * longest, longest * sizeof(float))
     for i in range(begin, end):
-        if i + 1 < end:  # the next image, which lies anywhere, comes nearer meanwhile
+        if i + 1 < end:  # images are read in random order
             k = 0
             while k < d:
                 prefetch(x + rows[i + 1] * d + k)

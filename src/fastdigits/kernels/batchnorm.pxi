@@ -1,15 +1,15 @@
 # Batch normalisation: forward in training and in evaluation, and backward.
 
-# Statistics of a batch are made in two steps: each thread works out those of its own blocks of rows, then all threads
-# combine the blocks in order. Blocks do not depend on the number of threads, so neither do the sums; and a thread
-# keeps to its own rows, which it has in its cache, on the way to and from these layers.
+# Statistics of a batch take two steps: each thread computes those of its blocks of rows, then every thread combines all
+# blocks in order. Blocks, and therefore sums, do not depend on the number of threads. A thread uses the same rows as in
+# the layers before and after, which are in its cache.
 
 cdef Py_ssize_t block_bytes(Py_ssize_t n, Py_ssize_t d) noexcept:
     return (n + SAMPLE_BLOCK - 1) // SAMPLE_BLOCK * 2 * d * <Py_ssize_t>sizeof(double)
 
 
 cdef void batchnorm_blocks_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # stats (blocks, 2, d) float64 = mean of each block of rows of x (n, d), and sum of squares around it
+    # stats (blocks, 2, d) float64 = mean of each block of rows of x (n, d), and sum of squared deviations
     cdef double* stats = <double*>op.a[0]
     cdef const float* x = op.a[1]
     cdef Py_ssize_t d = op.n[1], i = begin, rows, r, j
@@ -36,7 +36,7 @@ cdef void batchnorm_blocks_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) 
 cdef void combine_blocks(
     double* mean, double* squares, const double* stats, Py_ssize_t n, Py_ssize_t d, Py_ssize_t j, Py_ssize_t width
 ) noexcept nogil:
-    # mean and sum of squares (width,) of all n rows, for the columns from j on
+    # mean and sum of squared deviations (width,) of all n rows, for the columns from j on
     # (Chan, Golub and LeVeque 1983, "Algorithms for Computing the Sample Variance", equation 2.1)
     cdef Py_ssize_t i = 0, rows, k
     cdef const double* block
@@ -56,7 +56,7 @@ cdef void combine_blocks(
 
 cdef void batchnorm_forward_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     # x_hat (n, d) = (x - mean) · inv_std, y (n, d) = gamma · x_hat + beta; running_mean and running_var (d,) move by
-    # momentum towards the batch's mean and unbiased variance; split over rows, 64 columns at a time
+    # momentum towards the mean and unbiased variance of the batch; split over rows, 64 columns at a time
     cdef float* y = op.a[0]
     cdef float* x_hat = op.a[1]
     cdef float* inv_std = op.a[2]
@@ -232,7 +232,7 @@ def batchnorm_backward(
     expect("batchnorm_backward", "dbeta", dbeta.shape[0], d)
     expect("batchnorm_backward", "gamma", gamma.shape[0], d)
     expect("batchnorm_backward", "inv_std", inv_std.shape[0], d)
-    if n == 0:  # no rows, no part of the work would write these
+    if n == 0:  # without rows no loop runs
         dgamma[:] = 0
         dbeta[:] = 0
         return

@@ -1,9 +1,9 @@
 # The dense layer: forward, and backward to input, weight and bias.
 
 cdef void dense_forward_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # y (n, out) = x (n, in) @ weight (in, out) + bias (out,), as far as the first half of the inputs goes; second (n, out)
-    # is the same of the second half, without the bias; split over halves and their rows, each row's sum over blocks of
-    # DEPTH inputs
+    # y (n, out) = x (n, in) @ weight (in, out) + bias (out,) over the first half of the inputs; second (n, out) = the
+    # same over the second half, without the bias; split over halves and samples; each sum over blocks of INPUT_BLOCK
+    # inputs
     cdef float* y = op.a[0]
     cdef float* second = op.a[1]
     cdef const float* x = op.a[2]
@@ -33,7 +33,7 @@ cdef void add_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogi
 
 
 cdef int submit_forward(Op* op, float[:, ::1] y, object x, object weight, object bias) except -1:
-    # run or note a forward pass in halves: first what each half gives, then their sum
+    # submit a forward pass: the sums over both halves, then their sum
     cdef Op add
     cdef Py_ssize_t n = op.n[0], n_out = op.n[2]
     cdef bint halves = first_half(op.n[1]) < op.n[1]
@@ -62,7 +62,7 @@ def dense_forward(float[:, ::1] y, const float[:, ::1] x, const float[:, ::1] we
 
 
 cdef void dense_forward_uint8_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # dense_forward for x (n, in) / 255
+    # dense_forward of x (n, in) / 255
     cdef float* y = op.a[0]
     cdef const float* bias = op.a[4]
     cdef Py_ssize_t n_in = op.n[1], n_out = op.n[2], p = 0, stop = first_half(n_in), first, last
@@ -133,8 +133,8 @@ cdef void column_sums(
 
 
 cdef void dense_backward_weight_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # dweight (in, out) = x (n, in)ᵀ @ dy (n, out), dbias (out,) = sum of dy's rows; split over the rows of dweight. Rows
-    # that nobody will look for after their update take turns in the thread's first ones, which so stay in cache.
+    # dweight (in, out) = x (n, in)ᵀ @ dy (n, out), dbias (out,) = sum of dy's rows; split over the rows of dweight.
+    # If gradients need not be kept after their update, each thread reuses its first rows, which stay in cache.
     cdef float* dweight = op.a[0]
     cdef float* dbias = op.a[1]
     cdef const float* dy = op.a[2]
@@ -154,7 +154,7 @@ cdef void dense_backward_weight_loop(const Op* op, Py_ssize_t begin, Py_ssize_t 
         while s < n or s == 0:
             depth = min(n - s, <Py_ssize_t>GRADIENT_BLOCK)
             columns, step = x + s * n_in + i, n_in
-            # Numbers of a column that lie a page apart share few cache sets; a copy pays once many tiles use it.
+            # Elements of a column that are a page apart map to few cache sets; copying them pays for many tiles.
             if n_in >= 256 and n_out >= 256:
                 for k in range(depth):
                     memcpy(band + k * rows, columns + k * n_in, rows * sizeof(float))

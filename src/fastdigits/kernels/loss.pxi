@@ -1,8 +1,8 @@
-# Softmax and cross-entropy in one, and the sums over an epoch.
+# Softmax and cross-entropy as one kernel, and the sums over an epoch.
 
 cdef int expect_labels(str door, const int64_t[::1] labels, Py_ssize_t classes) except -1:
     cdef Py_ssize_t i
-    if recording != NULL:  # a program's labels are gathered when it runs, from labels that were checked before
+    if recording != NULL:  # a program gathers labels from an array checked before
         return 0
     for i in range(labels.shape[0]):
         if labels[i] < 0 or labels[i] >= classes:
@@ -13,7 +13,7 @@ cdef int expect_labels(str door, const int64_t[::1] labels, Py_ssize_t classes) 
 cdef void softmax_cross_entropy_forward_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     # probs (n, c) = softmax of each row of logits (n, c);
     # losses (n,) = -weights · sum over the row of target · log probs; split over rows.
-    # log probs = logits - largest - log(total), never the logarithm of a rounded probability
+    # log probs = logits - largest - log(total); the logarithm of a rounded probability has a larger error
     cdef float* losses = op.a[0]
     cdef float* probs = op.a[1]
     cdef const float* logits = op.a[2]
@@ -89,7 +89,7 @@ def softmax_cross_entropy_backward(
 
 
 cdef void accumulate_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # totals (3,) += mass · (sum of losses, share of the weights that lies where the largest probability is the label's,
+    # totals (3,) += mass · (sum of losses, weighted share of samples whose largest probability is that of the label,
     # 1); not split
     cdef double* totals = <double*>op.a[0]
     cdef const float* losses = op.a[1]

@@ -4,7 +4,8 @@ cdef void tile(
     float* c, Py_ssize_t ldc, const float* start, Py_ssize_t ld_start, const float* a, Py_ssize_t row, Py_ssize_t step,
     const float* b, Py_ssize_t ldb, Py_ssize_t k, Py_ssize_t rows,
 ) noexcept nogil:
-    # c (6, COLS) = start (6, COLS) + a (rows, k) @ b (k, COLS); rows of a beyond the last repeat it; no start means zero
+    # c (6, TILE_COLS) = start (6, TILE_COLS), or zero, + a (rows, k) @ b (k, TILE_COLS); the last row of a stands for
+    # the missing ones
     cdef const float* a0 = a
     cdef const float* a1 = a0 + row * (rows > 1)
     cdef const float* a2 = a1 + row * (rows > 2)
@@ -66,7 +67,7 @@ cdef void partial_tile(
     float* c, Py_ssize_t ldc, const float* start, Py_ssize_t ld_start, const float* a, Py_ssize_t row, Py_ssize_t step,
     const float* b, Py_ssize_t ldb, Py_ssize_t k, Py_ssize_t rows, Py_ssize_t cols,
 ) noexcept nogil:
-    # the same for the right and lower edge of c, where fewer than 6 rows or COLS columns are left
+    # tile for the right and lower edges of c: fewer than 6 rows, or fewer than TILE_COLS columns
     cdef float full[TILE_ROWS * TILE_COLS]
     cdef Py_ssize_t i
     memset(full, 0, sizeof(full))
@@ -81,7 +82,8 @@ cdef void one_row(
     float* c, const float* start, const float* a, Py_ssize_t step, const float* b, Py_ssize_t ldb, Py_ssize_t k,
     Py_ssize_t n,
 ) noexcept nogil:
-    # c (n,) = start (n,), or zero, + a (k,) @ b (k, n): four vectors of c at a time, then one, then the rest of one
+    # c (n,) = start (n,), or zero, + a (k,) @ b (k, n): four vectors of c at a time, then one, then the
+    # last columns
     cdef vec c0, c1, c2, c3, x
     cdef Py_ssize_t j = 0, p
     while j + 4 * LANES <= n:
@@ -115,7 +117,7 @@ cdef void one_row(
 cdef void pack(
     float* panel, const float* b, Py_ssize_t ldb, bint transposed, Py_ssize_t k, Py_ssize_t cols
 ) noexcept nogil:
-    # panel (k, COLS) = b (k, cols), or the transpose of b (cols, k); columns beyond cols are zero
+    # panel (k, TILE_COLS) = b (k, cols), or the transpose of b (cols, k); columns from cols on are zero
     cdef Py_ssize_t p, j
     if cols < TILE_COLS:
         memset(panel, 0, k * TILE_COLS * sizeof(float))
@@ -139,19 +141,21 @@ cdef void multiply(
     float* c, Py_ssize_t ldc, const float* start, Py_ssize_t ld_start, const float* a, Py_ssize_t row, Py_ssize_t step,
     const float* b, Py_ssize_t ldb, bint transposed, Py_ssize_t rows, Py_ssize_t k, Py_ssize_t n,
 ) noexcept nogil:
-    # c (rows, n) = start + a (rows, k) @ b, where b is (k, n), or (n, k) and transposed; k ≤ BATCH. Element (i, p) of a
-    # is a[i·row + p·step]. start is (rows, n) with rows ld_start apart; ld_start = 0 repeats one row (a bias); NULL is 0.
+    # c (rows, n) = start + a (rows, k) @ b, where b is (k, n), or (n, k) and transposed; k ≤ GRADIENT_BLOCK. Element
+    # (i, p) of a is a[i·row + p·step]. start is (rows, n) with stride ld_start; 0 repeats one row, a bias; NULL is
+    # zero.
     cdef float buffer[GRADIENT_BLOCK * TILE_COLS + CACHE_LINE]
-    cdef float* panel = <float*>((<size_t>buffer + 63) & ~<size_t>63)  # at a cache line: a vector that crosses one costs two
+    # aligned to a cache line: a load across two lines takes twice as long
+    cdef float* panel = <float*>((<size_t>buffer + 63) & ~<size_t>63)
     cdef const float* columns
-    cdef const float* first_start
+    cdef const float* init
     cdef Py_ssize_t j = 0, i, cols, ld_columns, p
     if rows == 1 and not transposed:
         one_row(c, start, a, step, b, ldb, k, n)
         return
     while j < n:
         cols = min(n - j, <Py_ssize_t>TILE_COLS)
-        # Rows of b that lie a page apart share few cache sets; a copy pays once several tiles use it.
+        # Rows of b that are a page apart map to few cache sets; copying them pays if several tiles use the copy.
         if transposed or cols < TILE_COLS or (rows >= 4 * TILE_ROWS and ldb >= 256):
             pack(panel, b + j * ldb if transposed else b + j, ldb, transposed, k, cols)
             columns = panel
@@ -161,15 +165,15 @@ cdef void multiply(
             ld_columns = ldb
         i = 0
         while i < rows:
-            first_start = start + i * ld_start + j if start != NULL else NULL
+            init = start + i * ld_start + j if start != NULL else NULL
             if rows - i >= TILE_ROWS and cols == TILE_COLS:
-                tile(c + i * ldc + j, ldc, first_start, ld_start, a + i * row, row, step, columns, ld_columns, k, TILE_ROWS)
+                tile(c + i * ldc + j, ldc, init, ld_start, a + i * row, row, step, columns, ld_columns, k, TILE_ROWS)
             else:
-                partial_tile(c + i * ldc + j, ldc, first_start, ld_start, a + i * row, row, step, columns, ld_columns, k,
+                partial_tile(c + i * ldc + j, ldc, init, ld_start, a + i * row, row, step, columns, ld_columns, k,
                              min(rows - i, <Py_ssize_t>TILE_ROWS), cols)
             if columns == panel and j + TILE_COLS < n and not transposed:
-                # Call for the next panel, whose rows no hardware foresees: 5.4 ms instead of 6.3 for 256 rows of
-                # 1,024 by 1,024 weights that an update has just gone through.
+                # Prefetch the next panel, as hardware does not: 5.4 ms instead of 6.3 for 256 rows and 1,024 by 1,024
+                # weights, after an update of them.
                 for p in range(i * k // rows, min(i + TILE_ROWS, rows) * k // rows):
                     prefetch(b + p * ldb + j + TILE_COLS)
                     if TILE_COLS > CACHE_LINE:

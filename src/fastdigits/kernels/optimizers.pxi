@@ -1,7 +1,7 @@
-# Updates: SGD, Momentum, RMSprop, Adam; bounded gradients, averaged weights.
+# Updates: SGD, Momentum, RMSprop, Adam; gradient clipping, averaged weights.
 
 cdef void update_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # an update on its own: value (n,), its state and gradient; split over elements
+    # one update of value (n,) and its state; split over elements
     apply_update(op, 0, op.a[1] + begin, begin, end - begin)
 
 
@@ -10,7 +10,7 @@ cdef int submit_update(Update* rule, Py_ssize_t n, double lr, tuple arrays) exce
     init_op(&op, update_loop, WEIGHT_ROWS, n, 4 * n, 2, 1, 0)
     op.is_update = True
     op.a[0], op.a[1] = rule.value, rule.grad
-    if recording == NULL:  # a program does it in each of its steps
+    if recording == NULL:  # a program prepares rules in each step
         rule.prepare(rule, lr)
     op.update[0] = rule[0]
     submit(&op, arrays)
@@ -100,8 +100,8 @@ def rmsprop_update(
 
 cdef void adam_rule(const Update* u, const float* grad, Py_ssize_t offset, Py_ssize_t count) noexcept nogil:
     # m = beta1 · m + (1 - beta1) · grad; v = beta2 · v + (1 - beta2) · grad²;
-    # value = keep · value - rate · m / (sqrt(v) + eps'), where keep = 1 - lr · weight_decay and, with both bias
-    # corrections taken out of the loop, rate = lr · root / (1 - beta1^step), root = sqrt(1 - beta2^step), eps' = eps · root
+    # value = keep · value - rate · m / (sqrt(v) + eps'), where keep = 1 - lr · weight_decay. Both bias corrections are
+    # outside the loop: rate = lr · root / (1 - beta1^step), root = sqrt(1 - beta2^step), eps' = eps · root
     cdef float* value = u.value + offset
     cdef float* m = u.state[0] + offset
     cdef float* v = u.state[1] + offset
@@ -173,7 +173,7 @@ def sum_squares(double[::1] squares, const float[::1] grad, Py_ssize_t k):
 
 
 cdef void clip_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # grad (n,) *= most / norm if norm, the root of the sum of squares (m,), is greater than most; split over elements
+    # grad (n,) *= max_norm / norm if norm, the root of the sum of squares (m,), is larger; split over elements
     cdef float* grad = op.a[0]
     cdef const double* squares = <const double*>op.a[1]
     cdef double total = 0
@@ -200,7 +200,7 @@ def clip(float[::1] grad, const double[::1] squares, float max_norm):
 
 
 cdef void average_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # average (n,) += rate · (value - average), rate = max(least, 1 / (k + 1)), at the steps start + 1 + k · every;
+    # average (n,) += rate · (value - average), rate = max(min_rate, 1 / (k + 1)), at the steps start + 1 + k · every;
     # at the first of them average = value; split over elements
     cdef float* average = op.a[0]
     cdef const float* value = op.a[1]
@@ -219,7 +219,8 @@ cdef void average_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept 
 
 
 def average_update(
-    float[::1] average, const float[::1] value, const int64_t[::1] step, float min_rate, Py_ssize_t start, Py_ssize_t every
+    float[::1] average, const float[::1] value, const int64_t[::1] step, float min_rate, Py_ssize_t start,
+    Py_ssize_t every,
 ):
     cdef Op op
     expect("average_update", "step", step.shape[0], 1)

@@ -1,4 +1,4 @@
-# Products with uint8 images, whose pixels are mostly zero: how to find and use the others alone.
+# Products with uint8 images: most pixels are zero, and only the others are multiplied.
 
 cdef float PIXEL_VALUE[256]  # pixel / 255
 for _pixel in range(256):
@@ -13,7 +13,7 @@ cdef inline Py_ssize_t pop_lowest_bit(uint64_t* bits) noexcept nogil:
 
 
 cdef inline void add_two(vec* c0, vec* c1, vec v, const float* row) noexcept nogil:
-    # c0, c1 += v · row, two vectors; inlined, so that the sums stay in registers
+    # c0, c1 += v · row, two vectors; inlined, which keeps the sums in registers
     c0[0] = c0[0] + v * load(row)
     c1[0] = c1[0] + v * load(row + LANES)
 
@@ -24,17 +24,17 @@ cdef inline void add_four(vec* c0, vec* c1, vec* c2, vec* c3, vec v, const float
 
 
 cdef inline void store_two(float* y, const float* start, Py_ssize_t j, vec c0, vec c1) noexcept nogil:
-    # y + j = start + j, or zero, + c0, c1; four vectors in one such function are no longer inlined
+    # y + j = start + j, or zero, + c0, c1; GCC does not inline such a function of four vectors
     store(y + j, load_start(start, j) + c0)
     store(y + j + LANES, load_start(start, j + LANES) + c1)
 
 
 cdef void sparse_row(
-    float* y, const float* start, const uint8_t* x, const uint64_t* nonzero, Py_ssize_t words, const float* w, Py_ssize_t ldw,
-    Py_ssize_t n,
+    float* y, const float* start, const uint8_t* x, const uint64_t* nonzero, Py_ssize_t words, const float* w,
+    Py_ssize_t ldw, Py_ssize_t n,
 ) noexcept nogil:
-    # y (n,) = start (n,), or zero, + x / 255 @ w (·, n), over those bytes of x only whose bits are set in nonzero (words,).
-    # Eight vectors of y at a time, then four, two and one, so that y stays in registers.
+    # y (n,) = start (n,), or zero, + x / 255 @ w (·, n), over the bytes of x whose bits are 1 in nonzero (words,).
+    # Eight vectors of y at a time, then four, two and one: y stays in registers.
     cdef vec c0, c1, c2, c3, c4, c5, c6, c7, v
     cdef const float* row
     cdef uint64_t bits
@@ -92,8 +92,8 @@ cdef void sparse_two_rows(
     float* y0, float* y1, const float* start0, const float* start1, const uint8_t* x0, const uint8_t* x1,
     const uint64_t* nonzero0, const uint64_t* nonzero1, Py_ssize_t words, const float* w, Py_ssize_t ldw, Py_ssize_t n,
 ) noexcept nogil:
-    # skip_row for two rows at once: four sums of one row alone would wait for each other. What takes eight vectors is left
-    # to skip_row.
+    # sparse_row for two rows at once: with four vectors of one row alone, each addition waits for the one before.
+    # Groups of eight vectors are left to sparse_row.
     cdef vec c0, c1, c2, c3, d0, d1, d2, d3, v
     cdef const float* row
     cdef uint64_t a, b
@@ -138,15 +138,16 @@ cdef void sparse_two_rows(
 
 
 cdef inline bint is_sparse(Py_ssize_t nonzero, Py_ssize_t pixels) noexcept nogil:
-    # Below half with AVX-512 and three fifths elsewhere, where both passes cross in benchmarks/kernels/crossing.py:
-    # 64 images take 35 and 45 µs at MNIST's 19 % and 79 and 100 when all pixels are multiplied with AVX-512.
+    # Below half with AVX-512, three fifths elsewhere: there both ways take the same time in
+    # benchmarks/kernels/crossing.py. With AVX-512, 64 images take 35 and 45 µs at MNIST's 19 %, and 79 and 100 if all
+    # pixels are multiplied.
     return 2 * nonzero < pixels if LANES > 8 else 5 * nonzero < 3 * pixels
 
 
 cdef void image_pointers(
     const uint8_t** images, const Op* op, int at, Py_ssize_t first, Py_ssize_t count
 ) noexcept nogil:
-    # where the pixels a[at] of the samples first to first + count begin
+    # images (count,) = pointers to the pixels, in a[at], of the samples from first on
     cdef const uint8_t* x = <const uint8_t*>op.a[at]
     cdef Py_ssize_t i
     for i in range(count):
@@ -158,7 +159,7 @@ cdef inline Py_ssize_t word_count(Py_ssize_t pixels) noexcept nogil:
 
 
 cdef Py_ssize_t nonzero_mask(uint64_t* bits, const uint8_t* x, Py_ssize_t n) noexcept nogil:
-    # bits (words of n) = which bytes of x (n,) are not zero; returns how many
+    # bit i of bits = whether byte i of x (n,) is not zero; returns the number of ones
     cdef uint8_t rest[CHUNK]
     cdef Py_ssize_t p = 0, nonzero = 0
     while (p + 1) * CHUNK <= n:
@@ -188,8 +189,8 @@ cdef void scale_pixels(
 cdef void forward_pixels(
     const Op* op, float* y, const float* bias, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t p, Py_ssize_t stop
 ) noexcept nogil:
-    # y (rows, out) = bias (out,), or zero, + the pixels p to stop of the samples from first on / 255 @ those rows of
-    # weight, rows ≤ BAND
+    # y (rows, out) = bias (out,), or zero, + pixels / 255 @ weight, over the pixels p to stop of the samples from first
+    # on; rows ≤ BAND
     cdef float band[BAND * (INPUT_BLOCK + CHUNK)]
     cdef uint64_t masks[BAND * MASK_WORDS]
     cdef const uint8_t* images[BAND]
@@ -211,12 +212,12 @@ cdef void forward_pixels(
             for i in range(0, rows - 1, 2):
                 row = y + i * n_out
                 sparse_two_rows(row, row + n_out, start + i * ld_start if start != NULL else NULL,
-                              start + (i + 1) * ld_start if start != NULL else NULL, images[i] + p, images[i + 1] + p,
-                              masks + i * words, masks + (i + 1) * words, words, weight, n_out, n_out)
+                                start + (i + 1) * ld_start if start != NULL else NULL, images[i] + p, images[i + 1] + p,
+                                masks + i * words, masks + (i + 1) * words, words, weight, n_out, n_out)
             if rows % 2:
                 i = rows - 1
-                sparse_row(y + i * n_out, start + i * ld_start if start != NULL else NULL, images[i] + p, masks + i * words,
-                         words, weight, n_out, n_out)
+                sparse_row(y + i * n_out, start + i * ld_start if start != NULL else NULL, images[i] + p,
+                           masks + i * words, words, weight, n_out, n_out)
         else:
             scale_pixels(band, images, p, rows, width)
             multiply(y, n_out, start, ld_start, band, width, 1, weight, n_out, False, rows, width, n_out)
@@ -225,8 +226,8 @@ cdef void forward_pixels(
 
 
 cdef void prefetch_next_images(const Op* op, Py_ssize_t p, Py_ssize_t width) noexcept nogil:
-    # Call for the pixels p to p + width of the coming step's images. An epoch meets its images in no order; to wait for
-    # each when its turn comes took 8.6 µs of 100 a step.
+    # Prefetch the pixels p to p + width of the next step's images. An epoch reads images in random order; without this,
+    # waiting for them takes 8.6 of 100 µs per step.
     cdef const uint8_t* pixels
     cdef Py_ssize_t i
     if op.next_rows == NULL or op.rows == NULL:
@@ -241,7 +242,7 @@ cdef void prefetch_next_images(const Op* op, Py_ssize_t p, Py_ssize_t width) noe
 cdef void transpose(
     uint8_t* y, Py_ssize_t ldy, const uint8_t* const* x, Py_ssize_t p, Py_ssize_t width, Py_ssize_t depth
 ) noexcept nogil:
-    # y (width, ldy) = the numbers p to p + width of the rows x (depth) transposed, then zeros; 16 by 16 while that fits
+    # y (width, ldy) = the bytes p to p + width of the rows x (depth), transposed, then zeros; in tiles of 16 by 16
     cdef Py_ssize_t i, s, deep = depth // 16 * 16, wide = width // 16 * 16
     for i in range(width if deep < ldy else 0):
         memset(y + i * ldy + deep, 0, ldy - deep)
@@ -256,9 +257,9 @@ cdef void transpose(
 cdef void backward_pixels(
     const Op* op, float* dweight, const float* dy, Py_ssize_t s, Py_ssize_t depth, Py_ssize_t p, Py_ssize_t width
 ) noexcept nogil:
-    # dweight (width, n_out) += (x (depth, width) / 255)ᵀ @ dy (depth, n_out), width ≤ CHUNK, depth ≤ BATCH, for the samples
-    # from s and the pixels from p on; the first samples' += is =, and the update follows the last ones'.
-    # x is transposed first, so that the samples in which a pixel is nonzero lie side by side
+    # dweight (width, n_out) += (x (depth, width) / 255)ᵀ @ dy (depth, n_out), for the samples from s and the pixels
+    # from p on; width ≤ CHUNK, depth ≤ GRADIENT_BLOCK. The first samples are assigned, not added; the update follows
+    # the last. x is transposed first, which makes the samples of a pixel adjacent
     cdef Py_ssize_t n_out = op.n[2]
     cdef bint first = s == 0, last = s + depth == op.n[0]
     cdef const uint8_t* images[GRADIENT_BLOCK]
@@ -275,14 +276,15 @@ cdef void backward_pixels(
         for i in range(0, width - 1, 2):
             row = dweight + i * n_out
             sparse_two_rows(row, row + n_out, NULL if first else row, NULL if first else row + n_out,
-                          transposed + i * stride, transposed + (i + 1) * stride, nonzero + i * words, nonzero + (i + 1) * words,
-                          words, dy, n_out, n_out)
+                            transposed + i * stride, transposed + (i + 1) * stride, nonzero + i * words,
+                            nonzero + (i + 1) * words, words, dy, n_out, n_out)
             if last:
                 apply_update(op, 0, row, (p + i) * n_out, 2 * n_out)
         if width % 2:
             i = width - 1
             row = dweight + i * n_out
-            sparse_row(row, NULL if first else row, transposed + i * stride, nonzero + i * words, words, dy, n_out, n_out)
+            sparse_row(row, NULL if first else row, transposed + i * stride, nonzero + i * words, words, dy, n_out,
+                       n_out)
             if last:
                 apply_update(op, 0, row, (p + i) * n_out, n_out)
         return

@@ -1,4 +1,4 @@
-# The softmax of a row: eˣ by a polynomial, the largest number and the sum.
+# The softmax of a row: eˣ by a polynomial, the maximum and the sum.
 
 cdef inline float exponential(float x) noexcept nogil:
     # eˣ for x ≤ 0, within 2 units in the last place; below -87 (where e^x leaves the normal floats) e^-87.
