@@ -1,4 +1,4 @@
-"""What an array can be: dtypes, shapes and ways to lie in memory that tests draw from."""
+"""Dtypes, shapes and memory layouts of arrays, from which tests draw."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ STRANGE = [np.nan, np.inf, -np.inf, -1, 3, 255, 1e30, 1e300, 2**62, 2**63, -(2**
 
 
 def layouts() -> dict[str, Callable[[np.ndarray], np.ndarray]]:
-    """Return ways to lay the numbers of an array out in memory; each gives an equal array."""
+    """Return functions that copy an array to another memory layout."""
 
     def misaligned(array):
         raw = np.zeros(array.nbytes + 1, np.uint8)
@@ -53,7 +53,7 @@ LAYOUTS = layouts()
 
 @st.composite
 def shapes(draw, right):
-    """Draw a shape, most often the right one."""
+    """Draw a shape; in most cases the right one."""
     if draw(st.integers(0, 9)) < 7:
         return right
     others = [(), (0,), (1,), (*right, 1), (0, *right[1:]), (*right[:-1], 0), (*right[:-1], right[-1] + 1)]

@@ -1,4 +1,4 @@
-"""What each door of the kernels takes: arguments of any size, for tests that try them all."""
+"""Arguments of any size for each door of the kernels, for tests over all doors."""
 
 import inspect
 import math
@@ -12,7 +12,7 @@ F, D, B, L = np.float32, np.float64, np.uint8, np.int64
 
 
 def doors(n: int = 3, d: int = 4, m: int = 5, p: int = 7) -> dict[str, list]:
-    """Return arguments that fit together: (dtype, shape), or a scalar. d is the width in, m the width out."""
+    """Return matching arguments per door: (dtype, shape) or a scalar. d inputs, m outputs, p parameters."""
     x, y, weight, wide, tall = (F, (n, d)), (F, (n, m)), (F, (d, m)), (F, (d,)), (F, (n,))
     bias, rows, flat, squares, step = (F, (m,)), (L, (n,)), (F, (p,)), (D, (3,)), (L, (1,))
     height = max(side for side in range(1, math.isqrt(d) + 1) if d % side == 0)
@@ -66,7 +66,7 @@ IN_PLACE |= {"squares", "grad", "average", "count"}
 ARRAYS = [
     (name, i) for name, specs in DOORS.items() for i, spec in enumerate(specs) if isinstance(spec, tuple)
 ]
-FREE = {  # (door, argument): the axis that may have any length: where rows are taken from, classes, sums, knots
+FREE = {  # (door, argument): an axis of any length: rows of the source, classes, sums, knots
     ("gather", 1): 0,
     ("gather_uint8", 1): 0,
     ("gather_pixels", 1): 0,
@@ -83,7 +83,7 @@ FREE = {  # (door, argument): the axis that may have any length: where rows are 
 
 
 def arguments(name: str, **sizes: int) -> list:
-    """Return what a door takes: labels and rows that exist, pixels, numbers above 0 where they must be."""
+    """Return valid arguments of a door: labels and rows in range, pixels, positive numbers if required."""
     rng = np.random.default_rng(5)
     made = []
     for argument, spec in zip(argument_names(name), doors(**sizes)[name], strict=True):
@@ -113,12 +113,12 @@ def changed(name: str, index: int, change: Callable[[np.ndarray], np.ndarray]) -
 
 
 def places(name: str) -> list[int]:
-    """Return which arguments of a door are arrays."""
+    """Return the indices of a door's array arguments."""
     return [index for found, index in ARRAYS if found == name]
 
 
 def called(door, given) -> list[np.ndarray] | None:
-    """Return the arrays of a call on copies, which lie as the given ones do; None where it is refused."""
+    """Call a door on copies with the same layout; return the arrays after the call, or None if it raises."""
     given = [
         item.copy("K") if isinstance(item, np.ndarray) and item.flags.writeable else item for item in given
     ]

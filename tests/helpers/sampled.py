@@ -1,4 +1,4 @@
-"""Parameters of which a plain run takes a sample: the others carry the marker exhaustive."""
+"""Test parameters of which a plain run uses a sample; the others have the marker ``exhaustive``."""
 
 from collections.abc import Callable, Iterable
 
@@ -6,7 +6,7 @@ import pytest
 
 import fastdigits as fd
 
-BACKENDS = fd.available_backends()  # the fastest first
+BACKENDS = fd.available_backends()  # fastest first
 
 
 def sampled(cases: Iterable[object], plain: Callable[..., bool]) -> list[object]:
@@ -23,7 +23,7 @@ def _fastest(name: str) -> bool:
     return name == BACKENDS[0]
 
 
-# For tests of code that all backends share: a plain run takes the fastest of them.
+# For tests of code that all backends share: a plain run uses the fastest one.
 fastest_backend = pytest.mark.parametrize("backend", sampled(BACKENDS, _fastest), indirect=True)
 fastest_kernels = pytest.mark.parametrize(
     "kernels", sampled([name for name in BACKENDS if name != "numpy"], _fastest), indirect=True

@@ -1,7 +1,7 @@
-"""Kernels compute without denormal numbers; the processor's float state is given back to each thread as it was.
+"""Kernels treat denormal numbers as zero, and restore the processor's float state of each thread.
 
-A helper in C reads and writes the control register: MXCSR on x86, which holds the flags as well, FPCR on aarch64. A
-state that no program starts with tells a door that gives it back from one that writes what is usual.
+A helper in C reads and writes the control register: MXCSR on x86, with the exception flags, and FPCR on aarch64.
+Unusual states distinguish a door that restores the state from one that writes the default.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ SOURCE = str(Path(fd.__file__).parents[1])
 
 pytestmark = [
     pytest.mark.skipif(not X86 and MACHINE not in ("aarch64", "arm64"), reason="neither x86 nor ARM"),
-    pytest.mark.skipif(sys.platform == "win32" or COMPILER is None, reason="no C compiler of the Unix kind"),
+    pytest.mark.skipif(sys.platform == "win32" or COMPILER is None, reason="no Unix C compiler"),
 ]
 
 HELPER = r"""
@@ -62,7 +62,7 @@ static void tell(int number, siginfo_t *info, void *context) {
         if (record->magic == FPSIMD_MAGIC) answer = ((struct fpsimd_context *)record)->fpcr;
 #endif
 }
-/* The register of another thread of this process as it was when a signal interrupted it; -1: no answer. */
+/* The register of another thread of this process when a signal interrupts it; -1 if there is no answer. */
 int64_t state_of(int thread) {
     struct sigaction action = {.sa_sigaction = tell, .sa_flags = SA_SIGINFO | SA_RESTART};
     answer = -1;
@@ -74,22 +74,22 @@ int64_t state_of(int thread) {
 #endif
 """
 
-if X86:  # bits 0 to 5: flags; 6 and 15: denormals count as zero; 7 to 12: no traps; 13 and 14: rounding
-    USUAL, CONTROL = 0x1F80, 0xFFC0
+if X86:  # bits 0 to 5: flags; 6 and 15: denormals are zero; 7 to 12: no traps; 13 and 14: rounding
+    DEFAULT, CONTROL = 0x1F80, 0xFFC0
     STATES = {
-        "as a program starts": USUAL,
-        "rounding up": USUAL | 0x4000,
-        "denormals are zero": USUAL | 0x8040,
-        "all flags raised": USUAL | 0x3F,
-        "rounding down, to zero, flags": USUAL | 0x2000 | 0x8000 | 0x3F,
+        "default": DEFAULT,
+        "rounding up": DEFAULT | 0x4000,
+        "denormals are zero": DEFAULT | 0x8040,
+        "all flags raised": DEFAULT | 0x3F,
+        "rounding down, to zero, flags": DEFAULT | 0x2000 | 0x8000 | 0x3F,
     }
-else:  # bits 22 and 23: rounding; 24: denormals count as zero; 25: one NaN for all
-    USUAL, CONTROL = 0, 2**64 - 1
+else:  # bits 22 and 23: rounding; 24: denormals are zero; 25: default NaN
+    DEFAULT, CONTROL = 0, 2**64 - 1
     STATES = {
-        "as a program starts": USUAL,
+        "default": DEFAULT,
         "rounding up": 1 << 22,
         "denormals are zero": 1 << 24,
-        "rounding down, one NaN": 1 << 23 | 1 << 25,
+        "rounding down, default NaN": 1 << 23 | 1 << 25,
     }
 
 
@@ -110,32 +110,32 @@ def helper(library):
 def loaded(library):
     made = ctypes.CDLL(str(library))
     made.get_state.restype, made.set_state.argtypes = ctypes.c_uint64, [ctypes.c_uint64]
-    made.get_state()  # all that a first call does has been done
+    made.get_state()  # resolves the symbol now
     return made
 
 
 @contextlib.contextmanager
 def state(helper, wanted):
-    """Put the calling thread into a state; the usual one comes back whatever happens."""
+    """Set the state of the calling thread; restore the default at the end."""
     helper.set_state(wanted)
     try:
         yield
     finally:
-        helper.set_state(USUAL)
+        helper.set_state(DEFAULT)
 
 
-def test_a_wrong_state_would_be_seen(helper):
+def test_the_helper_sets_and_reads_every_state(helper):
     for wanted in STATES.values():
         with state(helper, wanted):
             found = helper.get_state()
         assert found == wanted
-    assert helper.get_state() == USUAL
+    assert helper.get_state() == DEFAULT
 
 
 @pytest.mark.parametrize("name", DOORS)
-def test_every_door_leaves_the_state_as_it_was(kernels, helper, name):
+def test_every_door_restores_the_state(kernels, helper, name):
     given, door = arguments(name), getattr(kernels, name)
-    # a scalar argument that becomes a float may raise the flag of rounding before the kernel begins
+    # converting a scalar argument to float32 may set the inexact flag before the kernel starts
     mask = CONTROL if any(isinstance(one, float) for one in given) else ~0
     for wanted in STATES.values():
         with state(helper, wanted):
@@ -145,7 +145,7 @@ def test_every_door_leaves_the_state_as_it_was(kernels, helper, name):
 
 
 @pytest.mark.parametrize("name", DOORS)
-def test_a_door_that_refuses_its_arguments_leaves_it_too(kernels, helper, name):
+def test_a_door_that_rejects_its_arguments_restores_it(kernels, helper, name):
     door = getattr(kernels, name)
     index = next(i for found, i in ARRAYS if found == name)
     of_another_dtype = changed(name, index, lambda array: array.astype(np.int16))
@@ -167,7 +167,7 @@ def test_a_door_that_refuses_its_arguments_leaves_it_too(kernels, helper, name):
 @fastest_kernels
 @pytest.mark.parametrize("wanted", STATES.values(), ids=STATES)
 @pytest.mark.parametrize("threads", [1, 3])
-def test_a_program_leaves_it(kernels, helper, threads, wanted):
+def test_a_program_restores_it(kernels, helper, threads, wanted):
     rng = np.random.default_rng(0)
     x, weight = (rng.standard_normal(shape).astype(np.float32) for shape in [(256, 784), (784, 256)])
     y, bias, lrs = np.empty((256, 256), np.float32), np.zeros(256, np.float32), np.zeros(20)
@@ -175,7 +175,7 @@ def test_a_program_leaves_it(kernels, helper, threads, wanted):
     with program as doors:
         doors.dense_forward(y, x, weight, bias)
     program.bind_io(y, x)
-    kernels.reset_sharing()  # the first steps are shared
+    kernels.reset_sharing()  # so the first steps are parallel
     with state(helper, wanted):
         program.run(np.empty(0, np.int64), lrs, threads)
         ran = helper.get_state()
@@ -196,7 +196,7 @@ def network():
 
 
 class InPython(fd.ReLU):
-    """A layer from outside the package: training is eager."""
+    """A layer written in Python: training is eager."""
 
 
 def eager():
@@ -206,13 +206,13 @@ def eager():
 def diverge(x, y):
     with contextlib.suppress(fd.DivergedError):
         network().fit(x, y, epochs=3, optimizer=fd.SGD(1e30), augment=fd.Augmentation(rotation=10))
-        raise AssertionError("it must diverge")
+        raise AssertionError("training did not diverge")
 
 
 def refuse(x, y):
     with contextlib.suppress(ValueError):
         network().fit(x.astype(np.float32) * np.nan, y)
-        raise AssertionError("it must refuse")
+        raise AssertionError("fit accepted NaN")
 
 
 def forward_and_back(net, x):
@@ -233,7 +233,7 @@ CALLS = {
     ),
     "fit, eager": lambda x, y: eager().fit(x[:200], y[:200], epochs=1),
     "fit that diverges": diverge,
-    "fit that refuses": refuse,
+    "fit that rejects x": refuse,
     "predict": lambda x, y: (network().predict(x), network().predict_proba(x[:1])),
     "evaluate": lambda x, y: network().evaluate(x, y),
     "forward, backward": lambda x, y: forward_and_back(network(), x),
@@ -243,30 +243,30 @@ CALLS = {
 }
 
 
-def denormals_are_there():
+def denormals_work():
     tiny = np.array([1e-41, 1e-45], np.float32)
     return bool(((tiny * np.float32(1)) > 0).all() and ((tiny + tiny).view(np.int32) > 0).all())
 
 
 @pytest.mark.filterwarnings("ignore:fit. .*InPython.* is written in Python")
 @pytest.mark.parametrize("call", CALLS)
-def test_what_people_call_leaves_it(helper, call):
+def test_the_public_functions_restore_it(helper, call):
     (x, y), _ = fd.load_mnist()
-    for wanted in {one & CONTROL for one in STATES.values()}:  # flags are lowered by NumPy itself
+    for wanted in {one & CONTROL for one in STATES.values()}:  # NumPy clears the flags
         with state(helper, wanted):
             CALLS[call](x[:1000], y[:1000])
             found = helper.get_state()
         assert found & CONTROL == wanted
-        assert denormals_are_there()
+        assert denormals_work()
 
 
-def test_threads_compute_alike_whatever_way_of_rounding_the_caller_has(helper):
-    """Threads of the pool may have been made when it was another one."""
+def test_the_rounding_mode_of_the_caller_does_not_change_the_result(helper):
+    """Threads of the pool may have started under another mode."""
     (x, y), _ = fd.load_mnist()
     rounding = next(value for name, value in STATES.items() if name == "rounding up")
     made = []
     for threads in (1, 3):
-        backend.kernels.reset_sharing()  # the first steps are shared
+        backend.kernels.reset_sharing()  # so the first steps are parallel
         net = network()
         with state(helper, rounding):
             net.fit(x[:2000], y[:2000], epochs=1, threads=threads)
@@ -294,7 +294,7 @@ for module in pkgutil.walk_packages(fastdigits.__path__, "fastdigits."):
     if not module.name.endswith(("__main__", "sklearn", "onnx")):
         try:
             importlib.import_module(module.name)
-        except ImportError as error:  # a twin that this processor cannot run
+        except ImportError as error:  # a twin for another processor
             print("not here:", error)
 after = [helper.get_state()]
 thread = threading.Thread(target=lambda: after.append(helper.get_state()))
@@ -307,7 +307,7 @@ assert {one & mask for one in after} == {before & mask}, (before, after)
 """
 
 
-def test_an_import_changes_nothing(library):
+def test_an_import_keeps_the_state(library):
     done = run(IMPORTS, library, CONTROL)
     assert done.returncode == 0, done.stderr
 
@@ -327,7 +327,7 @@ kernels = backend.kernels
 kernels.set_threads(4)
 kernels.reset_sharing()
 helper.set_state(wanted)
-kernels.dense_forward(c, a, b, bias)  # makes the pool, whose threads begin with the state of their maker
+kernels.dense_forward(c, a, b, bias)  # starts the pool; its threads inherit this state
 helper.set_state(int(sys.argv[3]))
 workers = threads() - others
 assert len(workers) == 3, workers
@@ -343,23 +343,23 @@ for _ in range(2):
     except fd.DivergedError:
         pass
     else:
-        raise AssertionError("it must diverge")
+        raise AssertionError("training did not diverge")
     states = [helper.state_of(worker) for worker in workers]
     assert set(states) == {wanted}, (hex(wanted), [hex(one) for one in states])
 print(len(states), "threads")
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other threads are asked by Linux's signal frame")
+@pytest.mark.skipif(sys.platform != "linux", reason="reads other threads from the signal frame of Linux")
 @pytest.mark.parametrize(
     "wanted",
     sampled(
-        [state for state in STATES.values() if not X86 or state & 0x3F or state == USUAL],
+        [state for state in STATES.values() if not X86 or state & 0x3F or state == DEFAULT],
         lambda state: state == list(STATES.values())[-1],
     ),
 )
-def test_each_thread_of_the_pool_leaves_its_own(library, wanted):
-    done = run(WORKERS, library, wanted, USUAL)
+def test_each_thread_of_the_pool_restores_its_own(library, wanted):
+    done = run(WORKERS, library, wanted, DEFAULT)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "3 threads\n"
 
@@ -367,7 +367,7 @@ def test_each_thread_of_the_pool_leaves_its_own(library, wanted):
 TRAPS = """
 import numpy as np
 from fastdigits import backend
-wanted = 0x1F80 & ~0x0680  # invalid operations, divisions by zero and overflows end the process
+wanted = 0x1F80 & ~0x0680  # trap invalid operations, divisions by zero and overflows
 x = np.array([[np.inf, -np.inf, np.nan, 3e38, 0]], np.float32)
 y, big = np.empty_like(x), np.full((1, 5), 3e38, np.float32)
 for name in sys.argv[2:]:
@@ -381,12 +381,12 @@ for name in sys.argv[2:]:
     found = helper.get_state()
     helper.set_state(0x1F80)
     assert found == wanted, hex(found)
-print("survived")
+print("no trap")
 """
 
 
 @pytest.mark.skipif(not X86, reason="most ARM processors have no traps")
-def test_traps_that_the_caller_sets_are_not_sprung_inside(library):
+def test_traps_of_the_caller_do_not_fire_inside_kernels(library):
     names = [name for name in fd.available_backends() if name != "numpy"]
     done = run(TRAPS, library, *names)
-    assert (done.returncode, done.stdout) == (0, "survived\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "no trap\n"), done.stderr

@@ -1,8 +1,8 @@
-"""Every compiled kernel does what its twin does, on every instruction set that this processor has.
+"""Every compiled kernel agrees with its NumPy twin, on every instruction set of this processor.
 
-The twin runs in float64 on the same numbers and is the oracle. A sum of k products of float32 numbers, added one by
-one, is off by at most k · ε · Σ |a| · |b|, ε = 2⁻²⁴ (Higham, Accuracy and Stability of Numerical Algorithms, section
-3.1); tolerances below are that bound, or a few ε for what is worked out number by number.
+The twin, run in float64 on the same numbers, is the oracle. A sum of k products of float32 numbers has an error of at
+most k · ε · Σ |a| · |b|, ε = 2⁻²⁴ (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1). Tolerances
+below are that bound, or a few ε for elementwise operations.
 """
 
 import functools
@@ -43,7 +43,7 @@ def blank(*shape: int) -> np.ndarray:
 
 
 def run(kernels, name: str, outputs: list[np.ndarray], *inputs):
-    """Call a door on read-only inputs, twice: it must fill its outputs, keep its inputs, and repeat itself."""
+    """Call a door twice on read-only inputs: it must fill its outputs, keep its inputs and give the same bits."""
     arrays = [value.copy() if isinstance(value, np.ndarray) else value for value in inputs]
     for value in arrays:
         if isinstance(value, np.ndarray):
@@ -61,7 +61,7 @@ def run(kernels, name: str, outputs: list[np.ndarray], *inputs):
 
 
 def exact(name: str, outputs: list[np.ndarray], *inputs) -> list[np.ndarray]:
-    """Return what the twin makes of the same numbers in float64."""
+    """Return the outputs of the twin for the same numbers in float64."""
     wide = [value.astype(np.float64) if _is_float(value) else value for value in inputs]
     results = [output.astype(np.float64) for output in outputs]
     getattr(twin, name)(*results, *wide)
@@ -95,7 +95,7 @@ def check_dense(kernels, n, n_in, n_out):
 
 
 def on_a_diagonal(n, n_in, n_out):
-    """Each number of rows and each width twice."""
+    """Select each number of rows and each width twice."""
     return (ROWS.index(n) - WIDTHS.index((n_in, n_out))) % len(ROWS) in (0, 4)
 
 
@@ -114,7 +114,7 @@ def test_dense_agrees_with_its_twin_at_any_size(kernels, n, n_in, n_out):
 
 @fastest_kernels
 @given(n=st.integers(0, 70), n_in=st.integers(1, 900), n_out=st.integers(1, 100), density=st.floats(0, 1))
-def test_pixels_agree_with_their_twin_at_any_size(kernels, n, n_in, n_out, density):
+def test_dense_on_pixels_agrees_with_its_twin_at_any_size(kernels, n, n_in, n_out, density):
     x, weight, bias, dy = pixels(n, n_in, density), floats(n_in, n_out), floats(n_out), floats(n, n_out)
     unit = x / 255
     limit = (n_in + 2) * EPS * (unit @ np.abs(weight) + np.abs(bias))  # + 1 for the division
@@ -127,7 +127,7 @@ def test_pixels_agree_with_their_twin_at_any_size(kernels, n, n_in, n_out, densi
 PIXELS = [
     *((1, 784, 64), (2, 784, 64), (7, 5, 3), (33, 65, 17), (64, 784, 64)),
     *((96, 100, 33), (127, 63, 130), (300, 129, 10), (31, 784, 128), (257, 64, 96)),
-    # two halves of one block each, two of unequal size, a last block within and beyond a chunk
+    # two halves of one block each; unequal halves; a last block shorter and longer than a chunk
     *((33, 384, 17), (20, 1000, 33), (17, 640, 10), (300, 641, 9)),
 ]
 DENSITIES = [0.0, 0.02, 0.2, 0.6, 1.0]
@@ -140,8 +140,8 @@ DENSITIES = [0.0, 0.02, 0.2, 0.6, 1.0]
         lambda *case: case[3] == 0.2 or case[:3] == (64, 784, 64),
     ),
 )
-def test_pixels_give_the_bits_of_their_floats(kernels, n, n_in, n_out, density):
-    # skipped or not: zero products change nothing, and the others are added in the same order
+def test_pixels_give_the_same_bits_as_their_floats(kernels, n, n_in, n_out, density):
+    # zero products change nothing, whether omitted or not, and the others are added in the same order
     x, weight, bias, dy = (
         pixels(n, n_in, density),
         floats(n_in, n_out),
@@ -157,11 +157,11 @@ def test_pixels_give_the_bits_of_their_floats(kernels, n, n_in, n_out, density):
     run(kernels, "dense_backward_weight_uint8", outputs, dy, x)
     kernels.dense_backward_weight(*wanteds, dy, divided)
     for found, wanted in zip(outputs, wanteds, strict=True):
-        np.testing.assert_array_equal(found, wanted)  # 0 and -0 may differ in sign
+        np.testing.assert_array_equal(found, wanted)  # 0 and -0 are equal
 
 
-def test_no_kernel_reads_behind_its_arrays(kernels):
-    # the arrays end where NaN begins: a product with what lies behind would show, even times zero
+def test_no_kernel_reads_beyond_its_arrays(kernels):
+    # NaN follows each array: a product with it shows, even if the other factor is zero
     for n, n_in, n_out in [(96, 784, 64), (33, 70, 17), (1, 65, 64), (3, 1, 64)]:
         around = blank(n_in + 80, n_out)
         weight = around[:n_in]
@@ -177,7 +177,7 @@ def test_no_kernel_reads_behind_its_arrays(kernels):
         assert all(np.isfinite(output).all() for output in outputs)
 
 
-def test_a_row_does_not_depend_on_its_batch(kernels):
+def test_a_row_gives_the_same_bits_in_any_batch(kernels):
     x, weight, bias = floats(300, 784), floats(784, 64), floats(64)
     whole = blank(300, 64)
     kernels.dense_forward(whole, x, weight, bias)
@@ -207,7 +207,7 @@ def test_activations_agree_with_their_twins(kernels, shape):
     check(kernels, "dropout_backward", [blank(*shape)], dy, np.array([6]), 0.3, 7)
 
 
-def test_a_nan_stays_one(kernels):
+def test_activations_propagate_nan(kernels):
     x = np.array([[np.nan, 1.0]], np.float32)
     for name, *rest in [("relu_forward",), ("leaky_relu_forward", 0.1), ("softmax_forward",)]:
         y = np.zeros_like(x)
@@ -229,7 +229,7 @@ def test_a_nan_stays_one(kernels):
     ],
 )
 def test_activations_work_in_place(kernels, name, scalars):
-    rest = (floats(9, 20, seed=1), *scalars) if name in BACK_FROM_AN_ARRAY else scalars
+    rest = (floats(9, 20, seed=1), *scalars) if name in WITH_A_SECOND_INPUT else scalars
     for which in (kernels, twin):
         x, y = floats(9, 20), blank(9, 20)
         getattr(which, name)(y, x, *rest)
@@ -237,11 +237,11 @@ def test_activations_work_in_place(kernels, name, scalars):
         np.testing.assert_array_equal(x, y)
 
 
-BACK_FROM_AN_ARRAY = {"relu_backward", "leaky_relu_backward", "softmax_backward"}
+WITH_A_SECOND_INPUT = {"relu_backward", "leaky_relu_backward", "softmax_backward"}
 
 
 @pytest.mark.parametrize("shift", [0.0, 80.0, -1e4, 1e30])
-def test_softmax_survives_large_logits(kernels, shift):
+def test_softmax_of_large_logits_sums_to_one(kernels, shift):
     logits = np.array([[shift, shift - 1, shift - 200]], np.float32)
     probs = blank(1, 3)
     kernels.softmax_forward(probs, logits)
@@ -249,7 +249,7 @@ def test_softmax_survives_large_logits(kernels, shift):
     assert probs[0, 2] < 1e-37 or shift == 1e30
 
 
-def test_the_exponential_is_good_to_a_few_units_in_the_last_place(kernels):
+def test_the_exponential_is_within_five_units_in_the_last_place(kernels):
     x = np.linspace(-87, 0, 200_001, dtype=np.float32).reshape(-1, 1)
     logits = np.hstack([np.zeros_like(x), x])
     probs = np.empty_like(logits)
@@ -259,7 +259,7 @@ def test_the_exponential_is_good_to_a_few_units_in_the_last_place(kernels):
     assert error.max() < 5 * EPS / 2
 
 
-def test_dropout_keeps_its_share_and_is_a_function_of_its_key(kernels):
+def test_dropout_drops_its_rate_and_depends_on_seed_and_step(kernels):
     x = np.ones((500, 400), np.float32)
     masks = {}
     for seed, step in [(1, 1), (1, 2), (2, 1), (2**64 - 1, 2**40)]:
@@ -272,10 +272,8 @@ def test_dropout_keeps_its_share_and_is_a_function_of_its_key(kernels):
     assert len(set(masks.values())) == 4
 
 
-@pytest.mark.parametrize(
-    "rate", [0.0, 0.1, 0.5, 0.999, 15705581 / 2**24]
-)  # the last is the first draw itself
-def test_dropout_has_the_bits_of_its_twin(kernels, rate):
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.5, 0.999, 15705581 / 2**24])  # the last equals the first u
+def test_dropout_gives_the_same_bits_as_its_twin(kernels, rate):
     x, step = floats(33, 65), np.array([2**40 + 1])
     for name in ("dropout_forward", "dropout_backward"):
         found, wanted = blank(33, 65), blank(33, 65)
@@ -283,7 +281,7 @@ def test_dropout_has_the_bits_of_its_twin(kernels, rate):
         getattr(twin, name)(wanted, x, step, rate, 2**64 - 1)
         np.testing.assert_array_equal(found, wanted)
         assert rate > 0 or found.tobytes() == x.tobytes()
-        assert (found[0, 0] == 0) == (rate == 0.999)  # a draw that equals the rate is kept
+        assert (found[0, 0] == 0) == (rate == 0.999)  # u equal to the rate is kept
 
 
 def check_batchnorm_forward(kernels, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -295,13 +293,13 @@ def check_batchnorm_forward(kernels, x: np.ndarray) -> tuple[np.ndarray, np.ndar
     found = [array.copy() for array in given]
     kernels.batchnorm_forward(*found, x, gamma, beta, 0.1, 1e-5)
     _, x_hat, inv_std, mean, var = wanted
-    # the mean is rounded to a float once: |x| ε of it is lost, which inv_std carries into x_hat, and its square into
-    # the variance; each number then passes through up to four more operations
+    # Rounding the mean to a float loses up to |x| ε. Times inv_std that is an error of x_hat; its square is one of the
+    # variance. Up to four more operations follow.
     lost = EPS * np.abs(x).max(axis=0) * inv_std
     limit_x_hat = lost + 4 * EPS * np.abs(x_hat)
     limit_y = np.abs(gamma) * limit_x_hat + 2 * EPS * (np.abs(gamma * x_hat) + np.abs(beta))
     limits = [limit_y, limit_x_hat, (4 * EPS + lost**2) * inv_std]
-    # a running mean is rounded once, and so is the momentum that it moves with
+    # the running mean and its momentum are rounded once each
     moved = 0.1 * (np.abs(x).max(axis=0) + np.abs(given[3]))
     limits += [EPS * (np.abs(mean) + moved), (4 * EPS + lost**2) * (1 + var)]
     for one, right, limit in zip(found, wanted, limits, strict=True):
@@ -314,13 +312,13 @@ def check_batchnorm_backward(kernels, dy: np.ndarray, x_hat: np.ndarray, inv_std
     gamma = floats(d)
     size, product = np.abs(dy), np.abs(dy * x_hat)
     limits = [4 * EPS * product.sum(axis=0, dtype=float), 4 * EPS * size.sum(axis=0, dtype=float)]
-    parts = size + size.mean(axis=0) + np.abs(x_hat) * product.mean(axis=0)  # of dx, before they cancel
+    parts = size + size.mean(axis=0) + np.abs(x_hat) * product.mean(axis=0)  # terms of dx, before they cancel
     outputs = [blank(n, d), blank(d), blank(d)]
     bound = [8 * EPS * np.abs(gamma) * inv_std * parts, *limits]
     check(kernels, "batchnorm_backward", outputs, dy, x_hat, gamma, inv_std, bound=bound)
 
 
-# statistics are made by blocks of 16 rows, and columns go by 64: on, before and behind both edges
+# blocks have 16 rows and 64 columns: sizes at, below and above both
 @pytest.mark.parametrize(
     ("n", "d"),
     sampled(
@@ -335,7 +333,9 @@ def test_batch_normalisation_agrees_with_its_twin(kernels, n, d):
     statistics = [floats(d), floats(d, seed=1), floats(d, seed=2), np.abs(floats(d, seed=3))]
     gamma, beta, mean, var = (array.astype(float) for array in statistics)
     scale = np.abs(gamma) / np.sqrt(var + 1e-5)
-    limit = 4 * EPS * (scale * (np.abs(x) + np.abs(mean)) + np.abs(beta))  # x · scale and mean · scale cancel
+    limit = (
+        4 * EPS * (scale * (np.abs(x) + np.abs(mean)) + np.abs(beta))
+    )  # x · scale and mean · scale may cancel
     check(kernels, "batchnorm_inference", [blank(n, d)], x, *statistics, 1e-5, bound=[limit])
 
 
@@ -347,13 +347,13 @@ def test_batch_normalisation_agrees_with_its_twin_at_any_size(kernels, n, d):
 
 
 @pytest.mark.parametrize("offset", [1e3, 1e6])
-def test_a_large_mean_does_not_spoil_the_variance(kernels, offset):
-    # mean of squares minus square of mean would be off by offset² ε: 0.1 for the first, 1e5 for the second
+def test_the_variance_is_accurate_for_a_large_mean(kernels, offset):
+    # mean of squares - square of mean has an error of offset² ε: 0.1 for the first, 1e5 for the second
     x = (floats(100, 20) + np.float32(offset)).astype(np.float32)
     check_batchnorm_forward(kernels, x)
 
 
-def test_a_column_of_one_value_is_normalised_to_nothing(kernels):
+def test_a_constant_column_is_normalised_to_zero(kernels):
     x = np.full((20, 3), 7.25, np.float32)
     y, x_hat, inv_std, mean, var = blank(20, 3), blank(20, 3), blank(3), np.zeros(3, "f4"), np.ones(3, "f4")
     kernels.batchnorm_forward(
@@ -367,7 +367,7 @@ def test_a_column_of_one_value_is_normalised_to_nothing(kernels):
 
 
 @pytest.mark.parametrize("n", [0, 1])
-def test_a_batch_without_a_variance_is_refused(kernels, n):
+def test_a_batch_of_fewer_than_two_rows_is_rejected(kernels, n):
     for which in (kernels, twin):
         with pytest.raises(ValueError, match=f"x must have at least 2 rows to have a variance; got {n}"):
             which.batchnorm_forward(
@@ -415,9 +415,9 @@ def test_the_loss_agrees_with_its_twin_at_any_size(kernels, n, c, smoothing):
 @pytest.mark.parametrize(
     ("logits", "loss"),
     [
-        ([0, 1e4], 1e4),  # hopeless: the logarithm of its probability in float32 would be that of 0
+        ([0, 1e4], 1e4),  # in float32 the probability is 0
         ([1e4, 0], 0),
-        ([0, -np.inf], 0),  # a class that cannot be counts for nothing, not for 0 · ∞
+        ([0, -np.inf], 0),  # an impossible class adds 0, not 0 · ∞
         ([-np.inf, 0], np.inf),
         ([np.nan, 0], np.nan),
         ([0, np.nan], np.nan),
@@ -433,7 +433,7 @@ def test_the_loss_of_extreme_logits_is_exact(kernels, logits, loss):
 
 
 @pytest.mark.parametrize("label", [-1, 3, 2**40])
-def test_labels_out_of_range_are_refused(kernels, label):
+def test_labels_out_of_range_are_rejected(kernels, label):
     labels = np.array([0, label])
     for call in (
         lambda k: k.softmax_cross_entropy_forward(blank(2), blank(2, 3), floats(2, 3), labels, blank(2), 0.0),
@@ -444,10 +444,10 @@ def test_labels_out_of_range_are_refused(kernels, label):
                 call(which)
 
 
-# -- gathering and counting ----------------------------------------------------------------------------------
+# -- gathering and sums ----------------------------------------------------------------------------------
 
 
-def test_gathering_takes_the_rows(kernels):
+def test_gather_copies_the_rows(kernels):
     rows = np.array([3, 0, 3, 9])
     x, images, labels, weights = floats(10, 7), pixels(10, 7, 0.5), np.arange(10) * 11, np.abs(floats(10))
     for which in (kernels, twin):
@@ -471,7 +471,7 @@ def test_gathering_takes_the_rows(kernels):
 @pytest.mark.parametrize(
     "name", ["gather", "gather_uint8", "gather_pixels", "gather_labels", "gather_weights"]
 )
-def test_rows_out_of_range_are_refused(kernels, name, row):
+def test_rows_out_of_range_are_rejected(kernels, name, row):
     given = arguments(name)
     given[-1][-1] = row
     for which in (kernels, twin):
@@ -480,7 +480,7 @@ def test_rows_out_of_range_are_refused(kernels, name, row):
 
 
 @pytest.mark.parametrize("size", [0.001, 1.0, 1000.0])
-def test_weights_of_any_size_are_shared_out(kernels, size):
+def test_weights_of_any_size_are_normalised(kernels, size):
     weights, probs = np.array([1, 2, 5], np.float32) * np.float32(size), np.eye(3, dtype=np.float32)
     for which in (kernels, twin):
         y, total, totals = blank(2), np.zeros(1), np.zeros(3)
@@ -491,8 +491,8 @@ def test_weights_of_any_size_are_shared_out(kernels, size):
         np.testing.assert_allclose(totals, [2 * 8 * size, 2 * 6 / 8, 2], rtol=4 * EPS)
 
 
-def test_sums_over_a_batch_are_as_good_for_many_rows_as_for_few(kernels):
-    # added one by one in float32, 2²⁰ + 1 tenths come out at 105,892 for 104,858
+def test_sums_over_a_large_batch_are_accurate(kernels):
+    # summed in float32, 2²⁰ + 1 tenths give 105,892 instead of 104,858
     n, tenth = 2**20 + 1, np.float32(0.1)
     whole = n * float(tenth)
     tenths, table, ones = np.full(n, tenth), np.full((n, 2), tenth), np.ones(2, np.float32)
@@ -512,12 +512,12 @@ def test_sums_over_a_batch_are_as_good_for_many_rows_as_for_few(kernels):
         mean, var = np.zeros(2, np.float32), np.zeros(2, np.float32)
         y, x_hat = np.empty_like(table), np.empty_like(table)
         which.batchnorm_forward(y, x_hat, blank(2), mean, var, alternating, ones, ones, 1.0, 0.0)
-        # as many rows of one tenth as of two, but for the last one: that and rounding are within a millionth
+        # one more row of 0.1 than of 0.2: that and rounding change less than a millionth
         np.testing.assert_allclose(mean, 1.5 * float(tenth), rtol=1e-6)
         np.testing.assert_allclose(var, (0.5 * float(tenth)) ** 2, rtol=1e-6)
 
 
-def test_weights_that_are_all_zero_stay_zero(kernels):
+def test_weights_that_are_all_zero_give_zeros(kernels):
     for which in (kernels, twin):
         y, total, totals = blank(2), np.full(1, np.nan), np.ones(3)
         which.gather_weights(y, total, np.zeros(3, np.float32), np.array([0, 2]))
@@ -526,7 +526,7 @@ def test_weights_that_are_all_zero_stay_zero(kernels):
         assert totals.tolist() == [1, 1, 5]
 
 
-def test_accumulate_adds_up_losses_and_hits(kernels):
+def test_accumulate_adds_losses_and_accuracy(kernels):
     probs = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]], np.float32)
     for which in (kernels, twin):
         totals = np.array([1.0, 2.0, 3.0])
@@ -535,7 +535,7 @@ def test_accumulate_adds_up_losses_and_hits(kernels):
         np.testing.assert_allclose(totals, [1 + 8 * 1.0, 2 + 8 * 0.75, 3 + 8])
 
 
-def test_accumulating_without_classes_is_refused(kernels):
+def test_accumulate_without_classes_is_rejected(kernels):
     given = arguments("accumulate")
     given[2] = given[2][:, :0].copy()
     for which in (kernels, twin):
@@ -549,7 +549,7 @@ SIZES = [0, 1, 3, 16, 17, 1000]
 
 
 def adam(value, m, v, grad, lr, beta1, beta2, eps, decay, step):
-    """Kingma and Ba (2015), algorithm 1; the decay as in Loshchilov and Hutter (2019), algorithm 2."""
+    """Return one step of Adam (Kingma and Ba 2015, algorithm 1; decay: Loshchilov and Hutter 2019, algorithm 2)."""
     m = beta1 * m + (1 - beta1) * grad
     v = beta2 * v + (1 - beta2) * grad**2
     m_hat, v_hat = m / (1 - beta1**step), v / (1 - beta2**step)
@@ -558,7 +558,7 @@ def adam(value, m, v, grad, lr, beta1, beta2, eps, decay, step):
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("decay", [0.0, 0.1])
-def test_adam_follows_the_paper(kernels, size, decay):
+def test_adam_agrees_with_the_paper(kernels, size, decay):
     for which in (kernels, twin):
         value, m, v = floats(size), np.zeros(size, np.float32), np.zeros(size, np.float32)
         wanted = [(float(number), 0.0, 0.0) for number in value]
@@ -575,7 +575,7 @@ def test_adam_follows_the_paper(kernels, size, decay):
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_the_simpler_optimizers_follow_their_rules(kernels, size):
+def test_sgd_momentum_and_rmsprop_agree_with_their_rules(kernels, size):
     for which in (kernels, twin):
         start = floats(size)
         values = {name: start.copy() for name in ("sgd", "momentum", "nesterov", "rmsprop")}
@@ -600,32 +600,32 @@ def test_the_simpler_optimizers_follow_their_rules(kernels, size):
             np.testing.assert_allclose(value, wanted[name], rtol=1e-5, atol=3e-6, err_msg=name)
 
 
-def test_adam_counts_from_one(kernels):
+def test_adam_rejects_step_zero(kernels):
     for which in (kernels, twin):
         with pytest.raises(ValueError, match="step must be at least 1, the first update; got 0"):
             which.adam_update(*(blank(2) for _ in range(4)), np.array([0]), 0.1, 0.9, 0.999, 1e-8, 0.0)
 
 
-# -- what every door does ------------------------------------------------------------------------------------
+# -- all doors ------------------------------------------------------------------------------------
 
 
 def refusal(door: Callable[..., object], given: list, index: int, match: str) -> str:
-    """Return the message of the ValueError that a call ends with; ``index`` is the argument that is wrong."""
+    """Return the message of the ValueError of a call; ``index`` is the wrong argument."""
     said = ""
     try:
         door(*given)
     except ValueError as error:
         said = str(error)
-    assert re.search(match, said), f"argument {index}: {said or 'nothing is refused'}"
+    assert re.search(match, said), f"argument {index}: {said or 'no error'}"
     return said
 
 
-def test_every_door_is_tried_here():
+def test_every_door_is_tested_here():
     assert {name for name, _ in inspect.getmembers(twin, inspect.isfunction) if name[0] != "_"} == set(DOORS)
 
 
 @pytest.mark.parametrize("name", DOORS)
-def test_a_door_takes_its_arguments_by_position_and_by_name(kernels, name):
+def test_a_door_accepts_arguments_by_position_and_by_name(kernels, name):
     for which in (kernels, twin):
         placed, named = arguments(name), arguments(name)
         getattr(which, name)(*placed)
@@ -643,7 +643,7 @@ def shrunk(array: np.ndarray, axis: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", DOORS)
-def test_a_size_that_does_not_fit_is_refused_by_door_and_twin_alike(kernels, name):
+def test_a_wrong_size_is_rejected_with_the_same_message_by_door_and_twin(kernels, name):
     for index in places(name):
         for axis, change in itertools.product(range(len(DOORS[name][index][1])), (grown, shrunk)):
             if FREE.get((name, index)) == axis:
@@ -655,7 +655,7 @@ def test_a_size_that_does_not_fit_is_refused_by_door_and_twin_alike(kernels, nam
 
 
 def fenced(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return a copy that lies off every vector's boundary, with 80 NaN (or 255) before and behind it, and the whole."""
+    """Return a copy that is aligned to no vector, inside an array of NaN (or 255), and that array."""
     fence = np.nan if array.dtype.kind == "f" else 255
     whole = np.full(array.size + 161, fence, array.dtype)
     inside = whole[81 : 81 + array.size].reshape(array.shape)
@@ -674,8 +674,8 @@ def fenced(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         ),
     ],
 )
-def test_a_door_reads_and_writes_its_arrays_and_nothing_else(kernels, name, sizes):
-    # a NaN that is read shows, one that is written over is missed; where arrays lie must not change a bit
+def test_a_door_accesses_only_its_arrays_at_any_alignment(kernels, name, sizes):
+    # reading a NaN shows in the result, writing over one is found; alignment must not change a bit
     given = arguments(name, **dict(zip("ndmp", sizes, strict=True)))
     plain = [item.copy() if isinstance(item, np.ndarray) else item for item in given]
     getattr(kernels, name)(*plain)
@@ -696,7 +696,7 @@ def test_a_door_reads_and_writes_its_arrays_and_nothing_else(kernels, name, size
 
 
 @pytest.mark.parametrize("name", [name for name in DOORS if name != "batchnorm_forward"])
-def test_a_batch_without_rows_leaves_no_output_unwritten(kernels, name):
+def test_a_batch_without_rows_fills_every_output(kernels, name):
     given = arguments(name, n=0, p=0)
     for argument, item in zip(argument_names(name)[: OUTPUTS[name]], given, strict=False):
         if argument not in IN_PLACE and item.dtype.kind == "f":
@@ -710,7 +710,7 @@ def test_a_batch_without_rows_leaves_no_output_unwritten(kernels, name):
 
 
 @pytest.mark.parametrize("name", DOORS)
-def test_a_twin_takes_inputs_that_may_not_be_written_and_keeps_them(name):
+def test_a_twin_accepts_read_only_inputs_and_keeps_them(name):
     given = arguments(name)
     copies = [item.copy() if isinstance(item, np.ndarray) else item for item in given]
     for item in given[OUTPUTS[name] :]:
@@ -722,26 +722,26 @@ def test_a_twin_takes_inputs_that_may_not_be_written_and_keeps_them(name):
 
 
 @pytest.mark.parametrize("name", DOORS)
-def test_strided_memory_is_refused(kernels, name):
+def test_strided_arrays_are_rejected(kernels, name):
     def spread(array):
         return np.repeat(array, 2, axis=-1)[..., ::2]
 
     for index in places(name):
-        if DOORS[name][index][1] != (1,):  # one number has no stride
+        if DOORS[name][index][1] != (1,):  # a single element has no stride
             refusal(
                 getattr(kernels, name), changed(name, index, spread), index, "ndarray is not C-contiguous"
             )
 
 
 @pytest.mark.parametrize("name", DOORS)
-def test_another_dtype_is_refused(kernels, name):
+def test_another_dtype_is_rejected(kernels, name):
     for index in places(name):
         given = changed(name, index, lambda array: array.astype(np.int16))
         refusal(getattr(kernels, name), given, index, "Buffer dtype mismatch")
 
 
 @pytest.mark.parametrize("name", DOORS)
-def test_an_output_that_may_not_be_written_is_refused(kernels, name):
+def test_a_read_only_output_is_rejected(kernels, name):
     for index, which in itertools.product(range(OUTPUTS[name]), (kernels, twin)):
         given = arguments(name)
         given[index].flags.writeable = False
@@ -750,7 +750,7 @@ def test_an_output_that_may_not_be_written_is_refused(kernels, name):
 
 @st.composite
 def disturbed(draw, name):
-    """Draw arguments of a door of which one or two are of another shape, dtype or layout, or out of range."""
+    """Draw arguments of a door; up to two have another shape, dtype or layout, or values out of range."""
     given = arguments(name)
     arrays = [place for place, item in enumerate(given) if isinstance(item, np.ndarray)]
     for place in draw(st.lists(st.sampled_from(arrays), max_size=2, unique=True)):
@@ -760,7 +760,7 @@ def disturbed(draw, name):
             given[place] = np.resize(array, draw(shapes(array.shape)))
         elif way == "dtype":
             given[place] = np.zeros(array.shape, draw(st.sampled_from(REAL + OTHER)))
-        elif way == "layout":  # the doors' arrays are aligned: see the stub
+        elif way == "layout":  # doors require aligned arrays: see the stub
             aligned = sorted(key for key in LAYOUTS if "misaligned" not in key)
             given[place] = LAYOUTS[draw(st.sampled_from(aligned))](array)
         elif way == "values" and array.size:
@@ -779,10 +779,10 @@ def disturbed(draw, name):
 @fastest_kernels
 @pytest.mark.parametrize("name", sampled(DOORS, lambda name: list(DOORS).index(name) % 6 == 5))
 @given(data=st.data())
-def test_no_array_crashes_a_door(kernels, name, data):
+def test_a_door_rejects_any_array_or_agrees_with_its_twin(kernels, name, data):
     given = data.draw(disturbed(name))
     found = called(getattr(kernels, name), given)
-    if found is None or any(item is None for item in given):  # None is an array without numbers
+    if found is None or any(item is None for item in given):  # doors accept None as an empty array
         return
     again = called(getattr(kernels, name), given)
     assert [item.tobytes() for item in again] == [item.tobytes() for item in found]
@@ -790,7 +790,7 @@ def test_no_array_crashes_a_door(kernels, name, data):
     for before, after in list(zip(arrays, found, strict=True))[OUTPUTS[name] :]:
         assert after.tobytes() == before.tobytes()
     sizes = np.abs(np.concatenate([item.ravel() for item in arrays if item.dtype.kind == "f"] or [[0.0]]))
-    if ((sizes == 0) | ((sizes > 1e-30) & (sizes < 1e6))).all():  # a denormal counts as zero for a kernel
+    if ((sizes == 0) | ((sizes > 1e-30) & (sizes < 1e6))).all():  # kernels treat denormals as zero
         plain = [np.array(item) if isinstance(item, np.ndarray) else item for item in given]
         right = called(getattr(twin, name), plain)
         assert right is not None
@@ -798,8 +798,8 @@ def test_no_array_crashes_a_door(kernels, name, data):
             np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
 
 
-def test_the_float_state_of_the_thread_is_given_back(kernels):
-    # denormals are zero inside, and must be themselves again outside
+def test_a_door_restores_the_float_state_of_the_thread(kernels):
+    # denormals are zero inside a door only
     tiny = np.full((1, 1), 1e-41, np.float32)
     y = blank(1, 1)
     kernels.leaky_relu_forward(y, tiny, 0.5)

@@ -1,4 +1,4 @@
-"""Each compiled module keeps to its instruction set; a twin checks the processor before its own code runs."""
+"""Each compiled module uses only its instruction set; a twin checks the processor before its own code runs."""
 
 import importlib
 import re
@@ -13,15 +13,15 @@ from fastdigits import backend
 
 PACKAGE = Path(fd.__file__).parent
 TWINS = {"avx2": "_kernels_avx2", "avx512": "_kernels_avx512"}
-# What the twins' flags add to x86-64: instructions with a vector prefix, bit manipulation, mask registers. Not tzcnt:
-# an older processor takes it for bsf, with the same result for all numbers but 0, and so compilers use it everywhere.
+# Instructions that the twins' flags add to x86-64: vector prefix, bit manipulation, mask registers. tzcnt is not among
+# them: older processors run it as bsf, with the same result except for 0, and compilers use it everywhere.
 BEYOND = re.compile(
     r"v(?!err|erw|mcall)|k(mov|add|and|or|not|sh|test|unpck|xor|xnor)|lzcnt|andn$|bextr|bls|popcnt"
 )
 
 
 def built(module: str) -> Path:
-    """Return the file of a module of an x86-64 build; skip the test where there is none."""
+    """Return the file of a module of an x86-64 build; skip the test if there is none."""
     files = list(PACKAGE.glob(f"{module}.*.so"))
     if not files or not list(PACKAGE.glob("_kernels_avx2.*.so")):
         pytest.skip("not an x86-64 build for Linux or macOS")
@@ -46,7 +46,7 @@ def test_the_twins_for_instruction_sets_are_the_same_source():
     ("module", "registers", "absent"),
     [("_kernels", "xmm", ["ymm", "zmm"]), ("_kernels_avx2", "ymm", ["zmm"]), ("_kernels_avx512", "zmm", [])],
 )
-def test_no_module_has_instructions_beyond_its_own(module, registers, absent):
+def test_no_module_has_registers_beyond_its_instruction_set(module, registers, absent):
     text = binutils("objdump", "-d", built(module))
     assert f"%{registers}" in text
     for other in absent:
@@ -55,12 +55,12 @@ def test_no_module_has_instructions_beyond_its_own(module, registers, absent):
 
 
 @pytest.mark.parametrize("module", ["_kernels", "_cython"])
-def test_a_module_for_every_processor_has_baseline_instructions_alone(module):
+def test_modules_for_every_processor_have_only_baseline_instructions(module):
     found = {mnemonic for mnemonic, *_ in instructions(built(module)).values()}
     assert not {mnemonic for mnemonic in found if BEYOND.match(mnemonic)}
 
 
-# -- what runs when a twin is imported -------------------------------------------------------------------------
+# -- code that runs when a twin is imported -------------------------------------------------------------------------
 
 
 def instructions(file: Path) -> dict[int, tuple[str, str, int]]:
@@ -79,7 +79,7 @@ def instructions(file: Path) -> dict[int, tuple[str, str, int]]:
 
 
 def reached(code: dict[int, tuple[str, str, int]], entries: list[int], end: str) -> dict[int, str]:
-    """Follow jumps and calls inside the file from some entries on; leave out those to ``end``."""
+    """Return the instructions that jumps and calls reach from these entries, except through ``end``."""
     seen: dict[int, str] = {}
     waiting = list(entries)
     while waiting:
@@ -97,7 +97,7 @@ def reached(code: dict[int, tuple[str, str, int]], entries: list[int], end: str)
 
 
 def entries(file: Path) -> list[int]:
-    """Return the addresses of what the loader calls: initialisers, static constructors, the module's entry point."""
+    """Return the addresses that the loader calls: initialisers, static constructors, the module's entry point."""
     symbols = binutils("objdump", "-T", file)
     (entry,) = re.findall(r"^([0-9a-f]+) .* PyInit_\w+$", symbols, re.MULTILINE)
     sections = binutils("readelf", "-SW", file)
@@ -115,13 +115,13 @@ def entries(file: Path) -> list[int]:
 
 
 @pytest.mark.parametrize("name", TWINS)
-def test_an_import_of_a_twin_runs_baseline_instructions_until_the_processor_is_known(name):
+def test_importing_a_twin_runs_baseline_instructions_until_the_processor_is_checked(name):
     file = built(TWINS[name])
     code = instructions(file)
     run = reached(code, entries(file), f"unchecked_{name}")
-    assert any("PyErr_Format" in instruction for instruction in run.values())  # it may refuse
+    assert any("PyErr_Format" in instruction for instruction in run.values())  # the refusal is reachable
     assert not {f"{at:x}: {instruction}" for at, instruction in run.items() if BEYOND.match(instruction)}
-    # The check can fail: Cython's own initialisation needs the twin's instruction set.
+    # Without the check this fails: Cython's initialisation uses the twin's instruction set.
     (inside,) = re.findall(
         rf"^([0-9a-f]+) .* unchecked_{name}$", binutils("objdump", "-T", file), re.MULTILINE
     )
@@ -130,7 +130,7 @@ def test_an_import_of_a_twin_runs_baseline_instructions_until_the_processor_is_k
 
 
 @pytest.mark.parametrize("name", TWINS)
-def test_a_twin_that_the_processor_lacks_is_an_import_error(name):
+def test_a_twin_for_a_missing_instruction_set_raises_import_error(name):
     built(TWINS[name])
     if name in fd.available_backends():
         assert importlib.import_module(f"fastdigits.{TWINS[name]}") is backend.load(name)

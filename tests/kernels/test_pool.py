@@ -1,4 +1,4 @@
-"""Whether work is shared is learned from what it takes: a C program plays machines, so no wait takes real time."""
+"""The pool measures whether to run in parallel. A C program simulates machines, so no test waits in real time."""
 
 import shutil
 import subprocess
@@ -24,26 +24,26 @@ PROGRAM = r"""
 
 static void nothing(void *context, int part, int parts) { (void)context, (void)part, (void)parts; }
 
-/* Part a worker from the core that this thread is on, where the worker is said to be; say whether it is bound now. */
-static int part(void) {
-    cpu_set_t all, its;
+/* Move a worker away from this thread's core, after recording that it runs there; print whether it stays bound. */
+static int migrate(void) {
+    cpu_set_t all, allowed;
     pool_run(nothing, NULL, 2);
     if (pool.workers < 1 || sched_getaffinity(0, sizeof(all), &all) != 0) return puts("free"), 0;
     for (int i = 0; i < 1000; i++) {
         atomic_store(&pool.worker[0].core, pool_current_core());
         pool_migrate(&pool.worker[0]);
     }
-    if (pthread_getaffinity_np(pool.worker[0].thread, sizeof(its), &its) != 0) return puts("no answer"), 1;
-    return puts(CPU_EQUAL(&all, &its) ? "free" : "bound"), 0;
+    if (pthread_getaffinity_np(pool.worker[0].thread, sizeof(allowed), &allowed) != 0) return puts("unknown"), 1;
+    return puts(CPU_EQUAL(&all, &allowed) ? "free" : "bound"), 0;
 }
 
-/* Arguments: ns of a piece alone, then for each half of a phase: ns of a piece shared, pieces between two stalls (0:
- * none), ns of a stall; at last seconds of a phase. The first shared piece takes 0.2 ms more. Prints what 10 s of the
- * better way's work take, over 10 s. */
+/* Arguments: ns per serial piece of work; for each of two alternating phases: ns per parallel piece, pieces between
+ * stalls (0: none), ns per stall; seconds per phase. The first parallel piece after a serial one takes 0.2 ms more.
+ * Prints the time taken over that of the better way, for 10 s of the better way. */
 int main(int argc, char **argv) {
     double v[8], phase, best = 0, taken = 0;
     int before = 1;
-    if (argc == 1) return part();
+    if (argc == 1) return migrate();
     for (int i = 0; i < argc - 1; i++) v[i] = atof(argv[i + 1]);
     phase = v[7] * 1e9;
     pool_choice choice = {0};
@@ -73,18 +73,18 @@ def program(tmp_path_factory):
 
 
 GOOD = (54_000, 0, 0)
-FAR = (135_000, 0, 0)  # the other core has another third-level cache
-BUSY = (54_000, 7, 4_000_000)  # another program has the other core now and then
-HICCUPS = (54_000, 20_000, 20_000_000)  # the machine is halted now and then, however it works
+FAR = (135_000, 0, 0)  # the other core uses another third-level cache
+BUSY = (54_000, 7, 4_000_000)  # another program uses the other core at times
+HALTS = (54_000, 20_000, 20_000_000)  # the whole machine stops at times
 
 
 @pytest.mark.parametrize(
-    ("alone", "first", "second", "phase", "most"),
+    ("serial", "first", "second", "phase", "limit"),
     [
         (83_000, GOOD, GOOD, 1, 1.01),
         (83_000, FAR, FAR, 1, 1.01),
         (83_000, BUSY, BUSY, 1, 1.05),
-        (83_000, HICCUPS, HICCUPS, 1, 1.02),
+        (83_000, HALTS, HALTS, 1, 1.02),
         (83_000, GOOD, FAR, 1, 1.05),
         (83_000, GOOD, BUSY, 1, 1.06),
         (83_000, BUSY, FAR, 1, 1.05),
@@ -93,18 +93,18 @@ HICCUPS = (54_000, 20_000, 20_000_000)  # the machine is halted now and then, ho
         (83_000, FAR, (75_000, 0, 0), 3, 1.02),
     ],
 )
-def test_the_faster_way_is_found_whatever_becomes_of_the_other_core(
-    program, alone, first, second, phase, most
+def test_the_pool_finds_the_faster_way_as_the_other_core_changes(
+    program, serial, first, second, phase, limit
 ):
-    """What a run takes over what it would if the better way were known at each moment, in two phases by turns."""
-    numbers = (alone, *first, *second, phase)
+    """The time of a run is at most ``limit`` times that of the better way at each moment."""
+    numbers = (serial, *first, *second, phase)
     run = subprocess.run(
         [program, *map(str, numbers)], check=True, capture_output=True, text=True, timeout=60
     )
-    assert float(run.stdout) < most
+    assert float(run.stdout) < limit
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells threads where to run")
-def test_a_worker_that_is_sent_to_another_core_may_go_anywhere_later(program):
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are bound to cores on Linux only")
+def test_a_worker_moved_to_another_core_is_not_bound_to_it(program):
     run = subprocess.run([program], check=True, capture_output=True, text=True, timeout=60)
     assert run.stdout.strip() == "free"

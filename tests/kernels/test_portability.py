@@ -1,4 +1,4 @@
-"""What platforms that cannot be run here get: read through a preprocessor that thinks it is Microsoft's."""
+"""The headers for platforms that cannot run here: preprocessed with the macros of Microsoft's compiler."""
 
 import re
 import shutil
@@ -13,8 +13,8 @@ COMPILER = shutil.which("cc") or shutil.which("gcc")
 ONLY_GNU = r"__attribute__|__builtin_|__asm__|__thread\b|vector_size|stdatomic|pthread|\(\{|#pragma GCC"
 
 
-def as_seen_by(tmp_path: Path, header: str, *macros: str) -> str:
-    """Return a header as a compiler with only these macros sees it; the system's headers are empty."""
+def preprocessed(tmp_path: Path, header: str, *macros: str) -> str:
+    """Return a header preprocessed with only these macros defined; system headers are empty."""
     text = (SOURCE / header).read_text(encoding="utf-8")
     for name in re.findall(r"#include <(.*?)>", text):
         (tmp_path / name).write_text("")
@@ -25,14 +25,14 @@ def as_seen_by(tmp_path: Path, header: str, *macros: str) -> str:
 
 @pytest.mark.skipif(COMPILER is None, reason="needs a C preprocessor")
 @pytest.mark.parametrize("header", HEADERS)
-def test_the_headers_have_nothing_for_windows_that_its_compiler_lacks(tmp_path, header):
-    seen = as_seen_by(tmp_path, header, "_MSC_VER=1940", "_WIN32=1", "_M_X64=100")
-    assert re.search(ONLY_GNU, seen) is None
-    assert "typedef float vec;" in seen or header != "kernels/vector.h"
+def test_headers_for_windows_have_no_gnu_extensions(tmp_path, header):
+    text = preprocessed(tmp_path, header, "_MSC_VER=1940", "_WIN32=1", "_M_X64=100")
+    assert re.search(ONLY_GNU, text) is None
+    assert "typedef float vec;" in text or header != "kernels/vector.h"
 
 
 @pytest.mark.skipif(COMPILER is None, reason="needs a C preprocessor")
-def test_what_is_looked_for_is_there_elsewhere(tmp_path):
-    seen = as_seen_by(tmp_path, "kernels/vector.h", "__GNUC__=12", "__x86_64__=1", "__AVX2__=1")
-    assert re.search(ONLY_GNU, seen)
-    assert "_mm256_sqrt_ps" in seen
+def test_headers_for_gcc_have_gnu_extensions(tmp_path):
+    text = preprocessed(tmp_path, "kernels/vector.h", "__GNUC__=12", "__x86_64__=1", "__AVX2__=1")
+    assert re.search(ONLY_GNU, text)
+    assert "_mm256_sqrt_ps" in text

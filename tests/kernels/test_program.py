@@ -1,4 +1,4 @@
-"""A recorded program gives the bits of the eager calls, on any number of threads, or says why it cannot."""
+"""A recorded program gives the same bits as eager calls, with any number of threads, and rejects wrong arguments."""
 
 import hashlib
 import itertools
@@ -51,7 +51,7 @@ def state(net: fd.NeuralNetwork) -> str:
 
 
 def counts(net: fd.NeuralNetwork, optimizer: fd.Optimizer) -> set[int]:
-    """Return what all that counts the steps says."""
+    """Return the values of all step counters."""
     states = optimizer.states(net.parameters())
     dropouts = [layer for layer in net.layers if isinstance(layer, fd.Dropout)]
     return {optimizer.step_count, *(one.step for one in (*states, *dropouts))}
@@ -74,7 +74,7 @@ def eager_step(net, loss, optimizer, x, y, weights=None) -> float:
         ),
     ),
 )
-def test_a_program_gives_the_bits_of_the_eager_steps(make, dtype, weighted, width):
+def test_a_program_gives_the_same_bits_as_eager_steps(make, dtype, weighted, width):
     x, y = digits(90, dtype, width)
     weights = np.random.default_rng(0).random(90).astype(np.float32) if weighted else None
     nets, optimizers, loss = (
@@ -92,7 +92,7 @@ def test_a_program_gives_the_bits_of_the_eager_steps(make, dtype, weighted, widt
     assert step.run(order, np.full(3, optimizers[1].lr), 1) == 3
     assert state(nets[0]) == state(nets[1])
     assert counts(nets[0], optimizers[0]) == counts(nets[1], optimizers[1]) == {3}
-    # The last step of a run leaves its gradients, those of the steps before are not kept.
+    # A run keeps the gradients of its last step only.
     assert nets[0].gradients.tobytes() == nets[1].gradients.tobytes()
     mass = [30.0] * 3 if weights is None else [float(weights[i].sum(dtype=np.float64)) for i in rows]
     assert step.totals[0] == pytest.approx(np.dot(mass, losses), rel=1e-6)
@@ -100,12 +100,12 @@ def test_a_program_gives_the_bits_of_the_eager_steps(make, dtype, weighted, widt
 
 
 @pytest.mark.parametrize("density", [0.2, 0.9])
-def test_pixels_that_change_between_epochs_are_seen(density):
+def test_a_program_reads_pixels_that_change_between_epochs(density):
     hashes = set()
     for chunk in (
         slice(None, None, -1),
         slice(None),
-    ):  # mirrored between the epochs, or in a training of its own
+    ):  # mirrored between epochs, or in a second call of fit
         x, y = digits(90, width=784, density=density)
         net, optimizer = network(784), fd.Adam(0.01)
 
@@ -128,8 +128,8 @@ def test_pixels_that_change_between_epochs_are_seen(density):
         itertools.product(
             ["uint8", "float32"],
             [OPTIMIZERS[1], OPTIMIZERS[4]],
-            [300, 784],  # one half, and two of which the second ends within a chunk
-            [0.2, 0.9],  # most zeros skipped, and everything multiplied
+            [300, 784],  # one half; two halves, of which the second ends within a chunk
+            [0.2, 0.9],  # zeros omitted; all pixels multiplied
         ),
         lambda dtype, make, width, density: (
             (dtype, make, width, density)
@@ -145,16 +145,20 @@ def test_any_number_of_threads_gives_the_same_bits(dtype, make, width, density):
     x, y = digits(2000, dtype, width, density)
     hashes = set()
     for threads in (1, 2, 3, 4, 7):
-        backend.kernels.reset_sharing()  # the first steps are shared
+        backend.kernels.reset_sharing()  # so the first steps are parallel
         net = network(width)
-        net.fit(x, y, epochs=2, batch_size=61, optimizer=make(), threads=threads)  # leaves a batch of 48
+        net.fit(
+            x, y, epochs=2, batch_size=61, optimizer=make(), threads=threads
+        )  # the last batch has 48 rows
         hashes.add(state(net))
     assert len(hashes) == 1
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no thread to a processor")
-def test_threads_that_are_sent_from_one_processor_to_another_give_the_same_bits():
-    """The pool sends a worker away from its caller's processor, where there is another one."""
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity"), reason="this system cannot bind threads to processors"
+)
+def test_moving_threads_between_processors_gives_the_same_bits():
+    """The pool moves a worker away from the caller's processor if there is another one."""
     x, y = digits(2000, width=300)
     expected = network(300)
     expected.fit(x, y, epochs=1, threads=1)
@@ -169,7 +173,7 @@ def test_threads_that_are_sent_from_one_processor_to_another_give_the_same_bits(
         os.sched_setaffinity(0, allowed)
 
 
-def test_doors_called_one_by_one_use_threads_and_give_the_same_bits():
+def test_eager_doors_with_threads_give_the_same_bits():
     kernels = backend.kernels
     rng = np.random.default_rng(0)
     x, weight, bias = (
@@ -188,19 +192,18 @@ def test_doors_called_one_by_one_use_threads_and_give_the_same_bits():
         kernels.set_threads(0)
 
 
-def test_a_step_of_the_original_network_waits_four_times():
+def test_a_step_of_the_original_network_has_five_stages():
     layers = [fd.Dense(784, 64), fd.BatchNorm(64), fd.ReLU(), fd.Dense(64, 32), fd.ReLU(), fd.Dense(32, 10)]
     x, y = digits(64, width=784)
     step = TrainingStep(fd.NeuralNetwork(layers), x, y, None, 64, fd.SoftmaxCrossEntropy(), fd.Adam())
-    # labels gathered, 9 forward (the first layer and batch normalisation take 2 each), loss, sums, loss, 8 backward,
-    # and 2 updates: images are looked up where they are, and the updates of weights and biases are part of the ops
-    # that make their gradients
+    # 1 gather of labels, 9 forward (2 for the first layer and 2 for batch normalisation), loss, sums, loss, 8 backward
+    # and 2 updates. Images are not gathered; updates of weights and biases are fused with the ops of their gradients
     assert len(step._program) == 23
     assert step._program.stages == 5
 
 
-def test_an_update_waits_for_whoever_needs_the_old_weight():
-    # dx after dweight: the update must not move into the op of dweight then
+def test_an_update_follows_the_last_op_that_reads_the_old_weight():
+    # dx is computed after dweight, so the update must not be fused with the op of dweight
     kernels = backend.kernels
 
     def arrays():
@@ -238,7 +241,7 @@ def test_an_update_waits_for_whoever_needs_the_old_weight():
     assert results[0] == results[1]
 
 
-def test_a_step_is_counted_where_it_is_run_and_a_number_that_is_set_is_the_next_ones():
+def test_a_program_counts_its_steps_from_the_number_that_was_set():
     (net, other), (optimizer, another), (x, y) = (network(), network()), (fd.Adam(), fd.Adam()), digits(60)
     loss = fd.SoftmaxCrossEntropy()
     step = TrainingStep(net, x, y, None, 30, loss, optimizer)
@@ -255,7 +258,7 @@ def test_a_step_is_counted_where_it_is_run_and_a_number_that_is_set_is_the_next_
         assert state(net) == state(other)
 
 
-def test_an_interrupt_right_after_the_steps_finds_them_counted(monkeypatch):
+def test_steps_are_counted_before_an_interrupt_after_them(monkeypatch):
     net, optimizer, average, plain, done = network(), fd.Adam(), fd.EMA(0.9), TrainingStep.run, []
 
     def run(step, *arguments):
@@ -268,7 +271,7 @@ def test_an_interrupt_right_after_the_steps_finds_them_counted(monkeypatch):
     assert counts(net, optimizer) == {average.step} == {*done} != {0}
 
 
-def test_recording_runs_nothing_and_changes_nothing():
+def test_recording_changes_nothing():
     net, optimizer = network(), fd.Adam()
     x, y = digits(30)
     before = state(net)
@@ -293,7 +296,7 @@ def test_a_program_is_recorded_once():
         _ = doors.relu
 
 
-def test_a_program_records_its_own_doors_alone():
+def test_a_program_records_only_its_own_doors():
     kernels = backend.kernels
     first, second = (kernels.Program(np.zeros(0, np.int64)) for _ in range(2))
     x, (a, b, c, d) = np.ones((1, 1), np.float32), np.zeros((4, 1, 1), np.float32)
@@ -310,7 +313,7 @@ def test_a_program_records_its_own_doors_alone():
     assert [a, b] == [1, 0]
 
 
-def test_a_program_whose_recording_failed_does_nothing():
+def test_a_program_with_a_failed_recording_is_empty():
     kernels = backend.kernels
     program, y, x = (
         kernels.Program(np.zeros(0, np.int64)),
@@ -328,8 +331,8 @@ def test_a_program_whose_recording_failed_does_nothing():
     assert y == 0
 
 
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timer that interrupts")
-def test_a_signal_handler_that_uses_another_network_while_steps_are_recorded():
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timer")
+def test_a_signal_handler_may_use_another_network_during_recording():
     x, y = digits(60)
     deep = [layer for _ in range(40) for layer in (fd.Dense(24, 24), fd.BatchNorm(24), fd.ReLU())]
     other = network()
@@ -338,7 +341,7 @@ def test_a_signal_handler_that_uses_another_network_while_steps_are_recorded():
 
     def handler(number, frame):
         results.append(np.array_equal(other.forward(x), wanted))
-        results.append(network().predict(x).shape == (60,))  # records a program of its own
+        results.append(network().predict(x).shape == (60,))  # records another program
         if len(results) < 20:
             signal.setitimer(signal.ITIMER_REAL, 0.001)
 
@@ -349,14 +352,14 @@ def test_a_signal_handler_that_uses_another_network_while_steps_are_recorded():
         while len(results) < 20:
             TrainingStep(net, x, y, None, 30, fd.SoftmaxCrossEntropy(), fd.Adam())
     finally:
-        signal.signal(signal.SIGALRM, signal.SIG_IGN)  # one may still be on its way
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)  # one signal may still be pending
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert all(results)
 
 
-def test_recording_takes_time_in_proportion_to_the_depth():
-    """Four times the layers took 64 times the time; a ratio of processor time, four times too large, still tells."""
+def test_recording_time_is_linear_in_the_depth():
+    """Four times the layers once took 64 times the processor time; the limit, 16, leaves room for noise."""
     seconds = []
     for blocks in (25, 100):
         deep = [layer for _ in range(blocks) for layer in (fd.Dense(8, 8), fd.BatchNorm(8), fd.ReLU())]
@@ -370,14 +373,14 @@ def test_recording_takes_time_in_proportion_to_the_depth():
     assert seconds[1] < 16 * seconds[0]
 
 
-def test_an_order_of_the_wrong_length_is_refused():
+def test_an_order_of_the_wrong_length_is_rejected():
     program = backend.kernels.Program(np.zeros(4, np.int64))
     with pytest.raises(ValueError, match=r"order must be \(8,\), 4 rows per step; got \(7,\)"):
         program.run(np.zeros(7, np.int64), np.zeros(2))
 
 
 @pytest.mark.parametrize("row", [-1, 5, 2**40])
-def test_rows_that_are_not_there_are_refused_before_they_are_read(row):
+def test_rows_out_of_range_are_rejected_before_they_are_read(row):
     kernels = backend.kernels
     index, y = np.zeros(2, np.int64), np.full((2, 3), np.nan, np.float32)
     labels = np.zeros(2, np.int64)
@@ -388,7 +391,7 @@ def test_rows_that_are_not_there_are_refused_before_they_are_read(row):
     order = np.array([4, 0, 1, row])
     with pytest.raises(ValueError, match=f"Program.run: order must lie in 0 … 4; got {row}"):
         program.run(order, np.zeros(2))
-    assert labels.tolist() == [4, 0]  # the step before was taken
+    assert labels.tolist() == [4, 0]  # the step before is complete
     assert program.run(order[:2], np.zeros(1)) == 1
 
 
@@ -401,7 +404,7 @@ def softmax_program():
     return program, y, x
 
 
-def test_a_program_answers_with_other_arrays_in_place_of_the_bound_ones():
+def test_predict_uses_other_arrays_in_place_of_the_bound_ones():
     program, recorded, _ = softmax_program()
     x = np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32)
     kept = x.copy()
@@ -416,7 +419,7 @@ def test_a_program_answers_with_other_arrays_in_place_of_the_bound_ones():
 
 
 @pytest.mark.parametrize(("rows", "rows_of_x"), [(2, 3), (3, 2), (4, 4)])
-def test_a_program_answers_no_arrays_of_another_size(rows, rows_of_x):
+def test_predict_rejects_arrays_of_another_size(rows, rows_of_x):
     program, _, _ = softmax_program()
     probs, x = np.zeros((rows, 4), np.float32), np.zeros((rows_of_x, 4), np.float32)
     with pytest.raises(ValueError, match=r"Program.predict: y and x must be of the size of the bound arrays"):
@@ -424,7 +427,7 @@ def test_a_program_answers_no_arrays_of_another_size(rows, rows_of_x):
     assert not probs.any()
 
 
-def test_a_program_answers_into_nothing_that_may_not_be_written():
+def test_predict_rejects_arrays_that_are_read_only_or_not_contiguous():
     program, _, x = softmax_program()
     probs = np.zeros((3, 4), np.float32)
     probs.flags.writeable = False
@@ -432,13 +435,13 @@ def test_a_program_answers_into_nothing_that_may_not_be_written():
         program.predict(probs, x)
     with pytest.raises(ValueError, match=r"not C-contiguous|not contiguous"):
         program.predict(np.zeros((3, 4), np.float32), np.zeros((3, 8), np.float32)[:, ::2])
-    with pytest.raises(ValueError, match=r"Program.predict: y and x must"):  # nothing was bound
+    with pytest.raises(ValueError, match=r"Program.predict: y and x must"):  # no arrays are bound
         backend.kernels.Program(np.zeros(0, np.int64)).predict(
             np.zeros(0, np.float32), np.zeros(0, np.float32)
         )
 
 
-def test_a_loss_that_is_not_finite_stops_before_anything_is_trained():
+def test_a_step_with_a_loss_that_is_not_finite_changes_nothing():
     net, optimizer = network(), fd.SGD()
     x, y = digits(60, "float32")
     x[45] = np.nan  # in the second step
@@ -458,7 +461,7 @@ class Shift(fd.Layer):
         return dy
 
 
-def test_a_python_layer_trains_eagerly_and_says_so():
+def test_a_python_layer_trains_eagerly_with_a_warning():
     net = fd.NeuralNetwork([fd.Dense(100, 8), Shift(), fd.Dense(8, 10)])
     with pytest.warns(UserWarning, match="Shift is written in Python") as caught:
         net.fit(*digits(30), epochs=1)
@@ -467,7 +470,7 @@ def test_a_python_layer_trains_eagerly_and_says_so():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_forked_child_trains_as_its_parent_does():
+def test_a_forked_child_trains_to_the_same_bits():
     x, y = digits(2000, width=300)
     parent = network(300)
     parent.fit(x, y, epochs=1, threads=2)
@@ -485,7 +488,7 @@ def test_a_forked_child_trains_as_its_parent_does():
     os.close(writer)
 
 
-def test_threads_that_predict_while_another_trains_agree():
+def test_threads_predict_correctly_while_another_trains():
     x, y = digits(3000, width=300)
     net, other = network(300), network(300)
     wanted = net.predict_proba(x)

@@ -1,4 +1,4 @@
-"""The twins compute what the textbooks say: worked examples, and every gradient against finite differences."""
+"""The NumPy twins agree with worked examples, and every gradient agrees with finite differences."""
 
 import math
 
@@ -10,7 +10,7 @@ from fastdigits import _reference as twin
 RNG = np.random.default_rng(0)
 
 
-def test_a_dense_layer_by_hand():
+def test_dense_agrees_with_a_worked_example():
     y, dx, dweight, dbias = np.empty((2, 2)), np.empty((2, 2)), np.empty((2, 2)), np.empty(2)
     x, weight = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[1.0, 0.0], [-1.0, 2.0]])
     dy = np.array([[1.0, 0.0], [0.0, 2.0]])
@@ -23,7 +23,7 @@ def test_a_dense_layer_by_hand():
     np.testing.assert_array_equal(dbias, [1, 2])
 
 
-def test_batch_normalisation_by_hand():
+def test_batch_normalisation_agrees_with_a_worked_example():
     y, x_hat, inv_std = np.empty((2, 2)), np.empty((2, 2)), np.empty(2)
     mean, var = np.zeros(2), np.ones(2)
     x = np.array([[1.0, 0.0], [3.0, 8.0]])  # means 2 and 4, biased variances 1 and 16, unbiased 2 and 32
@@ -41,7 +41,7 @@ def test_batch_normalisation_by_hand():
     np.testing.assert_allclose(y, [[0, 3], [1, 7]])
 
 
-def test_the_loss_by_hand():
+def test_the_loss_agrees_with_a_worked_example():
     losses, probs = np.empty(2), np.empty((2, 2))
     logits = np.log(np.array([[3.0, 1.0], [1.0, 1.0]]))
     twin.softmax_cross_entropy_forward(losses, probs, logits, np.array([0, 1]), np.array([0.5, 0.5]), 0.0)
@@ -64,7 +64,7 @@ def test_the_loss_of_equal_logits_is_the_logarithm_of_the_number_of_classes():
         np.testing.assert_allclose(probs, 0.1)
 
 
-def test_rectifiers_by_hand():
+def test_rectifiers_agree_with_a_worked_example():
     x, dy, y = np.array([[-2.0, 0.0], [3.0, np.nan]]), np.array([[1.0, 2.0], [3.0, 4.0]]), np.empty((2, 2))
     twin.relu_forward(y, x)
     np.testing.assert_array_equal(y, [[0, 0], [3, np.nan]])
@@ -72,11 +72,11 @@ def test_rectifiers_by_hand():
     np.testing.assert_array_equal(y, [[0, 0], [3, 4]])
     twin.leaky_relu_forward(y, x, 0.5)
     np.testing.assert_array_equal(y, [[-1, 0], [3, np.nan]])
-    twin.leaky_relu_backward(y, dy, np.array([[-2.0, 0.0], [3.0, 5.0]]), 0.5)  # at 0 the slope counts
+    twin.leaky_relu_backward(y, dy, np.array([[-2.0, 0.0], [3.0, 5.0]]), 0.5)  # at 0 the slope applies
     np.testing.assert_array_equal(y, [[0.5, 1], [3, 4]])
 
 
-def test_softmax_by_hand():
+def test_softmax_agrees_with_a_worked_example():
     probs, dlogits = np.empty((2, 2)), np.empty((2, 2))
     twin.softmax_forward(probs, np.log([[1.0, 3.0], [2.0, 2.0]]) + np.array([[0.0], [1000.0]]))
     np.testing.assert_allclose(probs, [[0.25, 0.75], [0.5, 0.5]])
@@ -84,19 +84,19 @@ def test_softmax_by_hand():
     np.testing.assert_allclose(dlogits, [[0.25 * (1 - 4), 0.75 * (5 - 4)], [0.5, -0.5]])
 
 
-# -- dropout: the generator in Python's own integers ----------------------------------------------------------
+# -- dropout: the generator in Python integers ----------------------------------------------------------
 
 GOLDEN, MASK = 0x9E3779B97F4A7C15, 2**64 - 1
 
 
 def split_mix(z: int) -> int:
-    """The output function of SplitMix64 (Steele, Lea and Flood 2014, figure 17; constants of Vigna's splitmix64.c)."""
+    """Return the output of SplitMix64 (Steele, Lea and Flood 2014, figure 17; constants of Vigna's splitmix64.c)."""
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 & MASK
     z = (z ^ (z >> 27)) * 0x94D049BB133111EB & MASK
     return z ^ (z >> 31)
 
 
-def test_the_generator_gives_the_known_numbers():
+def test_the_generator_agrees_with_splitmix64_c():
     # the first outputs of splitmix64.c from the seed 1234567
     known = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431]
     places = np.arange(1, 5, dtype=np.uint64)
@@ -107,7 +107,7 @@ def test_the_generator_gives_the_known_numbers():
 
 @pytest.mark.parametrize(("seed", "step"), [(0, 1), (1234567, 4), (2**64 - 1, 2**40)])
 @pytest.mark.parametrize("rate", [0.0, 0.3, 0.5, 0.9])
-def test_dropout_draws_from_the_generator_of_its_seed_and_step(seed, step, rate):
+def test_dropout_uses_the_numbers_of_its_seed_and_step(seed, step, rate):
     key = split_mix(seed + step * GOLDEN & MASK)
     bits = [split_mix(key + place * GOLDEN & MASK) >> 40 for place in range(1, 29)]
     kept = np.array([draw / 2**24 >= float(np.float32(rate)) for draw in bits]).reshape(4, 7)
@@ -116,22 +116,25 @@ def test_dropout_draws_from_the_generator_of_its_seed_and_step(seed, step, rate)
         door(y, x, np.array([step]), rate, seed)
         np.testing.assert_allclose(y, np.where(kept, x / (1 - rate), 0), rtol=1e-6)  # the rate is a float32
         door(y, x, np.array([step]), bits[9] / 2**24, seed)
-        assert y[1, 2] != 0  # a draw that equals the rate is kept
+        assert y[1, 2] != 0  # u equal to the rate is kept
     assert rate > 0 or kept.all()
 
 
 # -- optimizers: two steps by hand ----------------------------------------------------------------------------
 
 
-def test_plain_and_heavy_ball_steps_by_hand():
+def test_sgd_and_momentum_agree_with_a_worked_example():
     first, second = np.array([1.0, -2.0]), np.array([3.0, 4.0])
     value = np.array([10.0, 20.0])
     twin.sgd_update(value, first, 0.5)
     np.testing.assert_allclose(value, [9.5, 21])
     # velocities are (1, -2), then 0.5 · (1, -2) + (3, 4) = (3.5, 3)
-    plain = [10 - 0.5 * 1 - 0.5 * 3.5, 20 + 0.5 * 2 - 0.5 * 3]
-    ahead = [10 - 0.5 * (1 + 0.5 * 1) - 0.5 * (3 + 0.5 * 3.5), 20 + 0.5 * (2 + 0.5 * 2) - 0.5 * (4 + 0.5 * 3)]
-    for nesterov, wanted in [(False, plain), (True, ahead)]:
+    heavy = [10 - 0.5 * 1 - 0.5 * 3.5, 20 + 0.5 * 2 - 0.5 * 3]
+    nesterov_value = [
+        10 - 0.5 * (1 + 0.5 * 1) - 0.5 * (3 + 0.5 * 3.5),
+        20 + 0.5 * (2 + 0.5 * 2) - 0.5 * (4 + 0.5 * 3),
+    ]
+    for nesterov, wanted in [(False, heavy), (True, nesterov_value)]:
         value, velocity = np.array([10.0, 20.0]), np.zeros(2)
         twin.momentum_update(value, velocity, first, 0.5, 0.5, nesterov)
         twin.momentum_update(value, velocity, second, 0.5, 0.5, nesterov)
@@ -139,7 +142,7 @@ def test_plain_and_heavy_ball_steps_by_hand():
         np.testing.assert_allclose(value, wanted)
 
 
-def test_rmsprop_by_hand():
+def test_rmsprop_agrees_with_a_worked_example():
     value, square = np.array([10.0]), np.array([16.0])
     twin.rmsprop_update(value, square, np.array([4.0]), 0.5, 0.75, 1.0)
     np.testing.assert_allclose(square, 16)
@@ -149,22 +152,22 @@ def test_rmsprop_by_hand():
     np.testing.assert_allclose(value, 9.6 - 0.5 * 10 / math.sqrt(37))
 
 
-def test_adam_by_hand():
+def test_adam_agrees_with_a_worked_example():
     value, m, v = np.array([10.0]), np.zeros(1), np.zeros(1)
     twin.adam_update(value, m, v, np.array([4.0]), np.array([1]), 0.5, 0.5, 0.75, 1.0, 0.0)
     np.testing.assert_allclose((m[0], v[0]), (2, 4))
-    np.testing.assert_allclose(value, 10 - 0.5 * 4 / (4 + 1))  # corrected, both are the gradient's: 4 and 16
+    np.testing.assert_allclose(value, 10 - 0.5 * 4 / (4 + 1))  # bias-corrected: 4 and 16
     twin.adam_update(value, m, v, np.array([0.0]), np.array([2]), 0.5, 0.5, 0.75, 1.0, 0.2)
     np.testing.assert_allclose((m[0], v[0]), (1, 3))
     step = 0.5 * (1 / 0.75) / (math.sqrt(3 / 0.4375) + 1)
-    np.testing.assert_allclose(value, 9.6 * (1 - 0.5 * 0.2) - step)  # the decay does not pass through m or v
+    np.testing.assert_allclose(value, 9.6 * (1 - 0.5 * 0.2) - step)  # the decay does not enter m or v
 
 
 # -- any float dtype ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.longdouble])
-def test_the_twins_take_any_float_and_are_as_good_as_it(dtype):
+def test_the_twins_compute_in_any_float_dtype_with_its_precision(dtype):
     eps = max(np.finfo(dtype).eps, np.finfo(np.float64).eps)
     rng = np.random.default_rng(3)
     x, dy, weight = (rng.uniform(0.5, 1, shape).astype(np.float16) for shape in [(6, 4), (6, 4), (4, 4)])
@@ -194,7 +197,7 @@ def test_the_twins_take_any_float_and_are_as_good_as_it(dtype):
             getattr(twin, name)(*outputs, *given)
         for one, right in zip(found, wanted, strict=True):
             assert one.dtype == dtype
-            # at most six numbers of size 1 or so are added, and a dozen operations follow one another
+            # sums of at most six numbers of magnitude 1, and a dozen operations in sequence
             np.testing.assert_allclose(one.astype(np.float64), right, rtol=0, atol=32 * eps, err_msg=name)
 
 
@@ -206,7 +209,7 @@ def _as(item, kind):
 
 
 def difference(function, x: np.ndarray, step: float = 1e-6) -> np.ndarray:
-    """Return the gradient of a number by central differences, off by about step² and rounding / step."""
+    """Return a gradient by central differences; its error is about step² + rounding / step."""
     gradient = np.empty_like(x)
     for place in np.ndindex(x.shape):
         old = x[place]
@@ -301,7 +304,7 @@ def test_the_gradient_of_the_loss(smoothing):
     agree(dlogits, wanted)
 
 
-def test_pixels_mean_their_255th():
+def test_uint8_pixels_are_divided_by_255():
     y, bias = np.empty((1, 1)), np.zeros(1)
     twin.dense_forward_uint8(y, np.array([[255, 51]], np.uint8), np.ones((2, 1)), bias)
     np.testing.assert_allclose(y, [[1.2]])
