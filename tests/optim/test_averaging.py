@@ -68,7 +68,7 @@ def test_an_average_of_nothing_leaves_the_weights(backend):
 
 def test_update_needs_begin():
     for method in (fd.SWA().update, fd.SWA().apply):
-        with pytest.raises(RuntimeError, match=r"SWA: begin\(parameters, steps\) must come first"):
+        with pytest.raises(RuntimeError, match=r"SWA: call begin\(parameters, steps\) first"):
             method()
 
 

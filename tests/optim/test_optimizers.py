@@ -329,7 +329,7 @@ WEIGHT.grad = [1.0]
 @pytest.mark.parametrize(
     ("parameters", "match"),
     [
-        (WEIGHT, "parameters must be a list of them; got Parameter"),
+        (WEIGHT, "parameters must be a list of Parameter; got Parameter"),
         ([WEIGHT, np.ones(3)], "each of parameters must be a Parameter; got array"),
     ],
 )

@@ -148,7 +148,7 @@ def test_warm_up_leaves_a_step_to_what_follows():
     ("make", "error", "match"),
     [
         (lambda: Step(at=()), ValueError, "Step: at must hold at least one point"),
-        (lambda: Step(at=(0.5, 0.5)), ValueError, r"in rising order; got \(0.5, 0.5\)"),
+        (lambda: Step(at=(0.5, 0.5)), ValueError, r"in increasing order; got \(0.5, 0.5\)"),
         (lambda: Step(at=(0.0,)), ValueError, "Step: each of at must be .*; got 0.0"),
         (lambda: Step(at=(1.0,)), ValueError, "Step: each of at must be .*; got 1.0"),
         (lambda: Step(at=0.5), TypeError, "Step: at must be a list of points of the run; got 0.5"),

@@ -1,4 +1,4 @@
-"""Averages of weights over the steps of a training: they are often better than the weights of any one step."""
+"""Averages of weights over the training steps, which are often better than the weights of any one step."""
 
 from __future__ import annotations
 
@@ -16,15 +16,14 @@ from ..nn.parameters import Parameter
 
 
 class WeightAverage(Configured):
-    """A running average of every parameter, kept beside the training; `EMA` and `SWA` are two of them.
+    """A running average of every parameter during training; the base class of `EMA` and `SWA`.
 
     At the steps s = start + k · every: average ← average + rate · (value - average), with
-    rate = max(1 - decay, 1 / (k + 1)). So it is the plain mean of the values at first, and stays that if the
-    decay is 1.
+    rate = max(1 - decay, 1 / (k + 1)). The average is first the mean of the values, and always if the decay is 1.
 
-    `NeuralNetwork.fit` takes one as ``average``: it starts again, is updated after each step, and becomes the
-    network's weights at the end. Statistics of batch normalisation do not belong to averaged weights and are
-    computed again then, `NeuralNetwork.renew_statistics`. It serves one training at a time.
+    Pass it to `NeuralNetwork.fit` as ``average``. `fit` resets it, updates it after each step, and at the end gives the
+    network the averaged weights. It then computes the statistics of batch normalisation again for these weights, see
+    `NeuralNetwork.renew_statistics`. Use one object for only one training at a time.
 
     Attributes
     ----------
@@ -44,21 +43,21 @@ class WeightAverage(Configured):
         self._averages: list[tuple[Parameter, Float32]] = []
 
     def begin(self, parameters: Iterable[Parameter], steps: int) -> None:
-        """Start again with these parameters, for a training of ``steps`` steps."""
+        """Reset the averages, for a training of these parameters over ``steps`` steps."""
         steps = check_count(steps, "steps", type(self).__name__)
         self.step = 0
         self._first = min(int(self.start * steps), steps - 1)
         self._averages = [(one, aligned.zeros(one.value.size)) for one in parameters]
 
     def update(self, kernels: Any = None) -> None:
-        """Count a step and take the parameters' values in; a program that records this passes ``kernels``.
+        """Count a step and update the averages; to record this, a program passes its own ``kernels``.
 
         Raises
         ------
         RuntimeError
-            If `begin` has not come before.
+            If `begin` was not called before.
         """
-        self._need_begin()
+        self._check_begun()
         kernels = kernels or backend.kernels
         kernels.advance(self._step)
         for parameter, average in self._averages:
@@ -67,14 +66,14 @@ class WeightAverage(Configured):
             )
 
     def apply(self) -> bool:
-        """Give the parameters their averages; return False, and leave them, if there is nothing to average yet.
+        """Set the parameters to their averages; return False, without a change, if there are none yet.
 
         Raises
         ------
         RuntimeError
-            If `begin` has not come before.
+            If `begin` was not called before.
         """
-        self._need_begin()
+        self._check_begun()
         if self.step <= self._first:
             return False
         for parameter, average in self._averages:
@@ -82,17 +81,17 @@ class WeightAverage(Configured):
         return True
 
     def state_dict(self) -> dict[str, Any]:
-        """Return ``"step"`` and, by the name of its parameter, a copy of each average, flat."""
-        self._need_begin()
+        """Return ``"step"`` and a flat copy of each average, under the name of its parameter."""
+        self._check_begun()
         return {"step": self.step} | {one.name: average.copy() for one, average in self._averages}
 
     def check_state_dict(self, parameters: Iterable[Parameter], content: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a state that `load_state_dict` can take for these parameters; nothing changes.
+        """Check a state for `load_state_dict` and return it; nothing changes.
 
         Raises
         ------
         TypeError
-            If the step is no integer, or if an average holds no real numbers.
+            If the step is not an integer, or if an average has no real numbers.
         ValueError
             If an average is missing, unknown, of another shape or not finite.
         """
@@ -100,28 +99,28 @@ class WeightAverage(Configured):
         return validate(content, checks | {"step": integer()}, type(self).__name__)
 
     def load_state_dict(self, content: Mapping[str, Any]) -> None:
-        """Go on from where `state_dict` was taken, in a training that has begun with the same parameters.
+        """Restore the state from `state_dict`, after `begin` with the same parameters.
 
         Raises
         ------
         RuntimeError
-            If `begin` has not come before.
+            If `begin` was not called before.
         TypeError, ValueError
-            As `check_state_dict`. Nothing has changed then.
+            As `check_state_dict`, before anything is changed.
         """
-        self._need_begin()
+        self._check_begun()
         content = self.check_state_dict([parameter for parameter, _ in self._averages], content)
         for parameter, average in self._averages:
             average[...] = content[parameter.name]
         self.step = content["step"]
 
-    def _need_begin(self) -> None:
+    def _check_begun(self) -> None:
         if not self._averages:
-            raise RuntimeError(f"{type(self).__name__}: begin(parameters, steps) must come first; it has not")
+            raise RuntimeError(f"{type(self).__name__}: call begin(parameters, steps) first")
 
 
 class EMA(WeightAverage):
-    """Exponential moving average: each value counts ``decay`` times as much as the next.
+    """Exponential moving average: each value has ``decay`` times the weight of the next.
 
     Parameters
     ----------
@@ -133,7 +132,7 @@ class EMA(WeightAverage):
     Raises
     ------
     TypeError
-        If an argument is no number of its kind.
+        If ``decay`` is not a number or ``every`` not an integer.
     ValueError
         If one is out of range.
 
@@ -150,26 +149,26 @@ class EMA(WeightAverage):
 
 
 class SWA(WeightAverage):
-    """Stochastic weight averaging: the plain mean over the last part of the training.
+    """Stochastic weight averaging: the mean over the last part of the training.
 
     Parameters
     ----------
     start : float, default 0.75
-        Part of the training that is left out of the mean, 0 ≤ start < 1.
+        Fraction of the training before averaging starts, 0 ≤ start < 1.
     every : int, default 1
-        Steps between two values that are taken in.
+        Steps between two updates.
 
     Raises
     ------
     TypeError
-        If an argument is no number of its kind.
+        If ``start`` is not a number or ``every`` not an integer.
     ValueError
         If one is out of range.
 
     References
     ----------
     Izmailov, Podoprikhin, Garipov, Vetrov, Wilson (2018), Averaging Weights Leads to Wider Optima and Better
-    Generalization, algorithm 1; there once an epoch.
+    Generalization, algorithm 1, which updates once per epoch.
     """
 
     def __init__(self, start: float = 0.75, *, every: int = 1) -> None:

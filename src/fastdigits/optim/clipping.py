@@ -1,4 +1,4 @@
-"""Gradient clipping: no step may be larger than a bound, whatever one strange batch asks for."""
+"""Gradient clipping: limit the norm of the gradients, so one unusual batch cannot cause a huge step."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ..nn.parameters import Parameter
 
 
 class ClipNorm(Configured):
-    """All gradients together are scaled by most / norm if their norm is greater than ``most``.
+    """Scale all gradients by most / norm if their norm is greater than ``most``.
 
-    norm = √(Σ grad²), the sum over every number of every parameter. The direction stays as it is.
+    norm = √(Σ grad²), summed over all values of all parameters. The direction does not change.
 
     Parameters
     ----------
@@ -28,13 +28,13 @@ class ClipNorm(Configured):
     Raises
     ------
     TypeError
-        If it is no number.
+        If it is not a number.
     ValueError
         If it is out of range.
 
     Notes
     -----
-    The sums run in double precision. A gradient that is not finite stays so.
+    The sums use double precision. Values that are not finite stay so.
 
     References
     ----------
@@ -42,11 +42,10 @@ class ClipNorm(Configured):
 
     Examples
     --------
-    >>> from fastdigits.clipping import ClipNorm
-    >>> from fastdigits.parameters import Parameter
-    >>> weight = Parameter("weight", [0.0, 0.0])
+    >>> import fastdigits as fd
+    >>> weight = fd.Parameter("weight", [0.0, 0.0])
     >>> weight.grad = [3.0, 4.0]
-    >>> clip = ClipNorm(1.0)
+    >>> clip = fd.ClipNorm(1.0)
     >>> clip.apply([weight])
     >>> weight.grad
     array([0.6, 0.8], dtype=float32)
@@ -60,11 +59,11 @@ class ClipNorm(Configured):
 
     @property
     def norm(self) -> float:
-        """Norm of the gradients before they were last clipped; NaN before that."""
+        """Norm of the gradients at the last `apply`, before the clipping; NaN before the first one."""
         return math.sqrt(self._squares.sum()) if self._squares.size else math.nan
 
     def apply(self, parameters: Sequence[Parameter], kernels: Any = None) -> None:
-        """Scale the gradients in place; a program that records this passes ``kernels``."""
+        """Scale the gradients in place; to record this, a program passes its own ``kernels``."""
         if self._squares.size != len(parameters):
             self._squares = np.zeros(len(parameters))
         for place, parameter in enumerate(parameters):

@@ -1,7 +1,4 @@
-"""Optimizers, from the simplest to the most complex: how values move when their gradients are known.
-
-They see parameters only, no layers, no network and no loss.
-"""
+"""Optimizers, from simple to complex: update parameters from their gradients. They need no layer, network or loss."""
 
 from __future__ import annotations
 
@@ -22,14 +19,14 @@ from ..nn.parameters import Parameter
 
 
 class State(changes.Tracked):
-    """What an optimizer remembers of one parameter.
+    """An optimizer's state of one parameter.
 
     Attributes
     ----------
     step : int
         Updates so far.
     arrays : list of ndarray, (size,) float32
-        One for each of the optimizer's ``state_names``, zeros at first.
+        One for each of the optimizer's ``state_names``, initially zeros.
     """
 
     step = changes.Count()
@@ -41,10 +38,10 @@ class State(changes.Tracked):
 
 
 class Optimizer(Configured):
-    """What every optimizer has in common: the learning rate, the states of parameters, and `step`.
+    """The base class of optimizers: the learning rate, the states of parameters, and `step`.
 
-    An optimizer of your own names its arrays in ``state_names``, those of them that are never negative in
-    ``state_not_negative`` too, and overrides ``_update``.
+    Your own optimizer overrides ``_update`` and lists the names of its arrays in ``state_names``; those that are never
+    negative also in ``state_not_negative``.
 
     Parameters
     ----------
@@ -60,24 +57,21 @@ class Optimizer(Configured):
     Raises
     ------
     TypeError
-        If a hyperparameter is no number.
+        If a hyperparameter is not a number.
     ValueError
         If one is out of range.
 
     Notes
     -----
-    The state of a parameter is made when the parameter is met for the first time, counts its own updates,
-    and is forgotten with the parameter. So one optimizer may serve several networks: each is treated as if
-    it were alone.
+    The first update of a parameter creates its state, which counts the parameter's own updates and is deleted with it.
+    So one optimizer can train several networks independently.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from fastdigits.optimizers import SGD
-    >>> from fastdigits.parameters import Parameter
-    >>> weight = Parameter("weight", [1.0, 2.0])
+    >>> import fastdigits as fd
+    >>> weight = fd.Parameter("weight", [1.0, 2.0])
     >>> weight.grad = [10.0, -10.0]
-    >>> SGD(lr=0.1).step([weight])
+    >>> fd.SGD(lr=0.1).step([weight])
     >>> weight.value
     array([0., 3.], dtype=float32)
     """
@@ -93,21 +87,21 @@ class Optimizer(Configured):
         self._states: WeakKeyDictionary[Parameter, State] = WeakKeyDictionary()
 
     def step(self, parameters: Iterable[Parameter], lr: float | None = None, kernels: Any = None) -> None:
-        """Move each value once, in place, by the gradient that it has now.
+        """Update each parameter once, in place, from its gradient.
 
         Parameters
         ----------
         parameters : iterable of Parameter
-            Their ``grad`` is read, their ``value`` is written.
+            ``grad`` is read, ``value`` is written.
         lr : float, optional
-            Learning rate of this step alone, at least 0: how a schedule comes in. Else ``self.lr``.
+            Learning rate of this step only, at least 0, for example from a schedule; default ``self.lr``.
 
         Raises
         ------
         TypeError
-            If ``parameters`` holds something else, or if the learning rate is no number.
+            If an item is not a Parameter, or the learning rate not a number.
         ValueError
-            If the learning rate is out of range. Nothing has moved then.
+            If the learning rate is out of range. Both are raised before any update.
         """
         rate = self._checked("lr", self.lr if lr is None else lr, least=0)
         for parameter in self._checked_parameters(parameters):
@@ -120,22 +114,22 @@ class Optimizer(Configured):
         (kernels or backend.kernels).advance(self._step_count)
 
     def states(self, parameters: Iterable[Parameter]) -> list[State]:
-        """Return what is remembered of each of the parameters, the objects themselves."""
+        """Return the state of each parameter: the objects, not copies."""
         return [self._state(parameter) for parameter in parameters]
 
     def forget(self, parameters: Iterable[Parameter]) -> None:
-        """Start again with these parameters: what they have as state is dropped."""
+        """Delete the states of these parameters."""
         for parameter in parameters:
             self._states.pop(parameter, None)
         changes.mark_changed()
 
     def state_dict(self, parameters: Iterable[Parameter]) -> dict[str, Any]:
-        """Return all that is needed to go on later with these parameters.
+        """Return the state that `load_state_dict` needs to continue with these parameters.
 
         Parameters
         ----------
         parameters : iterable of Parameter
-            With names that differ, as those of one network do.
+            With different names, such as those of one network.
 
         Returns
         -------
@@ -148,26 +142,26 @@ class Optimizer(Configured):
         ValueError
             If two names are the same, or if the parameters were not always updated together.
         """
-        met = self._checked_parameters(parameters)
-        states = self.states(met)
+        given = self._checked_parameters(parameters)
+        states = self.states(given)
         steps = {state.step for state in states}
         if len(steps) > 1:
             raise ValueError(
                 f"{self._subject}: the parameters must have been updated together; got {sorted(steps)} "
-                "updates: take a state_dict of each group"
+                "updates: call state_dict for each group"
             )
         content: dict[str, Any] = {"step": steps.pop() if steps else 0}
-        for parameter, state in zip(met, states, strict=True):
+        for parameter, state in zip(given, states, strict=True):
             for name, array in zip(self.state_names, state.arrays, strict=True):
                 content[f"{name}/{parameter.name}"] = array.reshape(parameter.value.shape).copy()
-        if len(content) != 1 + len(met) * len(self.state_names):
+        if len(content) != 1 + len(given) * len(self.state_names):
             raise ValueError(
-                f"{self._subject}: names of parameters must differ; got {[one.name for one in met]}"
+                f"{self._subject}: names of parameters must differ; got {[one.name for one in given]}"
             )
         return content
 
     def check_state_dict(self, parameters: Iterable[Parameter], content: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a state that `load_state_dict` can take, its arrays as float32; nothing changes.
+        """Check a state for `load_state_dict` and return it, with arrays as float32; nothing changes.
 
         Parameters
         ----------
@@ -177,7 +171,7 @@ class Optimizer(Configured):
         Raises
         ------
         TypeError
-            If the step is no integer, or if an array holds no real numbers.
+            If the step is not an integer, or if an array has no real numbers.
         ValueError
             If an entry is missing or unknown, if an array has another shape or is not finite, or if a mean of
             squares is negative.
@@ -190,30 +184,30 @@ class Optimizer(Configured):
         return validate(content, checks, self._subject)
 
     def load_state_dict(self, parameters: Iterable[Parameter], content: Mapping[str, Any]) -> None:
-        """Go on with these parameters from where `state_dict` was taken.
+        """Restore the state of these parameters from `state_dict`.
 
         Parameters
         ----------
         parameters : iterable of Parameter
-            With the names and shapes of those that were saved.
+            With the same names and shapes as those saved.
         content : mapping
-            What `state_dict` returned.
+            Return value of `state_dict`.
 
         Raises
         ------
         TypeError, ValueError
-            As `check_state_dict`. Nothing has changed then.
+            As `check_state_dict`, before anything is changed.
         """
-        met = self._checked_parameters(parameters)
-        content = self.check_state_dict(met, content)
+        given = self._checked_parameters(parameters)
+        content = self.check_state_dict(given, content)
         step = content["step"]
-        arrays = [[self._loaded(content, name, parameter) for name in self.state_names] for parameter in met]
-        for state, loaded in zip(self.states(met), arrays, strict=True):
+        arrays = [[self._loaded(content, name, parameter) for name in self.state_names] for parameter in given]
+        for state, loaded in zip(self.states(given), arrays, strict=True):
             state.step, state.arrays = step, loaded
         self.step_count = step
 
     def _update(self, parameter: Parameter, state: State, lr: float, kernels: Any = None) -> None:
-        """Move the value of one parameter, and its state."""
+        """Update the value of one parameter, and its state."""
         raise NotImplementedError(f"{self._subject}: an optimizer must have an _update; got none")
 
     @property
@@ -225,12 +219,12 @@ class Optimizer(Configured):
 
     def _checked_parameters(self, parameters: Iterable[Parameter]) -> list[Parameter]:
         if not isinstance(parameters, Iterable):
-            raise TypeError(f"{self._subject}: parameters must be a list of them; got {parameters!r}")
-        met = list(parameters)
-        for parameter in met:
+            raise TypeError(f"{self._subject}: parameters must be a list of Parameter; got {parameters!r}")
+        given = list(parameters)
+        for parameter in given:
             if not isinstance(parameter, Parameter):
                 raise TypeError(f"{self._subject}: each of parameters must be a Parameter; got {parameter!r}")
-        return met
+        return given
 
     def _state(self, parameter: Parameter) -> State:
         state = self._states.get(parameter)
@@ -246,7 +240,7 @@ class Optimizer(Configured):
         return loaded
 
     def __getstate__(self) -> dict[str, Any]:
-        """Weak references cannot be pickled: parameters and states travel as pairs."""
+        """Replace the weak references, which cannot be pickled, by pairs of parameters and states."""
         return self.__dict__ | {
             "_states": list(self._states.items()),
             "_step_count": self._step_count.copy(),  # a shallow copy counts by itself
@@ -279,26 +273,24 @@ class SGD(Optimizer):
 
 
 class Momentum(Optimizer):
-    """Gradient descent with a velocity: velocity ← momentum · velocity + grad; value ← value - lr · velocity.
+    """Gradient descent with momentum: velocity ← momentum · velocity + grad; value ← value - lr · velocity.
 
-    Nesterov's form looks a step ahead: value ← value - lr · (grad + momentum · velocity), velocity moved
-    first.
+    With Nesterov momentum, after the same velocity update: value ← value - lr · (grad + momentum · velocity).
 
     Parameters
     ----------
     lr : float, default 0.01
         Learning rate, above 0.
     momentum : float, default 0.9
-        What is left of the velocity at each step, 0 ≤ momentum < 1. Where gradients stay alike, steps grow
-        up to 1 / (1 - momentum) times those of `SGD`.
+        Decay factor of the velocity, 0 ≤ momentum < 1. With constant gradients, steps grow to 1 / (1 - momentum)
+        times those of `SGD`.
     nesterov : bool, default False
-        Whether to use Nesterov's form.
+        Whether to use Nesterov momentum.
 
     Notes
     -----
-    The velocity holds raw gradients and the learning rate is applied at the update, as PyTorch does.
-    Sutskever et al. put the learning rate into the velocity; the two differ only where the learning rate
-    changes.
+    As in PyTorch, the learning rate multiplies the velocity in the update. In Sutskever et al. it is part of the
+    velocity, which differs only if the learning rate changes.
 
     References
     ----------
@@ -322,7 +314,7 @@ class Momentum(Optimizer):
 
 
 class RMSprop(Optimizer):
-    """Steps divided by a running size of the gradient, number by number.
+    """Divide each step by the root of a running mean of squared gradients, elementwise.
 
     square ← decay · square + (1 - decay) · grad²; value ← value - lr · grad / (√square + eps).
 
@@ -331,9 +323,9 @@ class RMSprop(Optimizer):
     lr : float, default 0.001
         Learning rate, above 0.
     decay : float, default 0.9
-        What is left of the old squares at each step, 0 ≤ decay < 1.
+        Decay factor of the squares, 0 ≤ decay < 1.
     eps : float, default 1e-8
-        Added outside the square root, above 0: keeps 0 / 0 away.
+        Added outside the square root, above 0; prevents 0 / 0.
 
     References
     ----------
@@ -355,7 +347,7 @@ class RMSprop(Optimizer):
 
 
 class Adam(Optimizer):
-    """Running mean of the gradient over the running size of it, both corrected for their start at zero.
+    """Running mean of the gradient, divided by the root of a running mean of its square, both with bias correction.
 
     At update t, counted from 1: m ← beta1 · m + (1 - beta1) · grad; v ← beta2 · v + (1 - beta2) · grad²;
     value ← value - lr · m̂ / (√v̂ + eps), where m̂ = m / (1 - beta1ᵗ) and v̂ = v / (1 - beta2ᵗ).
@@ -363,13 +355,13 @@ class Adam(Optimizer):
     Parameters
     ----------
     lr : float, default 0.001
-        Learning rate, above 0; about how far a value moves in one step.
+        Learning rate, above 0; about the size of one step of each value.
     beta1 : float, default 0.9
-        What is left of the old mean at each step, 0 ≤ beta1 < 1.
+        Decay factor of m, 0 ≤ beta1 < 1.
     beta2 : float, default 0.999
-        What is left of the old squares at each step, 0 ≤ beta2 < 1.
+        Decay factor of v, 0 ≤ beta2 < 1.
     eps : float, default 1e-8
-        Added outside the square root, above 0: keeps 0 / 0 away.
+        Added outside the square root, above 0; prevents 0 / 0.
 
     References
     ----------
@@ -399,19 +391,19 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with decoupled weight decay: value ← value - lr · weight_decay · value, beside the step of `Adam`.
+    """Adam with decoupled weight decay: value ← value - lr · weight_decay · value, then the step of `Adam`.
 
     Parameters
     ----------
     lr, beta1, beta2, eps
         As for `Adam`.
     weight_decay : float, default 0.01
-        Pull towards zero, at least 0, in units of the learning rate. It acts on every parameter that is
-        given, biases and the scales of batch normalisation too.
+        Rate of decay towards zero, at least 0, relative to the learning rate. It applies to all parameters, also to
+        biases and the scales of batch normalisation.
 
     Notes
     -----
-    The decay is proportional to the learning rate of the step, so that a schedule scales both.
+    The decay is proportional to the learning rate of the step, so a schedule scales both.
 
     References
     ----------

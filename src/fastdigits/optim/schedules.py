@@ -1,4 +1,4 @@
-"""Schedules: what the learning rate of an optimizer is multiplied by, as a function of the step."""
+"""Schedules: factors of the learning rate, as functions of the step."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from ..core.validation import check_count, check_number
 
 
 class Schedule(Configured):
-    """A factor for the learning rate; a schedule of your own overrides `factor`.
+    """The base class of schedules; your own overrides `factor`.
 
     Notes
     -----
-    Schedules are functions of p = step / total_steps, the part of the run that lies behind: 0 at the first
-    step and just below 1 at the last. So the same schedule serves runs of any length. They keep no state,
-    so that one object may serve any number of runs.
+    A schedule is a function of the progress p = step / total_steps: 0 at the first step and just below 1 at the last.
+    So it works for runs of any length. It has no state, so one object works for any number of runs.
     """
 
     def factor(self, step: int, total_steps: int) -> float:
-        """Return what the learning rate is multiplied by.
+        """Return the factor of the learning rate.
 
         Parameters
         ----------
@@ -33,7 +32,7 @@ class Schedule(Configured):
         Raises
         ------
         TypeError
-            If a count is no integer.
+            If a count is not an integer.
         ValueError
             If it is out of range.
         """
@@ -59,7 +58,7 @@ class Schedule(Configured):
 
 
 class Constant(Schedule):
-    """The same learning rate all along: factor = 1."""
+    """A constant learning rate: factor = 1."""
 
     def factor(self, step: int, total_steps: int) -> float:
         """Return 1."""
@@ -68,19 +67,19 @@ class Constant(Schedule):
 
 
 class Step(Schedule):
-    """A drop at certain points of the run: factorᵏ, where k points are reached.
+    """A drop at each given point of the run: factorᵏ after k points.
 
     Parameters
     ----------
     at : iterable of float, default (0.5, 0.75)
-        Points of the run, each 0 < p < 1, in rising order; at least one.
+        Points p of the run, each 0 < p < 1, in increasing order; at least one.
     factor : float, default 0.1
-        What each of them multiplies the learning rate by, 0 < factor ≤ 1.
+        Factor at each point, 0 < factor ≤ 1.
 
     References
     ----------
     He, Zhang, Ren, Sun (2016), Deep Residual Learning for Image Recognition, section 4.2, for the defaults
-    (there 50 % and 75 % of the steps, a tenth each).
+    (a tenth at 50 % and at 75 % of the steps).
     """
 
     def __init__(self, at: Iterable[float] = (0.5, 0.75), factor: float = 0.1) -> None:
@@ -88,7 +87,7 @@ class Step(Schedule):
             raise TypeError(f"Step: at must be a list of points of the run; got {at!r}: such as (0.5, 0.75)")
         self.at = tuple(check_number(point, "each of at", "Step", over=0, under=1) for point in at)
         if not self.at or any(low >= high for low, high in zip(self.at, self.at[1:], strict=False)):
-            raise ValueError(f"Step: at must hold at least one point, in rising order; got {self.at}")
+            raise ValueError(f"Step: at must hold at least one point, in increasing order; got {self.at}")
         self._drop = check_number(factor, "factor", "Step", over=0, most=1)
 
     def config(self) -> dict[str, Any]:
@@ -96,7 +95,7 @@ class Step(Schedule):
         return {"at": self.at, "factor": self._drop}
 
     def factor(self, step: int, total_steps: int) -> float:
-        """Return factorᵏ; k counts the points with at ≤ p."""
+        """Return factorᵏ, with k the number of points ≤ p."""
         progress = self._progress(step, total_steps)
         return self._drop ** sum(point <= progress for point in self.at)
 
@@ -107,12 +106,12 @@ class Cosine(Schedule):
     Parameters
     ----------
     final : float, default 0.0
-        What the factor comes to at the end of the run, 0 ≤ final ≤ 1; the last step lies just before it.
+        Factor at the end of the run, just after the last step; 0 ≤ final ≤ 1.
 
     References
     ----------
-    Loshchilov, Hutter (2017), SGDR: Stochastic Gradient Descent with Warm Restarts, equation 5; here
-    without restarts.
+    Loshchilov, Hutter (2017), SGDR: Stochastic Gradient Descent with Warm Restarts, equation 5, without
+    restarts.
     """
 
     def __init__(self, final: float = 0.0) -> None:
@@ -124,24 +123,24 @@ class Cosine(Schedule):
 
 
 class OneCycle(Schedule):
-    """Up from ``start`` to 1 in the first part of the run, then down to ``final``, along half cosine waves.
+    """From ``start`` up to 1 in the first part of the run, then down to ``final``, along half cosine waves.
 
-    The optimizer's learning rate is that of the peak. High rates in the middle of a run reach flatter
-    minima sooner.
+    The optimizer's learning rate is reached at the peak. High rates in the middle of a run reach flatter minima
+    sooner.
 
     Parameters
     ----------
     warmup : float, default 0.3
-        Part of the run that goes up, 0 ≤ warmup < 1.
+        Fraction of the run before the peak, 0 ≤ warmup < 1.
     start : float, default 1/25
         Factor of the first step, 0 ≤ start ≤ 1.
     final : float, default 1e-4
-        What the factor comes to at the end of the run, 0 ≤ final ≤ 1; the last step lies just before it.
+        Factor at the end of the run, just after the last step; 0 ≤ final ≤ 1.
 
     References
     ----------
     Smith, Topin (2019), Super-Convergence: Very Fast Training of Neural Networks Using Large Learning
-    Rates. There both ways are straight lines; the cosine is the form that fastai and PyTorch made usual.
+    Rates. The paper uses straight lines; fastai and PyTorch use the cosine.
     """
 
     def __init__(self, *, warmup: float = 0.3, start: float = 1 / 25, final: float = 1e-4) -> None:
@@ -158,16 +157,16 @@ class OneCycle(Schedule):
 
 
 class WarmUp(Schedule):
-    """Up in a straight line within the first steps, then another schedule over those that remain.
+    """A linear increase over the first steps, then another schedule over the remaining ones.
 
-    The first w = round(fraction · total_steps) steps take (step + 1) / (w + 1) of the other's first factor.
+    The first w = round(fraction · total_steps) steps have (step + 1) / (w + 1) times the other schedule's first factor.
 
     Parameters
     ----------
     fraction : float, default 0.05
-        Part of the run that goes up, 0 ≤ fraction < 1. At least one step is left to the other schedule.
+        Fraction of the run that increases, 0 ≤ fraction < 1. At least one step remains for the other schedule.
     then : Schedule, optional
-        The other one; `Constant` where none is given.
+        The other schedule; default `Constant`.
 
     References
     ----------
@@ -182,7 +181,7 @@ class WarmUp(Schedule):
         self.then = Constant() if then is None else then
 
     def factor(self, step: int, total_steps: int) -> float:
-        """Return a growing part of the other's first factor, then its factors."""
+        """Return an increasing fraction of the other schedule's first factor, then its factors."""
         self._progress(step, total_steps)
         rising = min(round(self.fraction * total_steps), total_steps - 1)
         if step < rising:
@@ -191,5 +190,5 @@ class WarmUp(Schedule):
 
 
 def _cosine(begin: float, end: float, progress: float) -> float:
-    """Return the point of half a cosine wave from ``begin``, at 0, to ``end``, at 1."""
+    """Return the value at ``progress``, 0 … 1, of half a cosine wave from ``begin`` to ``end``."""
     return end + (begin - end) * (1 + math.cos(math.pi * progress)) / 2
