@@ -57,16 +57,16 @@ def test_probabilities_that_tell_the_truth_are_calibrated_and_boastful_ones_are_
     [
         ([0.5], [[1, 0]], TypeError, "labels must hold integers; got dtype float64"),
         ([], np.empty((0, 2)), ValueError, r"labels must be \(n,\), n ≥ 1"),
-        ([0, 1], [[1, 0]], ValueError, r"must be \(n, c\), a row for each of the 2 labels; got \(1, 2\)"),
+        ([0, 1], [[1, 0]], ValueError, r"must be \(n, c\), one row for each of the 2 labels; got \(1, 2\)"),
         ([0], [1.0], ValueError, r"must be \(n, c\).*got \(1,\)"),
         ([0], np.empty((1, 0)), ValueError, r"must be \(n, c\).*got \(1, 0\)"),
-        ([0], [[-3.0, 5.0]], ValueError, "must lie in 0 … 1; got -3 to 5: take predict_proba, not logits"),
+        ([0], [[-3.0, 5.0]], ValueError, "must lie in 0 … 1; got -3 to 5: use predict_proba, not logits"),
         ([0], [[np.nan, 1.0]], ValueError, "must lie in 0 … 1; got nan to nan"),
         (
             [2],
             [[0.5, 0.5]],
             ValueError,
-            r"labels must lie in 0 … 1, as there are so many probabilities; got 2",
+            r"labels must lie in 0 … 1, as there are 2 probabilities per row; got 2",
         ),
     ],
 )

@@ -47,12 +47,12 @@ def test_the_report_agrees_with_scikit_learn():
 @pytest.mark.parametrize(
     ("labels", "predicted", "error", "match"),
     [
-        ([0, 1], [0], ValueError, r"must have one shape; got \(2,\) and \(1,\)"),
+        ([0, 1], [0], ValueError, r"must have the same shape; got \(2,\) and \(1,\)"),
         ([], [], ValueError, r"labels must be \(n,\), n ≥ 1; got \(0,\)"),
         ([0.0], [0], TypeError, "labels must hold integers; got dtype float64"),
         ([0], [[0.1, 0.9]], TypeError, "argmax"),
         ([[0]], [[0]], ValueError, r"must be \(n,\), n ≥ 1; got \(1, 1\)"),
-        ([-1], [0], ValueError, "classes from 0 on; got -1"),
+        ([-1], [0], ValueError, "classes from 0; got -1"),
     ],
 )
 def test_what_is_no_pair_of_labels_is_refused(measure, labels, predicted, error, match):
@@ -69,7 +69,7 @@ def test_predicting_without_a_hit_scores_zero_not_nan():
 
 @pytest.mark.parametrize("label", [10_000, 2**40, np.array(2**63, np.uint64)])
 def test_a_number_too_large_for_a_class_is_refused_before_memory_is(label):
-    with pytest.raises(ValueError, match=r"at most 10,000 classes; got [\d,]+: number them from 0 on"):
+    with pytest.raises(ValueError, match=r"at most 10,000 classes; got [\d,]+: number them from 0"):
         fd.confusion_matrix([label], [label])
     assert fd.accuracy([label], [label]) == 1.0
 

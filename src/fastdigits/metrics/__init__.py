@@ -1,1 +1,1 @@
-"""How good predictions are: accuracy, errors by class, calibration."""
+"""The quality of predictions: accuracy, errors by class, calibration."""

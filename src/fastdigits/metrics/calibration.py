@@ -1,4 +1,4 @@
-"""Whether a network is as sure as it may be: of predictions that are 90 % sure, 90 % should be right."""
+"""Calibration: of all predictions with a confidence of 90 %, 90 % should be correct."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from .classification import check_predictions
 
 @dataclass(frozen=True)
 class CalibrationBin:
-    """Predictions about equally sure, and how many of them are right.
+    """Predictions of similar confidence, and how many of them are correct.
 
     Attributes
     ----------
     low, high : float
-        The bin holds confidences above ``low`` up to ``high``; 0 belongs to the first.
+        The bin has confidences above ``low`` up to ``high``; the first bin also has 0.
     count : int
-        Predictions in it.
+        Number of predictions.
     confidence, accuracy : float
-        Mean confidence of these, and the share of them that is right; 0 where there are none.
+        Mean confidence, and fraction of correct predictions; 0 for an empty bin.
     """
 
     low: float
@@ -32,26 +32,25 @@ class CalibrationBin:
 
 
 def reliability_bins(labels: object, probabilities: object, n_bins: int = 15) -> list[CalibrationBin]:
-    """Sort predictions by how sure they are, into bins of equal width.
+    """Group predictions by their confidence, into bins of equal width.
 
-    A prediction is the most probable class, its confidence that probability.
+    The prediction is the most probable class, its confidence the probability of that class.
 
     Parameters
     ----------
     labels : array_like of int, (n,)
-        Classes from 0 on; n ≥ 1.
+        Classes from 0; n ≥ 1.
     probabilities : array_like, (n, c)
-        What `NeuralNetwork.predict_proba` returned.
+        Return value of `NeuralNetwork.predict_proba`.
     n_bins : int, default 15
-        Bins between 0 and 1.
+        Number of bins between 0 and 1.
 
     Raises
     ------
     TypeError
-        If the labels are no integers.
+        If the labels are not integers.
     ValueError
-        If shapes do not belong together, if a label is not within 0 … c - 1, or if a probability is not within
-        0 … 1.
+        If the shapes do not match, if a label is not within 0 … c - 1, or if a probability is not within 0 … 1.
 
     References
     ----------
@@ -78,7 +77,7 @@ def reliability_bins(labels: object, probabilities: object, n_bins: int = 15) ->
 
 
 def expected_calibration_error(labels: object, probabilities: object, n_bins: int = 15) -> float:
-    """Return how far confidence and accuracy are apart, on average over the predictions.
+    """Return the mean difference of confidence and accuracy over the predictions.
 
     Over the bins B of `reliability_bins`::
 
@@ -89,7 +88,7 @@ def expected_calibration_error(labels: object, probabilities: object, n_bins: in
     Returns
     -------
     float
-        0 … 1. At 0, of predictions that are 90 % sure 90 % are right.
+        0 … 1; 0 means perfect calibration in these bins.
 
     References
     ----------
