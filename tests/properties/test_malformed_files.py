@@ -52,7 +52,7 @@ MESSAGES = {  # of some of them
     "settings": {
         "epochs: true": "must hold the settings of a run; got: settings: epochs: must be a whole number",
         "epochs: a number in quotes": "settings: epochs must be of the type that its option has; got '1'",
-        "a name twice": "'epochs' must stand there once; got it 2 times",
+        "a name twice": "'epochs' must appear once; got it 2 times",
         "an unknown name": r"settings must have .*; got none missing and \['threads'\] unknown",
         "a momentum for Adam": "--momentum: needs --optimizer momentum; got --optimizer adam",
         "64 MB of spaces": "must be a file with a JSON object; got: more than 1,048,576 bytes",

@@ -54,7 +54,7 @@ FILES = {
     ),
     "torch.save, older": (
         LEGACY,
-        r"a file of torch\.save in its older form: net\.load_torch_state_dict\(torch\.load",
+        r"a file of torch\.save in its older format: net\.load_torch_state_dict\(torch\.load",
     ),
     "TorchScript": (archive("a/data.pkl", "a/constants.pkl"), r"a TorchScript file: .*torch\.jit\.load"),
     "torch.export": (archive("a/archive_format", "a/data.pkl"), r"a program of torch\.export: "),
@@ -62,33 +62,33 @@ FILES = {
         archive("metadata.json", "config.json", "model.weights.h5"),
         r"a \.keras file: open it with Keras and",
     ),
-    "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(90), "an HDF5 file, such as Keras writes"),
-    "SavedModel": (b"\x08\x01\x12\xff" + bytes(90), "a SavedModel of TensorFlow"),
+    "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(90), "an HDF5 file, such as .h5 from Keras"),
+    "SavedModel": (b"\x08\x01\x12\xff" + bytes(90), "a TensorFlow SavedModel"),
     "TFLite": (b"\x1c\0\0\0TFL3" + bytes(90), "a TensorFlow Lite model"),
     ".npz": (npz(x=np.zeros(3)), r"an \.npz file of NumPy: copy its arrays"),
-    ".npy": (b"\x93NUMPY\1\0", "an array of NumPy"),
+    ".npy": (b"\x93NUMPY\1\0", "a NumPy array"),
     "ZIP": (archive("a.txt"), "a ZIP archive: unpack it first"),
     "gzip": (gzip.compress(b"a"), "a file packed with gzip: unpack"),
     "bzip2": (bz2.compress(b"a"), "a file packed with bzip2"),
     "xz": (lzma.compress(b"a"), "a file packed with xz"),
-    "zlib": (zlib.compress(b"a" * 99), "packed data, such as joblib writes"),
+    "zlib": (zlib.compress(b"a" * 99), "compressed data, such as from joblib"),
     "Git LFS": (
         b"version https://git-lfs.github.com/spec/v1\noid sha256:",
-        "a pointer of Git LFS: git lfs pull",
+        "a pointer of Git LFS: download the file with git lfs pull",
     ),
     "HTML": (b"\n<!DOCTYPE html><html>", "a web page"),
     "JSON": (b'{"format": 1}', "JSON: name the model"),
     "empty JSON": (b"{}", "JSON: name the model"),
-    "CSV": (b"label,pixel0,pixel1\n7,0,255\n", "text, such as a table: name the file of the model itself"),
-    "PNG": (b"\x89PNG\r\n\x1a\n", "a picture: fastdigits predict reads it"),
+    "CSV": (b"label,pixel0,pixel1\n7,0,255\n", "text, such as a table: name the model file itself"),
+    "PNG": (b"\x89PNG\r\n\x1a\n", "a picture: to classify it, use fastdigits predict"),
     "IDX": (
         b"\0\0\x08\x03\0\0\0\1",
-        r"an IDX file of images: images and labels are read by fastdigits\.load_data",
+        r"an IDX file of images: for images and labels, use fastdigits\.load_data",
     ),
 } | {
     f"pickle {protocol}": (
         pickle.dumps({"w": [Boom()]}, protocol),
-        r"a pickle, .*: opening one may run any code",
+        r"a pickle, .*: opening it may run any code",
     )
     for protocol in range(6)
     if protocol != 1  # it has no mark of its own
@@ -144,7 +144,7 @@ def test_a_model_is_never_taken_for_one_of_these(tmp_path):
     header = content[8 : 8 + length].rstrip(b" ")
     for mark in (0x9C78, 0x0580, 0x8B1F):  # zlib, pickle, gzip
         longer = mark.to_bytes(8, "little") + header.ljust(mark) + content[8 + length :]
-        assert foreign.told(io.BytesIO(longer)) == ""
+        assert foreign.identify(io.BytesIO(longer)) == ""
         assert fd.load(longer).input_width == 2
 
 
@@ -152,7 +152,9 @@ def test_a_checkpoint_is_no_file_of_another_program(tmp_path):
     network = fd.NeuralNetwork([fd.Dense(4, 2)])
     network.fit(np.eye(4), np.array([0, 1, 0, 1]), epochs=2, callbacks=[fd.Checkpoint(tmp_path, every=1)])
     path = next(tmp_path.glob("checkpoint*"))
-    with pytest.raises(fd.ModelFileError, match=r"got 'fastdigits-checkpoint': only files .* can be read$"):
+    with pytest.raises(
+        fd.ModelFileError, match=r"got 'fastdigits-checkpoint': pass a file of format 'fastdigits'$"
+    ):
         fd.load(path)
 
 
@@ -183,14 +185,14 @@ def test_what_the_message_says_of_a_file_of_pytorch_works(tmp_path, way):
         else:
             torch.save(module.state_dict(), path, _use_new_zipfile_serialization=way == "zip")
     with pytest.raises(
-        fd.ModelFileError, match=r"(net\.load_torch_state_dict\(.*\)) takes the tensors"
+        fd.ModelFileError, match=r"(net\.load_torch_state_dict\(.*\)) loads the tensors"
     ) as caught:
         fd.load(path)
     hint = str(caught.value)
     start = hint.index("net.load_torch_state_dict(")
     net = fd.NeuralNetwork([fd.Dense(4, 8), fd.ReLU(), fd.Dense(8, 3)])
     with warnings.catch_warnings(action="ignore"):
-        followed(hint[start : hint.index(" takes the tensors")], net=net, **names)
+        followed(hint[start : hint.index(" loads the tensors")], net=net, **names)
         wanted = module(torch.ones(1, 4)).detach().numpy()
     np.testing.assert_allclose(net.forward(np.ones((1, 4), np.float32)), wanted, rtol=1e-5, atol=1e-6)
 
@@ -261,11 +263,11 @@ def test_errors_name_a_file_that_is_open(tmp_path):
 @pytest.mark.parametrize("given", [None, 3, io.StringIO(), np.zeros(9, np.uint8), json])
 def test_what_is_no_file_is_told(given, network):
     with pytest.raises(
-        TypeError, match=r"load: path must be the name of a file, .*; got \w+: open\(name, 'rb'\)"
+        TypeError, match=r"load: path must be a path or an open binary file; got \w+: open\(name, 'rb'\)"
     ):
         fd.load(given)
     with pytest.raises(
-        TypeError, match=r"save: path must be the name of a file, .*; got \w+: open\(name, 'wb'\)"
+        TypeError, match=r"save: path must be a path or an open binary file; got \w+: open\(name, 'wb'\)"
     ):
         network.save(given)
 
@@ -273,7 +275,7 @@ def test_what_is_no_file_is_told(given, network):
 def test_a_file_that_is_open_for_text_is_told(tmp_path):
     with (
         tempfile.NamedTemporaryFile("w+") as file,
-        pytest.raises(TypeError, match="load: path must be the name"),
+        pytest.raises(TypeError, match="load: path must be a path"),
     ):
         fd.load(file)
     with open(os.devnull) as file, pytest.raises(TypeError, match="got TextIOWrapper"):

@@ -66,8 +66,8 @@ WHOLE = file_of(KIND | {"a": entry([2], [0, 8]), "b": entry([1], [8, 12])}, byte
         (file_of(b" " + json.dumps(KIND).encode()), "safetensors file, whose header begins with {; got b' '"),
         (file_of(b'{"\xff":1}'), "readable safetensors file; got: .*decode byte 0xff"),
         (file_of(b'{"a":' * 100_000), "readable safetensors file; got: "),
-        (file_of({"__metadata__": [1]}), r"metadata must be texts by name; got \[1\]"),
-        (file_of({"__metadata__": {"format": 1}}), "metadata must be texts by name; got"),
+        (file_of({"__metadata__": [1]}), r"metadata must be strings by name; got \[1\]"),
+        (file_of({"__metadata__": {"format": 1}}), "metadata must be strings by name; got"),
         (file_of(KIND | {"a": 3}), "a must be an object; got 3"),
         (file_of(KIND | {"a": entry([-1], [0, 4])}), r"a: shape must be whole numbers of at least 0; got \[-1\]"),
         (file_of(KIND | {"a": entry([1], [0, 4.0])}, bytes(4)), "a: data_offsets must be whole numbers"),
@@ -77,13 +77,13 @@ WHOLE = file_of(KIND | {"a": entry([2], [0, 8]), "b": entry([1], [8, 12])}, byte
         (file_of(KIND | {"a": entry([1] * 33, [0, 4])}, bytes(4)), "a must have 32 dimensions at most; got 33"),
         (file_of(KIND | {"a": entry([2**62], [0, 2**64])}), "readable safetensors file; got a at"),
         (file_of(KIND | {"a": entry([1], [0, 4, 8])}, bytes(8)), "readable safetensors file; got a at"),
-        (file_of(KIND | {"a": entry([1], [4, 8])}, bytes(8)), r"got a at \[4, 8\]: .* it would be at \[0, 4\]"),
+        (file_of(KIND | {"a": entry([1], [4, 8])}, bytes(8)), r"got a at \[4, 8\]: .* it must be at \[0, 4\]"),
         (
             file_of(KIND | {"a": entry([2], [0, 8]), "b": entry([1], [4, 8])}, bytes(8)),
-            r"got b at \[4, 8\]: .* within 8 bytes, it would be at \[8, 12\]",
+            r"got b at \[4, 8\]: .* within 8 bytes, it must be at \[8, 12\]",
         ),
         (WHOLE[:-1], r"got b at \[8, 12\]: .* within 11 bytes"),
-        (WHOLE + b"x", "got 1 bytes behind its last array"),
+        (WHOLE + b"x", "got 1 bytes after its last array"),
     ],
 )  # fmt: skip
 def test_a_file_that_is_not_as_the_format_has_it_is_refused(tmp_path, content, match):

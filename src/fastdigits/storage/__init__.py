@@ -1,1 +1,1 @@
-"""Model files: the safetensors format, and what a network writes in it."""
+"""Model files: the safetensors format, and how a network is stored in it."""

@@ -1,6 +1,6 @@
-"""Say what a file of another program is, by its bytes, and how to bring what is in it.
+"""Identify files of other programs by their bytes, and say how to import them.
 
-Nothing here unpacks, parses or unpickles a file: it is recognised by how it begins, archives by the names in them.
+Nothing here unpacks, parses or unpickles a file: only its first and last bytes are compared.
 """
 
 from __future__ import annotations
@@ -9,56 +9,55 @@ import os
 import re
 from typing import BinaryIO
 
-_LOOKED_AT = 1 << 16  # bytes at either end of a file: the names in an archive stand at its end
+_CHUNK = 1 << 16  # bytes to read at both ends of a file; a ZIP archive has its names at the end
 
 
 def _state(expression: str) -> str:
-    return f"net.load_torch_state_dict({expression}) takes the tensors of a Sequential of the same layers"
+    return f"net.load_torch_state_dict({expression}) loads the tensors of a Sequential of the same layers"
 
 
 OTHER_TENSORS = _state("safetensors.torch.load_file(path)")
 _TORCH = _state("torch.load(path, weights_only=True)")
 _COPY = "copy its arrays, layer.weight.value[...] = weight with shape (in, out)"
 _KERAS = f"open it with Keras and {_COPY}"
-_PICKLE = "opening one may run any code: open it where you trust it, then net.save(path)"
+_PICKLE = "opening it may run any code: if you trust it, open it, then call net.save(path)"
 _ONNX = f"open it with its own library and {_COPY}"
-_DATA = "images and labels are read by fastdigits.load_data and --data"
+_DATA = "for images and labels, use fastdigits.load_data or --data"
+_UNPACK = "unpack it first"
+_PREDICT = "to classify it, use fastdigits predict"
+_MODEL = "name the model file itself"
 
-# How files begin, what they are, and how to bring them.
-_BEGINNINGS: tuple[tuple[bytes, str, str], ...] = (
-    (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "a file of torch.save in its older form", _TORCH),
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file, such as Keras writes as .h5", _KERAS),
-    (b"\x93NUMPY", "an array of NumPy", _COPY),
-    (b"\x08\x01\x12", "a SavedModel of TensorFlow", _KERAS),
-    (b"GGUF", "a language model in GGUF", "take a classifier of images"),
-    (b"\x1f\x8b", "a file packed with gzip", "unpack it first"),
-    (b"BZh", "a file packed with bzip2", "unpack it first"),
-    (b"\xfd7zXZ", "a file packed with xz", "unpack it first"),
-    (b"\x28\xb5\x2f\xfd", "a file packed with zstd", "unpack it first"),
-    (b"7z\xbc\xaf", "a 7z archive", "unpack it first"),
-    (b"Rar!", "a RAR archive", "unpack it first"),
-    (b"version https://git-lfs", "a pointer of Git LFS", "git lfs pull brings the file itself"),
-    (b"\x89PNG", "a picture", "fastdigits predict reads it"),
-    (b"\xff\xd8\xff", "a picture", "fastdigits predict reads it"),
+# First bytes, kind of file, next step
+_SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
+    (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "a file of torch.save in its older format", _TORCH),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file, such as .h5 from Keras", _KERAS),
+    (b"\x93NUMPY", "a NumPy array", _COPY),
+    (b"\x08\x01\x12", "a TensorFlow SavedModel", _KERAS),
+    (b"GGUF", "a language model in GGUF", "use an image classifier"),
+    (b"\x1f\x8b", "a file packed with gzip", _UNPACK),
+    (b"BZh", "a file packed with bzip2", _UNPACK),
+    (b"\xfd7zXZ", "a file packed with xz", _UNPACK),
+    (b"\x28\xb5\x2f\xfd", "a file packed with zstd", _UNPACK),
+    (b"7z\xbc\xaf", "a 7z archive", _UNPACK),
+    (b"Rar!", "a RAR archive", _UNPACK),
+    (b"version https://git-lfs", "a pointer of Git LFS", "download the file with git lfs pull"),
+    (b"\x89PNG", "a picture", _PREDICT),
+    (b"\xff\xd8\xff", "a picture", _PREDICT),
     (b"\0\0\x08\x01", "an IDX file of labels", _DATA),
     (b"\0\0\x08\x03", "an IDX file of images", _DATA),
 )
-# The same, for what takes more than a beginning.
+# The same as regular expressions
 _PATTERNS: tuple[tuple[bytes, str, str], ...] = (
-    (rb"\x80[\x02-\x05]|\((dp|lp)\d|c\w+(\.\w+)*\n\w+\n", "a pickle, such as joblib writes", _PICKLE),
-    (rb"\x78[\x01\x5e\x9c\xda]", "packed data, such as joblib writes", _PICKLE),
+    (rb"\x80[\x02-\x05]|\((dp|lp)\d|c\w+(\.\w+)*\n\w+\n", "a pickle, such as from joblib", _PICKLE),
+    (rb"\x78[\x01\x5e\x9c\xda]", "compressed data, such as from joblib", _PICKLE),
     (rb"\x08[\x02-\x1f][\x12\x1a\x22\x28\x32\x3a\x42]", "an ONNX graph", _ONNX),
     (rb"(?s).{4}TFL3", "a TensorFlow Lite model", _ONNX),
-    (rb"(?i)\s*<(!doctype|html|\?xml)", "a web page", "name the file of the model itself"),
+    (rb"(?i)\s*<(!doctype|html|\?xml)", "a web page", _MODEL),
     (rb"\s*[{\[][\s\"\d{}\[\]]", "JSON", "name the model.safetensors beside it"),
-    # The length of a header would have as many bytes as these letters say: millions of gigabytes.
-    (
-        rb"(\xef\xbb\xbf)?[\t\r\n -~]{12}",
-        "text, such as a table",
-        f"name the file of the model itself; {_DATA}",
-    ),
+    # In a safetensors file, letters here would mean a header of millions of gigabytes.
+    (rb"(\xef\xbb\xbf)?[\t\r\n -~]{12}", "text, such as a table", f"{_MODEL}; {_DATA}"),
 )
-# What names tell of a ZIP archive, the most telling first.
+# Names in ZIP archives, the most specific first
 _MEMBERS: tuple[tuple[bytes, str, str], ...] = (
     (b"model.weights.h5", "a .keras file", _KERAS),
     (b"archive_format", "a program of torch.export", _state("torch.export.load(path).state_dict")),
@@ -68,24 +67,24 @@ _MEMBERS: tuple[tuple[bytes, str, str], ...] = (
 )
 
 
-def told(file: BinaryIO) -> str:
-    """Return what an error says of a file of another program; nothing of one that may be a safetensors file."""
+def identify(file: BinaryIO) -> str:
+    """Return kind and next step for a file of another program, "" if it may be a safetensors file."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
-    start = file.read(_LOOKED_AT)
-    file.seek(max(0, size - _LOOKED_AT))
-    end = file.read(_LOOKED_AT)
+    start = file.read(_CHUNK)
+    file.seek(max(0, size - _CHUNK))
+    end = file.read(_CHUNK)
     file.seek(0)
     if start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= size - 8:
         return ""
     if start.startswith(b"PK\x03\x04"):
         found = (entry for entry in _MEMBERS if entry[0] in start or entry[0] in end)
-        _, what, how = next(found, (b"", "a ZIP archive", "unpack it first"))
-        return f"{what}: {how}"
-    for beginning, what, how in _BEGINNINGS:
-        if start.startswith(beginning):
-            return f"{what}: {how}"
-    for pattern, what, how in _PATTERNS:
+        _, kind, advice = next(found, (b"", "a ZIP archive", _UNPACK))
+        return f"{kind}: {advice}"
+    for signature, kind, advice in _SIGNATURES:
+        if start.startswith(signature):
+            return f"{kind}: {advice}"
+    for pattern, kind, advice in _PATTERNS:
         if re.match(pattern, start):
-            return f"{what}: {how}"
+            return f"{kind}: {advice}"
     return ""

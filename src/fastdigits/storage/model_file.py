@@ -1,11 +1,10 @@
-"""Model files: a network written to safetensors and read back, whole or not at all.
+"""Model files: save a network to a safetensors file and load it.
 
-A file holds float32 tensors named like parameters and buffers, such as ``dense1.weight``, and, as metadata,
-``format`` "fastdigits", ``version`` "1", ``architecture``, a JSON object with the layers, their constructor
-arguments, the seed and the number of epochs. Two entries may be absent: ``class_names``, a JSON list, where the classes
-have no names, and ``scale``, a JSON string, where the scale of the images is not known, as in files written before
-networks had one. Nothing in a file is ever executed, so that layers from outside this package cannot be saved. A file
-with anything else in it, or with something twice, is refused.
+A file has float32 tensors, named like parameters and buffers (``dense1.weight``), and metadata: ``format``
+"fastdigits", ``version`` "1", and ``architecture``, a JSON object with the layers, their constructor arguments, the
+seed and the number of epochs. Optional are ``class_names``, a JSON list, and ``scale``, a JSON string; without
+``scale``, the scale of the network is unknown. Other or duplicate entries are an error. Loading runs no code from a
+file, so only built-in layers can be saved.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from .safetensors import encode, opened, parse, read_opened
 _Network = TypeVar("_Network", bound=Sequential)
 
 FORMAT = "fastdigits"
-_CLASS_NAMES, _SCALE = "class_names", "scale"  # in the metadata of networks that have such
+_CLASS_NAMES, _SCALE = "class_names", "scale"  # optional metadata
 
 
 def save(network: Sequential, path: str | os.PathLike[str] | IO[bytes]) -> None:
@@ -43,13 +42,12 @@ def save(network: Sequential, path: str | os.PathLike[str] | IO[bytes]) -> None:
     network : Sequential
         Of built-in layers.
     path : str, path-like or binary file
-        The file. One that exists is replaced in one go, or stays as it is. One that is open for bytes is written to
-        where it stands.
+        The file. An existing one is replaced atomically. An open binary file is written from its current position.
 
     Raises
     ------
     TypeError
-        If a layer is not one of this package: its code cannot be stored; or if ``path`` is no file.
+        If a layer is not built-in, or if ``path`` is not a path or a binary file.
     ValueError
         If a parameter is not finite, or a hyperparameter is out of range: `load` would refuse the file.
     OSError
@@ -66,7 +64,7 @@ def save(network: Sequential, path: str | os.PathLike[str] | IO[bytes]) -> None:
         atomic.write(path, content, example="model.safetensors")
         return
     rest = memoryview(content)
-    while rest:  # an unbuffered file may take a part at a time
+    while rest:  # an unbuffered file may write only a part
         written = path.write(rest)
         rest = rest[len(rest) if written is None else written :]
 
@@ -74,7 +72,7 @@ def save(network: Sequential, path: str | os.PathLike[str] | IO[bytes]) -> None:
 def load(
     path: str | os.PathLike[str] | IO[bytes] | bytes | bytearray | memoryview, kind: type[_Network]
 ) -> _Network:
-    """Read a network of some class from a file that `save` wrote; `fastdigits.load` says how."""
+    """Load a network of class ``kind`` from a file that `save` wrote; see `fastdigits.load`."""
     if isinstance(path, str | os.PathLike):
         file = Path(path)
         if file.is_dir() and (file / "model.safetensors").is_file():
@@ -88,27 +86,26 @@ def load(
     _check_file(path, "load", "read")
     read = path.read()
     if not isinstance(read, bytes):
-        raise _no_file(path, "load", "rb")
+        raise _path_error(path, "load", "rb")
     name = getattr(path, "name", None)
     return _load(io.BytesIO(read), name if isinstance(name, str) else type(path).__name__, kind)
 
 
 def _check_file(path: object, subject: str, method: str) -> None:
-    """Raise a TypeError if this is neither the name of a file nor one that is open for bytes."""
+    """Raise a TypeError if this is neither a path nor an open binary file."""
     if isinstance(path, io.TextIOBase) or not (isinstance(path, str | os.PathLike) or hasattr(path, method)):
-        raise _no_file(path, subject, "rb" if method == "read" else "wb")
+        raise _path_error(path, subject, "rb" if method == "read" else "wb")
 
 
-def _no_file(path: object, subject: str, mode: str) -> TypeError:
+def _path_error(path: object, subject: str, mode: str) -> TypeError:
     return TypeError(
-        f"{subject}: path must be the name of a file, or a file that is open for bytes; got "
-        f"{type(path).__name__}: open(name, {mode!r})"
+        f"{subject}: path must be a path or an open binary file; got {type(path).__name__}: open(name, {mode!r})"
     )
 
 
 def _load(content: BinaryIO, file: str, kind: type[_Network]) -> _Network:
-    if what := foreign.told(content):
-        raise ModelFileError(f"{file}: must be a model file that net.save wrote; got {what}")
+    if found := foreign.identify(content):
+        raise ModelFileError(f"{file}: must be a model file that net.save wrote; got {found}")
     metadata, tensors = read_opened(content, file, FORMAT)
     network = _rebuild(file, kind, metadata, max_values=content.seek(0, os.SEEK_END) // 4)
     wanted = named_tensors(network)
@@ -128,14 +125,12 @@ def _architecture(network: Sequential) -> dict[str, Any]:
     layers = []
     for layer in network.layers:
         try:
-            config = type(layer)(
-                **layer.config()
-            ).config()  # numbers of Python, and none that `load` would refuse
+            config = type(layer)(**layer.config()).config()  # checked, and numbers of Python
         except (TypeError, ValueError) as error:
             raise type(error)(f"save: {layer.name}: {error}") from None
         entry: dict[str, Any] = {"kind": type(layer).__name__, "config": config}
         if isinstance(layer, Dropout):
-            # training goes on with fresh masks, not with those of the first steps
+            # further training then uses new masks, not those of the first steps
             entry["step"] = check_count(layer.step, "step", f"save: {layer.name}", least=0)
         layers.append(entry)
     counts = {
@@ -173,14 +168,14 @@ def _rebuild(file: str, kind: type[_Network], metadata: dict[str, str], max_valu
         if _SCALE in metadata:
             network.scale = parse(metadata[_SCALE])
             if network.scale is None:
-                raise ValueError(f"{_SCALE} must be absent where it is not known; got null")
+                raise ValueError(f"{_SCALE} must be absent if it is unknown; got null")
     except (TypeError, ValueError, RecursionError) as error:
         raise ModelFileError(f"{file}: its metadata must describe a network; got: {error}") from error
     return network
 
 
 def _object(subject: str, value: object, names: Iterable[str]) -> dict[str, Any]:
-    """Return a JSON object that has exactly these names."""
+    """Check that a value is a JSON object with exactly these names, and return it."""
     if not isinstance(value, dict):
         raise TypeError(f"{subject} must be an object; got {value!r}")
     if difference := differing_names(value, names):
@@ -189,7 +184,7 @@ def _object(subject: str, value: object, names: Iterable[str]) -> dict[str, Any]
 
 
 def _check_sizes(entries: list[dict[str, Any]], max_values: int) -> None:
-    """See that the layers, which allocate what their sizes say, stay below what the file can hold."""
+    """Check, before layers allocate memory, that their sizes fit the size of the file."""
     total = 0
     for entry in entries:
         if not isinstance(entry, dict) or not isinstance(entry.get("config"), dict):

@@ -1,8 +1,8 @@
-"""Files of named arrays in the safetensors format: float32 only, and nothing in them that is not looked at.
+"""Read and write named float32 arrays in the safetensors format; every byte is checked.
 
-A file is 8 bytes of length, little-endian, that much JSON, then the numbers of the arrays, one array after the other.
-The format is read and written here, not by its library: that ends the process where memory runs out, and with it a
-training whose network was to be saved; and it lets names that come twice pass.
+A file has a length of 8 bytes, little-endian, a JSON header of this length, then the data of the arrays, one after the
+other. The safetensors library is not used: if memory runs out, it ends the process, and with it the training that was
+to be saved; and it accepts duplicate names.
 
 References
 ----------
@@ -29,23 +29,23 @@ from ..errors import ModelFileError
 from .foreign import OTHER_TENSORS
 
 VERSION = "1"
-MOST_HEADER = 1 << 22  # bytes, which are parsed as a whole: a history of 25,000 epochs
+MOST_HEADER = 1 << 22  # bytes; enough for a history of 25,000 epochs
 MOST_TENSORS = 10_000
 MOST_DIMENSIONS = 32
 _ENTRY = ("dtype", "shape", "data_offsets")
 
 
 def encode(tensors: Mapping[str, Float32], kind: str, **facts: object) -> bytes:
-    """Return the content of a file whose metadata hold the kind and each fact as JSON.
+    """Return the content of a file with the kind and each fact, as JSON, in its metadata.
 
-    Names are in order: the same arrays and facts give the same bytes.
+    The same arrays and facts give the same bytes, in any order.
 
     Raises
     ------
     TypeError
         If an array is not float32.
     OSError
-        If there is more to say of them than `read` takes.
+        If the header is too long for `read`.
     """
     header: dict[str, Any] = {"__metadata__": {"format": kind, "version": VERSION}}
     header["__metadata__"] |= {name: json.dumps(fact) for name, fact in facts.items()}
@@ -65,8 +65,8 @@ def encode(tensors: Mapping[str, Float32], kind: str, **facts: object) -> bytes:
     text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     if len(text) > MOST_HEADER:
-        what = f"a header must have at most {MOST_HEADER:,} bytes to be read again; got {len(text):,}"
-        raise OSError(errno.EFBIG, what)
+        problem = f"a header must have at most {MOST_HEADER:,} bytes to be read again; got {len(text):,}"
+        raise OSError(errno.EFBIG, problem)
     parts[:2] = len(text).to_bytes(8, "little"), text
     return b"".join(parts)
 
@@ -77,7 +77,7 @@ def read(file: Path, kind: str) -> tuple[dict[str, str], dict[str, Float32]]:
     Raises
     ------
     ModelFileError
-        If the file is missing, of another kind or version, or not in every byte as the format has it.
+        If the file is missing, of another kind or version, or does not follow the format in every byte.
     """
     with opened(file) as content:
         return read_opened(content, str(file), kind)
@@ -85,10 +85,10 @@ def read(file: Path, kind: str) -> tuple[dict[str, str], dict[str, Float32]]:
 
 @contextmanager
 def opened(file: Path) -> Iterator[BinaryIO]:
-    """Open a file to read; ModelFileError where there is none."""
+    """Open a file to read; ModelFileError if that fails."""
     if file.is_dir() or not os.path.lexists(file):
-        what = "a folder" if file.is_dir() else "nothing of this name"
-        raise ModelFileError(f"{file}: must be a model file; got {what}")
+        found = "a folder" if file.is_dir() else "nothing of this name"
+        raise ModelFileError(f"{file}: must be a model file; got {found}")
     try:
         with atomic.open_regular(file) as content:
             yield content
@@ -98,7 +98,7 @@ def opened(file: Path) -> Iterator[BinaryIO]:
 
 
 def read_opened(content: BinaryIO, name: str, kind: str) -> tuple[dict[str, str], dict[str, Float32]]:
-    """Return metadata and arrays of a file that is open at its beginning; see `read`."""
+    """Return metadata and arrays of an open file; see `read`."""
     try:
         header, size = _header(content)
         metadata = _checked_metadata(header.pop("__metadata__", {}))
@@ -112,7 +112,7 @@ def read_opened(content: BinaryIO, name: str, kind: str) -> tuple[dict[str, str]
 
 
 def _header(file: BinaryIO) -> tuple[dict[str, Any], int]:
-    """Return what the header says, and how many bytes come behind it."""
+    """Return the header, and the number of bytes after it."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     length = int.from_bytes(file.read(8), "little")
@@ -139,37 +139,32 @@ def _header(file: BinaryIO) -> tuple[dict[str, Any], int]:
 def parse(text: str | bytes, *, finite: bool = True) -> Any:
     """Parse JSON; reject duplicate keys and, unless ``finite`` is False, NaN and infinities by name."""
 
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for name, value in pairs:
             if name in found:
                 times = sum(other == name for other, _ in pairs)
-                raise ValueError(f"{name!r} must stand there once; got it {times} times")
+                raise ValueError(f"{name!r} must appear once; got it {times} times")
             found[name] = value
         return found
 
-    def no_number(name: str) -> None:
+    def reject(name: str) -> None:
         raise ValueError(f"numbers must be finite; got {name}")
 
-    return json.loads(text, object_pairs_hook=once, parse_constant=no_number if finite else None)
+    return json.loads(text, object_pairs_hook=unique, parse_constant=reject if finite else None)
 
 
 def _checked_metadata(metadata: object) -> dict[str, str]:
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise ValueError(f"its metadata must be texts by name; got {metadata!r:.200}")
+        raise ValueError(f"its metadata must be strings by name; got {metadata!r:.200}")
     return metadata
 
 
 def _check_format(metadata: dict[str, str], kind: str) -> None:
     if (found := metadata.get("format")) != kind:
-        hint = (
-            ""
-            if found is not None and found.startswith("fastdigits")
-            else f"; of other programs, {OTHER_TENSORS}"
-        )
-        raise ValueError(
-            f"its format must be {kind!r}; got {found!r}: only files that fastdigits wrote as such can be read{hint}"
-        )
+        ours = found is not None and found.startswith("fastdigits")
+        hint = f"pass a file of format {kind!r}" if ours else f"for files of other programs, {OTHER_TENSORS}"
+        raise ValueError(f"its format must be {kind!r}; got {found!r}: {hint}")
     if metadata.get("version") != VERSION:
         raise ValueError(
             f"its version must be {VERSION!r}; got {metadata.get('version')!r}: update fastdigits"
@@ -177,21 +172,21 @@ def _check_format(metadata: dict[str, str], kind: str) -> None:
 
 
 def _checked_shapes(header: dict[str, Any], size: int) -> dict[str, list[int]]:
-    """Return the arrays' shapes in the order of their places, one behind the other in ``size`` bytes."""
+    """Return the shapes in the order of the data; check that the arrays fill exactly ``size`` bytes."""
     shapes = {name: _checked_shape(name, entry) for name, entry in header.items()}
     place, ordered = 0, {}
     for name in sorted(header, key=lambda name: header[name]["data_offsets"]):
         wanted = [place, place + 4 * math.prod(shapes[name])]
         if header[name]["data_offsets"] != wanted or wanted[1] > size:
             raise ValueError(
-                f"must be a readable safetensors file; got {name} at {header[name]['data_offsets']}: behind the "
-                f"arrays before it and within {size} bytes, it would be at {wanted}"
+                f"must be a readable safetensors file; got {name} at {header[name]['data_offsets']}: after the "
+                f"arrays before it and within {size} bytes, it must be at {wanted}"
             )
         ordered[name] = shapes[name]
         place = wanted[1]
     if place != size:
         raise ValueError(
-            f"must be a readable safetensors file; got {size - place} bytes behind its last array"
+            f"must be a readable safetensors file; got {size - place} bytes after its last array"
         )
     return ordered
 
@@ -200,12 +195,12 @@ def _array(file: BinaryIO, shape: list[int]) -> Float32:
     """Return the next array of the file."""
     array = np.empty(shape, dtype="<f4")
     if file.readinto(array) != array.nbytes:  # type: ignore[attr-defined]
-        raise OSError("it became shorter while it was read")
+        raise OSError("it became shorter during reading")
     return array.astype(np.float32, copy=False)
 
 
 def _checked_shape(name: str, entry: object) -> list[int]:
-    """Return the shape that the header has for an array, after a look at all that it says."""
+    """Check an array's entry in the header and return its shape."""
     if not isinstance(entry, dict):
         raise ValueError(f"{name} must be an object; got {entry!r:.200}")
     if difference := differing_names(entry, _ENTRY):
