@@ -30,7 +30,7 @@ sys.path.insert(0, str(ROOT / "tests" / "helpers"))
 from malformed import NAMES, READERS, REFUSALS, read, valid_files  # noqa: E402
 
 PACKAGES = ("data", "imaging", "storage")
-MODULES = ("commands.run_folder", "commands.train_options", "core.entries", "training.checkpoint")
+MODULES = ("commands.run_folder", "commands.train_options", "core.schema", "training.checkpoint")
 KEPT, LARGEST = 60, 2048  # most files per reader in tests/helpers/corpus/, most bytes of each
 
 
