@@ -13,14 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from .. import backend
 from .._version import __version__
 from ..core import interrupts
 from ..core.arrays import Array, Float32
 from ..core.interrupts import DeferInterrupts
-from ..core.seeding import SPLIT, stream
+from ..core.splitting import split_validation
 from ..data import Dataset, load_data
 from ..errors import DataError, DivergedError, ModelFileError
 from ..imaging.digits import SIDE
@@ -240,15 +238,11 @@ def _hold_out(given: _Set, fraction: float, seed: int) -> tuple[_Set, _Set]:
 
     Not left to `fit`, because the training accuracy at the end must not count them either.
     """
-    n = given.y.size
-    count = round(fraction * n)
-    if not 0 < count < n:
-        raise CommandError(
-            f"--validation-split: must leave images on both sides; got {fraction:g} of {n:,} images"
-        )
-    order = stream(seed, SPLIT).permutation(n)
-    apart, rest = np.sort(order[:count]), np.sort(order[count:])
-    return _Set(given.x[rest], given.y[rest]), _Set(given.x[apart], given.y[apart])
+    try:
+        kept, apart = split_validation(given.y.size, fraction, seed, "--validation-split:")
+    except ValueError as error:
+        raise CommandError(str(error)) from error
+    return _Set(given.x[kept], given.y[kept]), _Set(given.x[apart], given.y[apart])
 
 
 def _build(options: argparse.Namespace, images: _Images) -> NeuralNetwork:

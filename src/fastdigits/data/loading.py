@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-import numpy as np
-
 from ..core import atomic
 from ..core.arrays import Array, Int64
 from ..core.seeding import TEST_SPLIT, stream
+from ..core.splitting import split
 from ..core.validation import check_count
 from ..errors import DataError, printable
 from .arrays import read_npz
@@ -307,8 +306,4 @@ def _split(y: Array, seed: int, subject: str) -> tuple[Int64, Int64]:
         raise DataError(
             f"{subject}: must hold at least {HOLD_OUT} images, of which one is set apart for testing; got {len(y)}"
         )
-    order = stream(seed, TEST_SPLIT).permutation(len(y))
-    order = order[np.argsort(y[order], kind="stable")]
-    chosen = np.zeros(len(y), bool)
-    chosen[order[HOLD_OUT - 1 :: HOLD_OUT]] = True
-    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+    return split(stream(seed, TEST_SPLIT), len(y), slice(HOLD_OUT - 1, None, HOLD_OUT), y)

@@ -9,6 +9,7 @@ from sklearn.utils import compute_class_weight
 
 from ..core.arrays import Array, Int64, as_array
 from ..core.seeding import SPLIT, stream
+from ..core.splitting import split
 from ..core.validation import check_number, check_weights
 from .parameters import NAME
 
@@ -88,16 +89,13 @@ def hold_out(examples: Examples, fraction: object, seed: int) -> tuple[Examples,
     """
     share = check_number(fraction, "validation_fraction", NAME, over=0, under=1)
     labels = examples.labels
-    order = stream(seed, SPLIT).permutation(len(labels))
-    order = order[np.argsort(labels[order], kind="stable")]  # class by class, at random within each
     counts = np.bincount(labels)
     place = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
     apart = np.minimum(np.maximum(np.rint(share * counts), 1), counts - 1)
-    chosen = np.zeros(len(labels), bool)
-    chosen[order[place < np.repeat(apart, counts)]] = True
-    if not chosen.any():
+    kept, held_out = split(stream(seed, SPLIT), len(labels), place < np.repeat(apart, counts), labels)
+    if not held_out.size:
         raise ValueError(
             f"{NAME}: early_stopping must have a class of at least two different rows, to hold one out; got "
             f"{len(labels)} rows of as many classes: give fit X_val and y_val"
         )
-    return examples.part(~chosen), examples.part(chosen)
+    return examples.part(kept), examples.part(held_out)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..core import validation
 from ..core.arrays import Array, Float32, Int64
-from ..core.seeding import SPLIT, stream
+from ..core.splitting import split_validation
 from ..nn import scales
 from ..nn.layers import BatchNorm
 from ..nn.sequential import Sequential
@@ -73,22 +73,18 @@ def split(
         return examples, None
     if validation_data is not None:
         raise ValueError("fit: only one of validation_data and validation_split may be given; got both")
-    pool = stream(seed, SPLIT).permutation(examples.pool)
-    count = round(fraction * pool.size)
-    if not 0 < count < pool.size:
-        raise ValueError(
-            f"fit: validation_split must leave images on both sides; got {fraction} of {pool.size} images"
-        )
-    apart, rest = np.sort(pool[:count]), np.sort(pool[count:])
+    pool = examples.pool
+    kept, chosen = split_validation(pool.size, fraction, seed, "fit: validation_split")
+    apart = pool[chosen]
     weights = None if examples.weights is None else examples.weights[apart]
     held_out = Examples(
         examples.rows[apart],
         examples.scale,
         examples.labels[apart],
         weights,
-        np.arange(count, dtype=np.int64),
+        np.arange(apart.size),
     )
-    return replace(examples, pool=rest), held_out
+    return replace(examples, pool=pool[kept]), held_out
 
 
 def check_batchnorm(network: Sequential, parts: list[slice]) -> None:
