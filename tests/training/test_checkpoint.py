@@ -681,7 +681,7 @@ def test_what_a_callback_of_the_users_own_cannot_take_changes_nothing(tmp_path, 
     assert everything(net, given)[:-1] == before[:-1]
     assert given["callbacks"][2].seen == 0
     assert given["callbacks"][0].best is None
-    assert given["callbacks"][0]._kept is None
+    assert given["callbacks"][0]._best.weights is None
 
 
 def test_a_callback_may_check_its_own_state_before_anything_changes(tmp_path):

@@ -554,8 +554,12 @@ def test_early_stopping_restores_the_best_after_an_interrupt_and_starts_afresh()
         ({"monitor": "lr"}, ValueError, "monitor must be one of loss, accuracy"),
         ({"patience": 0}, ValueError, "patience must be at least 1"),
         ({"patience": 1.5}, TypeError, "patience must be an integer"),
-        ({"min_delta": -1}, ValueError, "min_delta must be finite and at least 0; got -1"),
-        ({"min_delta": math.nan}, ValueError, "min_delta must be finite"),
+        (
+            {"min_delta": -1},
+            ValueError,
+            "min_delta must be a finite float32 number with 0 ≤ min_delta; got -1",
+        ),
+        ({"min_delta": math.nan}, ValueError, "min_delta must be a finite"),
     ],
 )
 def test_early_stopping_checks_its_arguments(options, error, match):

@@ -26,8 +26,8 @@ from ..metrics.classification import wilson_interval
 from ..network import NeuralNetwork
 from ..nn import scales
 from ..nn.losses import SoftmaxCrossEntropy
-from ..nn.snapshot import Snapshot
-from ..training.callbacks import Callback, EarlyStopping, check_best, improves
+from ..training.best_epoch import BestEpoch
+from ..training.callbacks import Callback, EarlyStopping
 from ..training.checkpoint import Checkpoint, clear
 from ..training.history import History
 from . import arguments, console, report, run_folder, runner, system, train_options
@@ -89,35 +89,33 @@ class _Keeper(Callback):
     def __init__(self, images: _Images, begin: Callable[[], None]) -> None:
         self._begin = begin
         self.history = History()
-        self.epoch: int | None = None  # the one whose weights are kept
         self._may_choose = images.validation is not images.test
-        self._loss: float | None = None
-        self._snapshot: Snapshot | None = None
+        self._best = BestEpoch("val_loss", names=("epoch", "loss"))
+
+    @property
+    def epoch(self) -> int | None:
+        """Number of the epoch whose weights are kept."""
+        return self._best.epoch
 
     def on_train_begin(self, network: NeuralNetwork, history: History) -> None:
         self.history = history
         self._begin()
 
     def on_epoch_end(self, epoch: int, network: NeuralNetwork, history: History) -> None:
-        loss = history.val_loss[-1]
-        if not self._may_choose or improves("val_loss", loss, self._loss, 0.0):
-            self.epoch, self._loss, self._snapshot = epoch, loss, Snapshot(network)
+        (self._best.update if self._may_choose else self._best.take)(network, history)
 
     def state_dict(self) -> dict[str, Any]:
-        arrays = {} if self._snapshot is None else self._snapshot.arrays()
-        return {"epoch": self.epoch, "loss": self._loss, **arrays}
+        return self._best.state_dict()
 
     def check_state_dict(self, content: Mapping[str, Any], network: NeuralNetwork, history: History) -> None:
-        check_best(content, "epoch", "loss", "val_loss", network, history, True, "the part that is kept")
+        self._best.check_state_dict(content, network, history, "the part that is kept")
 
     def load_state_dict(self, content: Mapping[str, Any]) -> None:
-        self.epoch, self._loss = content["epoch"], content["loss"]
-        self._snapshot = Snapshot.from_arrays(content)
+        self._best = self._best.loaded(content)
 
     def restore(self, network: NeuralNetwork) -> None:
         """Give the network the weights that are kept; it stays as it is before the first whole epoch."""
-        if self._snapshot is not None:
-            self._snapshot.restore(network)
+        self._best.restore(network)
 
     def whole_epochs(self) -> History:
         """Return the epochs of which every figure is there, at whatever moment an interrupt came."""

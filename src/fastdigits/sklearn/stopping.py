@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ..core.arrays import Array
 from ..core.validation import check_count, check_number
 from ..network import NeuralNetwork
 from ..nn.snapshot import Snapshot
 from ..optim.schedules import Constant
+from ..training.best_epoch import improvement
 from ..training.callbacks import Callback
 from ..training.history import History
 from . import parameters
@@ -96,13 +95,13 @@ class Watch(Callback):
     def _gain(self, history: History) -> float:
         """Return by how much the last epoch is better than the best one before."""
         model = self.model
-        if not model.early_stopping:
-            best, value, sign = model.best_loss_, history.loss[-1], -1
-        elif model.monitor == "val_loss":
-            best, value, sign = model.best_validation_loss_, history.val_loss[-1], -1
-        else:
-            best, value, sign = model.best_validation_score_, history.val_accuracy[-1], 1
-        return np.inf if best is None else sign * (value - best)
+        monitor = model.monitor if model.early_stopping else "loss"
+        best = {
+            "loss": model.best_loss_,
+            "val_loss": model.best_validation_loss_,
+            "val_accuracy": model.best_validation_score_,
+        }
+        return improvement(monitor, getattr(history, monitor)[-1], best[monitor])
 
     def _surer(self, history: History) -> bool:
         """Return whether an epoch as accurate as the best one has the lower loss on the held-out rows."""

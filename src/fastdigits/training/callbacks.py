@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +9,8 @@ from ..core import streams, validation
 from ..core.schema import integer, number, optional, validate
 from ..core.validation import check_number
 from ..nn.sequential import Sequential
-from ..nn.snapshot import Snapshot
 from ..optim.optimizers import Optimizer
+from .best_epoch import BestEpoch, improvement
 from .history import MONITORS, History, epoch_line, epoch_title
 
 if TYPE_CHECKING:
@@ -83,10 +82,8 @@ class EarlyStopping(Callback):
 
     Attributes
     ----------
-    best_epoch : int or None
-        Number of the best epoch so far.
-    best : float or None
-        Its measure.
+    best_epoch, best : int and float, or None
+        Number and measure of the best epoch so far.
 
     Raises
     ------
@@ -104,57 +101,52 @@ class EarlyStopping(Callback):
     ) -> None:
         self.monitor = _checked_monitor(monitor, "EarlyStopping")
         self.patience = validation.check_count(patience, "patience", "EarlyStopping")
-        self.min_delta = float(min_delta)
-        if not (math.isfinite(self.min_delta) and self.min_delta >= 0):
-            raise ValueError(f"EarlyStopping: min_delta must be finite and at least 0; got {min_delta!r}")
+        self.min_delta = check_number(min_delta, "min_delta", "EarlyStopping", least=0)
         self.restore_best = bool(restore_best)
-        self.best_epoch: int | None = None
-        self.best: float | None = None
-        self._kept: Snapshot | None = None
+        self._best = self._none_yet()
+
+    def _none_yet(self) -> BestEpoch:
+        return BestEpoch(
+            self.monitor, self.min_delta, keep_weights=self.restore_best, names=("best_epoch", "best")
+        )
+
+    @property
+    def best_epoch(self) -> int | None:
+        """Number of the best epoch so far."""
+        return self._best.epoch
+
+    @property
+    def best(self) -> float | None:
+        """Its measure."""
+        return self._best.value
 
     def on_train_begin(self, network: Sequential, history: History) -> None:
         """Forget what an earlier training left; see that there is something to monitor."""
-        self.best_epoch = self.best = self._kept = None
+        self._best = self._none_yet()
         _need_validation(self.monitor, history, "EarlyStopping")
 
     def on_epoch_end(self, epoch: int, network: Sequential, history: History) -> bool:
         """Keep the epoch if it is the best; return True when patience is at an end."""
-        value = getattr(history, self.monitor)[-1]
-        if improves(self.monitor, value, self.best, self.min_delta):
-            self.best, self.best_epoch = value, epoch
-            if self.restore_best:
-                self._kept = Snapshot(network)
+        self._best.update(network, history)
         first = history.epoch[0] - 1
         return epoch - (first if self.best_epoch is None else self.best_epoch) >= self.patience
 
     def on_train_end(self, network: Sequential, history: History) -> None:
         """Give the network its best epoch back."""
-        if self._kept is not None:
-            self._kept.restore(network)
-            self._kept = None
+        self._best.restore(network)
+        self._best.weights = None
 
     def state_dict(self) -> dict[str, Any]:
         """Return the best epoch so far, its measure, and its weights if they are to be restored."""
-        arrays = {} if self._kept is None else self._kept.arrays()
-        return {"best_epoch": self.best_epoch, "best": self.best, **arrays}
+        return self._best.state_dict()
 
     def check_state_dict(self, content: Mapping[str, Any], network: Sequential, history: History) -> None:
         """See that the best epoch is one of the history, and that its weights fit the network."""
-        check_best(
-            content,
-            "best_epoch",
-            "best",
-            self.monitor,
-            network,
-            history,
-            self.restore_best,
-            type(self).__name__,
-        )
+        self._none_yet().check_state_dict(content, network, history, type(self).__name__)
 
     def load_state_dict(self, content: Mapping[str, Any]) -> None:
         """Go on from there."""
-        self.best_epoch, self.best = content["best_epoch"], content["best"]
-        self._kept = Snapshot.from_arrays(content)
+        self._best = self._none_yet().loaded(content)
 
 
 class ReduceOnPlateau(Callback):
@@ -217,7 +209,7 @@ class ReduceOnPlateau(Callback):
     def on_epoch_end(self, epoch: int, network: Sequential, history: History) -> None:
         """Reduce the rate when patience is at an end."""
         value = getattr(history, self.monitor)[-1]
-        if improves(self.monitor, value, self.best, self.min_delta):
+        if improvement(self.monitor, value, self.best) > self.min_delta:
             self.best, self._waited = value, 0
             return
         self._waited += 1
@@ -305,49 +297,3 @@ def _need_validation(monitor: str, history: History, subject: str) -> None:
             f"{subject}: {monitor} needs validation data; got none: give fit validation_data or "
             "validation_split, or monitor loss"
         )
-
-
-def check_best(
-    content: Mapping[str, Any],
-    epoch: str,
-    measure: str,
-    monitor: str,
-    network: Sequential,
-    history: History,
-    with_weights: bool,
-    subject: str,
-) -> None:
-    """Raise an error unless a state is that of a best epoch: its number, its measure and, if wanted, its weights.
-
-    Parameters
-    ----------
-    content : mapping
-        The state.
-    epoch, measure : str
-        Names of the entries with the number of the epoch and with its measure; both are None before the first epoch.
-    monitor : str
-        Which measure of the history it is.
-    network : Sequential
-        Whose weights are kept.
-    history : History
-        The epochs so far.
-    with_weights : bool
-        Whether weights are kept.
-    subject : str
-        What an error message begins with.
-    """
-    keeps = with_weights and len(history) > 0
-    entries = {epoch: optional(integer(1)), measure: optional(number())}
-    state = validate(content, entries | (Snapshot.checks(network) if keeps else {}), subject)
-    best, value = state[epoch], state[measure]
-    if (best is None) != (len(history) == 0) or (best is not None and best not in history.epoch):
-        raise ValueError(f"{subject}: {epoch} must be an epoch of the history; got {best}")
-    wanted = None if best is None else getattr(history, monitor)[history.epoch.index(best)]
-    if value != wanted:
-        raise ValueError(f"{subject}: {measure} must be the {monitor} of epoch {best}, {wanted}; got {value}")
-
-
-def improves(monitor: str, value: float, best: float | None, min_delta: float) -> bool:
-    """Return whether a measure is better than the best so far; one that is not a number never is."""
-    sign = 1.0 if monitor.endswith("accuracy") else -1.0
-    return not math.isnan(value) and (best is None or sign * (value - best) > min_delta)
