@@ -185,28 +185,15 @@ class NeuralNetwork(Sequential):
         step done in part.
         """
         from .training import loop
+        from .training.options import FitOptions
 
-        return loop.fit(
-            self,
-            x,
-            y,
-            epochs=epochs,
-            batch_size=batch_size,
-            optimizer=optimizer,
-            schedule=schedule,
-            loss=loss,
-            augment=augment,
-            clip_norm=clip_norm,
-            average=average,
-            validation_data=validation_data,
-            validation_split=validation_split,
-            sample_weight=sample_weight,
-            callbacks=callbacks,
-            shuffle=shuffle,
-            progress=progress,
-            threads=threads,
-            resume=resume,
-        )
+        options = FitOptions(
+            epochs=epochs, batch_size=batch_size, augment=augment, clip_norm=clip_norm, average=average,
+            optimizer=optimizer, schedule=schedule, loss=loss,  # type: ignore[arg-type]  # None: a new default one
+            validation_data=validation_data, validation_split=validation_split, sample_weight=sample_weight,
+            callbacks=callbacks, shuffle=shuffle, progress=progress, threads=threads, resume=resume,
+        )  # fmt: skip
+        return loop.fit(self, x, y, options)
 
     def find_lr(
         self,

@@ -17,6 +17,7 @@ from .optim.averaging import EMA, SWA, WeightAverage
 from .optim.optimizers import SGD, Adam, AdamW, Momentum, Optimizer, RMSprop
 from .optim.schedules import Constant, Cosine, OneCycle, Schedule, Step, WarmUp
 from .training.augmentation import Augmentation
+from .training.options import FitOptions
 
 ACTIVATIONS: dict[str, type[Layer]] = {"relu": ReLU, "leaky-relu": LeakyReLU}
 BATCHNORMS = ("first", "all", "none")
@@ -77,16 +78,16 @@ class Recipe:
     activation: str = "relu"
     batchnorm: str = "first"
     dropout: float = 0.0
-    epochs: int = 10
-    batch_size: int = 128
+    epochs: int = FitOptions.epochs
+    batch_size: int = FitOptions.batch_size
     optimizer: str = "adam"
     learning_rate: float = 0.01
     momentum: float | None = None
     weight_decay: float | None = None
     schedule: str = "one-cycle"
     label_smoothing: float = 0.0
-    clip_norm: float | None = None
-    augment: Augmentation | None = None
+    clip_norm: float | None = FitOptions.clip_norm
+    augment: Augmentation | None = FitOptions.augment
     ema: float | None = None
     swa: float | None = None
 

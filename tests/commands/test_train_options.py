@@ -16,7 +16,7 @@ SOURCE = Path(fd.__file__).parents[1]
 
 
 def shapes(*argv):
-    return [repr(layer) for layer in train_options.layers(train_options.read(argv), 784, 10)]
+    return [repr(layer) for layer in train_options.recipe(train_options.read(argv)).layers(784, 10)]
 
 
 def test_without_options_the_network_is_that_of_the_original():
@@ -27,8 +27,8 @@ def test_without_options_the_network_is_that_of_the_original():
 def test_without_options_training_is_adam_at_a_hundredth_over_one_cycle():
     options = train_options.read([])
     assert (options.epochs, options.batch_size, options.seed, options.validation_split) == (10, 128, 0, 0.0)
-    assert repr(train_options.optimizer(options)) == "Adam(lr=0.01)"
-    assert repr(train_options.schedule(options)) == "OneCycle()"
+    assert repr(train_options.recipe(options).make_optimizer()) == "Adam(lr=0.01)"
+    assert repr(train_options.recipe(options).make_schedule()) == "OneCycle()"
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_the_network_follows_the_options(argv, expected):
 )
 def test_the_optimizer_follows_the_options(argv, expected):
     options = train_options.read(["--learning-rate", "0.5", "--optimizer", *argv])
-    chosen = train_options.optimizer(options)
+    chosen = train_options.recipe(options).make_optimizer()
     assert type(chosen) is type(expected)
     assert chosen.config() == expected.config()
 
@@ -88,7 +88,7 @@ def test_the_optimizer_follows_the_options(argv, expected):
     ],
 )
 def test_the_schedule_follows_the_options(name, kind):
-    assert type(train_options.schedule(train_options.read(["--schedule", name]))) is kind
+    assert type(train_options.recipe(train_options.read(["--schedule", name])).make_schedule()) is kind
 
 
 @pytest.mark.parametrize(

@@ -763,12 +763,12 @@ def test_the_images_of_a_training_are_those_that_apply_gives():
         (
             {"x": examples()[0] / 255},
             ValueError,
-            r"fit: x must hold pixels, .*; got numbers of the scale 'unit' from 0 to 0\.78\d+: x \* 255",
+            r"fit: x must hold pixels, .*; got numbers from 0 to 0\.78\d+, of scale 'unit': take x \* 255",
         ),
         (
             {"x": examples()[0] // 16},
             ValueError,
-            "got numbers of the scale 'numbers' from 0 to 12: .*= 'pixels'",
+            "got numbers from 0 to 12, of scale 'numbers': .*= 'pixels'",
         ),
         ({"x": examples()[0][:, :15]}, ValueError, "fit: x must be .* rows of square images"),
     ],

@@ -246,7 +246,7 @@ def _hold_out(given: _Set, fraction: float, seed: int) -> tuple[_Set, _Set]:
 def _build(options: argparse.Namespace, images: _Images) -> NeuralNetwork:
     pixels = math.prod(images.train.x.shape[1:])
     try:
-        network = NeuralNetwork(train_options.layers(options, pixels, images.classes), seed=options.seed)
+        network = train_options.recipe(options).network(pixels, images.classes, seed=options.seed)
     except (MemoryError, OverflowError, ValueError) as error:
         hidden = ",".join(map(str, options.hidden))
         raise CommandError(
@@ -267,7 +267,7 @@ def _found_rate(options: argparse.Namespace, images: _Images, network: NeuralNet
         found = network.find_lr(
             images.train.x,
             images.train.y,
-            optimizer=train_options.optimizer(options),
+            optimizer=train_options.recipe(options).make_optimizer(),
             loss=SoftmaxCrossEntropy(label_smoothing=options.label_smoothing),
             batch_size=options.batch_size,
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import copy
 import functools
 from collections.abc import Sequence
 from dataclasses import asdict, fields
@@ -13,13 +12,12 @@ from typing import Any
 from .. import recipes
 from ..core.schema import Check, integer, validate
 from ..errors import DataError
-from ..nn.layers import Layer
-from ..optim.optimizers import Optimizer
-from ..optim.schedules import Schedule
+from ..optim.optimizers import AdamW, Momentum
 from ..recipes import ACTIVATIONS, BATCHNORMS, OPTIMIZERS, SCHEDULES, Recipe
 from ..training.augmentation import Augmentation
 from . import arguments, console, run_folder
 from .parser import Parser
+from ..training.options import FitOptions
 
 # Options that decide nothing of what is trained
 NO_SETTINGS = ("json", "quiet", "show", "output", "overwrite", "resume", "threads", "command", "resumed")
@@ -201,33 +199,11 @@ def _same(taken: object, value: object) -> bool:
 
 
 def recipe(options: argparse.Namespace) -> Recipe:
-    """Return the recipe that the options come to; a learning rate that is to be found must be known by now."""
+    """Return the recipe of these options; a learning rate that is still to be found is the optimizer's default."""
     settings = {setting: getattr(options, setting) for setting in SETTINGS}
+    if settings["learning_rate"] == AUTO:
+        settings["learning_rate"] = OPTIMIZERS[options.optimizer]().lr  # type: ignore[call-arg]
     return Recipe(name=options.preset or "custom", **settings)
-
-
-def layers(options: argparse.Namespace, width: int, classes: int) -> list[Layer]:
-    """Return the layers of the network for images of ``width`` pixels."""
-    return recipe(_with_rate(options)).layers(width, classes)
-
-
-def optimizer(options: argparse.Namespace) -> Optimizer:
-    """Return the optimizer; what is not said has the optimizer's own default."""
-    return recipe(_with_rate(options)).make_optimizer()
-
-
-def schedule(options: argparse.Namespace) -> Schedule:
-    """Return the schedule."""
-    return recipe(_with_rate(options)).make_schedule()
-
-
-def _with_rate(options: argparse.Namespace) -> argparse.Namespace:
-    """Return the options with some learning rate in the place of one that is still to be found."""
-    if options.learning_rate != AUTO:
-        return options
-    known = copy.copy(options)
-    known.learning_rate = OPTIMIZERS[options.optimizer]().lr  # type: ignore[call-arg]
-    return known
 
 
 def _leave_out(options: argparse.Namespace, preset: Recipe) -> None:
@@ -291,18 +267,22 @@ def _add_network(parser: Parser) -> None:
     group.add_argument(
         "--hidden",
         type=arguments.widths,
-        default=(64, 32),
+        default=Recipe.hidden,
         metavar="N,N,...",
-        help="widths of the hidden layers, any number of them (default: 64,32)",
+        help=f"widths of the hidden layers, any number of them (default: {_spelled('hidden', Recipe.hidden)})",
     )
-    arguments.add_choice(group, "--activation", ACTIVATIONS, "relu", "activation after each hidden layer")
-    arguments.add_choice(group, "--batchnorm", BATCHNORMS, "first", "hidden layers with batch normalisation")
+    arguments.add_choice(
+        group, "--activation", ACTIVATIONS, Recipe.activation, "activation after each hidden layer"
+    )
+    arguments.add_choice(
+        group, "--batchnorm", BATCHNORMS, Recipe.batchnorm, "hidden layers with batch normalisation"
+    )
     group.add_argument(
         "--dropout",
         type=arguments.fraction,
-        default=0.0,
+        default=Recipe.dropout,
         metavar="F",
-        help="fraction of each hidden layer's output that a training step drops (default: 0)",
+        help="fraction of each hidden layer's output that a training step drops (default: %(default)g)",
     )
 
 
@@ -311,48 +291,51 @@ def _add_training(parser: Parser) -> None:
     group.add_argument(
         "--epochs",
         type=arguments.whole_number,
-        default=10,
+        default=Recipe.epochs,
         metavar="N",
-        help="passes over the training images (default: 10)",
+        help="passes over the training images (default: %(default)s)",
     )
     group.add_argument(
         "--batch-size",
         type=arguments.whole_number,
-        default=128,
+        default=Recipe.batch_size,
         metavar="N",
-        help="images per step (default: 128)",
+        help="images per step (default: %(default)s)",
     )
-    arguments.add_choice(group, "--optimizer", OPTIMIZERS, "adam", "rule that turns gradients into steps")
+    arguments.add_choice(
+        group, "--optimizer", OPTIMIZERS, Recipe.optimizer, "rule that turns gradients into steps"
+    )
     group.add_argument(
         "--learning-rate",
         "--lr",
         type=_rate,
-        default=0.01,
+        default=Recipe.learning_rate,
         metavar="F|auto",
         help="highest learning rate of the schedule; auto finds one by training a copy of the network briefly "
-        "(default: 0.01)",
+        "(default: %(default)g)",
     )
     arguments.add_choice(
-        group, "--schedule", SCHEDULES, "one-cycle", "how the learning rate changes over the run"
+        group, "--schedule", SCHEDULES, Recipe.schedule, "how the learning rate changes over the run"
     )
     group.add_argument(
         "--momentum",
         type=arguments.fraction,
         metavar="F",
-        help="fraction of the velocity that a step keeps; only with --optimizer momentum (default: 0.9)",
+        help="fraction of the velocity that a step keeps; only with --optimizer momentum "
+        f"(default: {Momentum().momentum:g})",
     )
     group.add_argument(
         "--weight-decay",
         type=arguments.not_negative,
         metavar="F",
-        help="pull of all parameters towards zero; only with --optimizer adamw (default: 0.01)",
+        help=f"pull of all parameters towards zero; only with --optimizer adamw (default: {AdamW().weight_decay:g})",
     )
     group.add_argument(
         "--label-smoothing",
         type=arguments.fraction,
-        default=0.0,
+        default=Recipe.label_smoothing,
         metavar="F",
-        help="fraction of each label that is spread over all classes (default: 0)",
+        help="fraction of each label that is spread over all classes (default: %(default)g)",
     )
     group.add_argument(
         "--clip-norm",
@@ -401,9 +384,9 @@ def _add_validation(parser: Parser) -> None:
     group.add_argument(
         "--validation-split",
         type=arguments.fraction,
-        default=0.0,
+        default=FitOptions.validation_split,
         metavar="F",
-        help="hold out this fraction of the training images and validate on them (default: 0)",
+        help="hold out this fraction of the training images and validate on them (default: %(default)g)",
     )
     group.add_argument(
         "--patience",

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.entries import checked, count, number, optional
+from ..core.schema import validate, integer, number, optional
 from ..nn.sequential import Sequential
 from ..nn.snapshot import Snapshot
 from .history import History
@@ -85,10 +85,10 @@ class BestEpoch:
         Its weights, where they are kept, must fit the network. ``subject`` is the beginning of the message.
         """
         epoch_name, value_name = self.names
-        checks = {epoch_name: optional(count(1)), value_name: optional(number())}
+        checks = {epoch_name: optional(integer(1)), value_name: optional(number())}
         if self.keep_weights and len(history) > 0:
             checks |= Snapshot.checks(network)
-        state = checked(content, checks, subject)
+        state = validate(content, checks, subject)
         epoch, value = state[epoch_name], state[value_name]
         if (epoch is None) != (len(history) == 0) or (epoch is not None and epoch not in history.epoch):
             raise ValueError(f"{subject}: {epoch_name} must be an epoch of the history; got {epoch}")
@@ -102,5 +102,5 @@ class BestEpoch:
         """Return a new best epoch of the same settings, with a checked state."""
         new = copy.copy(self)
         new.epoch, new.value = (content[name] for name in self.names)
-        new.weights = Snapshot.of_arrays(content)
+        new.weights = Snapshot.from_arrays(content)
         return new

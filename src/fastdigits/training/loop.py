@@ -6,98 +6,42 @@ Everything a caller hands in is checked by `fit` before the first step; the loop
 from __future__ import annotations
 
 import contextlib
-import functools
 import math
 import os
 import threading
 import time
-from collections.abc import Iterable
-from typing import Any, TypeVar
 
 import numpy as np
 
-from .. import backend
-from ..backend.threads import check_threads, get_num_threads
-from ..core import arrays, validation
+from ..core import validation
 from ..core.arrays import Array, Int64
 from ..core.rollback import rollback
-from ..core.seeding import AUGMENT, key
-from ..core.validation import check_number
 from ..errors import DivergedError
 from ..nn import scales
-from ..nn.assembly import BUILT_IN
 from ..nn.layers import BatchNorm, Dropout
-from ..nn.losses import SoftmaxCrossEntropy
 from ..nn.sequential import Sequential
 from ..nn.snapshot import Snapshot
 from ..optim.averaging import WeightAverage
-from ..optim.clipping import ClipNorm
-from ..optim.optimizers import Adam, Optimizer
-from ..optim.schedules import Constant, Schedule
-from .augmentation import Augmentation, Augmenter, image_sides
-from .batches import Examples, batches, check_batchnorm, checked_examples, checked_validation, digest, split
-from .callbacks import Callback, Progress
-from .checkpoint import Checkpoint, Found, Position, Training, newest
+from .batches import batches
+from .checkpoint import SavedState, newest
 from .history import History
-from .steps import Eager, Job, Lowered, diverged, lowers, order_of
+from .options import FitOptions
+from .preparation import TrainingSetup, prepare
+from .state import Position, TrainingState
+from .steps import Eager, Lowered, diverged, lowers, order_of
 
 LARGE_WEIGHT = 1e4  # below it, five layers of a thousand inputs stay below 1e35
 LARGE_STATISTIC = 1e12  # of an image's numbers or of their squares, where they are not scaled
 
-_T = TypeVar("_T")
 
-
-def fit(
-    network: Sequential,
-    x: object,
-    y: object,
-    *,
-    epochs: int,
-    batch_size: int,
-    optimizer: Optimizer | None,
-    schedule: Schedule | None,
-    loss: SoftmaxCrossEntropy | None,
-    augment: Augmentation | None,
-    clip_norm: float | None,
-    average: WeightAverage | None,
-    validation_data: tuple[Any, ...] | None,
-    validation_split: float,
-    sample_weight: object,
-    callbacks: Iterable[Callback],
-    shuffle: bool,
-    progress: bool,
-    threads: int | None,
-    resume: str | os.PathLike[str] | None,
-) -> History:
-    """Check everything, then train ``network``; `NeuralNetwork.fit` says what each argument means."""
-    network.need_logits("fit")
-    epochs = validation.check_count(epochs, "epochs", "fit")
-    batch_size = validation.check_count(batch_size, "batch_size", "fit")
-    if threads is not None:
-        threads = check_threads(threads, "threads", "fit")
-    optimizer = Adam() if optimizer is None else _instance(optimizer, Optimizer, "optimizer")
-    schedule = Constant() if schedule is None else _instance(schedule, Schedule, "schedule")
-    loss = SoftmaxCrossEntropy() if loss is None else _instance(loss, SoftmaxCrossEntropy, "loss")
-    clipping = None if clip_norm is None else ClipNorm(check_number(clip_norm, "clip_norm", "fit", over=0))
-    if average is not None:
-        average = _instance(average, WeightAverage, "average")
-    watching = _checked_callbacks(callbacks, progress)
-
-    everything = checked_examples(network, x, y, sample_weight)
-    augmenter = None if augment is None else _augmenter(network.seed, augment, x, everything)
-    train, held_out = split(network.seed, everything, validation_data, validation_split)
-    if validation_data is not None:
-        held_out = checked_validation(network, validation_data, everything.scale)
-    parts = batches(train.pool.size, batch_size)
-    check_batchnorm(network, parts)
-
-    found = None if resume is None else newest(resume)
-    _take(network, average)
+def fit(network: Sequential, x: object, y: object, options: FitOptions) -> History:
+    """Check everything, then train ``network``; `NeuralNetwork.fit` describes the arguments."""
+    setup = prepare(network, x, y, options)
+    saved = None if options.resume is None else newest(options.resume)
+    averaging = id(options.average)
+    _take(network, options.average)
     try:
-        return _fit(
-            network, train, held_out, parts, epochs, optimizer, schedule, loss, augmenter, clipping, average,
-            bool(shuffle), watching, threads, found,
-        )  # fmt: skip
+        return _fit(setup, saved)
     finally:
         network.trained_by = None
         _averaging.discard(id(average))
@@ -141,54 +85,19 @@ def _take(network: Sequential, average: WeightAverage | None) -> None:
         network.trained_by = process
 
 
-def _fit(
-    network: Sequential,
-    train: Examples,
-    held_out: Examples | None,
-    parts: list[slice],
-    epochs: int,
-    optimizer: Optimizer,
-    schedule: Schedule,
-    loss: SoftmaxCrossEntropy,
-    augmenter: Augmenter | None,
-    clipping: ClipNorm | None,
-    average: WeightAverage | None,
-    shuffle: bool,
-    watching: tuple[Callback, ...],
-    threads: int | None,
-    found: Found | None,
-) -> History:
+def _fit(setup: TrainingSetup, saved: SavedState | None) -> History:
     """Train with arguments that are checked."""
-    network.threads = threads
-    job = Job(
-        network,
-        train,
-        held_out,
-        parts,
-        epochs,
-        optimizer,
-        schedule,
-        loss,
-        augmenter,
-        clipping,
-        average,
-        shuffle,
-        watching,
-        get_num_threads() if threads is None else threads,
-        _only_checkpoint(watching),
-        repr(optimizer),
+    network, options = setup.network, setup.options
+    network.threads = options.threads
+    history = History(
+        last_epoch=network.epochs_trained + options.epochs, validates=setup.held_out is not None
     )
-    history = History(last_epoch=network.epochs_trained + epochs, validates=held_out is not None)
-    stateful = tuple(callback for callback in watching if not isinstance(callback, Progress))
-    settings = functools.cache(functools.partial(_settings, job))
-    lowered = lowers(job)
-    sizes = len({part.stop - part.start for part in parts}) if lowered else 1
-    training = Training(
-        network, optimizer, average, stateful, history, Position(), settings, len(parts), epochs, loss, sizes
-    )
+    lowered = lowers(setup)
+    sizes = len({part.stop - part.start for part in setup.batches}) if lowered else 1
+    state = TrainingState(setup, history, Position(), sizes)
     scale = network.scale
     try:
-        return _train(job, training, found, lowered=lowered)
+        return _train(setup, state, saved, lowered=lowered)
     except DivergedError:
         if network.epochs_trained == 0:  # as it came: it may yet learn another scale
             network.scale = scale
@@ -227,119 +136,100 @@ def _renew(network: Sequential, rows: Array, pool: Int64, batch_size: int) -> No
 # -- the loop ----------------------------------------------------------------------------------------------
 
 
-def _settings(job: Job) -> dict[str, Any]:
-    """Return what two trainings must have in common for one to go on where the other was."""
-    network, held_out = job.network, job.held_out
-    augmenter, clipping = job.augmenter, job.clipping
-    return {
-        "parameters": [f"{one.name} {one.value.shape}" for one in network.parameters()],
-        "layers": [repr(one) if type(one) in BUILT_IN.values() else one.name for one in network.layers],
-        "seed": network.seed,
-        "epochs": job.epochs,
-        "batch_size": job.parts[0].stop,
-        "optimizer": job.optimizer_repr,
-        "schedule": repr(job.schedule),
-        "loss": repr(job.loss),
-        "augment": None if augmenter is None else repr(augmenter.augmentation),
-        "clip_norm": None if clipping is None else clipping.most,
-        "average": None if job.average is None else repr(job.average),
-        "shuffle": job.shuffle,
-        "callbacks": [type(one).__name__ for one in job.callbacks if not isinstance(one, Progress)],
-        "backend": backend.backend_name(),
-        "training images": digest(job.train),
-        "validation images": None if held_out is None else digest(held_out),
-    }
-
-
-def _train(job: Job, training: Training, found: Found | None, *, lowered: bool) -> History:
-    network, history, at = job.network, training.history, training.position
+def _train(setup: TrainingSetup, state: TrainingState, saved: SavedState | None, *, lowered: bool) -> History:
+    network, history, at = setup.network, state.history, state.position
     with contextlib.ExitStack() as ends:  # every callback gets its end, whatever another one raises
-        way = _begin(job, training, found, ends, lowered=lowered)
-        while at.epoch < job.epochs:
+        way = _begin(setup, state, saved, ends, lowered=lowered)
+        while at.epoch < setup.options.epochs:
             before = Snapshot(network)
             try:
-                _run_epoch(job, way, training)
+                _run_epoch(setup, way, state)
             except (
                 DivergedError
             ):  # neither steps that led nowhere nor moments that are infinite are left behind
                 before.restore(network)
-                job.optimizer.forget(network.parameters())
+                setup.options.optimizer.forget(network.parameters())
                 raise
             epoch = history.epoch[-1]
             # All of them first: one callback that stops must not hide the epoch from the next.
-            stops = [callback.on_epoch_end(epoch, network, history) for callback in job.callbacks]
+            stops = [callback.on_epoch_end(epoch, network, history) for callback in setup.callbacks]
             if any(stops):
-                if at.epoch < job.epochs:
-                    _take_average(job)
+                if at.epoch < setup.options.epochs:
+                    _take_average(setup)
                 break
-            _write_checkpoint(job, training, epoch_is_over=True)
+            _write_checkpoint(setup, state, epoch_is_over=True)
     return history
 
 
 def _begin(
-    job: Job, training: Training, found: Found | None, ends: contextlib.ExitStack, *, lowered: bool
+    setup: TrainingSetup,
+    state: TrainingState,
+    saved: SavedState | None,
+    ends: contextlib.ExitStack,
+    *,
+    lowered: bool,
 ) -> Lowered | Eager:
     """Begin, or go on from a checkpoint; where that fails, network, optimizer and average are what they were."""
-    checkpoint = None if found is None else training.check(found)
-    with training.rollback():
-        job.network.scale = job.train.scale
-        if job.average is not None:
-            job.average.begin(job.network.parameters(), job.epochs * len(job.parts))
+    checkpoint = None if saved is None else state.check(saved)
+    with state.rollback():
+        setup.network.scale = setup.train.scale
+        if setup.options.average is not None:
+            setup.options.average.begin(setup.network.parameters(), setup.options.epochs * len(setup.batches))
         if checkpoint is not None:
-            training.restore(checkpoint)
-        way = Lowered(job) if lowered else Eager()
-        for callback in reversed(job.callbacks):
-            ends.callback(callback.on_train_end, job.network, training.history)
-        for callback in job.callbacks:
-            callback.on_train_begin(job.network, training.history)
-        if checkpoint is not None and found is not None:
-            training.restore_callbacks(checkpoint, found)
+            state.restore(checkpoint)
+        way = Lowered(setup) if lowered else Eager()
+        for callback in reversed(setup.callbacks):
+            ends.callback(callback.on_train_end, setup.network, state.history)
+        for callback in setup.callbacks:
+            callback.on_train_begin(setup.network, state.history)
+        if checkpoint is not None and saved is not None:
+            state.restore_callbacks(checkpoint, saved)
     return way
 
 
-def _write_checkpoint(job: Job, training: Training, *, epoch_is_over: bool) -> None:
+def _write_checkpoint(setup: TrainingSetup, state: TrainingState, *, epoch_is_over: bool) -> None:
     """Write a checkpoint if one is due; none after the last epoch, which ends with other weights."""
-    at = training.position
-    done = at.epoch * len(job.parts) + at.step
+    at = state.position
+    done = at.epoch * len(setup.batches) + at.step
     if (
-        job.checkpoint is not None
-        and at.epoch < job.epochs
-        and job.checkpoint.due(done, epoch_is_over=epoch_is_over)
+        setup.options.checkpoint is not None
+        and at.epoch < setup.options.epochs
+        and setup.options.checkpoint.due(done, epoch_is_over=epoch_is_over)
     ):
-        job.checkpoint.write(done, training)
+        setup.options.checkpoint.write(done, state.to_bytes())
 
 
-def _run_epoch(job: Job, way: Lowered | Eager, training: Training) -> None:
+def _run_epoch(setup: TrainingSetup, way: Lowered | Eager, state: TrainingState) -> None:
     """Train an epoch, or the rest of one, evaluate, and add one entry to the history."""
-    history, at = training.history, training.position
+    history, at = state.history, state.position
     with np.errstate(over="ignore", invalid="ignore"):  # a loss that is not finite shows these
-        loss, accuracy, lr = _train_epoch(job, way, training)
-        if at.epoch + 1 == job.epochs:
-            _take_average(job)
-        score = _score(job)
+        loss, accuracy, lr = _train_epoch(setup, way, state)
+        if at.epoch + 1 == setup.options.epochs:
+            _take_average(setup)
+        score = _score(setup)
     if not math.isfinite(score["loss"]):
-        raise diverged(job, len(job.parts) - 1, lr)
+        raise diverged(setup, len(setup.batches) - 1, lr)
     seconds = at.seconds
-    job.network.epochs_trained += 1
+    setup.network.epochs_trained += 1
     at.epoch, at.step, at.seconds, at.tallies = at.epoch + 1, 0, 0.0, None
-    if job.held_out is not None:
+    if setup.held_out is not None:
         history.val_loss.append(score["loss"])
         history.val_accuracy.append(score["accuracy"])
-    history.epoch.append(job.network.epochs_trained)
+    history.epoch.append(setup.network.epochs_trained)
     history.loss.append(loss)
     history.accuracy.append(accuracy)
     history.lr.append(lr)
     history.seconds.append(seconds)
-    history.images_per_second.append(job.train.pool.size / max(seconds, 1e-9))
+    history.images_per_second.append(setup.train.pool.size / max(seconds, 1e-9))
 
 
-def _score(job: Job) -> dict[str, float]:
+def _score(setup: TrainingSetup) -> dict[str, float]:
     """Return how good the network is on images that are held out, where some are.
 
     The loss of a step is that of the weights before it. So weights and statistics that are as large as those of no
     useful network have to show that they give the training images a finite loss.
     """
-    network, train, held_out = job.network, job.train, job.held_out
+    network, train, held_out = setup.network, setup.train, setup.held_out
     score = {"loss": 0.0}
     largest = [
         float(np.abs(network.values).max(initial=0.0)) / LARGE_WEIGHT,
@@ -348,31 +238,34 @@ def _score(job: Job) -> dict[str, float]:
     if not all(map(math.isfinite, largest)):
         return {"loss": math.nan}
     if max(largest) > 1:
-        score = network.score(train.rows[train.pool], train.labels[train.pool], None, job.loss)
+        score = network.score(train.rows[train.pool], train.labels[train.pool], None, setup.options.loss)
     if held_out is not None and math.isfinite(score["loss"]):
-        score = network.score(held_out.rows, held_out.labels, held_out.weights, job.loss)
+        score = network.score(held_out.rows, held_out.labels, held_out.weights, setup.options.loss)
     return score
 
 
-def _take_average(job: Job) -> None:
+def _take_average(setup: TrainingSetup) -> None:
     """Give the network its averaged weights, and statistics that belong to them."""
-    if job.average is None:
+    if setup.options.average is None:
         return
-    with rollback((), [job.network.values, *job.network.buffers().values()]):
-        if job.average.apply():
-            _renew(job.network, job.train.rows, job.train.pool, 1000)
+    with rollback((), [setup.network.values, *setup.network.buffers().values()]):
+        if setup.options.average.apply():
+            _renew(setup.network, setup.train.rows, setup.train.pool, 1000)
 
 
-def _train_epoch(job: Job, way: Lowered | Eager, training: Training) -> tuple[float, float, float]:
+def _train_epoch(
+    setup: TrainingSetup, way: Lowered | Eager, state: TrainingState
+) -> tuple[float, float, float]:
     """Return the epoch's mean loss, its accuracy, and the learning rate of its last step."""
-    at, steps = training.position, len(job.parts)
+    at, steps = state.position, len(setup.batches)
     started = time.perf_counter() - at.seconds
-    if job.augmenter is not None:
-        job.augmenter.begin(job.network.epochs_trained, at.epoch, job.epochs)
-    order = order_of(job)
+    if setup.augmenter is not None:
+        setup.augmenter.begin(setup.network.epochs_trained, at.epoch, setup.options.epochs)
+    order = order_of(setup)
     lrs = np.array(
         [
-            job.optimizer.lr * job.schedule.factor(at.epoch * steps + step, job.epochs * steps)
+            setup.options.optimizer.lr
+            * setup.options.schedule.factor(at.epoch * steps + step, setup.options.epochs * steps)
             for step in range(steps)
         ],
         dtype=np.float64,
@@ -381,54 +274,16 @@ def _train_epoch(job: Job, way: Lowered | Eager, training: Training) -> tuple[fl
         totals[:] = 0 if at.tallies is None else at.tallies[number]
     while at.step < steps:
         stop = steps
-        if job.checkpoint is not None:
-            left = job.checkpoint.steps_left(at.epoch * steps + at.step)
+        if setup.options.checkpoint is not None:
+            left = setup.options.checkpoint.steps_left(at.epoch * steps + at.step)
             stop = stop if left is None else min(stop, at.step + left)
-        at.step = way.run(job, order, lrs, at.step, stop)
-        for callback in job.callbacks:
-            callback.on_progress(job.parts[at.step - 1].stop, order.size)
+        at.step = way.run(setup, order, lrs, at.step, stop)
+        for callback in setup.callbacks:
+            callback.on_progress(setup.batches[at.step - 1].stop, order.size)
         if at.step < steps:
             at.seconds = time.perf_counter() - started
             at.tallies = [totals.tolist() for totals in way.totals()]
-            _write_checkpoint(job, training, epoch_is_over=False)
+            _write_checkpoint(setup, state, epoch_is_over=False)
     at.seconds = time.perf_counter() - started
     loss, hits, mass = np.sum(way.totals(), axis=0)
     return float(loss / mass), float(hits / mass), float(lrs[-1])
-
-
-# -- what is checked before --------------------------------------------------------------------------------
-
-
-def _augmenter(seed: int, augment: Augmentation, x: object, examples: Examples) -> Augmenter:
-    """Return what distorts the images ``x``, which are checked already and became the rows of ``examples``."""
-    augment = _instance(augment, Augmentation, "augment")
-    if examples.rows.dtype != np.uint8:
-        known = "not known" if examples.scale is None else repr(examples.scale)
-        raise ValueError(
-            "fit: x must hold pixels, whole numbers from 0 to 255, to be augmented; got numbers of the scale "
-            f"{known} from {examples.rows.min():g} to {examples.rows.max():g}: x * 255 for images of 0 … 1, or "
-            "network.scale = 'pixels' for small pixels"
-        )
-    height, width = image_sides(arrays.as_array(x, "fit: x"), "fit: x")
-    return Augmenter(augment, height, width, key(seed, AUGMENT))
-
-
-def _checked_callbacks(callbacks: Iterable[Callback], progress: bool) -> tuple[Callback, ...]:
-    if isinstance(callbacks, Callback) or not isinstance(callbacks, Iterable):
-        raise TypeError(f"fit: callbacks must be a list of callbacks; got {callbacks!r}")
-    listed = tuple(_instance(callback, Callback, "each of callbacks") for callback in callbacks)
-    return (Progress(), *listed) if progress else listed
-
-
-def _only_checkpoint(callbacks: tuple[Callback, ...]) -> Checkpoint | None:
-    found = [callback for callback in callbacks if isinstance(callback, Checkpoint)]
-    if len(found) > 1:
-        raise ValueError(f"fit: callbacks may hold one Checkpoint; got {len(found)}: omit the others")
-    return found[0] if found else None
-
-
-def _instance(value: object, kind: type[_T], name: str) -> _T:
-    if isinstance(value, kind):
-        return value
-    hint = ": call it to make one" if isinstance(value, type) else ""
-    raise TypeError(f"fit: {name} must be an instance of fastdigits.{kind.__name__}; got {value!r}{hint}")

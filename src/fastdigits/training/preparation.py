@@ -1,0 +1,132 @@
+"""Prepare a training: check network, data and options together, before anything changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from .. import backend
+from ..backend.threads import get_num_threads
+from ..core.arrays import as_array
+from ..core.seeding import AUGMENT, key
+from ..nn.assembly import BUILT_IN
+from ..nn.layers import BatchNorm
+from ..nn.sequential import Sequential
+from ..optim.clipping import ClipNorm
+from .augmentation import Augmentation, Augmenter, image_sides
+from .batches import (
+    LabelledImages,
+    batches,
+    check_training_images,
+    check_validation_images,
+    digest,
+    split_off_validation,
+)
+from .callbacks import Callback, Progress
+from .options import FitOptions
+
+
+@dataclass(frozen=True)
+class TrainingSetup:
+    """What one call of `NeuralNetwork.fit` trains, on what and how: all checked, and the same until its end.
+
+    Attributes
+    ----------
+    network : Sequential
+    options : FitOptions
+    recorded : dict
+        The options as a checkpoint records them: at the beginning, because a callback may change an optimizer.
+    train, held_out : LabelledImages
+        What it is trained on, and what it is validated on, if anything.
+    batches : list of slice
+        Each epoch's rows, in steps.
+    augmenter : Augmenter or None
+    clipping : ClipNorm or None
+    callbacks : tuple of Callback
+        Those of the options, after one that shows the progress if that is asked for.
+    threads : int
+    """
+
+    network: Sequential
+    options: FitOptions
+    recorded: dict[str, Any]
+    train: LabelledImages
+    held_out: LabelledImages | None
+    batches: list[slice]
+    augmenter: Augmenter | None
+    clipping: ClipNorm | None
+    callbacks: tuple[Callback, ...]
+    threads: int
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """What a training must have in common with this one to go on from its checkpoint, as JSON can hold it."""
+        network = self.network
+        return {
+            "parameters": [f"{one.name} {one.value.shape}" for one in network.parameters()],
+            "layers": [repr(one) if type(one) in BUILT_IN.values() else one.name for one in network.layers],
+            "seed": network.seed,
+            **self.recorded,
+            "batch_size": self.batches[0].stop,
+            "backend": backend.backend_name(),
+            "training images": digest(self.train),
+            "validation images": None if self.held_out is None else digest(self.held_out),
+        }
+
+
+def prepare(network: Sequential, x: object, y: object, options: FitOptions) -> TrainingSetup:
+    """Return the setup of a training.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If network, images, labels and options do not suit each other.
+    """
+    network.need_logits("fit")
+    images = check_training_images(network, x, y, options.sample_weight)
+    augmenter = None if options.augment is None else _augmenter(network.seed, options.augment, x, images)
+    train, held_out = split_off_validation(images, options.validation_split, network.seed)
+    if options.validation_data is not None:
+        held_out = check_validation_images(network, options.validation_data, images.scale)
+    parts = batches(train.pool.size, options.batch_size)
+    _check_batchnorm(network, parts)
+    return TrainingSetup(
+        network,
+        options,
+        options.recorded(),
+        train,
+        held_out,
+        parts,
+        augmenter,
+        None if options.clip_norm is None else ClipNorm(options.clip_norm),
+        (Progress(), *options.callbacks) if options.progress else tuple(options.callbacks),
+        get_num_threads() if options.threads is None else options.threads,
+    )
+
+
+def _augmenter(seed: int, augmentation: Augmentation, x: object, images: LabelledImages) -> Augmenter:
+    """Return what distorts the images ``x``, whose checked rows are those of ``images``."""
+    rows = images.rows
+    if rows.dtype != np.uint8:
+        scale = "unknown" if images.scale is None else repr(images.scale)
+        raise ValueError(
+            f"fit: x must hold pixels, whole numbers from 0 to 255, to be augmented; got numbers from {rows.min():g} "
+            f"to {rows.max():g}, of scale {scale}: take x * 255 for images of 0 … 1, or set network.scale = 'pixels' "
+            "for dark pixels"
+        )
+    height, width = image_sides(as_array(x, "fit: x"), "fit: x")
+    return Augmenter(augmentation, height, width, key(seed, AUGMENT))
+
+
+def _check_batchnorm(network: Sequential, parts: list[slice]) -> None:
+    """Raise a ValueError if a layer normalises by the batch and a batch has one image, which has no variance."""
+    smallest = min(part.stop - part.start for part in parts)
+    layer = next((layer for layer in network.layers if isinstance(layer, BatchNorm)), None)
+    if smallest == 1 and layer is not None:
+        raise ValueError(
+            f"fit: each batch must hold at least 2 images, as {layer.name} normalises by the batch; got 1: "
+            "take more images or a greater batch_size"
+        )

@@ -1,0 +1,334 @@
+"""The state of a training: all that changes while `NeuralNetwork.fit` trains, to write it and to go on from it.
+
+What a state does not hold follows from it: the order of the images, their distortions and dropout masks come from
+seed, epoch and step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from ..core.arrays import Float32
+from ..core.schema import validate, integer, float_array, lower_bound, list_of, number, optional
+from ..core.rollback import rollback
+from ..core.validation import check_number, differing_names
+from ..errors import ModelFileError
+from ..nn.layers import Dropout
+from ..nn.losses import SoftmaxCrossEntropy
+from ..storage.safetensors import encode
+from .callbacks import Callback
+from .checkpoint import FORMAT, SavedState
+from .history import History
+from .preparation import TrainingSetup
+
+ROUNDING = 1e-3  # how far sums of float32 may be beyond their bounds
+
+
+@dataclass
+class Position:
+    """Where a call of `fit` is.
+
+    Attributes
+    ----------
+    epoch : int
+        Epochs of this call that are over.
+    step : int
+        Steps taken in the next one.
+    seconds : float
+        Time that these steps took.
+    tallies : list of list of float
+        Sums over these steps, as the history's figures are made of.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    tallies: list[list[float]] | None = None
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """All that changes while `fit` trains, and the settings that must not.
+
+    Attributes
+    ----------
+    setup : TrainingSetup
+    history : History
+    position : Position
+    sizes : int
+        Number of batch sizes; the position has tallies for each.
+    """
+
+    setup: TrainingSetup
+    history: History
+    position: Position
+    sizes: int
+
+    def to_bytes(self) -> bytes:
+        """Return the content of a checkpoint."""
+        tensors, counts = self._arrays()
+        callbacks = []
+        for i, callback in enumerate(self.setup.options.saved_callbacks):
+            plain: dict[str, Any] = {}
+            for name, value in callback.state_dict().items():
+                if isinstance(value, np.ndarray):
+                    tensors[f"callback/{i}/{name}"] = value
+                else:
+                    plain[name] = value
+            callbacks.append(plain)
+        state = {
+            "settings": self.setup.settings,
+            "position": asdict(self.position),
+            "epochs_trained": self.setup.network.epochs_trained,
+            "lr": self.setup.options.optimizer.lr,
+            "counts": counts,
+            "history": {name: getattr(self.history, name) for name in _lists()},
+            "callbacks": callbacks,
+        }
+        return encode(tensors, FORMAT, state=state)
+
+    def _arrays(self) -> tuple[dict[str, Float32], dict[str, int]]:
+        """Return the arrays that every checkpoint of this training holds, and the steps that go with them."""
+        network, parameters = self.setup.network, self.setup.network.parameters()
+        tensors = {f"network/{one.name}": one.value for one in parameters}
+        tensors |= {f"network/{name}": array for name, array in network.buffers().items()}
+        counts = {layer.name: layer.step for layer in self._dropouts()}
+        states = {"optimizer": self.setup.options.optimizer.state_dict(parameters)}
+        if self.setup.options.average is not None:
+            states["average"] = self.setup.options.average.state_dict()
+        for owner, content in states.items():
+            counts[owner] = content.pop("step")
+            tensors |= {f"{owner}/{name}": array for name, array in content.items()}
+        return tensors, counts
+
+    def rollback(self) -> contextlib.AbstractContextManager[None]:
+        """Put back what `restore` and the beginning of a training may change, if the block raises."""
+        states = self.setup.options.optimizer.states(self.setup.network.parameters())
+        attributes: list[tuple[Any, str]] = [
+            *((owner, "step") for owner in (*states, *self._dropouts())),
+            *((state, "arrays") for state in states),
+            *((self.setup.options.optimizer, name) for name in ("step_count", "lr")),
+            *((self.setup.network, name) for name in ("epochs_trained", "scale")),
+            *((self.history, name) for name in (*_lists(), "last_epoch")),
+        ]
+        if self.setup.options.average is not None:
+            attributes += [(self.setup.options.average, name) for name in (*vars(self.setup.options.average), "step")]
+        return rollback(attributes, [self.setup.network.values, *self.setup.network.buffers().values()])
+
+    def check(self, saved: SavedState) -> CheckedState:
+        """Return what is to be taken over from a checkpoint. Nothing changes.
+
+        Raises
+        ------
+        ModelFileError
+            If it belongs to a training of other data or settings, or if anything in it is not as a training writes
+            it.
+        """
+        self._check_settings(saved)
+        try:
+            return self._checked(saved)
+        except (MemoryError, SystemError):  # NumPy's own, where memory runs out: no fault of the file
+            raise
+        except Exception as error:  # a callback's own check may raise anything
+            raise saved.error(f"its state must be whole; got {type(error).__name__}: {error}") from error
+
+    def _checked(self, saved: SavedState) -> CheckedState:
+        network, parameters = self.setup.network, self.setup.network.parameters()
+        wanted = ("settings", "position", "epochs_trained", "lr", "counts", "history", "callbacks")
+        if difference := differing_names(saved.state, wanted):
+            raise ValueError(f"the state must have {', '.join(wanted)}; {difference}")
+        state = saved.state
+        position = self._position(state["position"])
+        done = position.epoch * len(self.setup.batches) + position.step
+        epochs_trained = integer(position.epoch)(state["epochs_trained"], "epochs_trained", "network")
+        history = self._history(state["history"], position.epoch, epochs_trained)
+
+        owners = {"optimizer": integer(), "average": integer(done, done)}
+        if self.setup.options.average is None:
+            del owners["average"]
+        steps = validate(state["counts"], owners | {one.name: integer() for one in self._dropouts()}, "counts")
+        shapes = {one.name: one.value.shape for one in parameters}
+        shapes |= {name: array.shape for name, array in network.buffers().items()}
+        callbacks = list_of(len(self.setup.options.saved_callbacks), _entries)(
+            state["callbacks"], "callbacks", "state"
+        )
+        folders = ["network", *owners, *(f"callback/{i}" for i in range(len(callbacks)))]
+        if unknown := [
+            name for name in saved.tensors if not name.startswith(tuple(f"{one}/" for one in folders))
+        ]:
+            raise ValueError(
+                f"its arrays must be those of the training; got others: {', '.join(unknown[:5])}"
+            )
+        parts = {owner: {"step": steps[owner], **saved.part(f"{owner}/")} for owner in owners}
+        result = CheckedState(
+            position,
+            epochs_trained,
+            check_number(state["lr"], "lr", "optimizer", over=0),
+            {layer: steps[layer.name] for layer in self._dropouts()},
+            history,
+            validate(
+                saved.part("network/"),
+                {name: float_array(shape, lower_bound(name)) for name, shape in shapes.items()},
+                "network",
+            ),
+            self.setup.options.optimizer.check_state_dict(parameters, parts["optimizer"]),
+            None
+            if self.setup.options.average is None
+            else self.setup.options.average.check_state_dict(parameters, parts["average"]),
+            [entries | saved.part(f"callback/{i}/") for i, entries in enumerate(callbacks)],
+        )
+        for i, (callback, entries) in enumerate(
+            zip(self.setup.options.saved_callbacks, callbacks, strict=True)
+        ):
+            if twice := entries.keys() & saved.part(f"callback/{i}/").keys():
+                raise ValueError(
+                    f"{type(callback).__name__}: entries must come once; got {sorted(twice)} twice"
+                )
+            if _checks_its_state(callback):
+                callback.check_state_dict(result.callbacks[i], network, history)
+        return result
+
+    def restore(self, checkpoint: CheckedState) -> None:
+        """Become what a checkpoint says; what a callback keeps comes later, by `restore_callbacks`."""
+        network, optimizer = self.setup.network, self.setup.options.optimizer
+        targets = {one.name: one.value for one in network.parameters()} | network.buffers()
+        for name, array in checkpoint.network.items():
+            targets[name][...] = array
+        optimizer.load_state_dict(network.parameters(), checkpoint.optimizer)
+        if self.setup.options.average is not None and checkpoint.average is not None:
+            self.setup.options.average.load_state_dict(checkpoint.average)
+        for layer, step in checkpoint.dropouts.items():
+            layer.step = step
+        network.epochs_trained, optimizer.lr = checkpoint.epochs_trained, checkpoint.lr
+        for name in _lists():
+            setattr(self.history, name, getattr(checkpoint.history, name))
+        self.history.last_epoch = checkpoint.history.last_epoch
+        for field in fields(Position):
+            setattr(self.position, field.name, getattr(checkpoint.position, field.name))
+
+    def restore_callbacks(self, checkpoint: CheckedState, saved: SavedState) -> None:
+        """Give each callback what it kept; comes after ``on_train_begin``.
+
+        Raises
+        ------
+        ModelFileError
+            If a callback cannot take it. The attributes of all callbacks are then what they were.
+        """
+        before = [(vars(callback), dict(vars(callback))) for callback in self.setup.options.saved_callbacks]
+        try:
+            for callback, content in zip(
+                self.setup.options.saved_callbacks, checkpoint.callbacks, strict=True
+            ):
+                callback.load_state_dict(content)
+        except BaseException as error:
+            for attributes, were in before:
+                attributes.clear()
+                attributes.update(were)
+            if not isinstance(error, Exception) or isinstance(error, MemoryError | SystemError):
+                raise
+            name = type(callback).__name__
+            raise saved.error(
+                f"its part of {name} must be what {name} can go on from; got {error!r}"
+            ) from error
+
+    def _dropouts(self) -> list[Dropout]:
+        return [layer for layer in self.setup.network.layers if isinstance(layer, Dropout)]
+
+    def _check_settings(self, saved: SavedState) -> None:
+        ours, theirs = self.setup.settings, saved.state.get("settings")
+        if not isinstance(theirs, dict):
+            raise saved.error(f"its settings must be an object; got {theirs!r:.200}")
+        if difference := differing_names(theirs, ours):
+            raise saved.error(f"its settings must be those of a training; {difference}")
+        for name in ours:
+            if json.dumps(ours[name]) != json.dumps(theirs[name]):  # True is not 1
+                raise ModelFileError(
+                    f"fit: resume: {name} must be as in {saved.path}: {theirs[name]!s:.500}; got {ours[name]!s:.500}: "
+                    "take the same data and settings, or start again without resume"
+                )
+
+    def _position(self, content: object) -> Position:
+        checks = {
+            "epoch": integer(most=self.setup.options.epochs - 1),
+            "step": integer(most=len(self.setup.batches) - 1),
+            "seconds": number(least=0),
+            "tallies": optional(list_of(self.sizes, list_of(3, number()))),
+        }
+        position = Position(**validate(content, checks, "position"))
+        if position.step == 0 and (position.tallies is not None or position.seconds > 0):
+            raise ValueError("position: tallies and seconds must be of steps; got some before the first")
+        if position.step > 0 and position.tallies is None:
+            raise ValueError(f"position: tallies must be of {position.step} steps; got none")
+        for loss, hits, mass in position.tallies or []:
+            if not (self._least_loss() * mass <= loss and 0 <= hits <= mass * (1 + ROUNDING)):
+                raise ValueError(
+                    f"position: tallies must be sums of losses, hits and weights; got {loss, hits, mass}"
+                )
+        return position
+
+    def _history(self, content: object, epochs: int, epochs_trained: int) -> History:
+        """Return the history of a checkpoint, so many epochs of this training that end with ``epochs_trained``."""
+        share = number(least=0, most=1)
+        kinds = dict.fromkeys(_lists(), number(least=0))
+        kinds |= dict.fromkeys(("loss", "val_loss"), number(least=self._least_loss()))
+        kinds |= {"epoch": integer(1), "accuracy": share, "val_accuracy": share}
+        lengths = dict.fromkeys(kinds, epochs)
+        if not self.history.validates:
+            lengths |= {"val_loss": 0, "val_accuracy": 0}
+        checks = {name: list_of(lengths[name], kind) for name, kind in kinds.items()}
+        begun = epochs_trained - epochs
+        history = History(
+            **validate(content, checks, "history"),
+            last_epoch=begun + self.setup.options.epochs,
+            validates=self.history.validates,
+        )
+        if history.epoch != list(range(begun + 1, epochs_trained + 1)):
+            raise ValueError(f"history: epoch must count to {epochs_trained}; got {history.epoch!s:.100}")
+        return history
+
+    def _least_loss(self) -> float:
+        """Return what no mean loss is below; a loss of the user's own may be anything."""
+        return (
+            -ROUNDING
+            if type(self.setup.options.loss) is SoftmaxCrossEntropy
+            else -float(np.finfo(np.float32).max)
+        )
+
+
+@dataclass(frozen=True)
+class CheckedState:
+    """What a checkpoint holds, each part checked."""
+
+    position: Position
+    epochs_trained: int
+    lr: float
+    dropouts: dict[Dropout, int]
+    history: History
+    network: dict[str, Float32]
+    optimizer: dict[str, Any]
+    average: dict[str, Any] | None
+    callbacks: list[dict[str, Any]]
+
+
+def _entries(value: object, name: str, subject: str) -> dict[str, Any]:
+    """Return the plain entries of a callback's state; a check."""
+    if not isinstance(value, dict):
+        raise TypeError(f"{subject}: each of {name} must be an object; got {value!r:.200}")
+    return value
+
+
+def _checks_its_state(callback: Callback) -> bool:
+    """Return whether a callback's check is of its state: a subclass may override `state_dict` alone."""
+    for kind in type(callback).__mro__:
+        if "check_state_dict" in vars(kind) or "state_dict" in vars(kind):
+            return "check_state_dict" in vars(kind)
+    return False
+
+
+def _lists() -> list[str]:
+    return [field.name for field in fields(History) if field.name not in ("last_epoch", "validates")]
