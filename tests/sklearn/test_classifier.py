@@ -27,7 +27,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastdigits as fd
 from fastdigits.sklearn import FastDigitsClassifier
-from fastdigits.sklearn.rows import Examples, hold_out
+from fastdigits.sklearn.rows import WeightedRows, hold_out
 
 
 def model(**settings):
@@ -554,10 +554,10 @@ def test_the_held_out_part_has_every_class_and_its_weights(iris):
 def test_each_class_gives_its_share_and_keeps_one(fraction, held_out):
     labels = np.repeat([0, 1, 2, 3], [52, 2, 3, 1])
     rows = np.arange(58, dtype=np.float32)[:, np.newaxis]
-    train, apart = hold_out(Examples(rows, labels, None), fraction, seed=0)
+    train, apart = hold_out(WeightedRows(rows, labels, None), fraction, seed=0)
     assert np.bincount(apart.labels, minlength=4).tolist() == held_out
     np.testing.assert_array_equal(np.sort(np.r_[train.x, apart.x], axis=0), rows)
-    assert not np.array_equal(hold_out(Examples(rows, labels, None), fraction, seed=1)[1].x, apart.x)
+    assert not np.array_equal(hold_out(WeightedRows(rows, labels, None), fraction, seed=1)[1].x, apart.x)
 
 
 def test_of_equally_accurate_epochs_the_one_with_the_lower_loss_is_kept(iris):
@@ -666,7 +666,7 @@ def test_after_a_stop_training_goes_on_from_the_best_epoch(digits):
     settings = {"early_stopping": True, "learning_rate_init": 0.03, "tol": 1e-3, "n_iter_no_change": 2}
     fitted = model(max_iter=100, warm_start=True, **settings).fit(x, y)
     assert fitted.n_iter_ < 100
-    assert fitted._last is None
+    assert fitted._last_weights is None
     first = fitted.n_iter_
     fitted.fit(x, y)
     assert len(fitted.loss_curve_) == first + fitted.n_iter_

@@ -1,4 +1,4 @@
-"""The estimator: it checks what scikit-learn hands over, and `NeuralNetwork.fit` trains."""
+"""The scikit-learn estimator: it checks parameters and rows, and `NeuralNetwork.fit` trains."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ from ..optim.optimizers import Optimizer
 from ..optim.schedules import Constant, Schedule
 from . import parameters
 from .parameters import AUTO_BATCH, NAME
-from .rows import Examples, dense, flat, hold_out, merged, plain, weighted, with_class_weight
-from .stopping import Watch
+from .rows import WeightedRows, as_numpy, dense, flattened, hold_out, merged, weighted, with_class_weight
+from .stopping import Stopping
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
-_DTYPES = [np.float32, np.uint8]  # any other dtype becomes the first of them
+_DTYPES = [np.float32, np.uint8]  # any other dtype becomes float32
 
 
-def _learns_in_parts(model: FastDigitsClassifier) -> bool:
-    """Return whether the classifier has `partial_fit`; scikit-learn shows the reason with its AttributeError."""
+def _has_partial_fit(model: FastDigitsClassifier) -> bool:
+    """Return whether the classifier has `partial_fit`; scikit-learn shows the message of the AttributeError."""
     if model.early_stopping:
         raise AttributeError(f"{NAME}: partial_fit must have early_stopping=False; got True")
     if isinstance(model.class_weight, str):
         raise AttributeError(
-            f"{NAME}: partial_fit must have a dict or None as class_weight, as a part of the rows does not "
-            f"tell how frequent classes are; got {model.class_weight!r}"
+            f"{NAME}: partial_fit must have a dict or None as class_weight, as the frequency of classes is "
+            f"unknown from a part of the rows; got {model.class_weight!r}"
         )
     return True
 
 
-def _where_parts_make_sense(method: _Method) -> _Method:
-    shown: _Method = available_if(_learns_in_parts)(method)
+def _if_partial_fit(method: _Method) -> _Method:
+    shown: _Method = available_if(_has_partial_fit)(method)
     return shown
 
 
 class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """A classifier of dense layers for images and tables, in the place of scikit-learn's MLPClassifier.
+    """A classifier of dense layers for images and tables; it can replace scikit-learn's MLPClassifier.
 
     Parameters
     ----------
@@ -60,26 +60,26 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     batchnorm : {"none", "first", "all"}, default "none"
         Hidden layers with batch normalisation.
     dropout : float, default 0.0
-        Part of the numbers that is dropped after each hidden layer, 0 ≤ dropout < 1.
+        Fraction of each hidden layer's output that a training step drops, 0 ≤ dropout < 1.
     solver : {"adam", "sgd", "rmsprop"}, default "adam"
     weight_decay : float, default 0.0
-        Above 0, ``adam`` becomes `AdamW`; the other solvers take 0 only. It is no ``alpha``: see Notes.
+        Above 0, ``adam`` becomes `AdamW`; the other solvers take 0 only. It differs from ``alpha``: see Notes.
     batch_size : int or "auto", default "auto"
-        Rows a step; "auto" is min(200, rows).
+        Rows per step; "auto" is min(200, rows).
     learning_rate : str or Schedule, default "constant"
-        "constant"; "step", "cosine", "one-cycle" or "warm-up" over the epochs of one `fit`; a `Schedule` of
-        your own choice; or "adaptive", which goes on with a fifth of the rate where training would stop, down
-        to 1e-6. Any solver takes any of them.
+        "constant"; "step", "cosine", "one-cycle" or "warm-up" over the epochs of one `fit`; your own `Schedule`;
+        or "adaptive", which divides the rate by 5 where training would stop, down to 1e-6. Every solver takes
+        each of them.
     learning_rate_init : float, default 0.001
-        The rate that a schedule multiplies: the highest of them.
+        The learning rate that a schedule multiplies: the highest one.
     max_iter : int, default 200
         Epochs of one `fit`.
     shuffle : bool, default True
-        Whether each epoch has an order of its own.
+        Whether each epoch has its own order.
     random_state : int, RandomState or None, default None
-        Decides initial weights, order, dropout masks, and what is held out.
+        Seed of initial weights, order, dropout masks and held-out rows.
     tol : float or None, default 1e-4
-        An epoch improves if it is better than the best one by this much; None never stops early.
+        An epoch improves if it is better than the best one by at least this; None never stops early.
     verbose : bool, default False
         Whether standard error shows a line per epoch.
     warm_start : bool, default False
@@ -89,36 +89,35 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     nesterovs_momentum : bool, default True
         For ``sgd``.
     early_stopping : bool, default False
-        Whether epochs are compared, for the stop and for the weights to keep, on held-out rows instead of by
-        the training loss.
+        Whether held-out rows, instead of the training loss, decide when to stop and which epoch's weights to keep.
     validation_fraction : float, default 0.1
-        What is held out of each class, at least one row where it has two, unless `fit` gets ``X_val``.
+        Fraction of each class to hold out, at least one row where it has two. Unused where `fit` gets ``X_val``.
     monitor : {"val_accuracy", "val_loss"}, default "val_accuracy"
-        The measure of early stopping. Of epochs with the same accuracy, that with the lowest loss is kept.
+        The measure of early stopping. Of epochs with the same accuracy, the one with the lowest loss is kept.
     beta_1, beta_2 : float, default 0.9 and 0.999
         For ``adam``.
     epsilon : float, default 1e-8
         For ``adam`` and ``rmsprop``.
     n_iter_no_change : int, default 10
-        Training stops after more than so many epochs in a row that do not improve.
+        Training stops after more than this many epochs in a row that do not improve.
     class_weight : dict, "balanced" or None, default None
-        Weight of each class, which multiplies ``sample_weight``. "balanced" is n / (classes · rows of it), where
-        rows are counted by their sample weights.
+        Weight of each class; it multiplies ``sample_weight``. "balanced" is n / (classes · rows of the class), with
+        rows counted by their sample weights.
     scale : {"auto", "pixels", "unit", "numbers"}, default "auto"
         What the numbers of a row mean; "auto" learns it from the first rows. See Notes.
 
     Attributes
     ----------
     network_ : NeuralNetwork
-        What was trained: it can be saved, folded and looked at.
+        The trained network: save it, fold it or inspect it.
     classes_ : ndarray, (c,)
-        The labels, sorted; columns of probabilities are in this order.
+        The labels, sorted; columns of probabilities have this order.
     n_features_in_, feature_names_in_
-        As everywhere in scikit-learn.
+        As in all estimators of scikit-learn.
     n_iter_, t_ : int
-        Epochs of the last call; rows that were trained on in all calls, merged ones as one.
+        Epochs of the last call; training rows over all calls and epochs. Merged rows count as one.
     loss_, loss_curve_ : float, list of float
-        Mean loss of the last epoch, and of each epoch since the beginning.
+        Mean loss of the last epoch, and of each epoch since the first `fit`.
     validation_loss_curve_, validation_scores_ : list of float, or None
         Loss and accuracy on held-out rows after each epoch; None without such rows.
     best_loss_ : float or None
@@ -126,50 +125,50 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     best_validation_score_, best_validation_loss_ : float or None
         Accuracy and loss of the epoch whose weights are kept; None without early stopping.
     coefs_, intercepts_ : list of ndarray
-        Weight (in, out) and bias (out,) of each dense layer, the network's own memory.
+        Weight (in, out) and bias (out,) of each dense layer: the network's arrays, not copies.
     n_layers_, n_outputs_, out_activation_ : int, int, str
-        Layers of units with input and output, classes, "softmax".
+        Number of layers with input and output; number of classes; "softmax".
 
     Raises
     ------
     TypeError, ValueError
         From `fit` and `partial_fit`, if a parameter or an argument is not as described.
     AttributeError
-        From `partial_fit`, with early stopping or "balanced" weights, which a part of the rows cannot tell.
+        From `partial_fit`, with early stopping or "balanced" weights: both need all rows.
     DivergedError
-        From these, if the loss is no longer finite.
+        From both, if the loss is no longer finite.
 
     Notes
     -----
-    **Values.** Their dtype does not count. The first `fit` or `partial_fit` decides on the scale, which is kept as
-    ``network_.scale``: whole numbers from 0 to 255, the largest above 16, are pixels and divided by 255; all others
-    are taken as they are, as float32. `predict` reads its rows on the same scale, and refuses what cannot be meant on
-    it. For a table of whole numbers, ``scale="numbers"`` takes all as they are; better scale its columns, by
-    StandardScaler in a Pipeline for instance. Images may be (n, height, width).
+    **Scale.** The dtype of the rows does not matter. The first `fit` or `partial_fit` decides the scale, and
+    ``network_.scale`` keeps it: whole numbers from 0 to 255, the largest above 16, are pixels and divided by 255; all
+    other numbers are used unchanged, as float32. `predict` reads its rows on the same scale and raises ValueError for
+    rows that cannot have it. For a table of whole numbers, ``scale="numbers"`` uses them unchanged; it is better to
+    scale the columns, for example with StandardScaler in a Pipeline. Images may be (n, height, width).
 
-    **Memory.** `fit` holds the rows once more in float32, 4 bytes per number, and pixels in 1 byte, unless
-    they come in C order and one of float32 and uint8; sparse rows are made dense at once for that. Early stopping
-    copies them a second time. Predictions make 4,096 sparse rows dense at a time.
+    **Memory.** `fit` holds a copy of the rows: 4 bytes per number, 1 byte per pixel. It needs no copy of rows in C
+    order of dtype float32 or uint8. Sparse rows become dense all at once. Early stopping makes a second copy.
+    Predictions make 4,096 sparse rows dense at a time.
 
-    **Going on.** `fit` with ``warm_start``, and `partial_fit`, continue where the last call ended, with the
-    optimizer's moments, the order of the rows, the dropout masks and the count of epochs without improvement,
-    also after pickling: on the same rows, 5 and 5 epochs give the bits of 10 where ``learning_rate`` is
-    "constant" or "adaptive". With early stopping the best weights serve for predictions, and training goes on
-    from those of the last epoch, unless it had stopped.
+    **Continuing.** `fit` with ``warm_start``, and `partial_fit`, continue where the last call ended, also after
+    pickling: with the optimizer's moments, the order of the rows, the dropout masks and the count of epochs without
+    improvement. On the same rows, 5 and 5 epochs give the bits of 10 where ``learning_rate`` is "constant" or
+    "adaptive". With early stopping, predictions use the best weights; training continues from the weights of the last
+    epoch, unless it had stopped.
 
     **Weight decay.** ``alpha`` of MLPClassifier adds alpha / n · weight to the gradient, which Adam then divides
-    by the gradient's size; ``weight_decay`` takes lr · weight_decay · weight off directly. The same number
-    means different things, hence the other name.
+    by the gradient's size; ``weight_decay`` subtracts lr · weight_decay · weight directly. The same number means
+    different things, hence the other name.
 
-    **Initial weights** are Glorot's uniform ones, as in MLPClassifier, and biases 0.
+    **Initial weights** are Glorot's uniform ones, as in MLPClassifier; biases are 0.
 
-    **Weights.** A row of weight 2 counts as the same row twice, one of weight 0 is left out. Up to 200 rows with
-    ``batch_size`` "auto" are merged: rows that are equal, label too, are trained on as one with the sum of their
-    weights, and the order in which rows come does not matter. To the last bit, weights are then repetitions, and
-    no row is both trained on and held out. Batch normalisation and dropout see a merged row once.
+    **Weights.** A row of weight 2 counts as the same row twice; a row of weight 0 is omitted. With ``batch_size``
+    "auto", up to 200 rows are merged: equal rows with equal labels become one row with the sum of their weights, and
+    the order of the rows does not matter. Then weights equal repetitions to the last bit, and no row is both trained
+    on and held out. Batch normalisation and dropout see a merged row once.
 
-    **Threads.** As many as `fastdigits.get_num_threads` says; in the processes of ``n_jobs``, joblib limits them
-    through ``OMP_NUM_THREADS``. Results do not depend on it.
+    **Threads.** `fastdigits.get_num_threads` says how many are used; in the processes of ``n_jobs``, joblib limits them
+    through ``OMP_NUM_THREADS``. Results do not depend on the number.
 
     Examples
     --------
@@ -198,8 +197,8 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     _optimizer: Optimizer
     _waited: int  # epochs without improvement
     _reductions: int  # fifths of the learning rate that "adaptive" took
-    _best: Snapshot | None
-    _last: Snapshot | None
+    _best_weights: Snapshot | None
+    _last_weights: Snapshot | None
 
     def __init__(
         self,
@@ -268,7 +267,7 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         y_val: object = None,
         sample_weight_val: object = None,
     ) -> FastDigitsClassifier:
-        """Train from the start, or with ``warm_start`` for ``max_iter`` more epochs.
+        """Train a new network, or with ``warm_start`` the same one for ``max_iter`` more epochs.
 
         Parameters
         ----------
@@ -277,31 +276,31 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         y : array_like, (n,)
             Labels: numbers or strings, of at least 2 classes.
         sample_weight : array_like, (n,), optional
-            How much each row counts; a row of weight 0 is left out.
+            Weight of each row; a row of weight 0 is omitted.
         X_val, y_val, sample_weight_val : optional
-            Rows to validate on after each epoch, of the same form. Without them, ``early_stopping`` holds
-            ``validation_fraction`` of the rows back.
+            Rows to validate on after each epoch, of the same form. Without them, ``early_stopping`` holds out
+            ``validation_fraction`` of the rows.
 
         Returns
         -------
         FastDigitsClassifier
-            This one.
+            The classifier itself.
         """
-        watch = Watch(self, self.max_iter)
+        stopping = Stopping(self, self.max_iter)
         fresh = not (self.warm_start and hasattr(self, "network_"))
-        X, y = self._checked(X, y, fresh)
+        X, y = self._validated(X, y, fresh)
         network, classes = self._network(np.unique(y) if fresh else None, X.shape[1])
-        train = self._examples(X, y, sample_weight, classes, merge=True)
+        train = self._weighted_rows(X, y, sample_weight, classes, merge=True)
         network.scale = network.scale_for(train.x, f"{NAME}: X")  # of all rows, before some are held out
         held_out = None
         if (X_val is None) != (y_val is None):
             raise ValueError(f"{NAME}: X_val and y_val must be given together; got one of them")
         if X_val is not None:
-            held_out = self._examples(*self._checked(X_val, y_val, False), sample_weight_val, classes)
+            held_out = self._weighted_rows(*self._validated(X_val, y_val, False), sample_weight_val, classes)
         elif self.early_stopping:
             train, held_out = hold_out(train, self.validation_fraction, network.seed)
-        self._train(network, classes, train, held_out, watch)
-        if not watch.stopped and self.tol is not None and type(watch.schedule) is Constant:
+        self._train(network, classes, train, held_out, stopping)
+        if not stopping.stopped and self.tol is not None and type(stopping.schedule) is Constant:
             streams.warn(
                 f"{NAME}: training ended after max_iter={self.max_iter} epochs, before tol and n_iter_no_change "
                 "stopped it: raise max_iter, or set tol=None to have that many epochs without this warning",
@@ -310,23 +309,23 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             )
         return self
 
-    @_where_parts_make_sense
+    @_if_partial_fit
     def partial_fit(
         self, X: Any, y: Any, classes: Any = None, sample_weight: object = None
     ) -> FastDigitsClassifier:
-        """Train for one epoch of these rows, at ``learning_rate_init``.
+        """Train for one epoch on these rows, at ``learning_rate_init``.
 
         Parameters
         ----------
         X, y, sample_weight
             As for `fit`.
         classes : array_like, (c,), optional
-            All labels there will ever be; needed in the first call.
+            All labels that any call will have; required in the first call.
 
         Returns
         -------
         FastDigitsClassifier
-            This one.
+            The classifier itself.
         """
         fresh = not hasattr(self, "network_")
         if fresh and classes is None:
@@ -335,11 +334,11 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             raise ValueError(
                 f"{NAME}: classes must stay those of the first call, {self.classes_}; got {classes}"
             )
-        watch = Watch(self, None)
-        X, y = self._checked(X, y, fresh)
+        stopping = Stopping(self, None)
+        X, y = self._validated(X, y, fresh)
         network, known = self._network(np.unique(classes) if fresh else None, X.shape[1])
-        train = self._examples(X, y, sample_weight, known, merge=True)
-        self._train(network, known, train, None, watch)
+        train = self._weighted_rows(X, y, sample_weight, known, merge=True)
+        self._train(network, known, train, None, stopping)
         return self
 
     def predict(self, X: Any) -> Array:
@@ -351,12 +350,12 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     def predict_proba(self, X: Any) -> Float32:
         """Return the probability of each class for each row, (n, c) float32."""
         check_is_fitted(self, "network_")
-        return self._outputs(X, self.network_.predict_proba)
+        return self._by_rows(X, self.network_.predict_proba)
 
     def predict_log_proba(self, X: Any) -> Float32:
-        """Return the logarithm of `predict_proba`, (n, c) float32, exact also for the smallest."""
+        """Return the logarithm of `predict_proba`, (n, c) float32, exact also for the smallest values."""
         check_is_fitted(self, "network_")
-        logits = self._outputs(X, self.network_.forward)
+        logits = self._by_rows(X, self.network_.forward)
         logits -= logits.max(axis=1, keepdims=True)
         log_probs: Float32 = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
         return log_probs
@@ -376,10 +375,10 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         tags.input_tags.sparse = tags.input_tags.three_d_array = True
         return tags
 
-    # -- what is made of the parameters --------------------------------------------------------------------
+    # -- network --------------------------------------------------------------------
 
     def _network(self, classes: Array | None, width: int) -> tuple[NeuralNetwork, Array]:
-        """Return a new network for these classes, or for none the one there is, if it can be trained on."""
+        """Return a new network for these classes, or without classes the present one if its layers still fit."""
         layers = parameters.layers(self, width, len(self.classes_ if classes is None else classes))
         scale = parameters.scale(self)
         if classes is None:
@@ -397,29 +396,35 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         network.scale = scale
         return network, classes
 
-    # -- what is made of the data --------------------------------------------------------------------------
+    # -- rows --------------------------------------------------------------------------
 
-    def _checked(self, X: Any, y: Any, fresh: bool) -> tuple[Any, Array]:
-        """Return rows, dense or sparse, and labels as they are."""
-        with np.errstate(over="ignore", invalid="ignore"):  # what is beyond float32 is found and named
+    def _validated(self, X: Any, y: Any, fresh: bool) -> tuple[Any, Array]:
+        """Return checked rows, dense or sparse, and labels."""
+        with np.errstate(over="ignore", invalid="ignore"):  # numbers beyond float32: the check names them
             X, y = validate_data(
-                self, flat(X), plain(y, "y"), reset=fresh, accept_sparse="csr", dtype=_DTYPES, order="C"
+                self,
+                flattened(X),
+                as_numpy(y, "y"),
+                reset=fresh,
+                accept_sparse="csr",
+                dtype=_DTYPES,
+                order="C",
             )
         check_classification_targets(y)
         return X, y
 
-    def _examples(
+    def _weighted_rows(
         self, X: Any, y: Array, sample_weight: object, classes: Array, *, merge: bool = False
-    ) -> Examples:
-        """Return dense rows, numbers of their classes, and weights; few rows, if wished, each of them once."""
+    ) -> WeightedRows:
+        """Return dense rows, numbers of their classes, and weights; ``merge`` merges equal rows if they are few."""
         few = parameters.batch_size(self) is None and len(y) <= AUTO_BATCH
         examples = weighted(dense(X), LabelEncoder().fit(classes).transform(y), sample_weight)
         return with_class_weight(merged(examples) if merge and few else examples, self.class_weight, classes)
 
-    def _outputs(self, X: Any, function: Callable[[Any], Float32]) -> Float32:
+    def _by_rows(self, X: Any, function: Callable[[Any], Float32]) -> Float32:
         with np.errstate(over="ignore", invalid="ignore"):
-            X = validate_data(self, flat(X), reset=False, accept_sparse="csr", dtype=_DTYPES, order="C")
-        if isinstance(X, np.ndarray):  # whole, as the network decides for all rows together how to read them
+            X = validate_data(self, flattened(X), reset=False, accept_sparse="csr", dtype=_DTYPES, order="C")
+        if isinstance(X, np.ndarray):  # together: the network checks the scale of all rows
             return function(X)
         return np.concatenate([function(dense(X[part])) for part in pieces(X.shape[0], ROWS_AT_ONCE)])
 
@@ -429,28 +434,28 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self,
         network: NeuralNetwork,
         classes: Array,
-        train: Examples,
-        held_out: Examples | None,
-        watch: Watch,
+        train: WeightedRows,
+        held_out: WeightedRows | None,
+        stopping: Stopping,
     ) -> None:
-        watch.classes, watch.rows = classes, len(train.labels)
-        watch.go_on(network)
+        stopping.classes, stopping.rows = classes, len(train.labels)
+        stopping.continue_optimizer(network)
         network.fit(
             train.x,
             train.labels,
-            epochs=watch.epochs,
+            epochs=stopping.epochs,
             batch_size=parameters.batch_size(self) or AUTO_BATCH,
-            optimizer=watch.optimizer,
-            schedule=watch.schedule,
+            optimizer=stopping.optimizer,
+            schedule=stopping.schedule,
             validation_data=held_out,
             sample_weight=train.weight,
-            callbacks=[watch],
+            callbacks=[stopping],
             shuffle=self.shuffle,
             progress=bool(self.verbose),
         )
 
-    def _begin(self, network: NeuralNetwork, classes: Array) -> None:
-        """Put a new network in the place of what there was, and new records."""
+    def _reset(self, network: NeuralNetwork, classes: Array) -> None:
+        """Set a new network and empty records."""
         self.network_, self.classes_ = network, classes
         self.n_layers_ = len(self.coefs_) + 1
         self.n_outputs_, self.out_activation_ = len(classes), "softmax"
@@ -458,4 +463,4 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self.best_loss_ = self.best_validation_score_ = self.best_validation_loss_ = None
         self.validation_loss_curve_ = self.validation_scores_ = None
         self._waited = self._reductions = 0
-        self._best = self._last = None
+        self._best_weights = self._last_weights = None

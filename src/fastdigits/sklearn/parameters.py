@@ -1,4 +1,4 @@
-"""What the parameters of a `FastDigitsClassifier` become: layers, an optimizer, a schedule."""
+"""Make layers, an optimizer and a schedule from the parameters of a `FastDigitsClassifier`, and check them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..optim.schedules import Constant, Schedule
 from ..recipes import SCHEDULES, Recipe
 
 NAME = "FastDigitsClassifier"
-Model: TypeAlias = Any  # the classifier: this module stands below its class
+Model: TypeAlias = Any  # the classifier, whose class is above this module
 MONITORS = ("val_accuracy", "val_loss")
 SOLVERS = ("adam", "sgd", "rmsprop")
 INITIALIZER = "glorot_uniform"  # MLPClassifier's; docs/sklearn.md has what chose it
@@ -55,7 +55,7 @@ def optimizer(model: Model) -> Optimizer:
 
 
 def schedule(model: Model) -> Schedule:
-    """Return the schedule of one `fit`; "adaptive" is no schedule, and constant until training would stop."""
+    """Return the schedule of one `fit`; it is constant for "adaptive", which reduces the rate by other means."""
     if isinstance(model.learning_rate, Schedule):
         return model.learning_rate
     kinds: dict[str, type[Schedule]] = {**SCHEDULES, "adaptive": Constant}
@@ -68,7 +68,7 @@ def schedule(model: Model) -> Schedule:
 
 
 def scale(model: Model) -> str | None:
-    """Return the scale of the rows, or None where they tell it."""
+    """Return the scale of the rows; None to learn it from them."""
     if model.scale == "auto" or model.scale in scales.SCALES:
         return None if model.scale == "auto" else model.scale
     raise ValueError(f"{NAME}: scale must be one of auto, {', '.join(scales.SCALES)}; got {model.scale!r}")

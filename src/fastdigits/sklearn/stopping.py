@@ -13,14 +13,14 @@ from ..training.history import History
 from . import parameters
 from .parameters import MONITORS, NAME, Model
 
-_SLOWEST = 1e-6  # the learning rate from which on "adaptive" stops, as in MLPClassifier
+_LOWEST_RATE = 1e-6  # "adaptive" stops at this learning rate, as in MLPClassifier
 
 
-class Watch(Callback):
-    """One call of a classifier's `fit`: its settings, checked; and the records, which live in the classifier.
+class Stopping(Callback):
+    """The settings of one call of a classifier's `fit`, checked; it decides when to stop, by MLPClassifier's rules.
 
-    It decides when to stop, by the rules of MLPClassifier. Nothing of the classifier changes before the network
-    has accepted everything and training begins.
+    The classifier holds all records. None of them changes before training begins, when the network has accepted
+    everything.
     """
 
     def __init__(self, model: Model, epochs: int | None) -> None:
@@ -37,7 +37,7 @@ class Watch(Callback):
         self.rows = 0
         self.stopped = False
 
-    def go_on(self, network: NeuralNetwork) -> None:
+    def continue_optimizer(self, network: NeuralNetwork) -> None:
         """Give the optimizer the moments of the last one, if this network was trained before."""
         model = self.model
         if network is not getattr(model, "network_", None):
@@ -45,52 +45,48 @@ class Watch(Callback):
         old, parameters = model._optimizer, network.parameters()
         if old.state_names == self.optimizer.state_names:
             self.optimizer.load_state_dict(parameters, old.state_dict(parameters))
-        self._reduce()
+        self._reduce_rate()
 
     def on_train_begin(self, network: NeuralNetwork, history: History) -> None:
-        """Begin new records for a new network, or go on from the last epoch, not from the best one."""
+        """Begin new records for a new network, or continue from the last epoch, not from the best one."""
         model = self.model
         if network is not getattr(model, "network_", None):
-            model._begin(network, self.classes)
-        if model._last is not None:
-            model._last.restore(network)
-        model._last = None
+            model._reset(network, self.classes)
+        if model._last_weights is not None:
+            model._last_weights.restore(network)
+        model._last_weights = None
         model._optimizer = self.optimizer
         model.n_iter_ = 0
         if not model.early_stopping:
-            model._best = model.best_validation_score_ = model.best_validation_loss_ = None
+            model._best_weights = model.best_validation_score_ = model.best_validation_loss_ = None
         if history.validates and model.validation_scores_ is None:
             model.validation_scores_, model.validation_loss_curve_ = [], []
 
     def on_epoch_end(self, epoch: int, network: NeuralNetwork, history: History) -> bool:
-        """Write the epoch down and compare it with the best one."""
+        """Record the epoch and compare it with the best one; return True to stop."""
         model = self.model
         model.n_iter_ += 1
         model.t_ += self.rows
         model.loss_ = history.loss[-1]
         model.loss_curve_.append(model.loss_)
-        if (
-            model.validation_scores_ is not None
-            and model.validation_loss_curve_ is not None
-            and history.validates
-        ):
+        if history.validates:
             model.validation_scores_.append(history.val_accuracy[-1])
             model.validation_loss_curve_.append(history.val_loss[-1])
         gain = self._gain(history)
-        if gain > 0 or (gain == 0 and self._surer(history)):
+        if gain > 0 or (gain == 0 and self._has_lower_loss(history)):
             self._keep(network, history)
         if self.tol is None or gain >= self.tol:
             model._waited = 0
             return False
         model._waited += 1
-        return model._waited > self.patience and self._at_an_end()
+        return model._waited > self.patience and self._stops()
 
     def on_train_end(self, network: NeuralNetwork, history: History) -> None:
-        """Give the network its best epoch back; keep the last one unless training has come to an end."""
+        """Restore the best epoch's weights; keep the last ones, unless training has stopped."""
         model = self.model
-        if model._best is not None:
-            model._last = None if self.stopped else Snapshot(network)
-            model._best.restore(network)
+        if model._best_weights is not None:
+            model._last_weights = None if self.stopped else Snapshot(network)
+            model._best_weights.restore(network)
 
     def _gain(self, history: History) -> float:
         """Return by how much the last epoch is better than the best one before."""
@@ -103,8 +99,8 @@ class Watch(Callback):
         }
         return improvement(monitor, getattr(history, monitor)[-1], best[monitor])
 
-    def _surer(self, history: History) -> bool:
-        """Return whether an epoch as accurate as the best one has the lower loss on the held-out rows."""
+    def _has_lower_loss(self, history: History) -> bool:
+        """Return whether the last epoch has a lower loss on the held-out rows than the best one."""
         best = self.model.best_validation_loss_
         return best is not None and history.val_loss[-1] < best
 
@@ -114,19 +110,19 @@ class Watch(Callback):
         if model.early_stopping:
             model.best_validation_score_ = history.val_accuracy[-1]
             model.best_validation_loss_ = history.val_loss[-1]
-            model._best = Snapshot(network)
+            model._best_weights = Snapshot(network)
 
-    def _at_an_end(self) -> bool:
-        """Return whether training stops, or go on with a fifth of the learning rate."""
+    def _stops(self) -> bool:
+        """Return True to stop; where "adaptive" can reduce the learning rate, reduce it and return False."""
         model = self.model
         model._waited = 0
-        if self.adaptive and self.optimizer.lr > _SLOWEST:
+        if self.adaptive and self.optimizer.lr > _LOWEST_RATE:
             model._reductions += 1
-            self._reduce()
+            self._reduce_rate()
             return False
         self.stopped = True
         return True
 
-    def _reduce(self) -> None:
+    def _reduce_rate(self) -> None:
         if self.adaptive:
             self.optimizer.lr = float(self.model.learning_rate_init / 5**self.model._reductions)
