@@ -15,9 +15,9 @@ from ..errors import DataError
 from ..optim.optimizers import AdamW, Momentum
 from ..recipes import ACTIVATIONS, BATCHNORMS, OPTIMIZERS, SCHEDULES, Recipe
 from ..training.augmentation import Augmentation
+from ..training.options import FitOptions
 from . import arguments, console, run_folder
 from .parser import Parser
-from ..training.options import FitOptions
 
 # Options that decide nothing of what is trained
 NO_SETTINGS = ("json", "quiet", "show", "output", "overwrite", "resume", "threads", "command", "resumed")

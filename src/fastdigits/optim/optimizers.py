@@ -201,7 +201,9 @@ class Optimizer(Configured):
         given = self._checked_parameters(parameters)
         content = self.check_state_dict(given, content)
         step = content["step"]
-        arrays = [[self._loaded(content, name, parameter) for name in self.state_names] for parameter in given]
+        arrays = [
+            [self._loaded(content, name, parameter) for name in self.state_names] for parameter in given
+        ]
         for state, loaded in zip(self.states(given), arrays, strict=True):
             state.step, state.arrays = step, loaded
         self.step_count = step

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.schema import validate, integer, number, optional
+from ..core.schema import integer, number, optional, validate
 from ..nn.sequential import Sequential
 from ..nn.snapshot import Snapshot
 from .history import History

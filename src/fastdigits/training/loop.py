@@ -38,13 +38,12 @@ def fit(network: Sequential, x: object, y: object, options: FitOptions) -> Histo
     """Check everything, then train ``network``; `NeuralNetwork.fit` describes the arguments."""
     setup = prepare(network, x, y, options)
     saved = None if options.resume is None else newest(options.resume)
-    averaging = id(options.average)
     _take(network, options.average)
     try:
         return _fit(setup, saved)
     finally:
         network.trained_by = None
-        _averaging.discard(id(average))
+        _averaging.discard(id(options.average))
 
 
 # Held while a network is taken for a call of `fit`; a child process makes its own: its parent's may be held for ever.

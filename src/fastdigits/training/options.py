@@ -19,9 +19,8 @@ from .checkpoint import Checkpoint
 
 # A checkpoint records the other options: it has digests of the data, and what remains here changes no result.
 _NOT_RECORDED = ("validation_data", "validation_split", "sample_weight", "progress", "threads", "resume")
-_OBJECTS: dict[
-    str, tuple[type, Callable[[], object] | None]
-] = {  # the type of each, and what makes a default
+# The type of each, and what makes its default
+_OBJECTS: dict[str, tuple[type, Callable[[], object] | None]] = {
     "optimizer": (Optimizer, Adam),
     "schedule": (Schedule, Constant),
     "loss": (SoftmaxCrossEntropy, SoftmaxCrossEntropy),

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Float32
-from ..core.schema import validate, integer, float_array, lower_bound, list_of, number, optional
 from ..core.rollback import rollback
+from ..core.schema import float_array, integer, list_of, lower_bound, number, optional, validate
 from ..core.validation import check_number, differing_names
 from ..errors import ModelFileError
 from ..nn.layers import Dropout
@@ -117,7 +117,9 @@ class TrainingState:
             *((self.history, name) for name in (*_lists(), "last_epoch")),
         ]
         if self.setup.options.average is not None:
-            attributes += [(self.setup.options.average, name) for name in (*vars(self.setup.options.average), "step")]
+            attributes += [
+                (self.setup.options.average, name) for name in (*vars(self.setup.options.average), "step")
+            ]
         return rollback(attributes, [self.setup.network.values, *self.setup.network.buffers().values()])
 
     def check(self, saved: SavedState) -> CheckedState:
@@ -151,7 +153,9 @@ class TrainingState:
         owners = {"optimizer": integer(), "average": integer(done, done)}
         if self.setup.options.average is None:
             del owners["average"]
-        steps = validate(state["counts"], owners | {one.name: integer() for one in self._dropouts()}, "counts")
+        steps = validate(
+            state["counts"], owners | {one.name: integer() for one in self._dropouts()}, "counts"
+        )
         shapes = {one.name: one.value.shape for one in parameters}
         shapes |= {name: array.shape for name, array in network.buffers().items()}
         callbacks = list_of(len(self.setup.options.saved_callbacks), _entries)(
