@@ -13,8 +13,8 @@ cdef int expect_rows(str door, const int64_t[::1] rows, Py_ssize_t n) except -1:
 
 
 cdef void gather_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # row i of y = row rows[i] of x; a row is n[1] numbers of n[2] bytes; split like the first layer, so that a thread
-    # copies the inputs that it will use
+    # row i of y = row rows[i] of x; a row is n[1] numbers of n[2] bytes; split like the first layer: a thread copies
+    # the inputs that it will use
     cdef char* y = <char*>op.a[0]
     cdef const char* x = <const char*>op.a[1]
     cdef const int64_t* rows = <const int64_t*>op.a[2]

@@ -45,7 +45,7 @@ cdef struct Op:  # a kernel with its arguments
     bint stealable  # its units are long and equal enough for work stealing
     const int64_t* rows  # indices of the samples in the pixels; NULL: in order
     const int64_t* next_rows  # indices of the samples of the next step, or NULL
-    bint skipped  # a gather that no op needs, as its readers read the source
+    bint bypassed  # a gather whose reader reads the source; it is omitted if no other op reads its rows
     int stage
     bint stealing  # threads steal units of each other's parts
 

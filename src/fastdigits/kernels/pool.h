@@ -85,12 +85,12 @@ static inline void pool_measure(pool_choice *c, int64_t ns, double work) {
 typedef struct {
     int64_t first, last;
 } pool_queue;
-static inline void queue_fill(pool_queue *s, int64_t first, int64_t last) {
-    s->first = first;
-    s->last = last;
+static inline void queue_fill(pool_queue *q, int64_t first, int64_t last) {
+    q->first = first;
+    q->last = last;
 }
-static inline int64_t queue_pop(pool_queue *s) { return s->first < s->last ? s->first++ : -1; }
-static inline int64_t queue_steal(pool_queue *s) { return s->first < s->last ? --s->last : -1; }
+static inline int64_t queue_pop(pool_queue *q) { return q->first < q->last ? q->first++ : -1; }
+static inline int64_t queue_steal(pool_queue *q) { return q->first < q->last ? --q->last : -1; }
 
 static inline int64_t pool_clock(void) { return 0; }
 
@@ -119,22 +119,22 @@ typedef struct {
     _Alignas(64) atomic_uint_least64_t units; /* lower half: the first; upper half: one past the last */
 } pool_queue;
 
-static inline void queue_fill(pool_queue *s, int64_t first, int64_t last) {
-    atomic_store(&s->units, (uint64_t)last << 32 | (uint64_t)first);
+static inline void queue_fill(pool_queue *q, int64_t first, int64_t last) {
+    atomic_store(&q->units, (uint64_t)last << 32 | (uint64_t)first);
 }
 
-static inline int64_t queue_take(pool_queue *s, int from_front) {
-    uint64_t old = atomic_load_explicit(&s->units, memory_order_relaxed), first, last;
+static inline int64_t queue_take(pool_queue *q, int from_front) {
+    uint64_t old = atomic_load_explicit(&q->units, memory_order_relaxed), first, last;
     do {
         first = old & 0xFFFFFFFFu;
         last = old >> 32;
         if (first >= last) return -1;
-    } while (!atomic_compare_exchange_weak(&s->units, &old,
+    } while (!atomic_compare_exchange_weak(&q->units, &old,
                                            from_front ? last << 32 | (first + 1) : (last - 1) << 32 | first));
     return from_front ? (int64_t)first : (int64_t)last - 1;
 }
-static inline int64_t queue_pop(pool_queue *s) { return queue_take(s, 1); }
-static inline int64_t queue_steal(pool_queue *s) { return queue_take(s, 0); }
+static inline int64_t queue_pop(pool_queue *q) { return queue_take(q, 1); }
+static inline int64_t queue_steal(pool_queue *q) { return queue_take(q, 0); }
 
 typedef struct {
     _Alignas(64) atomic_uint submitted; /* jobs submitted by the caller */

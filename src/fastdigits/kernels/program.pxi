@@ -290,7 +290,7 @@ cdef class Program:
                     last[index_of(sorted_, arrays, array_at(op, k))] = i
         for i in range(self.count):
             op = &self.ops[i]
-            if op.loop != NULL and not (op.skipped and last[index_of(sorted_, arrays, op.a[0])] == i):
+            if op.loop != NULL and not (op.bypassed and last[index_of(sorted_, arrays, op.a[0])] == i):
                 self.ops[kept] = op[0]
                 kept += 1
         self.count = kept
@@ -414,7 +414,7 @@ cdef class Program:
         for i in range(self.count):
             if self.ops[i].is_gather and self.ops[i].a[0] == op.a[op.gathered_input]:
                 op.a[op.gathered_input], op.rows = self.ops[i].a[1], <const int64_t*>self.ops[i].a[2]
-                self.ops[i].skipped = True
+                self.ops[i].bypassed = True
 
     def run(self, const int64_t[::1] order, const double[::1] lrs, int threads=1):
         """Run one step for each learning rate; step i uses the samples ``order[i·n : (i + 1)·n]``.
