@@ -123,9 +123,9 @@ def test_classes_are_called_by_their_names():
     wrong = visualize.prediction_grid(IMAGES, LABELS, probs, correct=False, class_names=names)
     first = 30 + int(np.argmax(probs[30:].max(axis=1)))
     true, said = names[LABELS[first]], names[(LABELS[first] + 1) % 4]
-    assert captions(wrong)[0].splitlines()[:2] == [f"true {true}", f"said {said}"]
+    assert captions(wrong)[0].splitlines()[:2] == [f"true {true}", f"predicted {said}"]
     label = beside(visualize.confused_pairs(IMAGES, LABELS, probs, class_names=names))[0]
-    words = re.match(r"true (\S+), said (\S+)\n", label).groups()
+    words = re.match(r"true (\S+), predicted (\S+)\n", label).groups()
     assert (names.index(words[0]) + 1) % 4 == names.index(words[1])
 
 
@@ -158,15 +158,15 @@ def test_curves_of_nothing_are_refused():
 
 def test_right_predictions_come_in_order():
     figure = visualize.prediction_grid(IMAGES, LABELS, probabilities(30), correct=True, count=7)
-    assert figure.get_suptitle() == "Right: 30 of 40 images, the first 7"
-    wanted = [f"true {label}, said {label}" for label in LABELS[:7]]
+    assert figure.get_suptitle() == "Correct: 30 of 40 images, the first 7"
+    wanted = [f"true {label}, predicted {label}" for label in LABELS[:7]]
     assert [text.split("\n")[0] for text in captions(figure)] == wanted
 
 
 def test_wrong_predictions_come_surest_first():
     figure = visualize.prediction_grid(IMAGES, LABELS, probabilities(37), correct=False)
     assert figure.get_suptitle() == "Wrong: 3 of 40 images, the 3 surest"
-    wanted = [f"true {LABELS[i]}, said {(LABELS[i] + 1) % 4}" for i in (39, 38, 37)]
+    wanted = [f"true {LABELS[i]}, predicted {(LABELS[i] + 1) % 4}" for i in (39, 38, 37)]
     assert [text.split("\n")[0] for text in captions(figure)] == wanted
     np.testing.assert_allclose(shrunk(tiles(figure)[0][1]), IMAGES[39] / IMAGES[39].max(), rtol=1e-6)
 
@@ -213,7 +213,11 @@ def test_confused_pairs_come_most_frequent_first_and_surest_first():
     figure = visualize.confused_pairs(images, labels, probs, pairs=3, count=2)
     assert [round(255 * tile[0, 0]) for _, tile in tiles(figure)] == [8, 6, 5, 4, 9, 10]
     assert captions(figure) == ["80 %", "70 %", "90 %", "60 %", "90 %", "60 %"]
-    assert beside(figure) == ["true 3, said 1\n3 of 3", "true 1, said 2\n2 of 2", "true 2, said 1\n2 of 2"]
+    assert beside(figure) == [
+        "true 3, predicted 1\n3 of 3",
+        "true 1, predicted 2\n2 of 2",
+        "true 2, predicted 1\n2 of 2",
+    ]
 
 
 def test_a_pair_with_few_images_leaves_its_row_empty_after_them():
@@ -229,13 +233,13 @@ def test_a_pair_with_few_images_leaves_its_row_empty_after_them():
 
 def test_where_nothing_is_confused_the_picture_says_so():
     figure = visualize.confused_pairs(IMAGES, LABELS, probabilities(40))
-    assert [text.get_text() for text in figure.texts] == ["Of 40 images, none was mistaken."]
+    assert [text.get_text() for text in figure.texts] == ["Of 40 predictions, none was wrong."]
 
 
-@pytest.mark.parametrize(("right", "correct", "said"), [(40, False, "mistaken"), (0, True, "recognised")])
+@pytest.mark.parametrize(("right", "correct", "said"), [(40, False, "wrong"), (0, True, "correct")])
 def test_where_there_is_nothing_to_show_the_picture_says_so(right, correct, said):
     figure = visualize.prediction_grid(IMAGES, LABELS, probabilities(right), correct=correct)
-    assert [text.get_text() for text in figure.texts] == [f"Of 40 images, none was {said}."]
+    assert [text.get_text() for text in figure.texts] == [f"Of 40 predictions, none was {said}."]
     assert not figure.axes
 
 
@@ -286,7 +290,11 @@ def test_a_diagram_of_what_are_no_predictions_is_refused():
     [
         (
             lambda: visualize.confused_pairs(IMAGES, LABELS[1:], probabilities(3)),
-            r"confused_pairs: labels must be \(n,\)",
+            r"confused_pairs: probabilities must be \(n, c\), one row for each of the 39 labels",
+        ),
+        (
+            lambda: visualize.confused_pairs(IMAGES[1:], LABELS, probabilities(3)),
+            r"confused_pairs: labels must be \(39,\), one per image; got \(40,\)",
         ),
         (
             lambda: visualize.confused_pairs(IMAGES, LABELS, probabilities(3), pairs=0),
@@ -314,7 +322,7 @@ def test_a_diagram_of_what_are_no_predictions_is_refused():
         ),
         (
             lambda: visualize.prediction_grid(IMAGES, LABELS[1:], probabilities(3), correct=True),
-            r"labels must be \(n,\)",
+            r"probabilities must be \(n, c\), one row for each of the 39 labels",
         ),
     ],
 )
@@ -466,10 +474,10 @@ def test_the_colour_bar_is_as_high_as_the_matrix(size):
     ("labels", "probs", "error", "match"),
     [
         (LABELS / 2, probabilities(3), TypeError, "labels must hold integers; got dtype float64"),
-        (LABELS + 1, probabilities(3), ValueError, r"labels must lie in 0 … 3; got 1 to 4"),
+        (LABELS + 1, probabilities(3), ValueError, r"labels must lie in 0 … 3.*; got 4"),
         (LABELS, probabilities(3) * 9, ValueError, r"probabilities must lie in 0 … 1.*predict_proba"),
         (LABELS, probabilities(3) * np.nan, ValueError, r"must lie in 0 … 1; got nan to nan"),
-        (LABELS, np.empty((40, 0)), ValueError, r"must lie in 0 … 1; got \(40, 0\)"),
+        (LABELS, np.empty((40, 0)), ValueError, r"must be \(n, c\).*; got \(40, 0\)"),
     ],
 )
 def test_numbers_that_are_no_predictions_are_refused(labels, probs, error, match):

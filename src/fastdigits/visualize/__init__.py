@@ -1,6 +1,6 @@
-"""Pictures of a training and of its result, drawn with matplotlib; no display is needed.
+"""Figures of a training and of its result, drawn with matplotlib; no display is needed.
 
-Each function returns a ``matplotlib.figure.Figure``; nothing here opens a window or changes a setting of matplotlib.
+Each function returns a ``matplotlib.figure.Figure``. None opens a window or changes matplotlib's settings.
 """
 
 from .confusion import confusion_matrix_figure

@@ -1,4 +1,4 @@
-"""Which class was taken for which."""
+"""The confusion matrix as a figure."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from .canvas import CAPTION, HEAD, LABEL, TITLE, add_axes, names_of, new_figure,
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NUMBERED = 30  # classes up to which the cells of a confusion matrix have room for their counts
+NUMBERED = 30  # largest number of classes whose cells have space for their counts
 
 
 def confusion_matrix_figure(matrix: object, class_names: Sequence[str] | None = None) -> Figure:
-    """Draw a confusion matrix: counts in the cells, colour for the share of the row, mistakes kept visible.
+    """Draw a confusion matrix: counts in the cells, colours for the fraction of the row.
 
-    Cells of zero stay empty; above 30 classes there is no room for numbers, and colour alone tells.
+    Zeros are omitted; with more than 30 classes, all numbers are.
 
     Parameters
     ----------
     matrix : array_like of int, (c, c)
-        Rows are true classes, as `fastdigits.confusion_matrix` returns it.
+        Return value of `fastdigits.confusion_matrix`: rows are true classes.
     class_names : sequence of str, optional
-        Without them the classes' numbers.
+        Default: the numbers of the classes.
 
     Raises
     ------
     TypeError
-        If the matrix holds no integers.
+        If the matrix does not hold integers.
     ValueError
         If the matrix is not square, if a count is negative, or if there is not one name per class.
     """
@@ -50,12 +50,12 @@ def confusion_matrix_figure(matrix: object, class_names: Sequence[str] | None = 
     names = names_of(class_names, size, "confusion_matrix_figure")
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = max(4.85, (0.34 if size <= NUMBERED else 0.2) * size)  # of the matrix, inches
-    upright = size > 12 or max(map(len, names)) * size > 60  # side by side, longer names would overlap
+    upright = size > 12 or max(map(len, names)) * size > 60  # horizontal names would overlap
     words, line = text_width(names, LABEL), 1.2 * LABEL / 72
     left, below = words + line + 0.25, (words if upright else line) + line + 0.2
     figure = new_figure(left + side + 1.3, HEAD + side + below)
     axes = add_axes(figure, left, HEAD, side, side)
-    # Raised to 0.4, the few per cent of a mistake come out of the white.
+    # With the power 0.4, mistakes of a few per cent are visible.
     image = axes.imshow(share, cmap="Blues", norm=PowerNorm(0.4, vmin=0, vmax=1))
     if size <= NUMBERED:
         for row, column in np.argwhere(counts > 0):
@@ -76,9 +76,9 @@ def confusion_matrix_figure(matrix: object, class_names: Sequence[str] | None = 
     axes.set_ylabel("true", fontsize=LABEL)
     hits = int(counts.trace())
     share_right = 100 * hits / max(counts.sum(), 1)
-    axes.set_title(f"{hits:,} of {int(counts.sum()):,} right ({share_right:.2f} %)", fontsize=TITLE, y=1)
+    axes.set_title(f"{hits:,} of {int(counts.sum()):,} correct ({share_right:.2f} %)", fontsize=TITLE, y=1)
     bar = figure.colorbar(image, cax=add_axes(figure, left + side + 0.15, HEAD, 0.2, side))
-    bar.set_label("share of the true class", size=LABEL)
+    bar.set_label("fraction of the true class", size=LABEL)
     bar.set_ticks([0, 0.01, 0.05, 0.2, 0.5, 1], labels=["0", "1 %", "5 %", "20 %", "50 %", "100 %"])
     bar.ax.tick_params(labelsize=LABEL)
     return figure

@@ -1,25 +1,24 @@
-"""How a training went, epoch by epoch."""
+"""Training curves over the epochs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..training.history import History
 from .canvas import BLUE, CAPTION, GREEN, GREY, LABEL, ORANGE, TITLE, add_axes, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ..training.history import History
-
 
 def training_curves(history: History) -> Figure:
-    """Draw loss, accuracy and learning rate over the epochs.
+    """Draw loss, accuracy, learning rate and speed over the epochs.
 
     Parameters
     ----------
     history : History
-        At least one epoch. Validation is drawn where there is one.
+        At least one epoch, with or without validation.
 
     Raises
     ------
@@ -31,10 +30,7 @@ def training_curves(history: History) -> Figure:
     if not history.epoch:
         raise ValueError("training_curves: history must have at least one epoch; got none: train first")
     figure = new_figure(9, 6.2)
-    x, y = (
-        (0.8, 5.3),
-        (0.34, 4.14),
-    )  # left of each there is room for eight digits, as small learning rates have
+    x, y = (0.8, 5.3), (0.34, 4.14)  # with space for eight digits to the left, for small learning rates
     loss = add_axes(figure, x[0], y[0], 3.58, 3.35)
     accuracy = add_axes(figure, x[1], y[0], 3.58, 3.35, sharex=loss)
     rate = add_axes(figure, x[0], y[1], 3.58, 1.55, sharex=loss)
@@ -58,7 +54,7 @@ def training_curves(history: History) -> Figure:
     rate.set_title("learning rate at the end of the epoch", fontsize=TITLE, y=1)
     speed.plot(history.epoch, [count / 1e3 for count in history.images_per_second], color=GREY, **style)
     speed.set_title("thousands of images per second", fontsize=TITLE, y=1)
-    speed.set_ylim(0, 1.15 * max(history.images_per_second) / 1e3 or 1)  # room for the highest marker
+    speed.set_ylim(0, 1.15 * max(history.images_per_second) / 1e3 or 1)  # space for the highest marker
     for axes in (loss, accuracy, rate, speed):
         axes.grid(alpha=0.25)
         axes.tick_params(labelsize=LABEL)

@@ -1,6 +1,6 @@
 """Many small images as one: a grid of tiles that matplotlib draws with a single ``imshow``.
 
-Axes are what is slow in matplotlib: 64 of them take seconds, one image of 64 tiles takes a few hundredths.
+In matplotlib, 64 axes take seconds; one image of 64 tiles takes a few hundredths of a second.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
 
-FINE = 24  # pixels of a tile's longer side at least, so that the gaps, which are whole pixels, can be narrow
+FINE = 24  # minimum pixels along the longer side of a tile, as gaps are whole pixels and must be narrow
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The geometry of a mosaic: all tiles have one size, the gaps between them have another.
+    """The geometry of a mosaic of equal tiles.
 
     Parameters
     ----------
     shape : (int, int)
         Height and width of an image, in its own pixels.
     zoom : int
-        Pixels of the mosaic per pixel of an image, in both directions.
+        Mosaic pixels per image pixel, in both directions.
     pixel : float
-        Side of a pixel of the mosaic, in inches.
+        Side of a mosaic pixel, in inches.
     gaps : (int, int)
-        Pixels of the mosaic between two rows and between two columns.
+        Mosaic pixels between two rows and between two columns.
     """
 
     shape: tuple[int, int]
@@ -53,7 +53,7 @@ class Grid:
     ) -> Grid:
         """Return a grid whose tiles are about ``side`` inches long.
 
-        Where a pixel of an image takes several of the picture, all take the same number: the tiles look even.
+        Each pixel of an image is drawn with the same number of pixels.
 
         Parameters
         ----------
@@ -62,9 +62,9 @@ class Grid:
         side : float
             The longer side of a tile.
         gaps : (float, float)
-            Inches between two rows and between two columns, at least.
+            Minimum inches between two rows and between two columns.
         pitch : (float, float), default (0, 0)
-            Inches from one row to the next and from one column to the next, at least: room for captions.
+            Minimum inches from one row to the next and from one column to the next, for captions.
         """
         longer = max(shape)
         zoom = math.ceil(FINE / longer)
@@ -84,16 +84,16 @@ class Grid:
 
     @property
     def pitch(self) -> tuple[float, float]:
-        """From one row to the next and from one column to the next, in inches."""
+        """Distance from one row to the next and from one column to the next, in inches."""
         return self.tile[0] + self.gaps[0] * self.pixel, self.tile[1] + self.gaps[1] * self.pixel
 
     def extent(self, rows: int, columns: int) -> tuple[float, float]:
-        """Return height and width of so many rows and columns, in inches."""
+        """Return height and width of a grid, in inches."""
         down, across = self.pitch
         return rows * down - self.gaps[0] * self.pixel, columns * across - self.gaps[1] * self.pixel
 
     def corner(self, cell: tuple[int, int]) -> tuple[float, float]:
-        """Return how far the upper left corner of a tile lies to the right of and below the first one's."""
+        """Return the offset (right, down) of a tile from the first one, in inches."""
         return cell[1] * self.pitch[1], cell[0] * self.pitch[0]
 
     def draw(
@@ -104,17 +104,17 @@ class Grid:
         origin: tuple[float, float],
         **style: Any,
     ) -> AxesImage:
-        """Draw images with a frame each on a sheet; between them it shows the paper.
+        """Draw images, each with a frame, on axes in inches; the gaps stay transparent.
 
         Parameters
         ----------
         axes : Axes
-            As `canvas.new_sheet` makes them.
+            Axes from `canvas.new_sheet`.
         tiles : ndarray, (n, height, width)
         cells : list of (int, int)
             Row and column of each tile.
         origin : (float, float)
-            Where the upper left corner of the grid lies.
+            Position of the upper left corner of the grid.
         **style
             Further arguments of ``Axes.imshow``.
         """
@@ -136,7 +136,7 @@ class Grid:
         extent = (x, x + self.pixel * size[1], y + self.pixel * size[0], y)
         limits = axes.axis()
         image = axes.imshow(whole, extent=extent, aspect="auto", **style)
-        axes.axis(limits)  # imshow narrows them to the image
+        axes.axis(limits)  # imshow sets them to the image
         axes.add_collection(
             PolyCollection(
                 frames,

@@ -1,4 +1,4 @@
-"""Digits with what they are and what they were taken for: right ones, mistakes, pairs that are confused."""
+"""Images with their true and predicted classes: correct predictions, mistakes, confused pairs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .canvas import (
     LABEL,
     ORANGE,
     TITLE,
-    checked,
+    check_predicted_images,
     message,
     names_of,
     new_sheet,
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LINE = 1.25 * CAPTION / 72  # height of a line of a caption, inches
-NARROWEST = 4.6  # inches: a report shows narrower pictures enlarged
-AIR = 0.05  # between a caption and its image
+NARROWEST = 4.6  # inches; the report would enlarge narrower pictures
+AIR = 0.05  # inches between a caption and its image
 
 
 def prediction_grid(
@@ -45,43 +45,45 @@ def prediction_grid(
     count: int = 25,
     class_names: Sequence[str] | None = None,
 ) -> Figure:
-    """Draw digits with what they are, what they were taken for, and how surely.
+    """Draw images with their true class, predicted class and confidence.
 
     Parameters
     ----------
     images : array_like, (n, height, width)
     labels : array_like of int, (n,)
     probabilities : array_like, (n, c)
-        What `NeuralNetwork.predict_proba` returned for the images.
+        Return value of `NeuralNetwork.predict_proba` for the images.
     correct : bool
-        True draws right predictions, in the order of the images; False draws wrong ones, the surest first.
+        True draws correct predictions, in the order of the images; False draws mistakes, highest confidence first.
     count : int, default 25
-        How many at most.
+        Maximum number of images.
     class_names : sequence of str, optional
-        Without them the classes' numbers.
+        Default: the numbers of the classes.
 
     Raises
     ------
+    TypeError
+        If the labels are not integers.
     ValueError
-        If shapes do not belong together, or if there is not one name per class.
+        If the shapes do not match, if a value is out of range, or if there is not one name per class.
     """
-    pictures, truth, probs = checked(images, labels, probabilities, "prediction_grid")
+    pictures, truth, probs = check_predicted_images(images, labels, probabilities, "prediction_grid")
     count = check_count(count, "count", "prediction_grid")
     names = names_of(class_names, probs.shape[1], "prediction_grid")
     predicted, confidence = probs.argmax(axis=1), probs.max(axis=1)
     right = predicted == truth
     if correct:
         chosen = np.flatnonzero(right)[:count]
-        title = f"Right: {right.sum():,} of {right.size:,} images, the first {chosen.size}"
+        title = f"Correct: {right.sum():,} of {right.size:,} images, the first {chosen.size}"
     else:
         chosen = surest_mistakes(truth, probs, count)
         title = f"Wrong: {(~right).sum():,} of {right.size:,} images, the {chosen.size} surest"
     if chosen.size == 0:
-        said = "recognised" if correct else "mistaken"
-        return message(f"Of {right.size:,} image{'s' * (right.size > 1)}, none was {said}.")
-    between = "\n" if max(map(len, names)) > 3 else ", "  # words would not fit side by side
+        result = "correct" if correct else "wrong"
+        return message(f"Of {right.size:,} prediction{'s' * (right.size > 1)}, none was {result}.")
+    between = "\n" if max(map(len, names)) > 3 else ", "  # long names need two lines
     captions = [
-        f"true {names[truth[index]]}{between}said {names[predicted[index]]}\n{100 * confidence[index]:.1f} % sure"
+        f"true {names[truth[index]]}{between}predicted {names[predicted[index]]}\n{100 * confidence[index]:.1f} % sure"
         for index in chosen
     ]
     return _captioned(
@@ -104,41 +106,45 @@ def confused_pairs(
     count: int = 8,
     class_names: Sequence[str] | None = None,
 ) -> Figure:
-    """Draw the pairs of classes that are taken for each other most often, a row a pair: true, then said.
+    """Draw the most frequent pairs of true and wrongly predicted class, one row per pair.
 
     Parameters
     ----------
     images : array_like, (n, height, width)
     labels : array_like of int, (n,)
     probabilities : array_like, (n, c)
-        What `NeuralNetwork.predict_proba` returned for the images.
+        Return value of `NeuralNetwork.predict_proba` for the images.
     pairs : int, default 6
-        How many pairs at most. Those with as many mistakes come in the order of their classes.
+        Maximum number of pairs. Equally frequent ones are in the order of their classes.
     count : int, default 8
-        How many images of a pair at most, the surest mistakes first.
+        Maximum number of images per pair, highest confidence first.
     class_names : sequence of str, optional
-        Without them the classes' numbers.
+        Default: the numbers of the classes.
 
     Raises
     ------
+    TypeError
+        If the labels are not integers.
     ValueError
-        If shapes do not belong together, or if there is not one name per class.
+        If the shapes do not match, if a value is out of range, or if there is not one name per class.
     """
-    pictures, truth, probs = checked(images, labels, probabilities, "confused_pairs")
+    pictures, truth, probs = check_predicted_images(images, labels, probabilities, "confused_pairs")
     pairs = check_count(pairs, "pairs", "confused_pairs")
     count = check_count(count, "count", "confused_pairs")
     names = names_of(class_names, probs.shape[1], "confused_pairs")
     predicted, confidence = probs.argmax(axis=1), probs.max(axis=1)
     chosen = most_confused(confusion_matrix(truth, predicted, probs.shape[1]), pairs)
     if not chosen:
-        return message(f"Of {truth.size:,} image{'s' * (truth.size > 1)}, none was mistaken.")
+        return message(f"Of {truth.size:,} prediction{'s' * (truth.size > 1)}, none was wrong.")
     shown, cells, beside = [], [], []
-    for row, (true, said, _) in enumerate(chosen):
-        these = np.flatnonzero((truth == true) & (predicted == said))
+    for row, (true, wrong, _) in enumerate(chosen):
+        these = np.flatnonzero((truth == true) & (predicted == wrong))
         these = these[np.argsort(-confidence[these], kind="stable")]
         shown += these[:count].tolist()
         cells += [(row, column) for column in range(min(count, these.size))]
-        beside.append(f"true {names[true]}, said {names[said]}\n{these.size:,} of {(truth == true).sum():,}")
+        beside.append(
+            f"true {names[true]}, predicted {names[wrong]}\n{these.size:,} of {(truth == true).sum():,}"
+        )
     return _captioned(
         pictures[shown],
         cells,
@@ -146,7 +152,7 @@ def confused_pairs(
         [ORANGE] * len(shown),
         side=1.1,
         columns=count,
-        title=f"Most confused: {len(chosen)} pair{'s' * (len(chosen) > 1)}, how sure of each mistake",
+        title=f"Most confused: {len(chosen)} pair{'s' * (len(chosen) > 1)}, with the confidence of each mistake",
         beside=beside,
     )
 
@@ -174,10 +180,10 @@ def _captioned(
     side : float
         The longer side of an image, in inches.
     columns : int
-        How many columns there is room for.
+        Number of columns.
     title : str
     beside : sequence of str, default ()
-        Two lines to the left of each row.
+        Two lines of text to the left of each row.
     """
     rows = cells[-1][0] + 1
     above = LINE * len(captions[0].splitlines())
@@ -199,7 +205,7 @@ def _captioned(
     below = EDGE + max(0, lines - grid.tile[0]) / 2
     left, top = whole(left + spare / 2), whole(HEAD + above + AIR)
     figure, axes = new_sheet(left + width + margin + spare / 2, top + height + below)
-    # Each image with its own black: the scale of its pixels means nothing.
+    # Scale each image to its own maximum: its pixels may have any range.
     peaks = np.fmax.reduce(tiles, axis=(1, 2), keepdims=True).astype(np.float64)
     ink = (tiles / np.where(peaks > 0, peaks, 1)).astype(np.float32)
     grid.draw(axes, ink, cells, (left, top), cmap="gray_r", vmin=0, vmax=1)

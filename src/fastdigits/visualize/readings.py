@@ -1,4 +1,4 @@
-"""Draw what a network read on pictures: the digits, what it saw of them, and how probable each class is."""
+"""Draw recognised digits: the picture, the network's input, and the probability of each class."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-DRAWN = 24  # digits in one figure: above that it is longer than anybody scrolls
+DRAWN = 24  # digits in one figure, so that it does not become too long
 
 
 def readings_figure(readings: Sequence[Reading], most: int = DRAWN) -> Figure:
-    """Draw a row for each digit: the picture it is on, what the network sees, and how probable each class is.
+    """Draw one row per digit: its picture, the network's input, and the probability of each class.
 
     Parameters
     ----------
     readings : sequence of Reading
         At least one.
     most : int, default 24
-        How many digits at most.
+        Maximum number of digits.
     """
     rows = [(reading, number) for reading in readings for number in range(len(reading.images))][:most]
     figure = new_figure(8, 1.75 * len(rows) + 0.3)
@@ -66,7 +66,7 @@ def _draw_bars(axes: Axes, probabilities: Float32, class_names: Sequence[str]) -
     classes = range(len(probabilities))
     best = int(probabilities.argmax())
     axes.bar(classes, 100 * probabilities, color=[ORANGE if label == best else BLUE for label in classes])
-    axes.set_ylim(0, 118)  # room for the figure above the highest
+    axes.set_ylim(0, 118)  # space for a number above the highest bar
     axes.set_yticks([])
     axes.spines[["top", "right", "left"]].set_visible(False)
     if len(classes) <= 30:

@@ -1,4 +1,4 @@
-"""Whether predictions are as sure as they may be."""
+"""The reliability diagram: accuracy over confidence."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def reliability_diagram(labels: object, probabilities: object, *, n_bins: int = 15) -> Figure:
-    """Draw how many predictions are right over how sure they are, with the 95 % interval, and how many there are.
+    """Draw accuracy over confidence, with 95 % intervals, and the number of predictions in each bin.
 
     Parameters
     ----------
     labels : array_like of int, (n,)
     probabilities : array_like, (n, c)
-        What `NeuralNetwork.predict_proba` returned.
+        Return value of `NeuralNetwork.predict_proba`.
     n_bins : int, default 15
         Bins of equal width between 0 and 1.
 
@@ -42,13 +42,13 @@ def reliability_diagram(labels: object, probabilities: object, *, n_bins: int = 
     upper = add_axes(figure, 0.85, 0.34, 5.6, 3.2)
     lower = add_axes(figure, 0.85, 3.7, 5.6, 1.05, sharex=upper)
     upper.bar(low, accuracy, 1 / n_bins, align="edge", color=BLUE, alpha=0.25, edgecolor=BLUE)
-    upper.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1.2, label="as sure as right")
+    upper.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1.2, label="perfect calibration")
     upper.errorbar(
-        confidence, accuracy, np.maximum(np.abs(ends - accuracy), 0), label="share that is right, 95 % interval",
+        confidence, accuracy, np.maximum(np.abs(ends - accuracy), 0), label="accuracy, 95 % interval",
         color=ORANGE, fmt="o", markersize=4.5, capsize=2.5, linewidth=1.2,
     )  # fmt: skip
     upper.set(xlim=(0, 1.01), ylim=(0, 1.03))
-    upper.set_ylabel("right", fontsize=LABEL)
+    upper.set_ylabel("accuracy", fontsize=LABEL)
     figure.legend(frameon=False, fontsize=CAPTION, loc="lower center", ncols=2, borderaxespad=0)
     upper.set_title(f"Calibration: expected error {100 * error:.2f} %", fontsize=TITLE, y=1)
     upper.tick_params(labelbottom=False)

@@ -1,4 +1,4 @@
-"""What the neurons of the first layer look for."""
+"""The weights of the first layer as images."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def first_layer_weights(
     weight: object, image_shape: tuple[int, int] = (28, 28), *, count: int = 64
 ) -> Figure:
-    """Draw what each neuron of the first layer looks for: its weights, one per pixel, as an image.
+    """Draw the weights of each neuron in the first layer as an image, one weight per pixel.
 
     Parameters
     ----------
@@ -38,21 +38,21 @@ def first_layer_weights(
         Value of the first layer's weight.
     image_shape : (int, int), default (28, 28)
     count : int, default 64
-        How many neurons at most, from the first on.
+        Maximum number of neurons, from the first.
 
     Raises
     ------
     TypeError
-        If ``image_shape`` is no pair of integers.
+        If ``image_shape`` is not a pair of integers.
     ValueError
-        If the weight has not one row a pixel or is not finite.
+        If the weight does not have one row per pixel or is not finite.
     """
     values = as_array(weight, "first_layer_weights: weight")
     count = check_count(count, "count", "first_layer_weights")
     image_shape = height_and_width(image_shape, "first_layer_weights")
     if values.ndim != 2 or values.size == 0 or values.shape[0] != math.prod(image_shape):
         raise ValueError(
-            f"first_layer_weights: weight must be ({math.prod(image_shape)}, n_out), one row a pixel of "
+            f"first_layer_weights: weight must be ({math.prod(image_shape)}, n_out), one row per pixel of "
             f"{image_shape}; got {values.shape}"
         )
     if not np.isfinite(values).all():
@@ -60,15 +60,15 @@ def first_layer_weights(
     neurons = values.T[:count].reshape(-1, *image_shape)
     columns = math.ceil(math.sqrt(len(neurons)))
     rows = math.ceil(len(neurons) / columns)
-    # Pixels that are always zero keep their random start; the colour's ends are set by the middle 99 %.
+    # The largest 1 % are ignored for the range of colours: pixels that are always zero keep random weights.
     limit = float(np.quantile(np.abs(neurons), 0.99)) or 1.0
     title = f"First layer: {len(neurons)} of {values.shape[1]} neurons"
     grid = Grid.fitted(image_shape, side=min(1.5, max(0.75, 5 / columns)), gaps=(0.08, 0.08))
     height, width = grid.extent(rows, columns)
-    bar = 1.3  # width of the colour bar with its words
+    bar = 1.3  # width of the colour bar with its labels
     spare = max(0, text_width([title], TITLE) + 2 * EDGE - width - bar)
     left, top = whole(EDGE + spare / 2), whole(HEAD)
-    tall = min(max(height, 2.9), 5.5)  # of the bar: its words take 2.6 inches
+    tall = min(max(height, 2.9), 5.5)  # height of the bar; its label needs 2.6 inches
     figure, axes = new_sheet(left + width + bar + spare / 2, top + max(height, tall) + EDGE)
     image = grid.draw(
         axes,

@@ -1,4 +1,4 @@
-"""All pictures of a run, as files."""
+"""Write all pictures of a run to files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from ..backend.threads import get_num_threads
 from ..core import atomic, interrupts
 from ..metrics.classification import confusion_matrix
-from .canvas import DPI, as_pictures, checked, names_of, write_figure
+from ..training.history import History
+from .canvas import DPI, as_pictures, check_predicted_images, names_of, write_figure
 from .confusion import confusion_matrix_figure
 from .curves import training_curves
 from .predictions import confused_pairs, prediction_grid
@@ -25,9 +26,7 @@ from .weights import first_layer_weights
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ..training.history import History
-
-PATIENCE = 30.0  # seconds to wait for the other process, which has as much to draw as this one
+PATIENCE = 30.0  # seconds to wait for the other process, which draws as many pictures as this one
 
 
 def write_pictures(
@@ -42,7 +41,7 @@ def write_pictures(
     right: bool = True,
     class_names: Sequence[str] | None = None,
 ) -> list[Path]:
-    """Draw everything that can be drawn of a run, into a folder that exists.
+    """Write all pictures of a run into an existing folder.
 
     Parameters
     ----------
@@ -50,15 +49,15 @@ def write_pictures(
     images, labels, probabilities
         As for `prediction_grid`.
     history : History, optional
-        Without one, or without an epoch, ``curves.png`` is left out.
+        For ``curves.png``, which is omitted without it or without an epoch.
     weight : array_like, optional
-        As for `first_layer_weights`; without it, ``weights.png`` is left out.
+        For ``weights.png``, see `first_layer_weights`; without it, that picture is omitted.
     image_shape : (int, int), optional
-        Height and width. Needed where the images are rows, (n, height · width); otherwise it is theirs.
+        Height and width. Required if the images are rows, (n, height · width).
     right : bool, default True
-        Whether ``predictions_right.png`` is drawn.
+        Whether to draw ``predictions_right.png``.
     class_names : sequence of str, optional
-        Without them the classes' numbers.
+        Default: the numbers of the classes.
 
     Returns
     -------
@@ -68,7 +67,7 @@ def write_pictures(
     """
     if image_shape is not None:
         images = as_pictures(images, image_shape, "write_pictures")
-    pictures, truth, probs = checked(images, labels, probabilities, "write_pictures")
+    pictures, truth, probs = check_predicted_images(images, labels, probabilities, "write_pictures")
     names_of(class_names, probs.shape[1], "write_pictures")
     drawings: dict[str, Callable[[], Figure]] = {}
     if history is not None and history.epoch:
@@ -96,13 +95,13 @@ def write_pictures(
 
 
 def _may_fork() -> bool:
-    """Return whether a fork is safe here: no other thread may hold a lock of matplotlib, which the child would keep.
+    """Return whether a fork is safe: another thread could hold a lock of matplotlib, which stays locked in the child.
 
-    A daemonic process, such as a worker of a pool, may start no process at all.
+    A daemonic process, such as a worker of a pool, must not start processes.
     """
     others = [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
     if others:
-        from tqdm import TMonitor  # the thread of a progress bar: it draws nothing
+        from tqdm import TMonitor  # the thread of a progress bar, which does not use matplotlib
 
         others = [thread for thread in others if not isinstance(thread, TMonitor)]
     return not others and not multiprocessing.current_process().daemon
@@ -110,47 +109,45 @@ def _may_fork() -> bool:
 
 def _write(drawings: dict[Path, Callable[[], Figure]]) -> None:
     for path, draw in drawings.items():
-        # 2 instead of 6 takes half the time and a fifth more bytes.
+        # Level 2 takes half the time of the default, 6, and a fifth more bytes.
         write_figure(draw(), path, dpi=DPI, pil_kwargs={"compress_level": 2})
 
 
 def _write_in_two_processes(drawings: dict[Path, Callable[[], Figure]]) -> None:
-    """Draw every second picture in a forked process, which has matplotlib and the arrays already.
+    """Draw every second picture in a forked process, which shares matplotlib and the arrays.
 
-    It computes with no kernel, so it needs none of the threads that a fork leaves behind. On macOS the system's
-    libraries do not allow a fork; a new process would import matplotlib again, which takes longer than this saves.
+    It calls no kernel, so it does not need the threads, which a fork does not copy. On macOS, system libraries do not
+    support a fork, and importing matplotlib in a new process takes longer than this saves.
     """
     import matplotlib.backends.backend_agg
-    import matplotlib.figure  # noqa: F401  # before the fork: once for both
+    import matplotlib.figure  # noqa: F401  # before the fork, once for both processes
 
     here, there = dict(list(drawings.items())[::2]), dict(list(drawings.items())[1::2])
     other = multiprocessing.get_context("fork").Process(target=_write_quietly, args=(there,), daemon=True)
-    with interrupts.DeferInterrupts() as hold:
-        hold.begin()  # else Ctrl-C could leave a process that nobody ends, or show its traceback
+    with interrupts.DeferInterrupts() as interrupt:
+        interrupt.begin()  # else Ctrl-C could leave the child running, or show its traceback
         try:
-            with warnings.catch_warnings(
-                action="ignore", category=DeprecationWarning
-            ):  # of forks beside threads
+            with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # fork with threads
                 other.start()
-        except OSError:  # no further process is allowed
-            hold.end()
+        except OSError:  # the system allows no more processes
+            interrupt.end()
             _write(drawings)
             return
         try:
-            with hold.paused():
+            with interrupt.paused():
                 _write(here)
                 other.join(PATIENCE)
         finally:
             other.kill()
             other.join()
-            for path in there:  # what it was writing
+            for path in there:
                 atomic.remove_leftovers(path)
-    if other.exitcode != 0:  # an error, which then is raised here, or no answer
+    if other.exitcode != 0:  # it failed or was too slow; an error is raised again here
         _write(there)
 
 
 def _write_quietly(drawings: dict[Path, Callable[[], Figure]]) -> None:
-    """Draw in a process of its own: end at Ctrl-C without a word, and leave errors to the process that waits."""
+    """Draw in a child process: end silently at Ctrl-C, and leave errors to the parent."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         _write(drawings)
