@@ -1,7 +1,7 @@
 """The NumPy twin of every kernel: same names, same arguments, any float dtype.
 
-This is what the compiled kernels must compute, in as few words as NumPy allows; it serves as the backend ``numpy``.
-Arrays are checked as the doors check them; shapes stand in ``_kernels.pyi``.
+It defines in plain NumPy what the compiled kernels must compute, and is the backend ``numpy``. It makes the same checks
+as the compiled functions; ``_kernels.pyi`` has the shapes.
 """
 
 from __future__ import annotations
@@ -258,7 +258,7 @@ def softmax_cross_entropy_forward(
     softmax_forward(probs, logits)
     log_probs = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     expected = (1 - smoothing) * log_probs[np.arange(n), labels]
-    if smoothing > 0:  # 0 · log 0 is NaN, and counts for nothing
+    if smoothing > 0:  # 0 · log 0 would be NaN
         expected += smoothing * log_probs.mean(axis=1)
     losses[...] = -weights * expected
 
@@ -436,7 +436,7 @@ def _draws(key: Any, count: int) -> Array:
 
 
 def _sources(distortion: Array, taps: Array, height: int, width: int, key: Any) -> tuple[Array, Array]:
-    """Return the column and the row, in 1 / 65,536, that each pixel comes from."""
+    """Return the source column and row of each pixel, in units of 1 / 65,536."""
     draws = (_draws(key, 6) >> np.uint64(40)).astype(np.float64) * (2 / 2**24) - 1
     angle, sx, sy = distortion[0] * draws[0], 1 + distortion[1] * draws[1], 1 + distortion[1] * draws[2]
     shear, tx, ty = distortion[2] * draws[3], distortion[3] * draws[4], distortion[3] * draws[5]
@@ -452,7 +452,7 @@ def _sources(distortion: Array, taps: Array, height: int, width: int, key: Any) 
 
 
 def _field(taps: Array, alpha: float, height: int, width: int, key: Any) -> Array:
-    """Return alpha · tapsᵀ · knots · taps in 1 / 65,536; a knot is 16 bits as a fraction in -1 … 1."""
+    """Return alpha · tapsᵀ · knots · taps in units of 1 / 65,536; a knot is 16 random bits, scaled to -1 … 1."""
     knots = len(taps)
     drawn = _draws(_split_mix(key), -(-(knots**2) // 4))
     shifts = np.arange(0, 64, 16, dtype=np.uint64)
@@ -464,7 +464,7 @@ def _field(taps: Array, alpha: float, height: int, width: int, key: Any) -> Arra
 
 
 def _bilinear(image: Array, u: Array, v: Array) -> Array:
-    """Return the brightness at columns u and rows v, blank outside, with 8 bits between two pixels."""
+    """Interpolate the image at columns u and rows v, with 8 fractional bits; outside it is 0."""
     height, width = image.shape
     padded = np.pad(image, ((1, 2), (1, 2))).astype(np.int64)
     u, v = np.clip(u + 2**16, 0, (width + 1) << 16), np.clip(v + 2**16, 0, (height + 1) << 16)

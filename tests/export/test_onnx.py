@@ -110,8 +110,8 @@ def test_every_kind_of_network_gives_the_same(name, dtype, digits, tmp_path, log
     ("scale", "most", "said"),
     [
         ("pixels", 255, "pixels 0 to 255, which the graph divides by 255"),
-        ("unit", 1, "numbers as they are, of the scale 'unit' that the network was trained on"),
-        ("numbers", 16, "numbers as they are, of the scale 'numbers' that the network was trained on"),
+        ("unit", 1, "numbers as they are, of scale 'unit', like the training images"),
+        ("numbers", 16, "numbers as they are, of scale 'numbers', like the training images"),
     ],
 )
 def test_the_graph_reads_the_same_values_on_the_network_s_scale(scale, most, said, dtype, tmp_path):
@@ -224,7 +224,7 @@ def test_an_export_that_fails_leaves_the_old_file(tmp_path):
     for dtype in ("int8", "", None, ["uint8"]):
         with pytest.raises(ValueError, match="input_dtype must be one of uint8, float32; got"):
             net.export_onnx(path, input_dtype=dtype)
-    with pytest.raises(ValueError, match="must have a Dense or a BatchNorm, which say how wide"):
+    with pytest.raises(ValueError, match="must have a Dense or BatchNorm layer, which fixes the input width"):
         fd.NeuralNetwork([fd.ReLU()]).export_onnx(path)
     net.layers[0].bias.value = [1, np.nan, 2]
     with pytest.raises(ValueError, match=r"export_onnx: dense1\.bias must be finite; got nan"):

@@ -166,7 +166,7 @@ def test_arrays_of_numpy_are_taken_into_the_same_memory():
 @pytest.mark.parametrize(
     ("change", "error", "match"),
     [
-        ({"6.bias": None}, ValueError, r"got \['6.bias'\] missing and none unknown: the number in front is"),
+        ({"6.bias": None}, ValueError, r"got \['6.bias'\] missing and none unknown: each name begins"),
         ({"7.bias": np.zeros(10)}, ValueError, r"got none missing and \['7.bias'\] unknown"),
         ({"0.num_batches_tracked": np.array(0)}, ValueError, r"\['0.num_batches_tracked'\] unknown"),
         ({7: np.zeros(10)}, ValueError, r"none missing and \['7'\] unknown"),

@@ -1,4 +1,4 @@
-"""A network for other programs: a page for any browser, ONNX, PyTorch."""
+"""Export a network for other programs: a page for any browser, ONNX, PyTorch."""
 
 from .html import export_html
 

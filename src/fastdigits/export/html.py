@@ -1,6 +1,6 @@
-"""A page to draw on, with a network inside it: one file, which needs nothing from elsewhere.
+"""Export a network as an HTML page to draw on: one file without external resources.
 
-The page's own source is in the folder ``page``; here it is put together with the network's weights.
+The source of the page is in the folder ``page``; this module inserts the network.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from ..nn.scales import NUMBERS, to_uint8
 from ..nn.sequential import Sequential
 
 PAGE = Path(__file__).parent / "page"
-GENERATOR = "fastdigits"  # what the page names as its maker, before the version
-# Each uses what those before it define.
+GENERATOR = "fastdigits"  # in the page's meta data, before the version
+# In this order: each uses those before it.
 SCRIPTS = ("network.js", "prepare.js", "pad.js", "view.js", "page.js")
 DIGITS = tuple("0123456789")
 CREDIT = (
@@ -42,38 +42,37 @@ def export_html(
     labels: Iterable[str] | None = None,
     examples: object = None,
 ) -> None:
-    """Write a page to draw on, on which the network reads along: one HTML file, whole or not at all.
+    """Write an HTML page on which the network classifies what the user draws: one file, written atomically.
 
-    It shows the probabilities as one draws, what the network sees, the activations of its layers and what the
-    pixels mean to a neuron. It works without a server and without a connection, and forbids itself any.
+    During drawing, it shows the probabilities, the network's input, the activations of its layers and the weights of a
+    neuron. It needs no server and no connection, and its security policy allows none.
 
     Parameters
     ----------
     network : Sequential
-        Of built-in layers, for square images. Batch normalisation is folded into dense layers on the way.
+        Built-in layers, for square images. Batch normalisation is folded into dense layers.
     path : str or path-like
-        The file; one that exists is replaced.
+        The file; an existing one is replaced.
     labels : iterable of str, optional
-        A name for each class; those of the network where none are given, or else its number.
+        A name for each class; default: the network's class names, or else the numbers of the classes.
     examples : array_like, (n, side, side) or (n, side · side), optional
-        Images, whole numbers from 0 to 255, that the button "Example" shows one after the other. Where none are
-        given, a network for digits of 28 × 28 pixels gets one of each from MNIST's test images, any other gets no
-        button.
+        Images, whole numbers from 0 to 255, for the button "Example". By default, a network for digits of 28 × 28
+        pixels gets one image of each digit from MNIST's test set; for any other, the button is hidden.
 
     Raises
     ------
     TypeError
-        If a layer is not one of this package, or if labels or examples are of the wrong kind.
+        If a layer is not built-in, or if labels or examples have the wrong type.
     ValueError
-        If the network takes images that are not square, or was trained on numbers that are no pixels (its ``scale`` is
-        "numbers"), or if labels or examples do not suit it.
+        If the images are not square, if the network was not trained on pixels (its ``scale`` is "numbers"), or if
+        labels or examples do not match the network.
     OSError
         If the file cannot be written.
 
     Notes
     -----
-    The page computes what `NeuralNetwork.predict_proba` does, to the rounding of float32. It has 50 kB and
-    5.3 bytes per weight: 0.3 MB for 784-64-32-10. Browsers of 2022 and later show it.
+    The page computes the same as `NeuralNetwork.predict_proba`, up to the rounding of float32. Its size is 50 kB and
+    5.3 bytes per weight: 0.3 MB for 784-64-32-10. It runs in browsers from 2022.
 
     Examples
     --------
@@ -97,19 +96,19 @@ def export_html(
 
 
 def is_exported(path: str | os.PathLike[str]) -> bool:
-    """Return whether a file is a page that `export_html` wrote, of whatever version."""
+    """Return whether a file is a page that any version of `export_html` wrote."""
     with atomic.open_regular(path) as file:
         return f'<meta name="generator" content="{GENERATOR} '.encode() in file.read(1000)
 
 
-# -- what is asked for ---------------------------------------------------------------------------------------
+# -- arguments -----------------------------------------------------------------------------------------------
 
 
 def _check_layers(network: Sequential) -> None:
     for layer in network.layers:
         if BUILT_IN.get(type(layer).__name__) is not type(layer):
             raise TypeError(
-                f"export_html: the page knows the layers of fastdigits only, {', '.join(BUILT_IN)}; got "
+                f"export_html: all layers must be built-in, {', '.join(BUILT_IN)}; got "
                 f"{layer!r}: train a network without it"
             )
 
@@ -119,18 +118,18 @@ def _sizes(network: Sequential) -> tuple[int, int]:
     width = network.input_width
     if width is None:
         raise ValueError(
-            f"export_html: the network must say how many pixels it takes; got {network!r}: give it a Dense layer"
+            f"export_html: the network must have a fixed input width; got {network!r}: add a Dense layer"
         )
     if network.scale == NUMBERS:
         raise ValueError(
-            "export_html: the network must have been trained on pixels, 0 … 255 or 0 … 1, as the pad gives these; got "
-            "scale 'numbers': train it on pixels"
+            "export_html: the network must have been trained on pixels, 0 … 255 or 0 … 1; got scale 'numbers': "
+            "train it on pixels"
         )
     side = math.isqrt(width)
     if side * side != width:
         raise ValueError(
-            f"export_html: the network must take square images, such as 28 × 28 = 784 pixels, as the pad is "
-            f"square; got one that takes {width} numbers"
+            f"export_html: the network must take square images, such as 28 × 28 = 784 pixels; got an input width "
+            f"of {width}"
         )
     return side, network.widths(width)[-1]
 
@@ -147,7 +146,7 @@ def _labels(labels: Iterable[str] | None, classes: int) -> list[str]:
 
 
 def _examples(examples: object, side: int) -> Array:
-    """Return images to show, (n, side · side) uint8; none where none are given."""
+    """Return images to show, (n, side · side) uint8; an empty array for None."""
     if examples is None:
         return np.empty((0, side * side), np.uint8)
     array = as_array(examples, "export_html: examples")
@@ -168,7 +167,7 @@ def _digits() -> Array:
 
 
 def _layers(network: Sequential) -> list[dict[str, Any]]:
-    """Return the layers as the page's ``network.js`` reads them; the last gives probabilities."""
+    """Return the layers in the form that ``network.js`` reads; the last one is a softmax."""
     described = [_layer(layer) for layer in folded(network).layers]
     if not ends_in_softmax(network.layers):
         described.append(_described("softmax"))
@@ -176,7 +175,7 @@ def _layers(network: Sequential) -> list[dict[str, Any]]:
 
 
 def _layer(layer: Layer) -> dict[str, Any]:
-    """Describe a layer; dropout does nothing in predictions and is gone by now."""
+    """Describe a layer; folding has removed dropout."""
     if isinstance(layer, Dense):
         return _described("dense", arrays={"weight": layer.weight.value, "bias": layer.bias.value})
     if isinstance(layer, BatchNorm):
@@ -204,7 +203,7 @@ def _base64(array: Array) -> str:
 
 
 def _page(title: str, content: dict[str, Any]) -> str:
-    """Return the page. Its policy allows this style and this script, and no connection."""
+    """Return the page; its security policy allows only this style and this script, and no connection."""
     return pages.render(
         PAGE / "page.html.jinja",
         generator=f"{GENERATOR} {__version__}",

@@ -1,7 +1,7 @@
-"""ONNX: a network as a graph that onnxruntime and many other programs run, from images to labels.
+"""Export a network as an ONNX graph, from images to labels, for onnxruntime and other programs.
 
-The file asks for little: operator set 13 and format version 7, both of 2020, which onnxruntime takes since its
-version 1.7 of March 2021. The same network gives the same bytes.
+The file uses operator set 13 and format version 7 of 2020, which onnxruntime supports since version 1.7 of March 2021.
+The same network gives the same bytes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ OPSET = 13
 IR_VERSION = 7
 TYPES = {"uint8": onnx.TensorProto.UINT8, "float32": onnx.TensorProto.FLOAT}
 
-# The operator that does what a layer does, and the layer's attribute that is meant by the operator's
+# The operator for each layer; for each attribute of the operator, the attribute of the layer
 OPERATORS: dict[type[Layer], tuple[str, dict[str, str]]] = {
     Dense: ("Gemm", {}),
     BatchNorm: ("BatchNormalization", {"epsilon": "eps"}),
@@ -44,7 +44,7 @@ OPERATORS: dict[type[Layer], tuple[str, dict[str, str]]] = {
 
 
 def export(network: Sequential, path: str | os.PathLike[str], *, input_dtype: str) -> None:
-    """Do as `NeuralNetwork.export_onnx` says."""
+    """Write the file; see `NeuralNetwork.export_onnx`."""
     subject = "export_onnx"
     if not isinstance(input_dtype, str) or input_dtype not in TYPES:
         raise ValueError(f"{subject}: input_dtype must be one of {', '.join(TYPES)}; got {input_dtype!r}")
@@ -52,16 +52,16 @@ def export(network: Sequential, path: str | os.PathLike[str], *, input_dtype: st
     width = network.input_width
     if width is None:
         raise ValueError(
-            f"{subject}: the network must have a Dense or a BatchNorm, which say how wide an image is; got {network!r}"
+            f"{subject}: the network must have a Dense or BatchNorm layer, which fixes the input width; got {network!r}"
         )
     graph = folded(network)
     divides = network.scale == PIXELS or (network.scale is None and input_dtype == "uint8")
     meaning = (
         "pixels 0 to 255, which the graph divides by 255"
         if divides
-        else "numbers as they are; pixels have to be divided by 255 before"
+        else "numbers as they are; divide pixels by 255 first"
         if network.scale is None
-        else f"numbers as they are, of the scale {network.scale!r} that the network was trained on"
+        else f"numbers as they are, of scale {network.scale!r}, like the training images"
     )
     model = make_model(
         _graph(graph, finite_tensors(graph, subject), input_dtype, width, divides),
@@ -70,7 +70,7 @@ def export(network: Sequential, path: str | os.PathLike[str], *, input_dtype: st
         producer_name="fastdigits",
         producer_version=__version__,
         doc_string=f"{network!r}\n"
-        f"images, (batch, {width}) {input_dtype}: {meaning}, one image a row\n"
+        f"images, (batch, {width}) {input_dtype}: {meaning}, one row per image\n"
         f"logits and probabilities, (batch, {network.widths(width)[-1]}) float32: one per class\n"
         "label, (batch) int64: the most probable class",
     )
@@ -81,7 +81,7 @@ def export(network: Sequential, path: str | os.PathLike[str], *, input_dtype: st
 def _graph(
     network: Sequential, tensors: dict[str, Float32], input_dtype: str, width: int, divides: bool
 ) -> Any:
-    """Return the operators from images to labels, and the tensors of a network without dropout."""
+    """Return the graph of a network without dropout, from images to labels."""
     layers = network.layers[:-1] if ends_in_softmax(network.layers) else network.layers
     nodes, last = [], "images"
     if input_dtype == "uint8":

@@ -1,6 +1,6 @@
-"""PyTorch's state dictionaries: a network's tensors under the names, and in the shapes, of a ``torch.nn.Sequential``.
+"""Convert a network's tensors to and from the state dictionary of a ``torch.nn.Sequential``.
 
-PyTorch is imported only where its tensors are asked for. To read them it is not needed.
+Only the export imports PyTorch.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from ..nn.layers import BatchNorm, Dense
 from ..nn.sequential import Sequential
 from ..nn.tensors import bad_values
 
-COUNTER = "num_batches_tracked"  # PyTorch uses it where momentum is None, which no layer here has
+COUNTER = "num_batches_tracked"  # PyTorch uses it only if momentum is None, which no layer here has
 
 
 def to_state(network: Sequential) -> OrderedDict[str, Any]:
-    """Do as `NeuralNetwork.to_torch_state_dict` says."""
+    """Return the state dictionary; see `NeuralNetwork.to_torch_state_dict`."""
     subject = "to_torch_state_dict"
     views = _views(network, subject)
     try:
@@ -38,7 +38,7 @@ def to_state(network: Sequential) -> OrderedDict[str, Any]:
 
 
 def load_state(network: Sequential, state: Mapping[str, object]) -> None:
-    """Do as `NeuralNetwork.load_torch_state_dict` says."""
+    """Copy the tensors into the network; see `NeuralNetwork.load_torch_state_dict`."""
     subject = "load_torch_state_dict"
     views = _views(network, subject)
     if not isinstance(state, Mapping):
@@ -47,8 +47,8 @@ def load_state(network: Sequential, state: Mapping[str, object]) -> None:
     counters = {name.replace("running_var", COUNTER) for name in views if name.endswith("running_var")}
     if difference := differing_names({str(name) for name in state} - counters, views):
         raise ValueError(
-            f"{subject}: state must have the tensors of {network!r}; {difference}: the number in front is the "
-            "position of the layer, and layers without tensors count"
+            f"{subject}: state must have the tensors of {network!r}; {difference}: each name begins with the "
+            "position of its layer, where layers without tensors count too"
         )
     arrays = {name: _checked(state[name], name, view.shape, subject) for name, view in views.items()}
     for name, view in views.items():
@@ -56,10 +56,8 @@ def load_state(network: Sequential, state: Mapping[str, object]) -> None:
 
 
 def _views(network: Sequential, subject: str) -> dict[str, Float32]:
-    """Return the arrays of a network, not copied, under PyTorch's names and in its shapes."""
-    require_built_in(
-        network.layers, subject, "PyTorch has no layer like yours, hand over its parameters yourself"
-    )
+    """Return views of a network's arrays with PyTorch's names and shapes."""
+    require_built_in(network.layers, subject, "PyTorch has no layer like yours, copy its parameters yourself")
     views = {}
     for position, layer in enumerate(network.layers):
         if isinstance(layer, Dense):
@@ -74,8 +72,8 @@ def _views(network: Sequential, subject: str) -> dict[str, Float32]:
 
 
 def _checked(value: Any, name: str, shape: tuple[int, ...], subject: str) -> Float32:
-    """Return a tensor or an array as float32, if it is good for a tensor of this name and shape."""
-    if hasattr(value, "detach"):  # a tensor, perhaps one that has a gradient, or lies on another device
+    """Check a tensor or an array for this name and shape; return it as float32."""
+    if hasattr(value, "detach"):  # a tensor, perhaps with a gradient or on another device
         value = value.detach().cpu()
         value = value.double() if value.is_floating_point() else value  # NumPy has no bfloat16
     array = as_array(value, f"{subject}: {name}")

@@ -1,7 +1,7 @@
-// The network: the same arithmetic as in Python, layer by layer.
+// The network: the same arithmetic as in Python.
 //
-// Each kind of layer has a forward step, y from x, and a backward step, dx from dy, as in fastdigits/layers/. Numbers
-// between the layers are float32, as there; a sum is gathered in float64 and rounded once, which is at least as exact.
+// Each kind of layer has a forward step, y from x, and a backward step, dx from dy, as in fastdigits/nn/layers/. Values
+// between layers are float32, as in Python; sums are computed in float64 and rounded once, which is at least as exact.
 
 const KINDS = {
   dense: {
@@ -9,7 +9,7 @@ const KINDS = {
     forward({ weight, bias }, x) {
       const sums = Float64Array.from(bias);
       for (let i = 0; i < x.length; i++) {
-        if (x[i] === 0) continue; // most pixels are
+        if (x[i] === 0) continue; // most pixels are 0
         const row = i * sums.length;
         for (let j = 0; j < sums.length; j++) sums[j] += x[i] * weight[row + j];
       }
@@ -25,19 +25,19 @@ const KINDS = {
     },
   },
 
-  // batch normalisation that could not be made part of a dense layer: y = (x - mean) · scale + shift
+  // batch normalisation that could not be folded into a dense layer: y = (x - mean) · scale + shift
   scale: {
     forward: ({ mean, scale, shift }, x) => x.map((value, i) => (value - mean[i]) * scale[i] + shift[i]),
     backward: ({ scale }, dy) => dy.map((value, i) => value * scale[i]),
   },
 
-  // y = x where x > 0, else slope · x; the plain ReLU has the slope 0
+  // y = x where x > 0, else slope · x; ReLU has the slope 0
   relu: {
     forward: ({ slope }, x) => x.map((value) => (value > 0 ? value : slope * value)),
     backward: ({ slope }, dy, x) => dy.map((value, i) => (x[i] > 0 ? value : slope * value)),
   },
 
-  // probs = e^x / Σ e^x; the largest x is subtracted first, so that e^x stays finite
+  // probs = e^x / Σ e^x; subtracting the largest x first keeps e^x finite
   softmax: {
     forward(_, x) {
       const largest = x.reduce((a, b) => Math.max(a, b));
@@ -53,7 +53,7 @@ const KINDS = {
   },
 };
 
-/** Return the bytes that base64 text stands for. */
+/** Decode base64 text to bytes. */
 function decode(text) {
   const characters = atob(text);
   const bytes = new Uint8Array(characters.length);
@@ -61,7 +61,7 @@ function decode(text) {
   return bytes;
 }
 
-/** Return a layer as described in the page, its base64 arrays decoded to float32. */
+/** Decode a layer from the page's JSON: base64 arrays become float32. */
 function readLayer({ kind, numbers, arrays }) {
   const layer = { kind, ...numbers };
   for (const [name, text] of Object.entries(arrays)) layer[name] = new Float32Array(decode(text).buffer);
@@ -69,14 +69,14 @@ function readLayer({ kind, numbers, arrays }) {
 }
 
 class Network {
-  /** Take the side of its images in pixels and descriptions of its layers; the last gives probabilities. */
+  /** Take the side of the images in pixels and the descriptions of the layers; the last one is a softmax. */
   constructor(side, layers) {
     this.side = side;
     this.layers = layers.map(readLayer);
     this.stages = this.findStages();
   }
 
-  /** Return what goes into each layer, and last what comes out of the last, for an image of bytes. */
+  /** Return the input of each layer and the output of the last, for an image of bytes. */
   run(pixels) {
     if (pixels.length !== this.side ** 2) {
       throw new RangeError(`pixels must be ${this.side ** 2} bytes, row by row; got ${pixels.length}`);
@@ -86,7 +86,7 @@ class Network {
     return values;
   }
 
-  /** Return the dense layers, each with the layers up to the next: {dense, end} are places in `layers`. */
+  /** Return the stages: a dense layer and the layers up to the next one; {dense, end} are indices into `layers`. */
   findStages() {
     const places = this.layers.flatMap(({ kind }, i) => (kind === "dense" ? [i] : []));
     return places.map((dense, i) => {
@@ -96,11 +96,11 @@ class Network {
   }
 
   /**
-   * Return how much each pixel counts for one neuron's sum, for the image that `values` came from.
+   * Return the gradient of one neuron's sum with respect to the pixels, for the image of `values`.
    *
-   * For the first dense layer these are its weights. For a later one they are what the weights on the way come to
-   * together: a step back through the layers between, in which a neuron that is dark passes nothing on. A network of
-   * dense layers and ReLU is linear as long as the same neurons are alight, so this is its exact slope there.
+   * For the first dense layer, these are its weights. For a later one, a backward step through the layers before it
+   * combines their weights; inactive neurons have no effect. A network of dense layers and ReLU is linear as long as
+   * the same neurons are active, so the gradient is exact there.
    */
   pixelWeights(values, place, neuron) {
     let dy = new Float32Array(values[place + 1].length);

@@ -1,15 +1,15 @@
-// The pad: what was drawn on it, mark by mark, and the canvas that shows it.
+// The pad: a list of marks, and the canvas that shows them.
 //
 // A mark is a stroke, {points: [{x, y, width}, …]}; an example, {picture: bytes}; or a blank sheet, {}. The last two
-// hide all that came before, so that one step back brings it up again. Places and widths are in points of the canvas,
-// which is SIZE × SIZE whatever its size on the screen; its alpha channel is the ink.
+// hide the marks before them, and undo shows these again. Positions and widths are in points of the canvas, which is
+// SIZE × SIZE for any size on the screen; its alpha channel is the ink.
 
 const SIZE = 560;
-const STEP = SIZE / 28; // of the pen when an arrow key is pressed
-const NEAR = SIZE / 90; // a pointer's next place is farther away: places in whole pixels would make a line tremble
+const STEP = SIZE / 28; // of the pen for an arrow key
+const NEAR = SIZE / 90; // minimum distance of two points: with whole pixels, a line would look shaky
 
 class Pad {
-  /** Take the canvas, the side of an example in pixels, and what to call whenever the ink changes. */
+  /** Take the canvas, the side of an example in pixels, and a function to call when the ink changes. */
   constructor(canvas, side, onChange) {
     canvas.width = canvas.height = SIZE;
     this.canvas = canvas;
@@ -20,7 +20,7 @@ class Pad {
     this.penWidth = 0;
   }
 
-  /** Return the marks that are to be seen. */
+  /** Return the visible marks. */
   visible() {
     const sheet = this.marks.findLastIndex(({ points }) => !points);
     return this.marks.slice(Math.max(0, sheet)).filter(({ points, picture }) => points || picture);
@@ -30,13 +30,13 @@ class Pad {
     return this.visible().length === 0;
   }
 
-  /** Begin a stroke, a dot so far. */
+  /** Begin a stroke with a dot. */
   begin(x, y, pressure = 0.5) {
     this.marks.push({ points: [] });
     this.extend(x, y, pressure);
   }
 
-  /** Draw on to a place. Half of the pressure that there can be gives the chosen width. */
+  /** Continue the stroke to a point. At half of the maximum pressure, the line has the chosen width. */
   extend(x, y, pressure = 0.5) {
     const { points } = this.marks.at(-1);
     points.push({ x, y, width: this.penWidth * (0.5 + pressure) });
@@ -44,7 +44,7 @@ class Pad {
     this.onChange();
   }
 
-  /** Show an example in place of what is there. */
+  /** Replace the drawing by an example. */
   show(picture) {
     this.marks.push({ picture });
     this.repaint();
@@ -60,7 +60,7 @@ class Pad {
     this.repaint();
   }
 
-  /** Draw the marks anew, in the colour that ink has now. */
+  /** Draw all marks again, in the current colour of ink. */
   repaint() {
     this.context.clearRect(0, 0, SIZE, SIZE);
     for (const { points, picture } of this.visible()) {
@@ -73,7 +73,7 @@ class Pad {
   drawLine(from, to) {
     const { context } = this;
     context.strokeStyle = colour("--ink");
-    context.lineCap = "round"; // also makes a dot of a line without length
+    context.lineCap = "round"; // a line of length 0 becomes a dot
     context.lineWidth = to.width;
     context.beginPath();
     context.moveTo(from.x, from.y);
@@ -84,25 +84,25 @@ class Pad {
   drawPicture(picture) {
     const small = document.createElement("canvas");
     small.width = small.height = this.side;
-    paint(small, picture, { columns: this.side, limit: 255, lit: "--ink" });
+    paint(small, picture, { columns: this.side, limit: 255, positive: "--ink" });
     this.context.drawImage(small, 0, 0, SIZE, SIZE);
   }
 
-  /** Return the bytes that the network is to see. An example by itself is prepared already. */
+  /** Return the network's input. An example without strokes needs no preparation. */
   pixels() {
     const marks = this.visible();
     if (marks.length === 1 && marks[0].picture) return marks[0].picture;
     const { data } = this.context.getImageData(0, 0, SIZE, SIZE); // red, green, blue, alpha of each point
     const ink = new Uint8Array(SIZE * SIZE);
-    for (let i = 0; i < ink.length; i++) ink[i] = data[4 * i + 3]; // `filter` would call a function a million times
+    for (let i = 0; i < ink.length; i++) ink[i] = data[4 * i + 3]; // faster than `filter`, with a million calls
     return prepare(ink, SIZE, this.side);
   }
 }
 
-/** Let mouse, pen and finger draw: the first finger only, the main button only. */
+/** Draw with mouse, pen or finger: only the first finger, only the main button. */
 function drawWithPointer(pad, onEnd) {
   const { canvas } = pad;
-  let drawing = null; // the pointer that is at it
+  let drawing = null; // identifier of the active pointer
   let last = [0, 0];
   const place = (event) => {
     const box = canvas.getBoundingClientRect();
@@ -119,12 +119,12 @@ function drawWithPointer(pad, onEnd) {
   canvas.addEventListener("pointerdown", (event) => {
     if (drawing !== null || !event.isPrimary || event.button !== 0) return;
     drawing = event.pointerId;
-    canvas.setPointerCapture(drawing); // a stroke goes on beyond the edge
+    canvas.setPointerCapture(drawing); // a stroke may leave the canvas and come back
     pad.begin(...place(event));
   });
   canvas.addEventListener("pointermove", (event) => {
     if (event.pointerId !== drawing) return;
-    // A browser gathers what a fast hand does between two pictures of the screen into one event.
+    // A browser combines all movements between two frames into one event.
     const parts = event.getCoalescedEvents?.() ?? [];
     for (const part of parts.length ? parts : [event]) follow(part);
   });
@@ -139,7 +139,7 @@ function drawWithPointer(pad, onEnd) {
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-/** Let keys draw: arrows move the pen, two of them at once aslant; Space or Enter puts it down and lifts it. */
+/** Draw with keys: arrows move the pen, two of them diagonally; Space or Enter lowers or lifts it. */
 function drawWithKeys(pad, cursor, say, onEnd) {
   const { canvas } = pad;
   const held = new Set();
@@ -178,7 +178,7 @@ function drawWithKeys(pad, cursor, say, onEnd) {
     } else if (event.key === "Escape") {
       put(false);
     } else return;
-    event.preventDefault(); // nor does the page scroll
+    event.preventDefault(); // no scrolling
   });
   canvas.addEventListener("keyup", (event) => held.delete(event.key));
   canvas.addEventListener("blur", () => {

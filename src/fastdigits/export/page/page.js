@@ -1,4 +1,4 @@
-// The page: what is drawn goes through the network, and all that it does there is shown.
+// The page: run the network on the drawing and show all its values.
 
 const data = JSON.parse(document.getElementById("network").textContent);
 const network = new Network(data.side, data.layers);
@@ -6,11 +6,11 @@ const element = (id) => document.getElementById(id);
 
 const showBars = makeBars(element("bars"), data.labels);
 const pad = new Pad(element("pad"), data.side, () => requestUpdate());
-let values = network.run(new Uint8Array(data.side ** 2)); // of all layers, for what is on the pad
-let chosen = { stage: 0, neuron: 0 }; // whose weights are shown
+let values = network.run(new Uint8Array(data.side ** 2)); // of all layers, for the current drawing
+let chosen = { stage: 0, neuron: 0 }; // the neuron whose weights are shown
 let isRequested = false;
 
-/** Update before the next picture of the screen, once however many events come until then. */
+/** Update before the next frame, once for all events until then. */
 function requestUpdate() {
   if (!isRequested) requestAnimationFrame(update);
   isRequested = true;
@@ -20,14 +20,14 @@ function update() {
   isRequested = false;
   const pixels = pad.pixels();
   values = network.run(pixels);
-  paint(element("seen"), pixels, { columns: data.side, limit: 255, lit: "--lit" });
+  paint(element("seen"), pixels, { columns: data.side, limit: 255, positive: "--lit" });
   showAnswer(pad.isEmpty ? null : values.at(-1));
   showInside();
 }
 
 // -- the answer ---------------------------------------------------------------------------------------------
 
-/** Return the classes, the most probable first. */
+/** Return the classes, most probable first. */
 function ranked(probabilities) {
   return [...probabilities.keys()].sort((a, b) => probabilities[b] - probabilities[a]);
 }
@@ -41,15 +41,15 @@ function showAnswer(probabilities) {
     second === undefined ? "" : `then ${data.labels[second]}, ${roughly(probabilities[second])}`;
 }
 
-/** Let a screen reader say something; the answer only when a stroke has ended, as it changes all the time. */
+/** Make a screen reader say a text. It says the answer only after a stroke, as the answer changes continuously. */
 function say(text) {
   element("spoken").textContent = text;
 }
 
 function sayAnswer(before = "") {
   update();
-  const told = ["digit", "sure", "second"].map((id) => element(id).textContent);
-  say([before, ...(pad.isEmpty ? ["the pad is empty"] : told)].filter(Boolean).join(", "));
+  const answer = ["digit", "sure", "second"].map((id) => element(id).textContent);
+  say([before, ...(pad.isEmpty ? ["the pad is empty"] : answer)].filter(Boolean).join(", "));
 }
 
 // -- inside -------------------------------------------------------------------------------------------------
@@ -88,11 +88,11 @@ function showInside() {
       : "Ink through the neurons active now: blue raises it, orange lowers it.";
 }
 
-// -- what can be pressed ------------------------------------------------------------------------------------
+// -- buttons and keys ---------------------------------------------------------------------------------------
 
 let nextExample = 0;
 
-/** Show the next example; there is always one, as the button goes where there are none. */
+/** Show the next example; without examples, the button is hidden. */
 function showExample() {
   pad.show(decode(data.examples[nextExample]));
   nextExample = (nextExample + 1) % data.examples.length;
@@ -109,7 +109,7 @@ function listen() {
   drawWithPointer(pad, () => sayAnswer());
   const keys = drawWithKeys(pad, element("cursor"), say, sayAnswer);
   const act = (action) => () => {
-    keys.lift(); // or the next arrow key would draw into what is gone
+    keys.lift(); // else the next arrow key would continue a deleted stroke
     action();
     sayAnswer();
   };
@@ -129,7 +129,7 @@ function listen() {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => pad.repaint());
 }
 
-/** Say what network this is. */
+/** Describe the network. */
 function describe() {
   const sizes = [data.side ** 2, ...network.stages.map(({ size }) => size)];
   const arrays = network.layers.flatMap((layer) => Object.values(layer).filter((part) => part instanceof Float32Array));
@@ -144,19 +144,18 @@ choosePen();
 listen();
 update();
 
-// -- for programs -------------------------------------------------------------------------------------------
+// -- for other scripts and tests ----------------------------------------------------------------------------
 
-/** What other scripts, and tests, may call. */
 globalThis.fastdigits = {
-  /** Return the probabilities, a Float32Array, for side × side bytes, row by row: as predict_proba does for uint8. */
+  /** Return the probabilities, a Float32Array, for side × side bytes, row by row, like predict_proba for uint8. */
   probabilities: (pixels) => network.run(pixels).at(-1),
-  /** Return side × side bytes made of size × size bytes of ink, as they are made of the pad's. */
+  /** Return the network's input, side × side bytes, for size × size bytes of ink. */
   prepare: (ink, size) => prepare(ink, size, data.side),
-  /** Return the bytes that the network sees now. */
+  /** Return the network's input for the current drawing. */
   pixels: () => pad.pixels(),
-  /** Return how much each pixel counts for a neuron's sum, for an image; dense layers and neurons count from 0. */
+  /** Return the gradient of a neuron's sum with respect to the pixels; dense layers and neurons count from 0. */
   pixelWeights: (pixels, layer, neuron) =>
     network.pixelWeights(network.run(pixels), network.stages[layer].dense, neuron),
-  /** Return what the neurons of a dense layer give for an image, after the activation. */
+  /** Return the outputs of a dense layer's neurons for an image, after the activation. */
   activations: (pixels, layer) => network.run(pixels)[network.stages[layer].end + 1],
 };

@@ -1,15 +1,15 @@
-// What MNIST's makers did to their digits, done to what is drawn.
+// Prepare a drawing in the same way as MNIST's digits.
 //
-// From Y. LeCun's description of the database: each digit was fitted into a box of 20 × 20 pixels keeping its
-// proportions, which made grey of black and white; and placed in 28 × 28 pixels so that its centre of mass lies in the
-// middle. The digits themselves tell the rest: the longer side of the box is always 20, and the centre of mass always
-// lies within the pixel that begins at 14, so that digits were moved by whole pixels.
+// From Y. LeCun's description of the database: each digit was scaled to fit a box of 20 × 20 pixels with its aspect
+// ratio, which turned black and white into grey, and placed in 28 × 28 pixels with its centre of mass in the middle.
+// In the data, the longer side of the box is always 20, and the centre of mass is always within the pixel that begins
+// at 14: digits were moved by whole pixels.
 //
-// Ink is a byte for each point of a square pad, row by row: 0 is paper, 255 is covered. To the network paper is dark.
+// Ink is one byte for each point of a square pad, row by row: 0 is empty, 255 is covered.
 
-const VISIBLE = 64; // ink from which a point belongs to the digit's box: the soft rim of a line does not
+const VISIBLE = 64; // minimum ink of a point in the digit's box, to exclude the soft edge of a line
 
-/** Return the smallest box around all ink, {left, top, width, height}; null where there is none. */
+/** Return the smallest box around all ink, {left, top, width, height}; null if there is none. */
 function boxOf(ink, size) {
   let left = size, right = -1, top = size, bottom = -1;
   for (let y = 0; y < size; y++) {
@@ -35,9 +35,9 @@ function cut(ink, size, { left, top, width, height }) {
 }
 
 /**
- * Average each row into `count` values, by the area that each of them covers.
+ * Scale each row to `count` values, each the average over the area that it covers.
  *
- * The result is transposed, (count, height), so that a second call does the same to the columns.
+ * The result is transposed, (count, height): a second call scales the columns.
  */
 function averageRows(image, width, height, count) {
   const step = width / count;
@@ -52,7 +52,7 @@ function averageRows(image, width, height, count) {
   return result;
 }
 
-/** Return how far to move an image along one side so that its centre of mass is in the middle, but all of it inside. */
+/** Return the offset along one side that moves the centre of mass to the middle, with the whole image inside. */
 function offset(masses, side) {
   let sum = 0, moment = 0;
   masses.forEach((mass, i) => {
@@ -63,12 +63,12 @@ function offset(masses, side) {
   return Math.max(0, Math.min(side - masses.length, wanted));
 }
 
-/** Return side × side bytes as the network knows them, from size × size bytes of ink; all 0 where there is no ink. */
+/** Return the network's input, side × side bytes, from size × size bytes of ink; all 0 if there is no ink. */
 function prepare(ink, size, side) {
   const pixels = new Uint8Array(side * side);
   const box = boxOf(ink, size);
   if (box === null) return pixels;
-  const longest = Math.max(1, Math.round((side * 20) / 28)); // other sizes keep MNIST's share of margin
+  const longest = Math.max(1, Math.round((side * 20) / 28)); // other sizes have MNIST's relative margin
   const scale = longest / Math.max(box.width, box.height);
   const width = Math.max(1, Math.round(box.width * scale));
   const height = Math.max(1, Math.round(box.height * scale));

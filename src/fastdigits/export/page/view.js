@@ -1,20 +1,22 @@
-// How numbers become something to look at: cells that light up, bars, and the network's own words.
+// Show numbers: coloured cells, bars and text.
 
-/** Return a colour that the style sheet has for the mode, light or dark, that the page is in. */
+/** Return a colour from the style sheet, for the current mode, light or dark. */
 function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
 /**
- * Paint numbers as cells, row by row: the brighter, the farther from 0.
+ * Paint numbers as cells, row by row: the larger the absolute value, the stronger the colour.
  *
- * `limit` is the number that is brightest. `cell` is the size of one in points of the canvas, `gap` of the space
- * between two. `lit` and `against` name the colours of numbers above and below 0.
+ * `limit` is the absolute value with the strongest colour. `cell` is the size of a cell in points of the canvas, `gap`
+ * the space between two. `positive` and `negative` name the colours of numbers above and below 0, `base` that of cells.
  */
-function paint(canvas, values, { columns, limit, cell = 1, gap = 0, lit = "--for", against = "--against", base }) {
+function paint(
+  canvas, values, { columns, limit, cell = 1, gap = 0, positive = "--for", negative = "--against", base }
+) {
   const context = canvas.getContext("2d");
   context.clearRect(0, 0, canvas.width, canvas.height);
-  const colours = [colour(lit), colour(against)];
+  const colours = [colour(positive), colour(negative)];
   const paper = base && colour(base);
   values.forEach((value, i) => {
     const at = [(i % columns) * cell + gap / 2, Math.floor(i / columns) * cell + gap / 2, cell - gap, cell - gap];
@@ -29,20 +31,20 @@ function paint(canvas, values, { columns, limit, cell = 1, gap = 0, lit = "--for
   });
 }
 
-/** Return the largest distance from 0 among some numbers; never 0, as it is divided by. */
+/** Return the largest absolute value; never 0, as it is a divisor. */
 function largest(values) {
   return values.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-12);
 }
 
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
 
-/** Return a probability in words that never say all or nothing, which a softmax never gives. */
+/** Return a probability as text, never as 0 % or 100 %, which a softmax cannot give. */
 function roughly(share) {
   if (share > 0.9995) return "over 99.9 %";
   return share < 0.0005 ? "below 0.1 %" : percent(share);
 }
 
-/** Make a row of label, bar and figure for each class; return what shows probabilities in them. */
+/** Make a row with label, bar and number for each class; return a function that shows probabilities. */
 function makeBars(list, labels) {
   list.style.setProperty("--label", `${Math.max(...labels.map((label) => label.length))}ch`);
   const rows = labels.map((label) => {
@@ -67,12 +69,12 @@ function makeBars(list, labels) {
 }
 
 /**
- * The neurons of a dense layer as cells of a canvas, one of which may be chosen by pointer, finger or arrow keys.
+ * The neurons of a dense layer as cells of a canvas; pointer, finger or arrow keys choose one.
  *
- * To a screen reader it is a slider over the neurons, each with its value in words.
+ * For a screen reader, it is a slider over the neurons, each with its value as text.
  */
 class Grid {
-  /** Take the canvas, the name of the layer, how many neurons it has, names for them, and what hears of a choice. */
+  /** Take the canvas, the layer's name, its number of neurons, their names, and a function to call on a choice. */
   constructor(canvas, name, size, labels, onChoose) {
     Object.assign(this, { canvas, name, size, labels, onChoose, chosen: null, values: [] });
     this.columns = size <= 128 ? Math.min(16, size) : Math.ceil(Math.sqrt(2 * size));
@@ -109,7 +111,7 @@ class Grid {
     });
   }
 
-  /** Return the neuron at a place, given as shares of the width and height; null beside them. */
+  /** Return the neuron at a position, given as fractions of width and height; null if there is none. */
   at(right, down) {
     const row = Math.floor((down * this.canvas.height) / this.cell);
     const column = Math.min(this.columns - 1, Math.max(0, Math.floor(right * this.columns)));
@@ -117,7 +119,7 @@ class Grid {
     return neuron >= 0 && neuron < this.size ? neuron : null;
   }
 
-  /** Return what a neuron is called. */
+  /** Return the name of a neuron. */
   title(neuron) {
     return this.labels ? `${this.name}, class ${this.labels[neuron]}` : `${this.name}, neuron ${neuron + 1}`;
   }
@@ -149,7 +151,7 @@ class Grid {
     const context = this.canvas.getContext("2d");
     Object.assign(context, { font: `${this.cell * 0.45}px sans-serif`, textAlign: "center", textBaseline: "middle" });
     this.labels.forEach((label, i) => {
-      context.fillStyle = colour(this.values[i] > 0.5 ? "--card" : "--text"); // to be read on a bright cell too
+      context.fillStyle = colour(this.values[i] > 0.5 ? "--card" : "--text"); // readable on a bright cell too
       const x = ((i % this.columns) + 0.5) * this.cell, y = (Math.floor(i / this.columns) + 0.54) * this.cell;
       if (context.measureText(label).width < this.cell) context.fillText(label, x, y);
     });
