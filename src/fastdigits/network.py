@@ -1,6 +1,6 @@
-"""NeuralNetwork, which users meet: each method hands its work to the room that does it.
+"""NeuralNetwork, the class that users work with: each method calls the module that does the work.
 
-Rooms that a program may never need are imported when a method needs them.
+Methods import modules that many programs never need.
 """
 
 from __future__ import annotations
@@ -28,53 +28,53 @@ PRETRAINED = "digits.safetensors"
 
 
 class NeuralNetwork(Sequential):
-    """Layers in a row.
+    """A network of layers, one after another.
 
     Parameters
     ----------
     layers : sequence of Layer
-        The first takes the images, the last gives the logits, one per class. Each layer belongs to one network,
-        which names it (``dense1``, ``batchnorm1``, ``relu1``, ``relu2``) and initialises it.
+        The first layer takes the images; the last one returns the logits, one per class. Each layer belongs to one
+        network, which names it (``dense1``, ``batchnorm1``, ``relu1``, ``relu2``) and initialises it.
     seed : int, default 0
-        Decides initial weights, the order of the images, their distortions, a validation split and dropout
-        masks. At least 0.
+        Seed of initial weights, order and distortions of the images, validation split and dropout masks. At least
+        0.
 
     Attributes
     ----------
     layers : tuple of Layer
     seed : int
     epochs_trained : int
-        Whole epochs so far, over all calls of `fit`.
+        Whole epochs over all calls of `fit`.
     threads : int or None
-        What the last `fit` asked for.
+        The argument of the last `fit`.
     values, gradients : ndarray, (p,) float32
-        The blocks that every ``Parameter.value`` and ``Parameter.grad`` is a view of. Parameters start at
-        multiples of 64 bytes; what lies between them is zero. Assigning copies, as for a ``Parameter``.
+        Every ``Parameter.value`` and ``Parameter.grad`` is a view of these blocks. Parameters start at multiples of
+        64 bytes, with zeros between them. Assignment copies, as for a ``Parameter``.
     input_width : int or None
-        Numbers an image; None where the layers do not say.
+        Numbers per image; None if the layers do not define it.
     class_names : tuple of str
-        What the classes are called; empty where they go by their numbers. Set it to any strings, one per class:
-        they are saved with the network, and the commands show them.
+        Names of the classes; empty if numbers name them. Set it to any strings, one per class: they are saved with
+        the network, and the commands show them.
     scale : {"pixels", "unit", "numbers"} or None
-        What the numbers of an image mean: "pixels" are 0 … 255 and divided by 255, "unit" are 0 … 1 and "numbers"
-        any others, both used as they are. None until the network is first trained, by `fit` or by ``forward(x,
-        training=True)``: it then learns the scale from the values of these images, and reads all later ones on it,
-        whatever their dtype. Set it to decide yourself.
+        Meaning of the numbers of an image: "pixels" are 0 … 255 and divided by 255; "unit" are 0 … 1 and "numbers" any
+        others, both used unchanged. It is None until the first training, by `fit` or ``forward(x, training=True)``.
+        The network then learns the scale from the values of these images, and uses it for all later images of any
+        dtype. Set it to choose the scale yourself.
 
     Raises
     ------
     TypeError
-        If ``layers`` is no sequence of layers, or if the seed is no integer.
+        If ``layers`` is not a sequence of layers, or if the seed is not an integer.
     ValueError
-        If there are none, if one appears twice or belongs to a network already, or if widths do not match.
+        If there are no layers, if a layer appears twice or belongs to another network, or if widths do not match.
 
     Notes
     -----
-    A layer of your own is a subclass of `Layer` with ``forward`` and ``backward``, perhaps ``parameters``.
-    What it returns is checked and converted to float32. Where it changes the width, it overrides
+    To write your own layer, subclass `Layer` with ``forward``, ``backward`` and, if it has any, ``parameters``. The
+    network checks its outputs and converts them to float32. A layer that changes the width overrides
     ``output_width``.
 
-    A pickled or copied network is complete and independent of the first.
+    A pickled or copied network is complete and independent of the original.
 
     Examples
     --------
@@ -111,49 +111,50 @@ class NeuralNetwork(Sequential):
         Parameters
         ----------
         x : array_like, (n, d) or (n, height, width)
-            Images, as for `forward`. A network that was never trained learns its ``scale`` from them.
+            Images, as for `forward`. An untrained network learns its ``scale`` from them.
         y : array_like of int, (n,)
             Labels, 0 … classes - 1.
         epochs : int, default 10
-            How many more.
+            Number of further epochs.
         batch_size : int, default 128
-            Images a step. A last batch of one image joins the batch before it.
+            Images per step. A last batch of one image joins the batch before it.
         optimizer : Optimizer, optional
-            A new ``Adam(lr=0.001)`` where none is given. Hand the same one over again to continue with its
-            moments: two calls with 2 and 3 epochs then give the bits of one call with 5.
+            Default: a new ``Adam(lr=0.001)``. Pass the same optimizer again to continue with its moments: two calls
+            with 2 and 3 epochs then give the bits of one call with 5.
         schedule : Schedule, optional
-            Learning rate over the steps of this call; constant where none is given.
+            Learning rate over the steps of this call. Default: constant.
         loss : SoftmaxCrossEntropy, optional
-            From logits, so that the network must not end in `Softmax`.
+            Default: cross-entropy. It takes logits, so the network must not end in `Softmax`.
         augment : Augmentation, optional
-            Distortions of the images, drawn again in each epoch. ``x`` must then hold pixels, whole numbers from 0 to
-            255, the network's ``scale`` must be "pixels" or None, an image must have at most 64 × 64 pixels, and rows
-            must be square images. Images to validate on stay as they are.
+            Random distortions of the images, new in each epoch. ``x`` must then hold pixels, whole numbers from 0 to
+            255; the network's ``scale`` must be "pixels" or None; an image must have at most 64 × 64 pixels; and rows
+            must be square images. Validation images are not distorted.
         clip_norm : float, optional
-            Largest norm that all gradients together may have, see `ClipNorm`; any where none is given.
+            Largest norm of all gradients together, see `ClipNorm`. Default: no limit.
         average : WeightAverage, optional
-            `EMA` or `SWA`: at the end of the training the network gets its averaged weights, and statistics
-            of batch normalisation that belong to them. The last epoch is validated with these, those before it
-            without. An interrupt leaves the weights of the last step, and an `EarlyStopping` that restores its
-            best epoch puts that in the average's place.
+            `EMA` or `SWA`: at the end of the training, the network gets its averaged weights, and running statistics
+            computed for them. The last epoch is validated with these, the epochs before it without. After an
+            interrupt, the network has the weights of the last step. An `EarlyStopping` that restores its best epoch
+            replaces the average.
         validation_data : (x, y) or (x, y, sample_weight), optional
-            Images and labels to evaluate after each epoch, with the same loss; and how much each image counts.
+            Images and labels to evaluate after each epoch, with the same loss; and the weight of each image.
         validation_split : float, default 0.0
-            Fraction of the images, 0 ≤ f < 1, that is set apart for the same purpose instead. Drawn from the
-            network's seed: each call with as many images sets the same ones apart.
+            Fraction of the images, 0 ≤ f < 1, to hold out for validation instead. The network's seed decides which:
+            each call with the same number of images holds out the same ones.
         sample_weight : array_like, (n,), optional
-            How much each image counts in loss and accuracy. An image of weight 0 is left out.
+            Weight of each image in loss and accuracy. An image of weight 0 is omitted.
         callbacks : iterable of Callback
-            Called after each epoch, in this order.
+            Called in this order.
         shuffle : bool, default True
-            Whether each epoch has an order of its own, which depends on seed and number of the epoch alone.
+            Whether each epoch has its own order, which depends only on the seed and the epoch's number.
         progress : bool, default False
-            Whether standard error shows a bar and a line per epoch.
+            Whether to show a bar and a line per epoch on standard error.
         threads : int, optional
-            Threads to use; None leaves it to the package. The result does not depend on it.
+            Number of threads; by default the package decides. The result does not depend on it.
         resume : str or path-like, optional
-            Folder to which a `Checkpoint` wrote in an earlier call with the same arguments: goes on from the newest
-            one there, whatever the network and the optimizer are now, and begins at the beginning if there is none.
+            Folder in which a `Checkpoint` wrote during an earlier call with the same arguments. Training continues
+            from the newest checkpoint, which replaces the present state of network and optimizer; without
+            checkpoints, it starts from the beginning.
 
         Returns
         -------
@@ -163,23 +164,22 @@ class NeuralNetwork(Sequential):
         Raises
         ------
         TypeError, ValueError
-            If an argument is not as described, or differs from that of the training to be resumed; nothing is
-            changed then.
+            If an argument is not as described, or differs from that of the training to resume. Nothing changes then.
         ModelFileError
-            If there are checkpoints to resume from, but none can be used; nothing is changed then.
+            If there are checkpoints, but none can be used. Nothing changes then.
         RuntimeError
-            If another call of `fit` still trains the network, or uses the average.
+            If another running call of `fit` uses the network or the average.
         DivergedError
-            If loss or parameters are no longer finite, the loss on images that are held out included. The network
-            is then that of the last whole epoch, or as it came where there is none, and the optimizer has no
-            state for it: both can be used again, with a smaller learning rate.
+            If parameters, the loss or the validation loss are no longer finite. The network is then that of the last
+            whole epoch, or unchanged if there is none, and the optimizer has no state for it. Both can be used again,
+            with a smaller learning rate.
         MemoryError
-            If memory runs out. Network and optimizer still belong together: weights, running statistics, moments and
+                    If memory runs out. Network and optimizer still belong together: weights, running statistics, moments and
             counts are those of a whole step, and training may go on from there.
 
         Notes
         -----
-        After an interrupt (KeyboardInterrupt) the network is usable; ``epochs_trained`` counts whole epochs.
+        After an interrupt (KeyboardInterrupt), the network is usable; ``epochs_trained`` counts whole epochs.
 
         On the NumPy backend, or with a part that is written in Python, memory that runs out amid a step may leave that
         step done in part.
@@ -207,7 +207,7 @@ class NeuralNetwork(Sequential):
         highest: float = 10.0,
         steps: int = 300,
     ) -> LearningRates:
-        """Find a learning rate: train a copy for some steps, at rates that rise from step to step.
+        """Find a learning rate: train a copy for some steps, at a rate that increases with each step.
 
         Parameters
         ----------
@@ -216,21 +216,21 @@ class NeuralNetwork(Sequential):
         y : array_like of int, (n,)
             Labels.
         optimizer : Optimizer, optional
-            A new `Adam` where none is given. Its own learning rate does not count.
+            Default: a new `Adam`. Its own learning rate is not used.
         loss : SoftmaxCrossEntropy, optional
-            The plain cross-entropy where none is given.
+            Default: cross-entropy.
         batch_size : int, default 128
-            Images a step, at least 2; a rate belongs to the batch size that it was found for.
+            Images per step, at least 2. The rate found suits this batch size.
         lowest, highest : float, default 1e-5 and 10
-            Rates of the first and of the last step; the same factor lies between any two steps.
+            Rates of the first and of the last step; the rates increase geometrically.
         steps : int, default 300
-            At least 10. The search ends sooner where the loss goes up for good.
+            At least 10. The search ends earlier when the loss is far above its minimum.
 
         Returns
         -------
         LearningRates
-            ``lr``, half of the rate at which the smoothed loss was smallest, and the curve. It suits a schedule
-            that rises before it falls, as `OneCycle` does.
+            ``lr``, half of the rate at which the smoothed loss was smallest, and the curve. This rate suits a schedule
+            that increases the rate first, such as `OneCycle`.
 
         Raises
         ------
@@ -239,8 +239,8 @@ class NeuralNetwork(Sequential):
 
         Notes
         -----
-        Network, optimizer and loss stay as they are; a copy of a network that was never trained learns its ``scale``
-        from the images. The order of the images depends on the seed alone.
+        Network, optimizer and loss stay unchanged; the copy of an untrained network learns its ``scale`` from the
+        images. The order of the images depends on the seed only.
 
         References
         ----------
@@ -261,14 +261,14 @@ class NeuralNetwork(Sequential):
         )
 
     def renew_statistics(self, x: object, *, batch_size: int = 1000) -> None:
-        """Compute the running statistics of batch normalisation again: plain means over batches of ``x``.
+        """Compute the running statistics of batch normalisation again, as means over batches of ``x``.
 
         Parameters
         ----------
         x : array_like, (n, d) or (n, height, width)
-            Images, as for `forward`; at least 2 where the network has batch normalisation.
+            Images, as for `forward`; at least 2 if the network has batch normalisation.
         batch_size : int, default 1000
-            Images a batch.
+            Images per batch.
 
         Raises
         ------
@@ -277,37 +277,37 @@ class NeuralNetwork(Sequential):
 
         Notes
         -----
-        Running statistics trail behind the weights of a training. After weights were changed by other means,
-        averaged for instance, they do not fit at all. Nothing else is changed.
+        During training, running statistics lag behind the weights. After another change of the weights, for example
+        an average, they are wrong. Nothing else changes.
         """
         from .training import loop
 
         loop.renew_statistics(self, x, batch_size)
 
     def folded(self) -> NeuralNetwork:
-        """Return a copy for predictions: batch normalisation folded into dense layers, dropout left out.
+        """Return a copy for predictions: batch normalisation folded into dense layers, without dropout.
 
-        A `BatchNorm` that follows a `Dense`, with nothing but dropout between them, becomes part of it:
+        A `BatchNorm` after a `Dense`, with only dropout between them, becomes part of it:
         weight ← weight · scale and bias ← (bias - running_mean) · scale + beta, with
-        scale = gamma / √(running_var + eps), worked out in float64. All other layers stay.
+        scale = gamma / √(running_var + eps), computed in float64. All other layers stay.
 
         Returns
         -------
         NeuralNetwork
-            Independent of this one. It predicts, is saved and can be trained on like any other.
+            Independent of this one, with all methods.
 
         Raises
         ------
         ValueError
-            If the network is made of dropout alone.
+            If the network consists of dropout layers only.
 
         Notes
         -----
-        The probabilities agree with those of this network to rounding only.
+        The probabilities agree with those of this network except for rounding.
 
-        `predict` does not fold by itself: weights may be changed through ``Parameter.value`` at any moment, and
-        to notice that would cost more than the normalisation does: 0.08 of 3.2 µs for one image, 1 to 3 % for
-        10,000 (``benchmarks/kernels/folding.py``, AVX-512). So who is done with training asks for it.
+                `predict` does not fold by itself: weights may change through ``Parameter.value`` at any moment, and a check
+        would cost more than the normalisation: 0.08 of 3.2 µs for one image, 1 to 3 % for 10,000
+        (``benchmarks/kernels/folding.py``, AVX-512). Call it when training is done.
 
         Examples
         --------
@@ -318,44 +318,44 @@ class NeuralNetwork(Sequential):
         return folding.folded(self)
 
     def save(self, path: str | os.PathLike[str] | IO[bytes]) -> None:
-        """Write the network to a safetensors file, whole or not at all; see `fastdigits.load`.
+        """Write the network to a safetensors file, completely or not at all; see `fastdigits.load`.
 
         Parameters
         ----------
         path : str, path-like or binary file
-            The file; one that exists is replaced and keeps its permissions. A symbolic link stays, another hard
-            link keeps the old content. One that is open for bytes is written to where it stands.
+            The file; an existing one is replaced and keeps its permissions. A symbolic link stays; another hard link
+            keeps the old content. An open binary file is written from its present position.
 
         Raises
         ------
         TypeError
-            If a layer is not one of this package, if a hyperparameter is of another type, or if ``path`` is no file.
+            If a layer is not of this package, if a hyperparameter has a wrong type, or if ``path`` is not a file.
         ValueError
             If a parameter is not finite, or a hyperparameter is out of range.
         OSError
-            If the file cannot be written, or is a device, a pipe or a folder.
+            If the file cannot be written, or if it is a device, a pipe or a folder.
         """
         from .storage import model_file
 
         model_file.save(self, path)
 
     def export_onnx(self, path: str | os.PathLike[str], *, input_dtype: str = "uint8") -> None:
-        """Write the network as an ONNX graph, which onnxruntime and other programs run without this package.
+        """Write the network as an ONNX graph for onnxruntime and other programs; they do not need this package.
 
         Parameters
         ----------
         path : str or path-like
-            The file; one that exists is replaced, whole or not at all.
+            The file; an existing one is replaced, completely or not at all.
         input_dtype : {"uint8", "float32"}, default "uint8"
-            What the graph takes, on the network's ``scale``: for "pixels" it divides both by 255, for "unit" and
-            "numbers" neither, and for None uint8 alone.
+            Dtype of the graph's input, on the network's ``scale``. For "pixels", the graph divides both dtypes by 255;
+            for "unit" and "numbers" neither; for None only uint8.
 
         Raises
         ------
         TypeError
             If a layer is not one of this package.
         ValueError
-            If there is no such dtype, if no layer says how wide an image is, or if a parameter is not finite.
+            If the dtype is another one, if no layer defines the width of an image, or if a parameter is not finite.
         ImportError
             If the package onnx is not installed: ``pip install 'onnx>=1.16'``.
         OSError
@@ -363,11 +363,11 @@ class NeuralNetwork(Sequential):
 
         Notes
         -----
-        Input ``images``, (batch, d), one image a row. Outputs ``logits`` and ``probabilities``, (batch, classes)
+        Input ``images``, (batch, d), one image per row. Outputs ``logits`` and ``probabilities``, (batch, classes)
         float32, and ``label``, (batch,) int64. The batch may have any size. Batch normalisation is folded into the
-        dense layers as `folded` does, dropout is left out.
+        dense layers, as by `folded`; dropout is omitted.
 
-        The operators are those of set 13 in format version 7, which onnxruntime takes since version 1.7 (2021).
+        The operators are those of set 13 in format version 7; onnxruntime supports them since version 1.7 (2021).
 
         Examples
         --------
@@ -379,14 +379,14 @@ class NeuralNetwork(Sequential):
         onnx.export(self, path, input_dtype=input_dtype)
 
     def to_torch_state_dict(self) -> OrderedDict[str, Any]:
-        """Return the tensors as PyTorch's ``torch.nn.Sequential`` of the same layers loads them.
+        """Return the tensors for PyTorch: ``torch.nn.Sequential`` of the same layers loads them.
 
         Returns
         -------
         OrderedDict of torch.Tensor
-            Copies, named after positions: ``0.weight``, (out, in) as PyTorch has it, and ``0.bias`` of a `Dense`;
-            ``1.weight``, ``1.bias``, ``1.running_mean``, ``1.running_var`` and ``1.num_batches_tracked``, which is 0,
-            of a `BatchNorm`. Layers without tensors count as positions.
+            Copies, named by position: ``0.weight``, (out, in) as in PyTorch, and ``0.bias`` for a `Dense`;
+            ``1.weight``, ``1.bias``, ``1.running_mean``, ``1.running_var`` and ``1.num_batches_tracked`` (0) for a
+            `BatchNorm`. Layers without tensors count as positions.
 
         Raises
         ------
@@ -397,9 +397,9 @@ class NeuralNetwork(Sequential):
 
         Notes
         -----
-        `Dense` is PyTorch's ``Linear``, `BatchNorm` its ``BatchNorm1d``, whose ``eps`` and ``momentum`` mean the same
-        and have the same defaults; other values are not part of a state, nor is the slope of a `LeakyReLU`, nor the
-        ``scale``: give PyTorch's module pixels / 255 where that is "pixels", and the values as they are otherwise.
+        `Dense` is PyTorch's ``Linear``, and `BatchNorm` its ``BatchNorm1d``, whose ``eps`` and ``momentum`` have the same
+        meaning and defaults. The state holds neither these, nor the slope of a `LeakyReLU`, nor the ``scale``: divide
+        images by 255 for PyTorch's module if the scale is "pixels", and use the values unchanged otherwise.
 
         Examples
         --------
@@ -417,27 +417,27 @@ class NeuralNetwork(Sequential):
         return torch.to_state(self)
 
     def load_torch_state_dict(self, state: Mapping[str, object]) -> None:
-        """Take over the tensors of a ``torch.nn.Sequential`` of the same layers.
+        """Load the tensors of a ``torch.nn.Sequential`` of the same layers.
 
         Parameters
         ----------
         state : mapping of str to tensor or array_like
-            What ``module.state_dict()`` returns; see `to_torch_state_dict` for names and shapes. Any floating-point
-            dtype; rounded to float32. ``num_batches_tracked`` may be absent and does not count.
+            From ``module.state_dict()``; see `to_torch_state_dict` for names and shapes. Any floating-point dtype;
+            rounded to float32. ``num_batches_tracked`` may be absent and is ignored.
 
         Raises
         ------
         TypeError
-            If the state is no mapping, holds other than floating-point numbers, or if a layer of this network is not
-            one of this package.
+            If the state is not a mapping or holds numbers that are not floating-point, or if a layer of this network
+            is not of this package.
         ValueError
             If names or shapes differ from those of this network, or if a number is not finite in float32.
 
         Notes
         -----
-        Everything is checked before anything is changed. ``epochs_trained`` and ``scale`` stay as they are: set the
-        scale to that of the images which the module was trained on, "unit" for pixels that were divided by 255.
-        PyTorch is not needed: arrays of NumPy do as well.
+        Everything is checked before anything changes. ``epochs_trained`` and ``scale`` stay unchanged: set the scale to
+        that of the module's training images, "unit" for pixels divided by 255. PyTorch is not needed: the tensors may
+        be NumPy arrays.
         """
         from .export import torch
 
@@ -446,33 +446,33 @@ class NeuralNetwork(Sequential):
     def summary(self) -> str:
         """Return a table of the layers: output shape, parameters and operations (multiply-adds) per image.
 
-        The last line says on which scale the network reads images.
+        The last line shows the scale.
         """
         return summary.summary(self)
 
 
 def load(path: str | os.PathLike[str] | IO[bytes] | bytes | bytearray | memoryview) -> NeuralNetwork:
-    """Read a network from a file that `NeuralNetwork.save` wrote.
+    """Load a network from a file that `NeuralNetwork.save` wrote.
 
     Parameters
     ----------
     path : str, path-like, binary file or bytes
-        The file; one that is open for bytes is read from where it stands to its end. Or the content of a file.
+        The file, or its content. An open binary file is read from its present position to its end.
 
     Returns
     -------
     NeuralNetwork
-        It predicts, bit for bit, as the one that was saved.
+        Its predictions have the bits of the saved network's.
 
     Raises
     ------
     ModelFileError
-        If the file is missing, damaged, of another format or version; if its metadata hold anything unknown, or
-        lack something, down to the arguments of each layer; or if its tensors are not exactly those of the network
-        it describes: names, shapes, float32, finite. Of a file of PyTorch, Keras and other programs, the message says
-        what it is and how to bring it; nothing in it is opened.
+        If the file is missing, damaged, or of another format or version; if its metadata have unknown or missing
+        entries, down to the arguments of each layer; or if its tensors are not exactly those of the network it
+        describes: names, shapes, float32, finite. For a file of PyTorch, Keras or another program, the message names
+        the format and how to convert it; nothing in the file is executed.
     TypeError
-        If ``path`` is no file, or one that is open for text.
+        If ``path`` is not a file, or a file open for text.
     """
     from .storage import model_file
 
@@ -480,13 +480,13 @@ def load(path: str | os.PathLike[str] | IO[bytes] | bytes | bytearray | memoryvi
 
 
 def load_pretrained() -> NeuralNetwork:
-    """Return the network that comes with the package, trained on MNIST: digits 0 to 9 in 28 × 28 pixels.
+    """Return the network of this package, trained on MNIST: digits 0 to 9 in 28 × 28 pixels.
 
     Returns
     -------
     NeuralNetwork
-        A new one in each call, 784-64-32-10: the preset ``accurate``, of which 99.07 % of MNIST's test images
-        come out right. ``models/README.md`` beside its file says how it was made.
+        A new one in each call, 784-64-32-10, trained by the preset ``accurate``: it classifies 99.07 % of MNIST's test
+        images correctly. ``models/README.md`` beside its file describes how it was made.
     """
     model = importlib.resources.files("fastdigits").joinpath("models", PRETRAINED)
     with importlib.resources.as_file(model) as path:

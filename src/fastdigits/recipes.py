@@ -1,6 +1,6 @@
 """Presets: named settings for a whole training, from the network to its augmentation.
 
-A recipe is data. What it makes are objects of this package, which do the work.
+A recipe is data; its methods make the network and the options of a training.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ SCHEDULES: dict[str, type[Schedule]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Settings of a training; each is an option of ``fastdigits train`` of the same name.
+    """Settings of a training; each is also an option of ``fastdigits train``.
 
     Parameters
     ----------
     name : str
     about : str
-        What it is for, in a few words.
+        Its purpose, in a few words.
     hidden : tuple of int, default (64, 32)
         Widths of the hidden layers.
     activation : {"relu", "leaky-relu"}, default "relu"
@@ -49,9 +49,9 @@ class Recipe:
     epochs, batch_size : int, default 10 and 128
     optimizer : {"sgd", "momentum", "rmsprop", "adam", "adamw"}, default "adam"
     learning_rate : float, default 0.01
-        The highest that the schedule comes to.
+        Highest learning rate of the schedule.
     momentum, weight_decay : float, optional
-        For ``momentum`` and for ``adamw``; their own defaults where none is given.
+        For ``momentum`` and ``adamw``; None for the default of the optimizer.
     schedule : {"constant", "step", "cosine", "one-cycle", "warm-up"}, default "one-cycle"
     label_smoothing : float, default 0.0
     clip_norm : float, optional
@@ -62,8 +62,8 @@ class Recipe:
     Raises
     ------
     ValueError
-        If a name is none of those above, or if both averages are given. What a layer or an optimizer does not
-        take, they say themselves when they are made.
+        If a name is not one of those above, or if both averages are given. Layers and optimizers check their own
+        arguments when they are made.
 
     Examples
     --------
@@ -107,7 +107,7 @@ class Recipe:
             raise ValueError(f"Recipe {self.name}: only one of ema and swa may be given; got both")
 
     def __str__(self) -> str:
-        """Return the recipe as a table: what it is for, and every setting that is not the usual one."""
+        """Return the recipe as a table: its purpose, the main settings, and each setting that differs from its default."""
         shown = [("recipe", f"{self.name}: {self.about}" if self.about else self.name)]
         for field in fields(self)[2:]:
             value = getattr(self, field.name)
@@ -135,7 +135,7 @@ class Recipe:
         return NeuralNetwork(self.layers(width, classes), seed=seed)
 
     def make_optimizer(self) -> Optimizer:
-        """Return a new optimizer; what is not said has the optimizer's own default."""
+        """Return a new optimizer."""
         extras = {"momentum": self.momentum, "weight_decay": self.weight_decay}
         given = {name: value for name, value in extras.items() if value is not None}
         return OPTIMIZERS[self.optimizer](self.learning_rate, **given)
@@ -145,13 +145,13 @@ class Recipe:
         return SCHEDULES[self.schedule]()
 
     def make_average(self) -> WeightAverage | None:
-        """Return what averages the weights, if anything does."""
+        """Return a new average of the weights, or None."""
         if self.ema is not None:
             return EMA(self.ema)
         return None if self.swa is None else SWA(self.swa)
 
     def fit_arguments(self) -> dict[str, Any]:
-        """Return the arguments of `NeuralNetwork.fit` that the recipe decides, each object a new one."""
+        """Return the arguments of `NeuralNetwork.fit` that the recipe sets, with new objects."""
         return {
             "epochs": self.epochs,
             "batch_size": self.batch_size,
@@ -222,7 +222,7 @@ def get(name: str) -> Recipe:
     Raises
     ------
     ValueError
-        If there is none.
+        If no recipe has this name.
     """
     if name not in RECIPES:
         raise ValueError(f"recipes.get: name must be one of {', '.join(RECIPES)}; got {name!r}")
@@ -230,5 +230,5 @@ def get(name: str) -> Recipe:
 
 
 def table(recipes: Iterable[Recipe] = tuple(RECIPES.values())) -> str:
-    """Return recipes as text, one below the other."""
+    """Return the tables of recipes, one below another."""
     return "\n\n".join(map(str, recipes))

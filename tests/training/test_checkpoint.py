@@ -281,12 +281,12 @@ def test_a_damaged_newest_one_is_named_and_the_one_before_taken(killed):
     new.write_bytes(new.read_bytes()[:-5])
     net = network()
     again = {"callbacks": [fd.Checkpoint(killed), KillAfter(10**9)], "resume": killed}
-    with pytest.warns(UserWarning, match=f"{re.escape(new.name)}.*an older checkpoint is taken"):
+    with pytest.warns(UserWarning, match=f"{re.escape(new.name)}.*using an older checkpoint"):
         net.fit(x, y, **arguments(), **again)
     assert bits(net) == bits(whole)
     old.write_bytes(b"")
     with (
-        pytest.warns(UserWarning, match="an older checkpoint is taken"),
+        pytest.warns(UserWarning, match="using an older checkpoint"),
         pytest.raises(fd.ModelFileError, match=re.escape(old.name)),
     ):
         network().fit(x, y, **arguments(), **again)
@@ -342,7 +342,7 @@ def test_a_file_that_lies_is_refused_before_anything_changes(killed, lie):
     net = network()
     before = bits(net)
     with pytest.raises(
-        fd.ModelFileError, match=r"checkpoint-.*: .*remove the file to go on from an older one"
+        fd.ModelFileError, match=r"checkpoint-.*: .*remove the file to continue from an older one"
     ):
         net.fit(x, y, **arguments(), callbacks=[fd.Checkpoint(killed), KillAfter(10**9)], resume=killed)
     assert bits(net) == before
@@ -675,7 +675,7 @@ def test_what_a_callback_of_the_users_own_cannot_take_changes_nothing(tmp_path, 
     net, given = network(), watched(tmp_path)
     before = everything(net, given)
     with pytest.raises(
-        fd.ModelFileError, match=r"checkpoint-0+12\.safetensors: its part of Remembers must be"
+        fd.ModelFileError, match=r"checkpoint-0+12\.safetensors: the state of Remembers must be"
     ):
         net.fit(X, Y, **given, resume=tmp_path)
     assert everything(net, given)[:-1] == before[:-1]

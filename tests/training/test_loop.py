@@ -400,14 +400,14 @@ REFUSED = [
     (
         {"validation_data": np.zeros((3, 16))},
         TypeError,
-        r"fit: validation_data must be a pair \(x, y\), or \(x, y, sample_weight\); got ndarray",
+        r"fit: validation_data must be \(x, y\) or \(x, y, sample_weight\); got ndarray",
     ),
     (
         {"validation_data": (np.zeros((3, 16)), [0, 1, 2], [1, -1, 1])},
         ValueError,
         "fit: validation sample_weight must be finite, not negative",
     ),
-    ({"validation_data": (np.zeros((3, 16)),)}, TypeError, "fit: validation_data must be a pair"),
+    ({"validation_data": (np.zeros((3, 16)),)}, TypeError, "fit: validation_data must be \\(x, y\\) or"),
     ({"validation_data": (np.zeros((3, 15)), [0, 1, 2])}, ValueError, "fit: validation x must be"),
     (
         {"validation_data": (np.full((3, 16), np.nan), [0, 1, 2])},

@@ -1,7 +1,4 @@
-"""Augmentation: digits that are turned, stretched, slanted, moved and bent a little, differently in each epoch.
-
-It makes images out of images; training is the part of others.
-"""
+"""Augmentation: rotate, scale, shear, shift and bend images at random, differently in each epoch."""
 
 from __future__ import annotations
 
@@ -18,55 +15,54 @@ from ..core.validation import check_count, check_number
 from ..nn import scales
 
 SIDE = 64  # largest height and width that the kernel takes
-REACH = 3  # standard deviations after which a Gaussian counts as zero; 0.3 % of it lies beyond
+REACH = 3  # standard deviations at which the Gaussian is cut off; 0.3 % of it lies beyond
 
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """Random distortions of images, each drawn again for each image in each epoch.
+    """Random distortions of images, drawn again for each image in each epoch.
 
-    A pixel at p of the new image is taken from the old one at
-    M · (p - centre - shift) + centre + alpha · field(p), bilinearly between four pixels, blank outside, where
-    M is the inverse of rotation · shear · scale. Numbers are drawn uniformly between minus and plus the most
-    that is given here; horizontal and vertical scale and shift are drawn by themselves.
+    Pixel p of the new image is the old image at M · (p - centre - shift) + centre + alpha · field(p), interpolated
+    bilinearly between four pixels and 0 outside the image. M is the inverse of rotation · shear · scale. Each number
+    is uniform between minus and plus the maximum given here; horizontal and vertical scale and shift are
+    independent.
 
     Parameters
     ----------
     rotation : float, default 10.0
-        Most degrees, 0 … 180, either way.
+        Largest angle in degrees, 0 … 180, in both directions.
     scale : float, default 0.1
-        Most by which a side grows or shrinks, as a fraction, 0 … 0.5.
+        Largest change of a side, as a fraction of it, 0 … 0.5.
     shear : float, default 0.1
-        Most columns that a row moves for each row of distance from the centre, 0 … 1.
+        Largest shift of a row, in columns per row of distance from the centre, 0 … 1.
     shift : float, default 1.5
-        Most pixels, 0 … 64, in each direction.
+        Largest shift in pixels, 0 … 64, in each direction.
     alpha : float, default 0.0
-        Size of the elastic distortion, 0 … 10,000; 0 leaves it out. Simard and others take 34 with sigma 4
-        for images of 28 × 28 pixels: displacements then have a standard deviation of 1.4 pixels.
+        Size of the elastic distortion, 0 … 10,000; 0 for none. Simard et al. use 34 with sigma 4 for images of
+        28 × 28 pixels; displacements then have a standard deviation of 1.4 pixels.
     sigma : float, default 4.0
-        How smooth the elastic distortion is: standard deviation of the Gaussian in pixels, 1 … 64.
+        Smoothness of the elastic distortion: standard deviation of the Gaussian in pixels, 1 … 64.
     fade : float, default 0.0
-        Part of the epochs of one `NeuralNetwork.fit`, its last part, over which all of it shrinks in a
-        straight line, 0 … 1. The last epoch then sees the images as they are.
+        Last fraction of the epochs of one `NeuralNetwork.fit`, 0 … 1, in which all distortions decrease linearly. The
+        last epoch then has the original images.
 
     Raises
     ------
     TypeError
-        If an argument is no number.
+        If an argument is not a number.
     ValueError
-        If one is out of range.
+        If an argument is out of range.
 
     Notes
     -----
-    What is drawn is a function of (seed, epoch, row of the image) alone: neither threads nor the batch nor the
-    order change it, and a training that is continued goes on with the same images.
+    The random numbers depend on (seed, epoch, row of the image) only. Threads, batches and order do not change
+    them, and a resumed training continues with the same images.
 
     The field of Simard, Steinkraus and Platt is noise, uniform in -1 … 1 in each pixel, smoothed by a Gaussian
-    whose weights sum to 1. Here noise of the same kind stands on knots that are sigma pixels apart, and the
-    same Gaussian, scaled by sigma, spreads it. A Gaussian that wide sees no difference: variance and covariances of the
-    field are the same to one part in 10⁴ inside the image (a Gaussian's sum over such a grid differs from its
-    integral by 2 · exp(-π²)), except for what `REACH` cuts off. What differs is the distribution of a single
-    displacement, a sum of fewer random numbers.
+    whose weights sum to 1. Here the noise is on knots that are sigma pixels apart, and the same Gaussian, scaled by
+    sigma, interpolates it. Inside the image, variance and covariances of the field agree to one part in 10⁴ (the sum
+    of a Gaussian over this grid differs from its integral by 2 · exp(-π²)), except for the part that `REACH` cuts
+    off. The distribution of a single displacement differs: it is a sum of fewer random numbers.
 
     References
     ----------
@@ -77,9 +73,9 @@ class Augmentation:
     Examples
     --------
     >>> import numpy as np
-    >>> from fastdigits.augment import Augmentation
+    >>> import fastdigits as fd
     >>> images = np.zeros((2, 28, 28), dtype=np.uint8)
-    >>> Augmentation(rotation=15, alpha=34).apply(images, seed=1).shape
+    >>> fd.Augmentation(rotation=15, alpha=34).apply(images, seed=1).shape
     (2, 28, 28)
     """
 
@@ -107,7 +103,7 @@ class Augmentation:
             object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
-        """Return the call that makes another like it; what has its default is left out."""
+        """Return the call that makes an equal one, without arguments that have their defaults."""
         shown = [
             f"{field.name}={getattr(self, field.name):g}"
             for field in fields(self)
@@ -123,7 +119,7 @@ class Augmentation:
         images : array_like, (n, height, width) or (n, side · side)
             Pixels, whole numbers from 0 (blank) to 255 (full ink) of any dtype. Sides of 64 pixels at most.
         seed, epoch : int, default 0
-            Decide what is drawn, with an image's row. At least 0.
+            With an image's row, they decide the random numbers. At least 0.
 
         Returns
         -------
@@ -133,7 +129,7 @@ class Augmentation:
         Raises
         ------
         TypeError
-            If the images hold no real numbers.
+            If the images are not real numbers.
         ValueError
             If their shape or their values are not as described.
         """
@@ -150,7 +146,7 @@ class Augmentation:
         return distorted.reshape(array.shape)
 
     def strength(self, number: int, epochs: int) -> float:
-        """Return what the distortions are multiplied by in epoch ``number``, from 0 on, of ``epochs``."""
+        """Return the factor of the distortions in epoch ``number`` of ``epochs``, counted from 0."""
         if self.fade == 0:
             return 1.0
         return min(1.0, (epochs - 1 - number) / (self.fade * epochs))
@@ -158,19 +154,19 @@ class Augmentation:
     # -- for the kernel ------------------------------------------------------------------------------------
 
     def distortion(self, strength: float = 1.0) -> Array:
-        """Return the most of each distortion as the kernel takes it, (5,) float64."""
+        """Return the maximum of each distortion as the kernel takes it, (5,) float64."""
         most = [math.radians(self.rotation), self.scale, self.shear, self.shift, self.alpha]
         return strength * np.array(most, dtype=np.float64)
 
     def taps(self, height: int, width: int) -> Float32:
-        """Return how much each knot of a field counts in each pixel of a row or column, (knots, longest side)."""
+        """Return the weight of each knot of a field in each pixel of a row or column, (knots, longest side)."""
         longest = max(height, width)
         if self.alpha == 0:
             return np.zeros((0, longest), dtype=np.float32)
         first, last = -REACH, math.ceil((longest - 1) / self.sigma) + REACH
         knots = self.sigma * np.arange(first, last + 1)
         distance = (np.arange(longest) - knots[:, np.newaxis]) / self.sigma
-        # √sigma in each direction: as much variance from knots that are sigma apart as from noise in each pixel
+        # √sigma in each direction: knots sigma pixels apart give the variance of noise in each pixel
         weight = np.exp(-(distance**2) / 2) / math.sqrt(2 * math.pi * self.sigma)
         return np.where(np.abs(distance) <= REACH, weight, 0).astype(np.float32)
 
@@ -200,7 +196,7 @@ def image_sides(images: Array, subject: str) -> tuple[int, int]:
 
 
 class Augmenter:
-    """The augmentation of one training: the kernel's arrays, and what of them changes from epoch to epoch.
+    """The augmentation of one training: the kernel's arrays, updated in each epoch.
 
     Parameters
     ----------
@@ -208,7 +204,7 @@ class Augmenter:
     height, width : int
         Sides of the images.
     seed : int
-        Decides what is drawn.
+        Of the random numbers.
     """
 
     def __init__(self, augmentation: Augmentation, height: int, width: int, seed: int) -> None:
@@ -220,12 +216,12 @@ class Augmenter:
         self._taps = augmentation.taps(height, width)
 
     def begin(self, epoch: int, number: int, epochs: int) -> None:
-        """Begin an epoch: ``epoch`` over the network's life, ``number`` of ``epochs`` of this training."""
+        """Begin an epoch: ``epoch`` of the network, ``number`` of the ``epochs`` of this training."""
         self._epoch[0] = epoch
         self._distortion[...] = self.augmentation.distortion(self.augmentation.strength(number, epochs))
 
     def run(self, y: Any, x: Any, rows: Int64, kernels: Any = None) -> None:
-        """Write the distorted images of x[rows] into y; a program that records this passes ``kernels``."""
+        """Write the distorted images of x[rows] into y; a recording passes its own ``kernels``."""
         (kernels or backend.kernels).augment(
             y, x, rows, self._epoch, self._distortion, self._taps, *self._sides, self._seed
         )

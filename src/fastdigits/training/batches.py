@@ -1,4 +1,4 @@
-"""What a training learns from and is judged by: images, labels and weights, checked, and cut into batches."""
+"""Check the images, labels and weights of a training, and cut them into batches."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from ..nn.sequential import Sequential
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Checked images and labels, and which of them count."""
+    """Checked images with labels and weights."""
 
-    rows: Array  # (n, d) uint8, which means value / 255, or float32
-    scale: str | None  # on which the images were read
+    rows: Array  # (n, d) uint8, divided by 255 in the first layer, or float32
+    scale: str | None  # of the images
     labels: Int64  # (n,)
     weights: Float32 | None  # (n,)
-    pool: Int64  # (m,) rows to use, in their order
+    pool: Int64  # (m,) numbers of the rows to use, ascending
 
 
 def batches(n: int, size: int) -> list[slice]:
-    """Return the slices that cut ``n`` rows into batches; a last one of one row joins the one before it."""
+    """Return the slices that cut ``n`` rows into batches; a last batch of one row joins the batch before it."""
     starts = list(range(0, n, size))
     if len(starts) > 1 and n % size == 1:
         starts.pop()
@@ -35,7 +35,7 @@ def batches(n: int, size: int) -> list[slice]:
 
 
 def check_training_images(network: Sequential, x: object, y: object, weight: object) -> LabelledImages:
-    """Return what a training learns from; a network that was never trained takes its scale from these images."""
+    """Return the checked training data; an untrained network gets its scale from these images."""
     images = validation.check_images(x, network.input_width, "fit: x")
     return _checked(network, images, network.scale_for(images, "fit: x"), y, weight, "")
 
@@ -43,7 +43,7 @@ def check_training_images(network: Sequential, x: object, y: object, weight: obj
 def _checked(
     network: Sequential, images: Array, scale: str | None, y: object, weight: object, prefix: str
 ) -> LabelledImages:
-    """Return checked images with labels and weights; ``prefix`` says in errors whose they are."""
+    """Return checked images with labels and weights; ``prefix`` comes before the names in messages."""
     n, width = images.shape
     labels = validation.check_labels(y, n, network.widths(width)[-1], f"fit: {prefix}y")
     weights = None if weight is None else validation.check_weights(weight, n, f"fit: {prefix}sample_weight")
@@ -52,10 +52,10 @@ def _checked(
 
 
 def check_validation_images(network: Sequential, data: tuple[Any, ...], scale: str | None) -> LabelledImages:
-    """Return what a training on a scale is judged by, given as (x, y) or (x, y, sample_weight)."""
+    """Return checked validation data on the scale of the training; ``data`` is (x, y) or (x, y, sample_weight)."""
     if not isinstance(data, tuple | list) or len(data) not in (2, 3):
         raise TypeError(
-            f"fit: validation_data must be a pair (x, y), or (x, y, sample_weight); got {type(data).__name__}"
+            f"fit: validation_data must be (x, y) or (x, y, sample_weight); got {type(data).__name__}"
         )
     x, y, weight = data if len(data) == 3 else (*data, None)
     images = validation.check_images(x, network.input_width, "fit: validation x")
@@ -65,7 +65,7 @@ def check_validation_images(network: Sequential, data: tuple[Any, ...], scale: s
 def split_off_validation(
     images: LabelledImages, fraction: float, seed: int
 ) -> tuple[LabelledImages, LabelledImages | None]:
-    """Return the images to train on, and a fraction of them to validate on, drawn from the seed; None for 0."""
+    """Return the images to train on and a fraction to validate on, or None for a fraction of 0."""
     if fraction == 0:
         return images, None
     pool = images.pool

@@ -1,4 +1,4 @@
-"""Callbacks: what `fit` calls during a training, to watch it or to stop it."""
+"""Callbacks: objects that `fit` calls during a training, to observe it or to stop it."""
 
 from __future__ import annotations
 
@@ -18,50 +18,50 @@ if TYPE_CHECKING:
 
 
 class Callback:
-    """Something that `NeuralNetwork.fit` calls; a subclass overrides what it needs.
+    """Base class: `NeuralNetwork.fit` calls its methods, and a subclass overrides those that it needs.
 
-    ``network`` is the `NeuralNetwork` in training, ``history`` the `History` that `fit` will return.
+    ``network`` is the `NeuralNetwork` in training, ``history`` the `History` that `fit` returns in the end.
     """
 
     def on_train_begin(self, network: Any, history: History) -> None:
-        """Before the first epoch; the history fills up from epoch to epoch."""
+        """Called before the first epoch; the history is empty, or has the epochs of a checkpoint."""
 
     def on_progress(self, done: int, total: int) -> None:
-        """Now and again within an epoch, of whose ``total`` images ``done`` are trained on."""
+        """Called from time to time within an epoch, when ``done`` of ``total`` images are trained on."""
 
     def on_epoch_end(self, epoch: int, network: Any, history: History) -> bool | None:
-        """After each epoch, when the history has its entry; True stops the training."""
+        """Called after each epoch, when the history has its entry; return True to stop the training."""
         return None
 
     def on_train_end(self, network: Any, history: History) -> None:
-        """After the last epoch, also when an error or an interrupt ended the training."""
+        """Called after the last epoch, and after an error or an interrupt."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint must hold for `load_state_dict`: arrays, and what JSON can hold."""
+        """Return the state that `load_state_dict` needs, for a checkpoint: arrays, and values that JSON can hold."""
         return {}
 
     def check_state_dict(self, content: Mapping[str, Any], network: Any, history: History) -> None:
-        """Raise a TypeError or a ValueError if `load_state_dict` cannot take this content; change nothing.
+        """Raise a TypeError or a ValueError if `load_state_dict` cannot load this content; change nothing.
 
-        Comes before anything of a checkpoint is taken over. A subclass that overrides `state_dict` should override this
-        too: else its state is not checked, because this class does not describe it.
+        `fit` calls it before it restores anything from a checkpoint. A subclass that overrides `state_dict` should
+        override this too; otherwise its state is not checked.
 
         Parameters
         ----------
         content : mapping
-            What a checkpoint has in the place of what `state_dict` returned: it may be anything.
+            What a checkpoint holds for `state_dict`; a damaged file may hold anything.
         network : NeuralNetwork
-            The network that is to be trained on; its values are not yet those of the checkpoint.
+            The network that will continue; it does not have the values of the checkpoint yet.
         history : History
             The epochs of the checkpoint.
         """
         validate(content, {}, type(self).__name__)
 
     def load_state_dict(self, content: Mapping[str, Any]) -> None:
-        """Go on from where `state_dict` was taken; comes after `on_train_begin`.
+        """Restore a state of `state_dict`; called after `on_train_begin`.
 
-        An exception ends `fit` with a `ModelFileError`. Network, optimizer and the attributes of all callbacks are
-        then what they were.
+        An exception ends `fit` with a `ModelFileError`; network, optimizer and the attributes of all callbacks then
+        stay unchanged.
         """
 
 
@@ -77,8 +77,8 @@ class EarlyStopping(Callback):
     min_delta : float, default 0.0
         An improvement must be greater than this. At least 0.
     restore_best : bool, default True
-        Whether the network gets the parameters and running statistics of its best epoch back when training
-        ends, in whatever way. The optimizer keeps the state of the last step.
+        Whether to restore parameters and running statistics of the best epoch when training ends, also after an
+        error or an interrupt. The optimizer keeps the state of the last step.
 
     Attributes
     ----------
@@ -103,9 +103,9 @@ class EarlyStopping(Callback):
         self.patience = validation.check_count(patience, "patience", "EarlyStopping")
         self.min_delta = check_number(min_delta, "min_delta", "EarlyStopping", least=0)
         self.restore_best = bool(restore_best)
-        self._best = self._none_yet()
+        self._best = self._new_best()
 
-    def _none_yet(self) -> BestEpoch:
+    def _new_best(self) -> BestEpoch:
         return BestEpoch(
             self.monitor, self.min_delta, keep_weights=self.restore_best, names=("best_epoch", "best")
         )
@@ -121,32 +121,32 @@ class EarlyStopping(Callback):
         return self._best.value
 
     def on_train_begin(self, network: Sequential, history: History) -> None:
-        """Forget what an earlier training left; see that there is something to monitor."""
-        self._best = self._none_yet()
-        _need_validation(self.monitor, history, "EarlyStopping")
+        """Reset the state of an earlier training; check that the history will have the measure."""
+        self._best = self._new_best()
+        _check_has_validation(self.monitor, history, "EarlyStopping")
 
     def on_epoch_end(self, epoch: int, network: Sequential, history: History) -> bool:
-        """Keep the epoch if it is the best; return True when patience is at an end."""
+        """Keep the epoch if it is the best; return True when patience is exhausted."""
         self._best.update(network, history)
         first = history.epoch[0] - 1
         return epoch - (first if self.best_epoch is None else self.best_epoch) >= self.patience
 
     def on_train_end(self, network: Sequential, history: History) -> None:
-        """Give the network its best epoch back."""
+        """Restore the best epoch."""
         self._best.restore(network)
         self._best.weights = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the best epoch so far, its measure, and its weights if they are to be restored."""
+        """Return the best epoch so far, its measure, and its weights if training restores them."""
         return self._best.state_dict()
 
     def check_state_dict(self, content: Mapping[str, Any], network: Sequential, history: History) -> None:
-        """See that the best epoch is one of the history, and that its weights fit the network."""
-        self._none_yet().check_state_dict(content, network, history, type(self).__name__)
+        """Check that the best epoch is one of the history, and that its weights fit the network."""
+        self._new_best().check_state_dict(content, network, history, type(self).__name__)
 
     def load_state_dict(self, content: Mapping[str, Any]) -> None:
-        """Go on from there."""
-        self._best = self._none_yet().loaded(content)
+        """Restore a checked state."""
+        self._best = self._new_best().loaded(content)
 
 
 class ReduceOnPlateau(Callback):
@@ -155,19 +155,18 @@ class ReduceOnPlateau(Callback):
     Parameters
     ----------
     optimizer : Optimizer
-        The one that is given to `NeuralNetwork.fit`. Its ``lr`` is changed and stays so; a schedule multiplies
-        what it is now.
+        The one that `NeuralNetwork.fit` gets. Its ``lr`` stays reduced; a schedule multiplies the reduced rate.
     factor : float, default 0.1
         0 < factor < 1.
     monitor : {"val_loss", "val_accuracy", "loss", "accuracy"}, default "val_loss"
         The measure. An accuracy improves upward, a loss downward.
     patience : int, default 3
-        Epochs in a row without an improvement after which the rate is reduced, and again after as many more.
-        At least 1.
+        Epochs in a row without an improvement after which the rate is reduced; then the count starts again. At
+        least 1.
     min_delta : float, default 0.0
         An improvement must be greater than this. At least 0.
     min_lr : float, default 1e-6
-        The rate is not reduced below this. Above 0.
+        Lowest rate. Above 0.
 
     Attributes
     ----------
@@ -202,12 +201,12 @@ class ReduceOnPlateau(Callback):
         self._waited = 0
 
     def on_train_begin(self, network: Sequential, history: History) -> None:
-        """Forget what an earlier training left; see that there is something to monitor."""
+        """Reset the state of an earlier training; check that the history will have the measure."""
         self.best, self._waited = None, 0
-        _need_validation(self.monitor, history, "ReduceOnPlateau")
+        _check_has_validation(self.monitor, history, "ReduceOnPlateau")
 
     def on_epoch_end(self, epoch: int, network: Sequential, history: History) -> None:
-        """Reduce the rate when patience is at an end."""
+        """Reduce the rate when patience is exhausted."""
         value = getattr(history, self.monitor)[-1]
         if improvement(self.monitor, value, self.best) > self.min_delta:
             self.best, self._waited = value, 0
@@ -218,11 +217,11 @@ class ReduceOnPlateau(Callback):
             self._waited = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the best measure so far, and how long it has not improved."""
+        """Return the best measure so far, and the epochs since it improved."""
         return {"best": self.best, "waited": self._waited}
 
     def check_state_dict(self, content: Mapping[str, Any], network: Sequential, history: History) -> None:
-        """See that the best measure is one of the history, and that the waiting began after it."""
+        """Check that the best measure is one of the history, and the count no longer than the epochs after it."""
         subject, measures = type(self).__name__, getattr(history, self.monitor)
         state = validate(content, {"best": optional(number()), "waited": integer()}, subject)
         best = state["best"]
@@ -233,15 +232,14 @@ class ReduceOnPlateau(Callback):
             raise ValueError(f"{subject}: waited must be at most {longest} epochs; got {state['waited']}")
 
     def load_state_dict(self, content: Mapping[str, Any]) -> None:
-        """Go on from there."""
+        """Restore a checked state."""
         self.best, self._waited = content["best"], content["waited"]
 
 
 class Progress(Callback):
     """Show a bar within each epoch, and a line after it, on standard error.
 
-    Without a terminal there are only the lines. What standard error does not take is lost: nothing that happens to
-    the messages ends a training.
+    Without a terminal there are only the lines. An error while writing to standard error never ends a training.
     """
 
     def __init__(self) -> None:
@@ -249,7 +247,7 @@ class Progress(Callback):
         self._title = ""
 
     def on_train_begin(self, network: Sequential, history: History) -> None:
-        """Remember how many epochs are to come."""
+        """Set the title of the first bar."""
         self._title = epoch_title(network.epochs_trained + 1, history)
 
     def on_progress(self, done: int, total: int) -> None:
@@ -276,7 +274,7 @@ class Progress(Callback):
         tqdm.write(epoch_line(history), file=streams.messages())
 
     def on_train_end(self, network: Sequential, history: History) -> None:
-        """Take the bar away, if an error or an interrupt left it."""
+        """Remove the bar that an error or an interrupt left."""
         self._close()
 
     def _close(self) -> None:
@@ -291,7 +289,7 @@ def _checked_monitor(monitor: str, subject: str) -> str:
     return monitor
 
 
-def _need_validation(monitor: str, history: History, subject: str) -> None:
+def _check_has_validation(monitor: str, history: History, subject: str) -> None:
     if monitor.startswith("val_") and not history.validates:
         raise ValueError(
             f"{subject}: {monitor} needs validation data; got none: give fit validation_data or "

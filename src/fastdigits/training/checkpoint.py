@@ -18,7 +18,7 @@ from .callbacks import Callback
 from .history import History
 
 FORMAT = "fastdigits-checkpoint"
-KEPT = 2  # the newest ones; if a disk loses one, there is another
+KEPT = 2  # if the disk loses the newest one, there is another
 _NAME = "checkpoint-{:012d}.safetensors"
 PATTERN = "checkpoint-" + 12 * "[0-9]" + ".safetensors"
 
@@ -29,14 +29,13 @@ class Checkpoint(Callback):
     Parameters
     ----------
     folder : str or path-like
-        Where they go, made if it is missing. Each is written beside its place, forced to the disk and renamed;
-        the newest two are kept, and what a killed process left half-written is taken away.
+        Folder of the checkpoints, made if it is missing. Each file is written under another name, forced to the
+        disk and renamed. The newest two stay; incomplete files of a killed process are removed.
     every : int, optional
-        Steps from one to the next, counted from the beginning of the training. Where it is not given, they are
-        written at ends of epochs.
+        Write one every so many steps, counted from the beginning of the training. The default writes them at ends
+        of epochs.
     seconds : float, default 20
-        How long to wait, at least, from one end of an epoch that is written to the next, where ``every`` is not
-        given. At least 0.
+        Without ``every``: least time between two checkpoints. At least 0.
 
     Raises
     ------
@@ -45,11 +44,11 @@ class Checkpoint(Callback):
 
     Notes
     -----
-    A checkpoint that cannot be written, because the disk is full say, is a warning: the training goes on, and
-    the one before it stays.
+    A checkpoint that cannot be written, for example because the disk is full, is a warning: training continues, and
+    the checkpoint before stays.
 
-    The training that goes on has the bits of one that was never interrupted, on the same backend, for any number
-    of threads. Times in the history are those that were measured.
+    A resumed training has the bits of one that was never interrupted, on the same backend, for any number of
+    threads. The history has the times as measured.
     """
 
     def __init__(
@@ -66,20 +65,20 @@ class Checkpoint(Callback):
         self._written = time.monotonic()
 
     def steps_left(self, done: int) -> int | None:
-        """Return after how many more steps a checkpoint is due within an epoch; None where none ever is."""
+        """Return how many steps remain until a checkpoint is due within an epoch; None if none is."""
         return None if self.every is None else self.every - done % self.every
 
     def due(self, done: int, *, epoch_is_over: bool) -> bool:
-        """Return whether one is to be written now, ``done`` steps from the beginning."""
+        """Return whether a checkpoint is due now, ``done`` steps from the beginning."""
         if self.every is not None:
             return done % self.every == 0
         return epoch_is_over and time.monotonic() - self._written >= self.seconds
 
     def write(self, done: int, content: bytes) -> None:
-        """Write one, ``done`` steps from the beginning, and remove those that are too old."""
+        """Write the content of a checkpoint, ``done`` steps from the beginning; remove the oldest ones."""
         try:
             name = _NAME.format(done)
-            if (self.folder / name).is_symlink():  # what it points to is not this training's to replace
+            if (self.folder / name).is_symlink():  # replace the link, not the file that it points to
                 (self.folder / name).unlink()
             atomic.write(self.folder / name, content, example=name)
             for old in _all(self.folder)[KEPT:]:
@@ -88,8 +87,8 @@ class Checkpoint(Callback):
                 left.unlink(missing_ok=True)
         except OSError as error:
             streams.warn(
-                f"Checkpoint: {self.folder} must take a checkpoint; got {error}: the training goes on "
-                "without, make room or stop it",
+                f"Checkpoint: {self.folder} must take a checkpoint; got {error}: training continues without it; "
+                "make room or stop the training",
                 stacklevel=2,
             )
         self._written = time.monotonic()
@@ -97,19 +96,19 @@ class Checkpoint(Callback):
 
 @dataclass(frozen=True)
 class SavedState:
-    """A checkpoint that was read."""
+    """The content of a checkpoint file."""
 
     path: Path
     tensors: dict[str, Float32]
     state: dict[str, Any]
 
     def part(self, prefix: str) -> dict[str, Float32]:
-        """Return the arrays whose names begin so, by the rest of their names."""
+        """Return the arrays whose names begin with a prefix, by the rest of their names."""
         return {name[len(prefix) :]: array for name, array in self.tensors.items() if name.startswith(prefix)}
 
     def error(self, what: str) -> ModelFileError:
-        """Return the error that says what is wrong with the file."""
-        return ModelFileError(f"{self.path}: {what}: remove the file to go on from an older one")
+        """Return the error for content that is wrong."""
+        return ModelFileError(f"{self.path}: {what}: remove the file to continue from an older one")
 
 
 def clear(folder: Path) -> None:
@@ -124,8 +123,8 @@ def newest(folder: str | os.PathLike[str]) -> SavedState | None:
     Raises
     ------
     ModelFileError
-        If there are some, but none can be read. Where only the newest cannot, a warning names it. Also if it is no
-        folder, such as a checkpoint itself.
+        If there are checkpoints, but none can be read, or if ``folder`` is a file. A warning names a newer
+        checkpoint that cannot be read.
     """
     if os.path.lexists(folder) and not os.path.isdir(folder):
         raise ModelFileError(f"{folder}: resume must be a folder of checkpoints; got a file: name its folder")
@@ -136,7 +135,7 @@ def newest(folder: str | os.PathLike[str]) -> SavedState | None:
         except ModelFileError as error:
             if i + 1 == len(found):
                 raise
-            streams.warn(f"{error}: an older checkpoint is taken", stacklevel=3)
+            streams.warn(f"{error}: using an older checkpoint", stacklevel=3)
         else:
             return checkpoint
     return None
@@ -147,9 +146,9 @@ def _read(path: Path) -> SavedState:
     try:
         if difference := differing_names(metadata, ("format", "version", "state")):
             raise ValueError(difference)
-        state = parse(metadata["state"], finite=False)  # a callback of the user's own may keep what is not
+        state = parse(metadata["state"], finite=False)  # the state of a user's callback may hold NaN
         if not isinstance(state, dict):
-            raise ValueError(f"an object is wanted, it is {type(state).__name__}")
+            raise ValueError(f"a value of type {type(state).__name__} where an object must be")
     except (KeyError, ValueError, RecursionError) as error:
         raise ModelFileError(f"{path}: must hold the state of a training; got {error}") from error
     return SavedState(path, tensors, state)

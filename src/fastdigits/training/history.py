@@ -1,4 +1,4 @@
-"""What a training records: one entry per epoch."""
+"""The history of a training: one entry per epoch."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ _COLUMNS = ("epoch", *MONITORS, "lr", "seconds", "images_per_second")
 
 @dataclass
 class History:
-    """What each epoch of one `NeuralNetwork.fit` came to: lists with one entry per epoch.
+    """Measures of each epoch of one `NeuralNetwork.fit`: lists with one entry per epoch.
 
     Attributes
     ----------
     epoch : list of int
-        Number of the epoch, counted from 1 over the network's whole life.
+        Number of the epoch, counted from 1 over all calls of `fit`.
     loss, accuracy : list of float
-        Mean over the epoch's training batches, each taken before its step; the accuracy is a fraction.
+        Mean over the epoch's training batches, each measured before its step; the accuracy is a fraction.
     val_loss, val_accuracy : list of float
-        After the epoch, in evaluation mode. Empty where there is no validation data.
+        After the epoch, in evaluation mode. Empty without validation data.
     lr : list of float
         Learning rate of the epoch's last step.
     seconds : list of float
         Time of the training steps, without validation and callbacks.
     images_per_second : list of float
-        Training images over these seconds.
+        Training images per second.
     last_epoch : int
-        Number of the last epoch that was asked for.
+        Number of the last planned epoch.
     validates : bool
         Whether there is validation data.
     """
@@ -52,12 +52,12 @@ class History:
         return len(self.epoch)
 
     def write_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write one line per epoch, below a line of names; columns without entries are left out.
+        """Write a line of names and one line per epoch; columns without entries are omitted.
 
         Parameters
         ----------
         path : str or path-like
-            The file; one that exists is replaced in one go, or stays as it is.
+            The file; an existing one is replaced as a whole, or stays unchanged.
 
         Raises
         ------
@@ -74,13 +74,13 @@ class History:
 
 
 def epoch_line(history: History) -> str:
-    """Return the last epoch of a history as one line of text that fits into 80 columns."""
+    """Return the last epoch of a history as a line of at most 80 columns."""
     parts = [
         epoch_title(history.epoch[-1], history),
         f"loss {history.loss[-1]:.4f}",
         f"accuracy {100 * history.accuracy[-1]:.2f} %",
     ]
-    if history.validates:  # there is no room for its loss and the learning rate: history.csv has them
+    if history.validates:  # without its loss and the learning rate: 80 columns have no room for them
         parts.append(f"validation {100 * history.val_accuracy[-1]:.2f} %")
     seconds = history.seconds[-1]
     parts.append(f"{1000 * seconds:.1f} ms" if seconds < 1 else f"{seconds:.1f} s")
@@ -88,6 +88,6 @@ def epoch_line(history: History) -> str:
 
 
 def epoch_title(epoch: int, history: History) -> str:
-    """Return which epoch this is, and of how many, such as ``epoch  3/10``."""
+    """Return the number of an epoch and of the last one, such as ``epoch  3/10``."""
     last = str(history.last_epoch)
     return f"epoch {epoch:>{len(last)}}/{last}"

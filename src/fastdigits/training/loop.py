@@ -1,6 +1,6 @@
-"""Train a network: the fit loop.
+"""Train a network: the loop over epochs and steps.
 
-Everything a caller hands in is checked by `fit` before the first step; the loop itself checks the loss alone.
+`fit` checks all arguments before the first step; the loop itself checks the loss only.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from .state import Position, TrainingState
 from .steps import Eager, Lowered, diverged, lowers, order_of
 
 LARGE_WEIGHT = 1e4  # below it, five layers of a thousand inputs stay below 1e35
-LARGE_STATISTIC = 1e12  # of an image's numbers or of their squares, where they are not scaled
+LARGE_STATISTIC = 1e12  # mean or variance of numbers that are not scaled
 
 
 def fit(network: Sequential, x: object, y: object, options: FitOptions) -> History:
     """Check everything, then train ``network``; `NeuralNetwork.fit` describes the arguments."""
     setup = prepare(network, x, y, options)
     saved = None if options.resume is None else newest(options.resume)
-    _take(network, options.average)
+    _reserve(network, options.average)
     try:
         return _fit(setup, saved)
     finally:
@@ -46,32 +46,32 @@ def fit(network: Sequential, x: object, y: object, options: FitOptions) -> Histo
         _averaging.discard(id(options.average))
 
 
-# Held while a network is taken for a call of `fit`; a child process makes its own: its parent's may be held for ever.
-_taking = threading.Lock()
-_averaging: set[int] = set()  # ids of the averages that serve a call of `fit`
+# Held while `fit` reserves a network. A forked child makes its own lock: its parent's may stay locked.
+_reserving = threading.Lock()
+_averaging: set[int] = set()  # ids of averages that a call of `fit` uses
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: _renew_lock())
 
 
 def _renew_lock() -> None:
-    global _taking
-    _taking = threading.Lock()
+    global _reserving
+    _reserving = threading.Lock()
     _averaging.clear()
 
 
-def _take(network: Sequential, average: WeightAverage | None) -> None:
-    """Note that this process trains the network, and what averages it; two calls of `fit` at once would mix.
+def _reserve(network: Sequential, average: WeightAverage | None) -> None:
+    """Mark network and average as in use: two calls of `fit` at once would mix their updates.
 
     Raises
     ------
     RuntimeError
-        If another call has one of them.
+        If another call uses one of them.
     """
     process = os.getpid()
-    with _taking:
-        if network.trained_by == process:  # a child's networks are not those that its parent's threads train
+    with _reserving:
+        if network.trained_by == process:  # a forked child may train its copy while the parent trains
             raise RuntimeError(
-                "fit: a network must be trained by one call at a time; got a second while the first still runs: "
+                "fit: a network must be trained by one call at a time; got a second call while the first still runs: "
                 "wait for it, or train a copy.deepcopy of the network"
             )
         if id(average) in _averaging:
@@ -85,7 +85,7 @@ def _take(network: Sequential, average: WeightAverage | None) -> None:
 
 
 def _fit(setup: TrainingSetup, saved: SavedState | None) -> History:
-    """Train with arguments that are checked."""
+    """Train; the arguments are checked."""
     network, options = setup.network, setup.options
     network.threads = options.threads
     history = History(
@@ -96,15 +96,15 @@ def _fit(setup: TrainingSetup, saved: SavedState | None) -> History:
     state = TrainingState(setup, history, Position(), sizes)
     scale = network.scale
     try:
-        return _train(setup, state, saved, lowered=lowered)
+        return _train(state, saved, lowered=lowered)
     except DivergedError:
-        if network.epochs_trained == 0:  # as it came: it may yet learn another scale
+        if network.epochs_trained == 0:  # the network is untrained again, and may learn another scale
             network.scale = scale
         raise
 
 
 def renew_statistics(network: Sequential, x: object, batch_size: int) -> None:
-    """Check the arguments, then do as `NeuralNetwork.renew_statistics` says."""
+    """Check the arguments and compute running statistics again; `NeuralNetwork.renew_statistics` describes it."""
     subject = "renew_statistics: x"
     batch_size = validation.check_count(batch_size, "batch_size", "renew_statistics", least=2)
     images = validation.check_images(x, network.input_width, subject)
@@ -114,7 +114,7 @@ def renew_statistics(network: Sequential, x: object, batch_size: int) -> None:
 
 
 def _renew(network: Sequential, rows: Array, pool: Int64, batch_size: int) -> None:
-    """Run batches through the network in training; batch k moves the running statistics by 1 / (k + 1)."""
+    """Run batches through the network in training mode; batch k moves the running statistics by 1 / (k + 1)."""
     norms = [layer for layer in network.layers if isinstance(layer, BatchNorm)]
     drops = [layer for layer in network.layers if isinstance(layer, Dropout)]
     if not norms:
@@ -135,82 +135,78 @@ def _renew(network: Sequential, rows: Array, pool: Int64, batch_size: int) -> No
 # -- the loop ----------------------------------------------------------------------------------------------
 
 
-def _train(setup: TrainingSetup, state: TrainingState, saved: SavedState | None, *, lowered: bool) -> History:
-    network, history, at = setup.network, state.history, state.position
-    with contextlib.ExitStack() as ends:  # every callback gets its end, whatever another one raises
-        way = _begin(setup, state, saved, ends, lowered=lowered)
-        while at.epoch < setup.options.epochs:
+def _train(state: TrainingState, saved: SavedState | None, *, lowered: bool) -> History:
+    setup, history, position = state.setup, state.history, state.position
+    network, options = setup.network, setup.options
+    with contextlib.ExitStack() as ends:  # each callback gets its end, even if another one raises
+        runner = _begin(state, saved, ends, lowered=lowered)
+        while position.epoch < options.epochs:
             before = Snapshot(network)
             try:
-                _run_epoch(setup, way, state)
-            except (
-                DivergedError
-            ):  # neither steps that led nowhere nor moments that are infinite are left behind
+                _run_epoch(state, runner)
+            except DivergedError:  # restore the last whole epoch, and drop moments that may be infinite
                 before.restore(network)
-                setup.options.optimizer.forget(network.parameters())
+                options.optimizer.forget(network.parameters())
                 raise
             epoch = history.epoch[-1]
-            # All of them first: one callback that stops must not hide the epoch from the next.
+            # Call all of them before the loop ends: each callback must see each epoch.
             stops = [callback.on_epoch_end(epoch, network, history) for callback in setup.callbacks]
             if any(stops):
-                if at.epoch < setup.options.epochs:
-                    _take_average(setup)
+                if position.epoch < options.epochs:
+                    _apply_average(setup)
                 break
-            _write_checkpoint(setup, state, epoch_is_over=True)
+            _write_checkpoint(state, epoch_is_over=True)
     return history
 
 
 def _begin(
-    setup: TrainingSetup,
-    state: TrainingState,
-    saved: SavedState | None,
-    ends: contextlib.ExitStack,
-    *,
-    lowered: bool,
+    state: TrainingState, saved: SavedState | None, ends: contextlib.ExitStack, *, lowered: bool
 ) -> Lowered | Eager:
-    """Begin, or go on from a checkpoint; where that fails, network, optimizer and average are what they were."""
+    """Begin, or continue from a checkpoint; if that fails, restore network, optimizer and average."""
+    setup = state.setup
+    network, options = setup.network, setup.options
     checkpoint = None if saved is None else state.check(saved)
     with state.rollback():
-        setup.network.scale = setup.train.scale
-        if setup.options.average is not None:
-            setup.options.average.begin(setup.network.parameters(), setup.options.epochs * len(setup.batches))
+        network.scale = setup.train.scale
+        if options.average is not None:
+            options.average.begin(network.parameters(), options.epochs * len(setup.batches))
         if checkpoint is not None:
             state.restore(checkpoint)
-        way = Lowered(setup) if lowered else Eager()
+        runner = Lowered(setup) if lowered else Eager()
         for callback in reversed(setup.callbacks):
-            ends.callback(callback.on_train_end, setup.network, state.history)
+            ends.callback(callback.on_train_end, network, state.history)
         for callback in setup.callbacks:
-            callback.on_train_begin(setup.network, state.history)
+            callback.on_train_begin(network, state.history)
         if checkpoint is not None and saved is not None:
             state.restore_callbacks(checkpoint, saved)
-    return way
+    return runner
 
 
-def _write_checkpoint(setup: TrainingSetup, state: TrainingState, *, epoch_is_over: bool) -> None:
-    """Write a checkpoint if one is due; none after the last epoch, which ends with other weights."""
-    at = state.position
-    done = at.epoch * len(setup.batches) + at.step
+def _write_checkpoint(state: TrainingState, *, epoch_is_over: bool) -> None:
+    """Write a checkpoint if one is due; none after the last epoch, whose weights may be averaged ones."""
+    options, position = state.setup.options, state.position
+    done = position.epoch * len(state.setup.batches) + position.step
     if (
-        setup.options.checkpoint is not None
-        and at.epoch < setup.options.epochs
-        and setup.options.checkpoint.due(done, epoch_is_over=epoch_is_over)
+        options.checkpoint is not None
+        and position.epoch < options.epochs
+        and options.checkpoint.due(done, epoch_is_over=epoch_is_over)
     ):
-        setup.options.checkpoint.write(done, state.to_bytes())
+        options.checkpoint.write(done, state.to_bytes())
 
 
-def _run_epoch(setup: TrainingSetup, way: Lowered | Eager, state: TrainingState) -> None:
-    """Train an epoch, or the rest of one, evaluate, and add one entry to the history."""
-    history, at = state.history, state.position
-    with np.errstate(over="ignore", invalid="ignore"):  # a loss that is not finite shows these
-        loss, accuracy, lr = _train_epoch(setup, way, state)
-        if at.epoch + 1 == setup.options.epochs:
-            _take_average(setup)
+def _run_epoch(state: TrainingState, runner: Lowered | Eager) -> None:
+    """Train an epoch, or the rest of one; evaluate; add one entry to the history."""
+    setup, history, position = state.setup, state.history, state.position
+    with np.errstate(over="ignore", invalid="ignore"):  # the loss shows them: it is not finite
+        loss, accuracy, lr = _train_epoch(state, runner)
+        if position.epoch + 1 == setup.options.epochs:
+            _apply_average(setup)
         score = _score(setup)
     if not math.isfinite(score["loss"]):
         raise diverged(setup, len(setup.batches) - 1, lr)
-    seconds = at.seconds
+    seconds = position.seconds
     setup.network.epochs_trained += 1
-    at.epoch, at.step, at.seconds, at.tallies = at.epoch + 1, 0, 0.0, None
+    position.epoch, position.step, position.seconds, position.tallies = position.epoch + 1, 0, 0.0, None
     if setup.held_out is not None:
         history.val_loss.append(score["loss"])
         history.val_accuracy.append(score["accuracy"])
@@ -223,12 +219,12 @@ def _run_epoch(setup: TrainingSetup, way: Lowered | Eager, state: TrainingState)
 
 
 def _score(setup: TrainingSetup) -> dict[str, float]:
-    """Return how good the network is on images that are held out, where some are.
+    """Return loss and accuracy on the held-out images, if there are any; a loss of NaN if the network diverged.
 
-    The loss of a step is that of the weights before it. So weights and statistics that are as large as those of no
-    useful network have to show that they give the training images a finite loss.
+    The loss of a step is that of the weights before it. So after the last step, weights or statistics that are very
+    large must still give a finite loss on the training images.
     """
-    network, train, held_out = setup.network, setup.train, setup.held_out
+    network, train, held_out, loss = setup.network, setup.train, setup.held_out, setup.options.loss
     score = {"loss": 0.0}
     largest = [
         float(np.abs(network.values).max(initial=0.0)) / LARGE_WEIGHT,
@@ -237,14 +233,14 @@ def _score(setup: TrainingSetup) -> dict[str, float]:
     if not all(map(math.isfinite, largest)):
         return {"loss": math.nan}
     if max(largest) > 1:
-        score = network.score(train.rows[train.pool], train.labels[train.pool], None, setup.options.loss)
+        score = network.score(train.rows[train.pool], train.labels[train.pool], None, loss)
     if held_out is not None and math.isfinite(score["loss"]):
-        score = network.score(held_out.rows, held_out.labels, held_out.weights, setup.options.loss)
+        score = network.score(held_out.rows, held_out.labels, held_out.weights, loss)
     return score
 
 
-def _take_average(setup: TrainingSetup) -> None:
-    """Give the network its averaged weights, and statistics that belong to them."""
+def _apply_average(setup: TrainingSetup) -> None:
+    """Give the network its averaged weights, and the running statistics for them."""
     if setup.options.average is None:
         return
     with rollback((), [setup.network.values, *setup.network.buffers().values()]):
@@ -252,37 +248,31 @@ def _take_average(setup: TrainingSetup) -> None:
             _renew(setup.network, setup.train.rows, setup.train.pool, 1000)
 
 
-def _train_epoch(
-    setup: TrainingSetup, way: Lowered | Eager, state: TrainingState
-) -> tuple[float, float, float]:
+def _train_epoch(state: TrainingState, runner: Lowered | Eager) -> tuple[float, float, float]:
     """Return the epoch's mean loss, its accuracy, and the learning rate of its last step."""
-    at, steps = state.position, len(setup.batches)
-    started = time.perf_counter() - at.seconds
+    setup, position = state.setup, state.position
+    options, steps = setup.options, len(setup.batches)
+    started = time.perf_counter() - position.seconds
     if setup.augmenter is not None:
-        setup.augmenter.begin(setup.network.epochs_trained, at.epoch, setup.options.epochs)
+        setup.augmenter.begin(setup.network.epochs_trained, position.epoch, options.epochs)
     order = order_of(setup)
-    lrs = np.array(
-        [
-            setup.options.optimizer.lr
-            * setup.options.schedule.factor(at.epoch * steps + step, setup.options.epochs * steps)
-            for step in range(steps)
-        ],
-        dtype=np.float64,
-    )
-    for number, totals in enumerate(way.totals()):
-        totals[:] = 0 if at.tallies is None else at.tallies[number]
-    while at.step < steps:
+    first, last = position.epoch * steps, options.epochs * steps
+    rates = [options.optimizer.lr * options.schedule.factor(first + step, last) for step in range(steps)]
+    lrs = np.array(rates, dtype=np.float64)
+    for number, totals in enumerate(runner.totals()):
+        totals[:] = 0 if position.tallies is None else position.tallies[number]
+    while position.step < steps:
         stop = steps
-        if setup.options.checkpoint is not None:
-            left = setup.options.checkpoint.steps_left(at.epoch * steps + at.step)
-            stop = stop if left is None else min(stop, at.step + left)
-        at.step = way.run(setup, order, lrs, at.step, stop)
+        if options.checkpoint is not None:
+            left = options.checkpoint.steps_left(first + position.step)
+            stop = stop if left is None else min(stop, position.step + left)
+        position.step = runner.run(setup, order, lrs, position.step, stop)
         for callback in setup.callbacks:
-            callback.on_progress(setup.batches[at.step - 1].stop, order.size)
-        if at.step < steps:
-            at.seconds = time.perf_counter() - started
-            at.tallies = [totals.tolist() for totals in way.totals()]
-            _write_checkpoint(setup, state, epoch_is_over=False)
-    at.seconds = time.perf_counter() - started
-    loss, hits, mass = np.sum(way.totals(), axis=0)
-    return float(loss / mass), float(hits / mass), float(lrs[-1])
+            callback.on_progress(setup.batches[position.step - 1].stop, order.size)
+        if position.step < steps:
+            position.seconds = time.perf_counter() - started
+            position.tallies = [totals.tolist() for totals in runner.totals()]
+            _write_checkpoint(state, epoch_is_over=False)
+    position.seconds = time.perf_counter() - started
+    loss, hits, weights = np.sum(runner.totals(), axis=0)
+    return float(loss / weights), float(hits / weights), float(lrs[-1])

@@ -1,4 +1,4 @@
-"""Find a learning rate: train a copy of a network for a moment at rates that rise, and look at the loss."""
+"""Find a learning rate: train a copy of a network for some steps at increasing rates, and record the loss."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from ..nn.losses import SoftmaxCrossEntropy
 from ..nn.sequential import Sequential
 from ..optim.optimizers import Adam, Optimizer
 
-WORSE = 4.0  # times the smallest loss so far: from there on, the rest of the curve is known
-MEMORY = 0.9  # what is left of the old losses at each step of the smoothed curve
+STOP_FACTOR = 4.0  # times the smallest loss so far: the search stops there, as the loss will not fall again
+DECAY = 0.9  # of the exponential moving average of the losses
 # A one-cycle run of four epochs at half the rate of the smallest smoothed loss came within 0.4 points of the best of
 # five rates, for SGD, Momentum, RMSprop and Adam, on 10,000 images held out of MNIST's training set.
-BELOW = 2.0
+SAFETY_FACTOR = 2.0
 
 
 @dataclass(frozen=True)
 class LearningRates:
-    """What `NeuralNetwork.find_lr` found.
+    """The result of `NeuralNetwork.find_lr`.
 
     Attributes
     ----------
     lr : float
-        The learning rate to take, as the highest one of a schedule.
+        Suggested learning rate: the highest one of a schedule.
     lrs, losses, smoothed : ndarray, (steps,) float64
-        The curve: the rate of each step, the loss before the step, and its running mean. It ends where the
-        loss goes up for good.
+        The curve: the rate of each step, the loss before the step, and its moving average. It ends where the
+        loss has become far larger than its minimum.
     """
 
     lr: float
@@ -55,7 +55,7 @@ def find_lr(
     highest: float,
     steps: int,
 ) -> LearningRates:
-    """Check everything, then try learning rates; `NeuralNetwork.find_lr` says what each argument means."""
+    """Check everything, then try learning rates; `NeuralNetwork.find_lr` describes the arguments."""
     network.need_logits("find_lr")
     images = validation.check_images(x, network.input_width, "find_lr: x")
     n, width = images.shape
@@ -66,20 +66,20 @@ def find_lr(
     highest = check_number(highest, "highest", "find_lr", over=lowest)
     if n < 2:
         raise ValueError(f"find_lr: x must hold at least 2 images; got {n}")
-    # together, so that the copied optimizer's states are those of the copied parameters
-    tried, mover = copy.deepcopy((network, Adam() if optimizer is None else optimizer))
-    measure = SoftmaxCrossEntropy() if loss is None else copy.deepcopy(loss)
+    # One copy of both: the copied optimizer then has states for the copied parameters.
+    trial, trial_optimizer = copy.deepcopy((network, Adam() if optimizer is None else optimizer))
+    trial_loss = SoftmaxCrossEntropy() if loss is None else copy.deepcopy(loss)
     lrs = np.geomspace(lowest, highest, steps)
     order = _order(network, n, batch_size, steps)
-    tried.scale = network.scale_for(images, "find_lr: x")
-    rows = scales.to_rows(images, tried.scale, "find_lr: x")
-    losses, smoothed = _curve(tried, mover, measure, rows, labels, order, lrs)
+    trial.scale = network.scale_for(images, "find_lr: x")
+    rows = scales.to_rows(images, trial.scale, "find_lr: x")
+    losses, smoothed = _curve(trial, trial_optimizer, trial_loss, rows, labels, order, lrs)
     best = lrs[int(smoothed.argmin())]
-    return LearningRates(float(best / BELOW), lrs[: losses.size], losses, smoothed)
+    return LearningRates(float(best / SAFETY_FACTOR), lrs[: losses.size], losses, smoothed)
 
 
 def _order(network: Sequential, n: int, batch_size: int, steps: int) -> Int64:
-    """Return the rows of each step, (steps, batch_size): as many passes over all of them as it takes."""
+    """Return the rows of each step, (steps, batch_size), from as many passes over all rows as needed."""
     generator = stream(network.seed, SHUFFLE, network.epochs_trained)
     passes = math.ceil(steps / (n // batch_size))
     whole = n // batch_size * batch_size
@@ -95,7 +95,7 @@ def _curve(
     order: Int64,
     lrs: Array,
 ) -> tuple[Array, Array]:
-    """Return the loss before each step and its running mean, up to where that is far above the smallest."""
+    """Return the loss before each step and its moving average, until that is far above its minimum."""
     losses: list[float] = []
     smoothed: list[float] = []
     mean = 0.0
@@ -105,14 +105,14 @@ def _curve(
             if not math.isfinite(value):
                 break
             losses.append(value)
-            mean = MEMORY * mean + (1 - MEMORY) * value
-            smoothed.append(mean / (1 - MEMORY ** len(losses)))  # corrected for its start at zero
-            if smoothed[-1] > WORSE * min(smoothed):
+            mean = DECAY * mean + (1 - DECAY) * value
+            smoothed.append(mean / (1 - DECAY ** len(losses)))  # corrected for its start at zero
+            if smoothed[-1] > STOP_FACTOR * min(smoothed):
                 break
             network.backward(loss.backward())
             optimizer.step(network.parameters(), lr=float(lr))
     if not losses:
         raise ValueError(
-            "find_lr: the loss must be finite before the first step; it is not: make a new network"
+            f"find_lr: the loss must be finite before the first step; got {value}: make a new network"
         )
     return np.array(losses), np.array(smoothed)

@@ -31,18 +31,18 @@ ROUNDING = 1e-3  # how far sums of float32 may be beyond their bounds
 
 @dataclass
 class Position:
-    """Where a call of `fit` is.
+    """How far a call of `fit` has come.
 
     Attributes
     ----------
     epoch : int
-        Epochs of this call that are over.
+        Whole epochs of this call.
     step : int
-        Steps taken in the next one.
+        Steps of the next epoch.
     seconds : float
-        Time that these steps took.
-    tallies : list of list of float
-        Sums over these steps, as the history's figures are made of.
+        Time of these steps.
+    tallies : list of list of float, or None
+        Sums over these steps of weight · loss, of weight · hit and of weights, for each batch size.
     """
 
     epoch: int = 0
@@ -53,7 +53,7 @@ class Position:
 
 @dataclass(frozen=True)
 class TrainingState:
-    """All that changes while `fit` trains, and the settings that must not.
+    """All that changes while `fit` trains.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class TrainingState:
     history : History
     position : Position
     sizes : int
-        Number of batch sizes; the position has tallies for each.
+        Number of batch sizes that the position has tallies for.
     """
 
     setup: TrainingSetup
@@ -93,7 +93,7 @@ class TrainingState:
         return encode(tensors, FORMAT, state=state)
 
     def _arrays(self) -> tuple[dict[str, Float32], dict[str, int]]:
-        """Return the arrays that every checkpoint of this training holds, and the steps that go with them."""
+        """Return the arrays of network, optimizer and average by name, and their step counts."""
         network, parameters = self.setup.network, self.setup.network.parameters()
         tensors = {f"network/{one.name}": one.value for one in parameters}
         tensors |= {f"network/{name}": array for name, array in network.buffers().items()}
@@ -123,92 +123,84 @@ class TrainingState:
         return rollback(attributes, [self.setup.network.values, *self.setup.network.buffers().values()])
 
     def check(self, saved: SavedState) -> CheckedState:
-        """Return what is to be taken over from a checkpoint. Nothing changes.
+        """Return the checked content of a checkpoint; change nothing.
 
         Raises
         ------
         ModelFileError
-            If it belongs to a training of other data or settings, or if anything in it is not as a training writes
-            it.
+            If it is from a training with other data or settings, or if an entry is not as a training writes it.
         """
         self._check_settings(saved)
         try:
             return self._checked(saved)
-        except (MemoryError, SystemError):  # NumPy's own, where memory runs out: no fault of the file
+        except (MemoryError, SystemError):  # out of memory, where NumPy raises SystemError: the file is good
             raise
-        except Exception as error:  # a callback's own check may raise anything
+        except Exception as error:  # the check of a user's callback may raise any exception
             raise saved.error(f"its state must be whole; got {type(error).__name__}: {error}") from error
 
     def _checked(self, saved: SavedState) -> CheckedState:
-        network, parameters = self.setup.network, self.setup.network.parameters()
+        state, network, options = saved.state, self.setup.network, self.setup.options
         wanted = ("settings", "position", "epochs_trained", "lr", "counts", "history", "callbacks")
-        if difference := differing_names(saved.state, wanted):
+        if difference := differing_names(state, wanted):
             raise ValueError(f"the state must have {', '.join(wanted)}; {difference}")
-        state = saved.state
         position = self._position(state["position"])
         done = position.epoch * len(self.setup.batches) + position.step
         epochs_trained = integer(position.epoch)(state["epochs_trained"], "epochs_trained", "network")
         history = self._history(state["history"], position.epoch, epochs_trained)
 
-        owners = {"optimizer": integer(), "average": integer(done, done)}
-        if self.setup.options.average is None:
-            del owners["average"]
-        steps = validate(
-            state["counts"], owners | {one.name: integer() for one in self._dropouts()}, "counts"
+        owners = {"optimizer": integer()} | (
+            {} if options.average is None else {"average": integer(done, done)}
         )
-        shapes = {one.name: one.value.shape for one in parameters}
-        shapes |= {name: array.shape for name, array in network.buffers().items()}
-        callbacks = list_of(len(self.setup.options.saved_callbacks), _entries)(
-            state["callbacks"], "callbacks", "state"
+        dropouts = self._dropouts()
+        steps = validate(state["counts"], owners | {one.name: integer() for one in dropouts}, "counts")
+        callbacks = list_of(len(options.saved_callbacks), _entries)(state["callbacks"], "callbacks", "state")
+        folders = tuple(
+            f"{one}/" for one in ("network", *owners, *(f"callback/{i}" for i in range(len(callbacks))))
         )
-        folders = ["network", *owners, *(f"callback/{i}" for i in range(len(callbacks)))]
-        if unknown := [
-            name for name in saved.tensors if not name.startswith(tuple(f"{one}/" for one in folders))
-        ]:
+        if unknown := [name for name in saved.tensors if not name.startswith(folders)]:
             raise ValueError(
-                f"its arrays must be those of the training; got others: {', '.join(unknown[:5])}"
+                f"its arrays must be those of the training; got unknown ones: {', '.join(unknown[:5])}"
             )
+        parameters = network.parameters()
         parts = {owner: {"step": steps[owner], **saved.part(f"{owner}/")} for owner in owners}
-        result = CheckedState(
+        targets = {one.name: one.value for one in parameters} | network.buffers()
+        arrays = {name: float_array(array.shape, lower_bound(name)) for name, array in targets.items()}
+        average = options.average
+        return CheckedState(
             position,
             epochs_trained,
             check_number(state["lr"], "lr", "optimizer", over=0),
-            {layer: steps[layer.name] for layer in self._dropouts()},
+            {layer: steps[layer.name] for layer in dropouts},
             history,
-            validate(
-                saved.part("network/"),
-                {name: float_array(shape, lower_bound(name)) for name, shape in shapes.items()},
-                "network",
-            ),
-            self.setup.options.optimizer.check_state_dict(parameters, parts["optimizer"]),
-            None
-            if self.setup.options.average is None
-            else self.setup.options.average.check_state_dict(parameters, parts["average"]),
-            [entries | saved.part(f"callback/{i}/") for i, entries in enumerate(callbacks)],
+            validate(saved.part("network/"), arrays, "network"),
+            options.optimizer.check_state_dict(parameters, parts["optimizer"]),
+            None if average is None else average.check_state_dict(parameters, parts["average"]),
+            [self._callback(i, entries, saved, history) for i, entries in enumerate(callbacks)],
         )
-        for i, (callback, entries) in enumerate(
-            zip(self.setup.options.saved_callbacks, callbacks, strict=True)
-        ):
-            if twice := entries.keys() & saved.part(f"callback/{i}/").keys():
-                raise ValueError(
-                    f"{type(callback).__name__}: entries must come once; got {sorted(twice)} twice"
-                )
-            if _checks_its_state(callback):
-                callback.check_state_dict(result.callbacks[i], network, history)
-        return result
+
+    def _callback(
+        self, i: int, entries: dict[str, Any], saved: SavedState, history: History
+    ) -> dict[str, Any]:
+        """Return the checked state of callback ``i``: its plain entries and its arrays."""
+        callback, arrays = self.setup.options.saved_callbacks[i], saved.part(f"callback/{i}/")
+        if twice := entries.keys() & arrays.keys():
+            raise ValueError(f"{type(callback).__name__}: entries must come once; got {sorted(twice)} twice")
+        if _checks_its_state(callback):
+            callback.check_state_dict(entries | arrays, self.setup.network, history)
+        return entries | arrays
 
     def restore(self, checkpoint: CheckedState) -> None:
-        """Become what a checkpoint says; what a callback keeps comes later, by `restore_callbacks`."""
-        network, optimizer = self.setup.network, self.setup.options.optimizer
+        """Take over a checkpoint, except for the states of callbacks: see `restore_callbacks`."""
+        network, options = self.setup.network, self.setup.options
         targets = {one.name: one.value for one in network.parameters()} | network.buffers()
         for name, array in checkpoint.network.items():
             targets[name][...] = array
-        optimizer.load_state_dict(network.parameters(), checkpoint.optimizer)
-        if self.setup.options.average is not None and checkpoint.average is not None:
-            self.setup.options.average.load_state_dict(checkpoint.average)
+        options.optimizer.load_state_dict(network.parameters(), checkpoint.optimizer)
+        if options.average is not None and checkpoint.average is not None:
+            options.average.load_state_dict(checkpoint.average)
         for layer, step in checkpoint.dropouts.items():
             layer.step = step
-        network.epochs_trained, optimizer.lr = checkpoint.epochs_trained, checkpoint.lr
+        network.epochs_trained, options.optimizer.lr = checkpoint.epochs_trained, checkpoint.lr
         for name in _lists():
             setattr(self.history, name, getattr(checkpoint.history, name))
         self.history.last_epoch = checkpoint.history.last_epoch
@@ -216,18 +208,17 @@ class TrainingState:
             setattr(self.position, field.name, getattr(checkpoint.position, field.name))
 
     def restore_callbacks(self, checkpoint: CheckedState, saved: SavedState) -> None:
-        """Give each callback what it kept; comes after ``on_train_begin``.
+        """Load the state of each callback, after its ``on_train_begin``.
 
         Raises
         ------
         ModelFileError
-            If a callback cannot take it. The attributes of all callbacks are then what they were.
+            If a callback cannot load its state. The attributes of all callbacks are then unchanged.
         """
-        before = [(vars(callback), dict(vars(callback))) for callback in self.setup.options.saved_callbacks]
+        callbacks = self.setup.options.saved_callbacks
+        before = [(vars(callback), dict(vars(callback))) for callback in callbacks]
         try:
-            for callback, content in zip(
-                self.setup.options.saved_callbacks, checkpoint.callbacks, strict=True
-            ):
+            for callback, content in zip(callbacks, checkpoint.callbacks, strict=True):
                 callback.load_state_dict(content)
         except BaseException as error:
             for attributes, were in before:
@@ -236,9 +227,7 @@ class TrainingState:
             if not isinstance(error, Exception) or isinstance(error, MemoryError | SystemError):
                 raise
             name = type(callback).__name__
-            raise saved.error(
-                f"its part of {name} must be what {name} can go on from; got {error!r}"
-            ) from error
+            raise saved.error(f"the state of {name} must be one that it can load; got {error!r}") from error
 
     def _dropouts(self) -> list[Dropout]:
         return [layer for layer in self.setup.network.layers if isinstance(layer, Dropout)]
@@ -276,7 +265,7 @@ class TrainingState:
         return position
 
     def _history(self, content: object, epochs: int, epochs_trained: int) -> History:
-        """Return the history of a checkpoint, so many epochs of this training that end with ``epochs_trained``."""
+        """Return the checked history of a checkpoint: ``epochs`` epochs, the last with number ``epochs_trained``."""
         share = number(least=0, most=1)
         kinds = dict.fromkeys(_lists(), number(least=0))
         kinds |= dict.fromkeys(("loss", "val_loss"), number(least=self._least_loss()))
@@ -296,7 +285,7 @@ class TrainingState:
         return history
 
     def _least_loss(self) -> float:
-        """Return what no mean loss is below; a loss of the user's own may be anything."""
+        """Return a lower bound of the mean loss; the loss of a user's own class may have any value."""
         return (
             -ROUNDING
             if type(self.setup.options.loss) is SoftmaxCrossEntropy
@@ -306,7 +295,7 @@ class TrainingState:
 
 @dataclass(frozen=True)
 class CheckedState:
-    """What a checkpoint holds, each part checked."""
+    """The content of a checkpoint, each part checked."""
 
     position: Position
     epochs_trained: int
@@ -320,14 +309,14 @@ class CheckedState:
 
 
 def _entries(value: object, name: str, subject: str) -> dict[str, Any]:
-    """Return the plain entries of a callback's state; a check."""
+    """Check the entries of a callback's state that are no arrays, and return them."""
     if not isinstance(value, dict):
         raise TypeError(f"{subject}: each of {name} must be an object; got {value!r:.200}")
     return value
 
 
 def _checks_its_state(callback: Callback) -> bool:
-    """Return whether a callback's check is of its state: a subclass may override `state_dict` alone."""
+    """Return whether a callback's check is meant for its state: a subclass may override `state_dict` alone."""
     for kind in type(callback).__mro__:
         if "check_state_dict" in vars(kind) or "state_dict" in vars(kind):
             return "check_state_dict" in vars(kind)
