@@ -107,7 +107,7 @@ class Recipe:
             raise ValueError(f"Recipe {self.name}: only one of ema and swa may be given; got both")
 
     def __str__(self) -> str:
-        """Return the recipe as a table: its purpose, the main settings, and each setting that differs from its default."""
+        """Return the recipe as a table: its purpose, the main settings, and all that differ from the default."""
         shown = [("recipe", f"{self.name}: {self.about}" if self.about else self.name)]
         for field in fields(self)[2:]:
             value = getattr(self, field.name)
