@@ -397,9 +397,9 @@ class NeuralNetwork(Sequential):
 
         Notes
         -----
-        `Dense` is PyTorch's ``Linear``, and `BatchNorm` its ``BatchNorm1d``; ``eps`` and ``momentum`` have the same meaning
-        and defaults there. The state holds neither these, nor the slope of a `LeakyReLU`, nor the ``scale``: divide
-        images by 255 for PyTorch's module if the scale is "pixels", and use the values unchanged otherwise.
+        `Dense` is PyTorch's ``Linear``, and `BatchNorm` its ``BatchNorm1d``; ``eps`` and ``momentum`` have the same
+        meaning and defaults there. The state holds neither these, nor the slope of a `LeakyReLU`, nor the ``scale``:
+        divide images by 255 for PyTorch if the scale is "pixels", and use the values unchanged otherwise.
 
         Examples
         --------

@@ -540,7 +540,7 @@ def test_a_network_that_ends_in_softmax_predicts_but_does_not_train(last):
     np.testing.assert_allclose(net.predict_proba(pixels(5)), plain.predict_proba(pixels(5)), atol=1e-6)
     np.testing.assert_array_equal(net.predict(pixels(5)), plain.predict(pixels(5)))
     for method in (net.fit, net.evaluate):
-        with pytest.raises(ValueError, match="must end in logits, as the loss takes logits"):
+        with pytest.raises(ValueError, match="must end in logits, as the loss applies the softmax itself"):
             method(pixels(3), [0, 1, 2])
     np.testing.assert_array_equal(net.folded().predict_proba(pixels(5)), net.predict_proba(pixels(5)))
 

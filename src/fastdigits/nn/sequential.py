@@ -1,6 +1,6 @@
-"""Layers in a row: forward, backward, predictions, and the state that they share.
+"""Layers one after another: forward, backward, predictions, and the state that they share.
 
-The parameters lie side by side in one block of values and one of gradients. What comes in is checked here.
+All parameters are in one block of values and one block of gradients. Arguments are checked here.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ ROWS_AT_ONCE = 4096  # bounds the memory of predictions
 
 
 class Sequential:
-    """Layers in a row that compute: what `NeuralNetwork` is below training, files and exchange with others.
+    """The computing part of a network: layers one after another, without training, files and export.
 
-    `fastdigits.NeuralNetwork` describes the parameters and attributes. Training, storage and export work on this class.
+    `fastdigits.NeuralNetwork` describes parameters and attributes. Training, storage and export work on this class.
     """
 
     def __init__(self, layers: Sequence[Layer], *, seed: int = 0) -> None:
@@ -33,7 +33,7 @@ class Sequential:
         self.seed = validation.check_count(seed, "seed", "NeuralNetwork", least=0)
         self.epochs_trained = 0
         self.threads: int | None = None
-        self.trained_by: int | None = None  # process that is in a call of fit
+        self.trained_by: int | None = None  # id of the process in which `fit` runs
         self._class_names: tuple[str, ...] = ()
         self._scale: str | None = None
         self.input_width = assembly.input_width(self.layers)
@@ -42,7 +42,7 @@ class Sequential:
         assembly.name_layers(self.layers)
         self._prepare_layers()
         self._predictor = Predictor()
-        self._take_parameters(assembly.named_parameters(self.layers))
+        self._set_parameters(assembly.named_parameters(self.layers))
 
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
@@ -63,7 +63,7 @@ class Sequential:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """What the classes are called; empty where they go by their numbers."""
+        """Names of the classes; empty if numbers name them."""
         return self._class_names
 
     @class_names.setter
@@ -73,14 +73,14 @@ class Sequential:
 
     @property
     def scale(self) -> str | None:
-        """What the numbers of an image mean: "pixels", "unit" or "numbers"; None where that is not known yet."""
+        """Meaning of the numbers of an image: "pixels", "unit" or "numbers"; None before the first training."""
         return self._scale
 
     @scale.setter
     def scale(self, scale: str | None) -> None:
         self._scale = scales.check_scale(scale, "scale")
 
-    # -- the way forward and back --------------------------------------------------------------------------
+    # -- forward and backward --------------------------------------------------------------------------
 
     def forward(self, x: object, training: bool = False) -> Float32:
         """Return the output of the last layer: the logits.
@@ -88,11 +88,11 @@ class Sequential:
         Parameters
         ----------
         x : array_like, (n, d) or (n, height, width)
-            Images, on the network's ``scale``, in any dtype. Where that is None, uint8 means value / 255, and other
-            numbers are taken as they are.
+            Images, on the network's ``scale``, in any dtype. If the scale is None, uint8 is divided by 255, and other
+            numbers are used unchanged.
         training : bool, default False
-            Whether layers keep what `backward` needs, normalise by the batch, and drop out. A network that was never
-            trained learns its ``scale`` from these images.
+            Whether layers keep what `backward` needs, normalise by the batch, and drop out. An untrained network learns
+            its ``scale`` from these images.
 
         Returns
         -------
@@ -101,9 +101,9 @@ class Sequential:
         Raises
         ------
         TypeError
-            If ``x`` holds no real numbers.
+            If ``x`` does not hold real numbers.
         ValueError
-            If ``x`` is empty, of the wrong width, not finite, or cannot be meant on the network's scale.
+            If ``x`` is empty, of the wrong width, not finite, or cannot be on the network's scale.
         """
         images = validation.check_images(x, self.input_width, "forward: x")
         scale = self.scale_for(images, "forward: x") if training else self._scale
@@ -112,32 +112,32 @@ class Sequential:
         return y
 
     def run(self, rows: Array, training: bool = False, kernels: Any = None) -> Float32:
-        """Do as `forward` for rows that are checked already: (n, d), C order, uint8 or finite float32.
+        """Return what `forward` returns, for checked rows: (n, d), C order, uint8 or finite float32.
 
-        ``kernels``: the doors of a program that records this; see `program.TrainingStep`.
+        ``kernels``: of a program that records the call; see `TrainingStep`.
         """
         return assembly.run(self.layers, rows, training, kernels)
 
     def backward(self, dlogits: object, kernels: Any = None) -> Float32 | None:
-        """Fill the gradient of every parameter, overwriting what it held.
+        """Compute the gradient of every parameter, overwriting the old one.
 
         Parameters
         ----------
         dlogits : array_like, (n, classes)
-            Gradient of the loss with respect to what the last ``forward(x, training=True)`` returned.
+            Gradient of the loss with respect to the output of the last ``forward(x, training=True)``.
         kernels : optional
-            For this package: the doors of a program that records the call.
+            For this package: of a program that records the call.
 
         Returns
         -------
         ndarray, (n, d) float32, or None
-            Gradient with respect to the rows of ``x``. None where the first layer skips it, as `Dense` does
-            there: always for uint8, otherwise unless its ``needs_input_gradient`` is set to True.
+            Gradient with respect to the rows of ``x``; None if the first layer skips it. `Dense` as the first layer
+            always skips it for uint8, and otherwise unless its ``needs_input_gradient`` is set to True.
 
         Raises
         ------
         RuntimeError
-            If no ``forward(x, training=True)`` came before.
+            If ``forward(x, training=True)`` was not called before.
         TypeError
             If a layer other than the first returns no gradient for its input.
         """
@@ -158,13 +158,13 @@ class Sequential:
 
     def parameters(self) -> list[Parameter]:
         """Return the parameters, layer by layer: weight, bias; gamma, beta."""
-        self._look_for_parameters()
+        self._update_parameters()
         return list(self._parameters)
 
     @property
     def values(self) -> Float32:
-        """The block that every ``Parameter.value`` is a view of."""
-        self._look_for_parameters()
+        """The block of all ``Parameter.value``, which are views of it."""
+        self._update_parameters()
         return self._values
 
     @values.setter
@@ -173,21 +173,21 @@ class Sequential:
 
     @property
     def gradients(self) -> Float32:
-        """The block that every ``Parameter.grad`` is a view of."""
-        self._look_for_parameters()
+        """The block of all ``Parameter.grad``, which are views of it."""
+        self._update_parameters()
         return self._gradients
 
     @gradients.setter
     def gradients(self, new: object) -> None:
         self.gradients[...] = as_array(new, "NeuralNetwork: gradients")
 
-    def _take_parameters(self, parameters: list[Parameter]) -> None:
+    def _set_parameters(self, parameters: list[Parameter]) -> None:
         self._parameters = parameters
         self._values, self._gradients = flatten(parameters)
         self._parameters_of = changes.version
 
-    def _look_for_parameters(self) -> None:
-        """Take in parameters that were put in place of others: ``layer.weight = Parameter("weight", …)``."""
+    def _update_parameters(self) -> None:
+        """Register parameters that replaced others: ``layer.weight = Parameter("weight", …)``."""
         version = changes.version
         if version == self._parameters_of:
             return
@@ -196,15 +196,15 @@ class Sequential:
             assembly.name_layers(self.layers)
             for parameter in found:
                 parameter.name = parameter.name.rpartition(".")[2]
-            self._take_parameters(assembly.named_parameters(self.layers))
+            self._set_parameters(assembly.named_parameters(self.layers))
         else:
             self._parameters_of = version
 
     def buffers(self) -> dict[str, Float32]:
-        """Return what is saved but not trained, such as ``batchnorm1.running_mean``: name to array."""
+        """Return the arrays that are saved but not trained, by name, such as ``batchnorm1.running_mean``."""
         return {f"{at.name}.{name}": array for at in self.layers for name, array in at.buffers().items()}
 
-    # -- use -----------------------------------------------------------------------------------------------
+    # -- predictions -----------------------------------------------------------------------------------------------
 
     def predict(self, x: object) -> Int64:
         """Return the most probable class of each image.
@@ -212,7 +212,7 @@ class Sequential:
         Parameters
         ----------
         x : array_like, (n, d) or (n, height, width)
-            Images, as for `forward`. Worked on in pieces, so that memory stays bounded.
+            Images, as for `forward`. They are processed in pieces, to bound the memory.
 
         Returns
         -------
@@ -227,12 +227,12 @@ class Sequential:
         Parameters
         ----------
         x : array_like, (n, d) or (n, height, width)
-            Images, as for `forward`. Worked on in pieces, so that memory stays bounded.
+            Images, as for `forward`. They are processed in pieces, to bound the memory.
 
         Returns
         -------
         ndarray, (n, classes) float32
-            Each row sums to 1. What a last layer `Softmax` gives is returned as it is.
+            Each row sums to 1. The output of a last layer `Softmax` is returned unchanged.
         """
         return self._probabilities(x, "predict_proba: x")
 
@@ -254,7 +254,7 @@ class Sequential:
         loss: SoftmaxCrossEntropy | None = None,
         batch_size: int = ROWS_AT_ONCE,
     ) -> dict[str, float]:
-        """Return mean loss and accuracy over images that the network predicts in evaluation mode.
+        """Return mean loss and accuracy on images, in evaluation mode.
 
         Parameters
         ----------
@@ -263,11 +263,11 @@ class Sequential:
         y : array_like of int, (n,)
             Labels.
         sample_weight : array_like, (n,), optional
-            How much each image counts, in the loss and in the accuracy.
+            Weight of each image in loss and accuracy.
         loss : SoftmaxCrossEntropy, optional
-            The plain cross-entropy where none is given.
+            Default: cross-entropy.
         batch_size : int, default 4096
-            Images at once; changes memory, not the result.
+            Images at a time; it changes the memory needed, not the result.
 
         Returns
         -------
@@ -302,28 +302,28 @@ class Sequential:
         batch_size: int = ROWS_AT_ONCE,
         read: Callable[[Array], Array] = in_order,
     ) -> dict[str, float]:
-        """Do as `evaluate` for arguments that are checked already; ``read`` makes rows of images."""
+        """Return what `evaluate` returns, for checked arguments; ``read`` turns images into rows."""
         total = hits = shares = 0.0
         for part in pieces(images.shape[0], batch_size):
             logits = self._predictor.logits(self.layers, read(images[part]))
             right = logits.argmax(axis=1) == labels[part]
             weight = None if weights is None else weights[part]
             share = float(right.size if weight is None else weight.sum(dtype=np.float64))
-            if share == 0.0:  # a piece in which every image has the weight 0
+            if share == 0.0:  # every image of the piece has the weight 0
                 continue
             total += share * loss.forward(logits, labels[part], weight)
             hits += float(right.sum() if weight is None else weight[right].sum(dtype=np.float64))
             shares += share
         return {"loss": total / shares, "accuracy": hits / shares}
 
-    # -- for the rooms below and for copies ----------------------------------------------------------------
+    # -- for other modules and for copies ----------------------------------------------------------------
 
     def widths(self, width: int) -> list[int]:
-        """Return the width of the input and of each layer's output; ValueError where they do not match."""
+        """Return the width of the input and of each layer's output; raise ValueError if they do not match."""
         return assembly.widths(self.layers, width)
 
     def scale_for(self, images: Array, subject: str) -> str | None:
-        """Return the scale to train checked images on: the network's, or what it learns from them if never trained."""
+        """Return the scale for training on checked images: the network's, or the images' if it is untrained."""
         if self._scale is not None or self.epochs_trained:
             return self._scale
         return scales.infer_scale(images, subject)
@@ -332,9 +332,8 @@ class Sequential:
         """Raise ValueError if the network ends in `Softmax`, as the loss takes logits."""
         if assembly.ends_in_softmax(self.layers):
             raise ValueError(
-                f"{subject}: the network must end in logits, as the loss takes logits and applies the "
-                f"softmax itself; got Softmax() at the end: omit it, predict_proba gives "
-                "probabilities all the same"
+                f"{subject}: the network must end in logits, as the loss applies the softmax itself; got Softmax() at "
+                "the end: omit it, predict_proba returns probabilities without it"
             )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -347,14 +346,14 @@ class Sequential:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.setdefault("_scale", None)  # pickles made before networks had a scale
         self.__dict__.update(state)
-        self._take_parameters(self._parameters)
+        self._set_parameters(self._parameters)
         self._predictor = Predictor()
 
     def __copy__(self) -> Self:
-        """Return a deep copy: two networks cannot share parameters, which lie in the blocks of one."""
+        """Return a deep copy: two networks cannot share parameters, which are views of one network's blocks."""
         return copy.deepcopy(self)
 
 
 def pieces(n: int, size: int) -> Iterator[slice]:
-    """Yield the slices that cut ``n`` rows into pieces of ``size``; the last may be smaller."""
+    """Yield slices of ``size`` rows that cut ``n`` rows into pieces; the last piece may be smaller."""
     return (slice(start, min(start + size, n)) for start in range(0, n, size))
