@@ -314,9 +314,7 @@ def test_a_broadcast_array_of_terabytes_is_refused_at_once(name):
 @pytest.mark.parametrize("name", ["predict", "fit: x", "Dense.forward"])
 def test_the_error_for_a_giant_array_gives_its_size(name):
     _, door = DOORS.get(name) or STRICT[name]
-    with pytest.raises(
-        ValueError, match=r"x must fit into memory when copied; got \(10{12}, 9\), 9,000"
-    ):
+    with pytest.raises(ValueError, match=r"x must fit into memory when copied; got \(10{12}, 9\), 9,000"):
         door(network(), GIANTS["images"][0])
 
 
