@@ -174,8 +174,8 @@ class NeuralNetwork(Sequential):
             whole epoch, or unchanged if there is none, and the optimizer has no state for it. Both can be used again,
             with a smaller learning rate.
         MemoryError
-                    If memory runs out. Network and optimizer still belong together: weights, running statistics, moments and
-            counts are those of a whole step, and training may go on from there.
+            If an allocation fails. Network and optimizer still belong together: weights, running statistics, moments
+            and counts are those of a whole step, and training may go on from there.
 
         Notes
         -----
@@ -305,7 +305,7 @@ class NeuralNetwork(Sequential):
         -----
         The probabilities agree with those of this network except for rounding.
 
-                `predict` does not fold by itself: weights may change through ``Parameter.value`` at any moment, and a check
+        `predict` does not fold by itself: weights may change through ``Parameter.value`` at any moment, and a check
         would cost more than the normalisation: 0.08 of 3.2 µs for one image, 1 to 3 % for 10,000
         (``benchmarks/kernels/folding.py``, AVX-512). Call it when training is done.
 
