@@ -19,7 +19,7 @@ from toy_dataset import write_dataset
 import fastdigits as fd
 from fastdigits import __main__ as entry
 from fastdigits import backend, visualize
-from fastdigits.commands import run_folder, system, train
+from fastdigits.commands import run_folder, system, train, train_images
 
 SOURCE = Path(fd.__file__).parents[1]
 SAVED = {
@@ -690,7 +690,7 @@ def test_a_line_says_what_is_being_drawn_before_it_is_drawn(digits, here, monkey
 
 
 def test_an_interrupt_before_the_training_leaves_nothing_behind(here, monkeypatch, capsys):
-    monkeypatch.setattr(train, "load_data", interrupt)
+    monkeypatch.setattr(train_images, "load_data", interrupt)
     assert main() == 130
     assert capsys.readouterr().err == "fastdigits train: interrupted\n"
     assert list(here.iterdir()) == []
