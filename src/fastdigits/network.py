@@ -181,8 +181,7 @@ class NeuralNetwork(Sequential):
         -----
         After an interrupt (KeyboardInterrupt), the network is usable; ``epochs_trained`` counts whole epochs.
 
-        On the NumPy backend, or with a part that is written in Python, memory that runs out amid a step may leave that
-        step done in part.
+        On the NumPy backend, or with a part written in Python, a MemoryError may leave a step done in part.
         """
         from .training import loop
         from .training.options import FitOptions

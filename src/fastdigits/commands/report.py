@@ -1,4 +1,4 @@
-"""One page about a run or an evaluation: figures, pictures, what was run and how to run it again."""
+"""The report of a run or an evaluation: one HTML page with measures, pictures and the command to repeat it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def write(path: Path, text: str) -> None:
 
 def training(
     result: dict[str, Any],
-    assessment: dict[str, Any],
+    measures: dict[str, Any],
     history: History,
     summary: str,
     pictures: Iterable[Path],
@@ -31,17 +31,17 @@ def training(
     Parameters
     ----------
     result : dict
-        What ``result.json`` is to hold.
-    assessment : dict
-        What `assess` said of the test images.
+        Content of ``result.json``.
+    measures : dict
+        Measures on the test images, from `assess`.
     history : History
-        What the epochs came to.
+        Measures of each epoch.
     summary : str
         The network's `NeuralNetwork.summary`.
     pictures : iterable of Path
-        What `visualize.write_pictures` wrote; any of them may be missing.
+        Files that `visualize.write_pictures` wrote; each may be missing.
     """
-    return _page("training", result, assessment, summary, pictures, history=history)
+    return _page("training", result, measures, summary, pictures, history=history)
 
 
 def evaluation(result: dict[str, Any], summary: str, pictures: Iterable[Path]) -> str:
@@ -50,7 +50,7 @@ def evaluation(result: dict[str, Any], summary: str, pictures: Iterable[Path]) -
     Parameters
     ----------
     result : dict
-        What ``evaluation.json`` is to hold.
+        Content of ``evaluation.json``.
     summary, pictures
         As for `training`.
     """
@@ -60,7 +60,7 @@ def evaluation(result: dict[str, Any], summary: str, pictures: Iterable[Path]) -
 def _page(
     name: str,
     result: dict[str, Any],
-    found: dict[str, Any],
+    measures: dict[str, Any],
     summary: str,
     pictures: Iterable[Path],
     **more: object,
@@ -68,7 +68,7 @@ def _page(
     return pages.render(
         TEMPLATES / f"{name}.html.jinja",
         result=result,
-        found=found,
+        measures=measures,
         summary=summary,
         folder=Path(result["output"]).resolve().name,
         pictures={path.stem: base64.b64encode(path.read_bytes()).decode("ascii") for path in pictures},

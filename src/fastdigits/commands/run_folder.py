@@ -1,7 +1,4 @@
-"""The folder of a run: made before the training, filled after it.
-
-It holds the model, the history, the result as JSON, the report and the pictures. Nothing else in it is ever touched.
-"""
+"""The folder of a run: model, history, result as JSON, report and pictures. Other files in it stay unchanged."""
 
 from __future__ import annotations
 
@@ -39,11 +36,11 @@ OWN = (
     SETTINGS,
     EVALUATION,
     *PICTURES,
-)  # all that is written beside checkpoints
-MOST_SETTINGS, MOST_RESULT = 1 << 20, 1 << 23  # bytes: the result of ten thousand classes has three million
+)  # all files of a run except checkpoints
+MOST_SETTINGS, MOST_RESULT = 1 << 20, 1 << 23  # bytes; a result with ten thousand classes has three million
 
 _SHARE = number(least=0, most=1)
-_RESULT: dict[str, Check] = {  # what a script reads of a finished run, whatever else a later version adds
+_RESULT: dict[str, Check] = {  # entries that scripts read; later versions may add others
     **dict.fromkeys(("test_accuracy", "train_accuracy"), _SHARE),
     **dict.fromkeys(("precision", "recall", "f1", "calibration_error"), optional(_SHARE)),
     **dict.fromkeys(("test_loss", "train_loss"), optional(number())),
@@ -63,26 +60,26 @@ def folder(
     kind: str = "run",
     option: str = "--output",
 ) -> Iterator[Path]:
-    """Give a folder that no other process writes into; take a new one away again if nothing was written.
+    """Lock a folder against other processes and yield it; remove a new one if it stays empty.
 
     Parameters
     ----------
     output : Path or None
-        The folder, made where it is missing. None makes a new one, ``runs/<date>_<time>``.
+        The folder, made if it is missing. None makes a new one, ``runs/<date>_<time>``.
     overwrite : bool, default False
-        Whether it may hold an earlier run, whose files are then replaced.
+        Whether to replace the files of an earlier run in it.
     files : sequence of str
-        By which an earlier run is known.
+        Names of files that show an earlier run.
     kind : str, default "run"
-        What it is to hold; one that is no run ends the name of a new folder.
+        What the folder will hold; any other kind than a run is the end of a new folder's name.
     option : str, default "--output"
-        Which names the folder, for messages.
+        The option that names the folder, for messages.
 
     Raises
     ------
     CommandError
-        If the folder cannot be made or written to, if another process writes into it, if it holds a run already,
-        or something that is no file under the name of one that is to be written.
+        If the folder cannot be made or written to, if another process writes into it, if it holds a run already, or
+        if a folder or a link has the name of a file to write.
     """
     if output is not None and not overwrite:
         _check_free(output, files, kind)
@@ -125,7 +122,7 @@ def _check_free(output: Path, files: Sequence[str], kind: str) -> None:
 
 
 def _check_own(output: Path) -> None:
-    """Raise a CommandError if a file of a run is no file: what a link points to is not the run's to write."""
+    """Raise a CommandError if a file of the run is a link or no file: the target of a link must stay unchanged."""
     for path in [*(output / name for name in OWN), *output.glob(CHECKPOINTS)]:
         if path.is_symlink() or (os.path.lexists(path) and not path.is_file()):
             what = "a link" if path.is_symlink() else "a folder" if path.is_dir() else "no file"
@@ -136,16 +133,16 @@ def _check_own(output: Path) -> None:
 
 
 def check_file(path: Path, hint: str, option: str = "--output") -> None:
-    """See that a file can be written, before anything is done; CommandError if something else has its name.
+    """Check in advance that a file can be written; raise CommandError if not.
 
     Parameters
     ----------
     path : Path
         The file.
     hint : str
-        What to do if it cannot, for the end of the message.
+        The next step for the user, for the end of the message.
     option : str, default "--output"
-        Which names the file, for its beginning.
+        The option that names the file, for the beginning of the message.
     """
     try:
         atomic.check(path, hint=hint)
@@ -154,7 +151,7 @@ def check_file(path: Path, hint: str, option: str = "--output") -> None:
 
 
 def _new(ending: str) -> Path:
-    """Make a folder that nobody else has, however many runs begin in the same second."""
+    """Make a new folder; runs that begin in the same second get different ones."""
     name = f"{datetime.now():%Y-%m-%d_%H-%M-%S}{ending}"
     number = 1
     while True:
@@ -162,7 +159,7 @@ def _new(ending: str) -> Path:
         try:
             path.mkdir(parents=True)
         except FileExistsError:
-            if not path.exists():  # it is "runs" that is no folder
+            if not path.exists():  # "runs" is not a folder
                 raise
             number += 1
         else:
@@ -170,7 +167,7 @@ def _new(ending: str) -> Path:
 
 
 def write_settings(path: Path, settings: dict[str, Any]) -> None:
-    """Write ``settings.json`` into the folder ``path``, whole: a run that is killed can be resumed by it."""
+    """Write ``settings.json`` into the folder ``path``: it lets a killed run be resumed."""
     atomic.write(path / SETTINGS, (to_json(settings, indent=2) + "\n").encode(), example=SETTINGS)
 
 
@@ -180,18 +177,18 @@ def read_settings(path: Path) -> dict[str, Any]:
     Raises
     ------
     DataError
-        If the folder holds no run, or one whose settings cannot be read.
+        If the folder holds no run, or if the settings cannot be read.
     """
     return _read_json(path / SETTINGS, MOST_SETTINGS)
 
 
 def finished(path: Path) -> dict[str, Any] | None:
-    """Return the result of a run that came to its end, None if it did not.
+    """Return the result of a finished run, or None if it is not finished.
 
     Raises
     ------
     DataError
-        If there is a result that no run can have written.
+        If the result is not one of a run.
     """
     file = path / RESULT
     if not os.path.lexists(file):
@@ -213,7 +210,7 @@ def finished(path: Path) -> dict[str, Any] | None:
 
 
 def _read_json(file: Path, most: int = MOST_RESULT) -> dict[str, Any]:
-    """Return the JSON object in a file of a run's folder; raise a DataError that names the file if there is none."""
+    """Return the JSON object in a file; raise a DataError with the name of the file if that fails."""
     try:
         with atomic.open_regular(file) as opened:
             content = opened.read(most + 1)
@@ -231,18 +228,18 @@ def _read_json(file: Path, most: int = MOST_RESULT) -> dict[str, Any]:
 
 
 def write_result(path: Path, result: dict[str, Any], name: str = RESULT) -> None:
-    """Write a result as JSON into the folder ``path``, whole."""
+    """Write a result as JSON into the folder ``path``."""
     atomic.write(path / name, (to_json(result, indent=2) + "\n").encode(), example=name, sync=False)
 
 
 def remove_pictures(path: Path, result: str = RESULT) -> None:
-    """Remove pictures and report that an earlier result in the folder lists: none may pass for the new run's.
+    """Remove the pictures and the report of an earlier run, which its result lists.
 
-    Names that this package does not give are left alone, whatever the result says.
+    Only files with names of this package are removed.
     """
     try:
         earlier = _read_json(path / result)
-    except DataError:  # no earlier result, or none of ours: nothing to remove
+    except DataError:  # no earlier run
         return
     listed = earlier.get("pictures")
     names = [name for name in PICTURES if isinstance(listed, list) and name in listed]
@@ -252,18 +249,18 @@ def remove_pictures(path: Path, result: str = RESULT) -> None:
 
 
 def show_report(path: Path, command: str) -> None:
-    """Open the report in the folder ``path``, or say where it is."""
+    """Open the report in the folder ``path``, or print where it is."""
     if not system.open_file(path / REPORT):
         print_note(command, f"no display to show the report on: open {path / REPORT}")
 
 
 def read_model(path: Path | None) -> tuple[NeuralNetwork, str]:
-    """Return the network that ``--model`` names, a model file or the folder of a run, and what to call it.
+    """Return the network in a model file or a run's folder, and its name; None for the pretrained network.
 
     Raises
     ------
     CommandError, ModelFileError, OSError
-        If there is none.
+        If there is no model.
     """
     if path is None:
         return load_pretrained(), PRETRAINED

@@ -50,7 +50,7 @@ NOT_RECORDED = (
 
 @runner.entry_point(COMMAND)
 def main(argv: Sequence[str] | None = None) -> int:
-    """Train as ``argv`` says; None means the arguments of the process.
+    """Train with the options in ``argv``; None means the arguments of the process.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The options of ``fastdigits train``, and what of the package they choose."""
+"""The options of ``fastdigits train``: read them, store them in a run's folder, and make a recipe of them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from ..training.options import FitOptions
 from . import arguments, console, run_folder
 from .parser import Parser
 
-# Options that decide nothing of what is trained
+# Options that do not change the trained network
 NO_SETTINGS = ("json", "quiet", "show", "output", "overwrite", "resume", "threads", "command", "resumed")
-AUTO = "auto"  # a learning rate that is still to be found
+AUTO = "auto"  # find the learning rate
 SETTINGS = [field.name for field in fields(Recipe) if field.name not in ("name", "about")]
 
 DESCRIPTION = """\
@@ -58,9 +58,9 @@ whole epoch is saved, or the best one on held-out images.
 
 
 def read(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Return the options in ``argv``, the process's own where it is None; exit with 2 on a wrong one."""
+    """Return the options in ``argv``, or of the process if it is None; exit with 2 on a wrong option."""
     parser = _parser()
-    # A preset changes defaults, and so comes before what is said besides; errors are left to the second reading.
+    # A preset changes the defaults, so it is read first; the second reading reports errors.
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     first.add_argument("--preset", choices=tuple(recipes.RECIPES))
     try:
@@ -74,7 +74,7 @@ def read(argv: Sequence[str] | None) -> argparse.Namespace:
     if options.resume is not None:
         return _resumed(parser, argv, options.resume)
     if preset is not None:
-        _leave_out(options, preset)
+        _drop_replaced(options, preset)
     if problem := _contradiction(options):
         parser.error(problem)
     if options.overwrite and options.output is None:
@@ -83,28 +83,30 @@ def read(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def to_settings(options: argparse.Namespace) -> dict[str, Any]:
-    """Return what decides a run, as JSON can hold it."""
+    """Return the settings that decide the result of a run, as JSON can hold them."""
     settings = {name: value for name, value in vars(options).items() if name not in NO_SETTINGS}
     settings["hidden"] = list(options.hidden)
     settings["size"] = None if options.size is None else list(options.size)
     settings["augment"] = None if options.augment is None else asdict(options.augment)
     if Path(options.data).exists():
-        settings["data"] = str(Path(options.data).resolve())  # it may be resumed from another folder
+        settings["data"] = str(
+            Path(options.data).resolve()
+        )  # absolute: the run may be resumed from another folder
     return settings
 
 
 def to_record(options: argparse.Namespace) -> dict[str, Any]:
-    """Return what `from_record` reads: the settings, the line that makes the run, and how often it went on."""
+    """Return the content of ``settings.json``: the settings, the command line, and how often the run was resumed."""
     return to_settings(options) | {"command": options.command, "resumed": options.resumed}
 
 
-def _spelled(name: str, value: object) -> str:
-    """Return a setting as it is typed: 8x8 for a size, 64,32 for hidden layers."""
+def _shown(name: str, value: object) -> str:
+    """Return a setting as on the command line: 8x8 for a size, 64,32 for hidden layers."""
     return ("x" if name == "size" else ",").join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _resumed(parser: Parser, argv: Sequence[str] | None, run: Path) -> argparse.Namespace:
-    """Return the options of a run that is to go on; exit with 2 if others are given."""
+    """Return the options of a run to resume; exit with 2 if ``argv`` has other ones."""
     try:
         settings, command, resumed = from_record(run)
     except DataError as error:
@@ -116,7 +118,7 @@ def _resumed(parser: Parser, argv: Sequence[str] | None, run: Path) -> argparse.
         if given != value:
             parser.error(
                 f"--resume: settings must be those of the run; --{name.replace('_', '-')} was "
-                f"{_spelled(name, value)}, got {_spelled(name, given)}: omit it, or begin a new run"
+                f"{_shown(name, value)}, got {_shown(name, given)}: omit it, or begin a new run"
             )
     if options.output != run:
         parser.error(f"--resume: the run stays in its folder; got --output {options.output}: omit it")
@@ -125,12 +127,12 @@ def _resumed(parser: Parser, argv: Sequence[str] | None, run: Path) -> argparse.
 
 
 def from_record(run: Path) -> tuple[dict[str, Any], str, int]:
-    """Return what `to_record` wrote into the folder of a run: settings, as options have them, line, and count.
+    """Return what `to_record` wrote into the folder of a run: settings as options, command line and count.
 
     Raises
     ------
     DataError
-        If an entry is missing, unknown, or not what the option of its name takes. The message names the file.
+        If an entry is missing, unknown, or not a value of its option. The message names the file.
     """
     saved = run_folder.read_settings(run)
     parser = _parser()
@@ -150,14 +152,14 @@ def from_record(run: Path) -> tuple[dict[str, Any], str, int]:
 
 
 def _line(value: object, name: str, subject: str) -> str:
-    """Return the line that makes the run; a check."""
+    """Check the command line of a run and return it."""
     if not isinstance(value, str) or not arguments.is_command_line("train", value):
         raise ValueError(f"{subject}: {name} must be a line python -m fastdigits.train …; got {value!r:.100}")
     return value
 
 
 def _setting(parser: Parser, value: object, name: str, subject: str) -> Any:
-    """Return the value of a setting if the option of its name, given it as text, comes to the same; a check."""
+    """Check a setting and return its value: its option, given the value as text, must return the same."""
     (option,) = (action for action in parser._actions if action.dest == name)
     if option.nargs == 0:
         if not isinstance(value, bool):
@@ -175,7 +177,7 @@ def _setting(parser: Parser, value: object, name: str, subject: str) -> Any:
 
 
 def _as_text(value: object, name: str) -> str:
-    """Return a setting as it would stand on the command line."""
+    """Return a setting from JSON as text for the command line."""
     if isinstance(value, list):
         return ("x" if name == "size" else ",").join(map(str, value))
     if isinstance(value, dict):
@@ -184,7 +186,7 @@ def _as_text(value: object, name: str) -> str:
 
 
 def _same(taken: object, value: object) -> bool:
-    """Return whether what an option took is what JSON had, of the same type; JSON may write 1.0 as 1."""
+    """Return whether an option's value equals JSON's, with the same type; JSON may have 1 for 1.0."""
     if isinstance(taken, Augmentation):
         theirs, ours = value, asdict(taken)
         return (
@@ -206,8 +208,8 @@ def recipe(options: argparse.Namespace) -> Recipe:
     return Recipe(name=options.preset or "custom", **settings)
 
 
-def _leave_out(options: argparse.Namespace, preset: Recipe) -> None:
-    """Drop what a preset says of an optimizer or an average that another option replaces."""
+def _drop_replaced(options: argparse.Namespace, preset: Recipe) -> None:
+    """Drop a preset's settings of an optimizer or an average that another option replaces."""
     if options.optimizer != preset.optimizer:
         for name in ("momentum", "weight_decay"):
             if getattr(options, name) == getattr(preset, name):
@@ -238,12 +240,12 @@ def _parser() -> Parser:
 
 
 def _rate(text: str) -> float | str:
-    """Return the learning rate in ``text``, or that it is to be found; a type for argparse."""
+    """Return the learning rate in ``text``, or AUTO; a type for argparse."""
     return AUTO if text == AUTO else arguments.positive(text)
 
 
 def _augmentation(text: str) -> Augmentation | None:
-    """Return the augmentation that ``text`` describes; a type for argparse."""
+    """Return the augmentation in ``text``; a type for argparse."""
     if text == "none":
         return None
     names = [field.name for field in fields(Augmentation)]
@@ -269,7 +271,7 @@ def _add_network(parser: Parser) -> None:
         type=arguments.widths,
         default=Recipe.hidden,
         metavar="N,N,...",
-        help=f"widths of the hidden layers, any number of them (default: {_spelled('hidden', Recipe.hidden)})",
+        help=f"widths of the hidden layers, any number of them (default: {_shown('hidden', Recipe.hidden)})",
     )
     arguments.add_choice(
         group, "--activation", ACTIVATIONS, Recipe.activation, "activation after each hidden layer"
@@ -349,7 +351,7 @@ def _add_training(parser: Parser) -> None:
         metavar="SETTINGS",
         help="distort the training images at random, differently in each epoch, such as rotation=10,shift=1.5; any of "
         "rotation (degrees), scale, shear, shift (pixels), alpha and sigma (elastic) and fade; the others are "
-        "0, sigma 4 (default: none)",
+        f"0, sigma {Augmentation.sigma:g} (default: none)",
     )
     averages = group.add_mutually_exclusive_group()
     averages.add_argument(
@@ -419,7 +421,7 @@ def _add_output(parser: Parser) -> None:
 
 
 def _contradiction(options: argparse.Namespace) -> str:
-    """Return what an error message says of settings that contradict each other; nothing if none do."""
+    """Return the error message for settings that contradict each other; empty if none do."""
     for name, of in (("momentum", "momentum"), ("weight_decay", "adamw")):
         if getattr(options, name) is not None and options.optimizer != of:
             return f"--{name.replace('_', '-')}: needs --optimizer {of}; got --optimizer {options.optimizer}"

@@ -385,7 +385,7 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             present = list(self.network_.layers)
             if repr(layers) != repr(present):
                 raise ValueError(
-                    f"{NAME}: the layers must stay {present} when training goes on; got {layers}: "
+                    f"{NAME}: the layers must stay {present} when training continues; got {layers}: "
                     "train again, with fit and warm_start=False"
                 )
             return self.network_, self.classes_

@@ -68,7 +68,7 @@ class BestEpoch:
             self.weights = Snapshot(network)
 
     def restore(self, network: Sequential) -> None:
-        """Give the network the weights that are kept; without any, it stays as it is."""
+        """Restore the kept weights; without any, change nothing."""
         if self.weights is not None:
             self.weights.restore(network)
 

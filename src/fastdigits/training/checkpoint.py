@@ -1,4 +1,4 @@
-"""Checkpoints: the state of a training in files, so that a run killed at any moment goes on exactly."""
+"""Checkpoints: the state of a training in files, so that a killed run can continue exactly."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PATTERN = "checkpoint-" + 12 * "[0-9]" + ".safetensors"
 
 
 class Checkpoint(Callback):
-    """Write checkpoints while `NeuralNetwork.fit` trains; ``fit(..., resume=folder)`` goes on from the newest.
+    """Write checkpoints while `NeuralNetwork.fit` trains; ``fit(..., resume=folder)`` continues from the newest.
 
     Parameters
     ----------

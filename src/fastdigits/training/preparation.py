@@ -31,22 +31,22 @@ from .options import FitOptions
 
 @dataclass(frozen=True)
 class TrainingSetup:
-    """What one call of `NeuralNetwork.fit` trains, on what and how: all checked, and the same until its end.
+    """What one call of `NeuralNetwork.fit` trains, on what and how; all of it is checked.
 
     Attributes
     ----------
     network : Sequential
     options : FitOptions
     recorded : dict
-        The options as a checkpoint records them: at the beginning, because a callback may change an optimizer.
+        The options as checkpoints record them: at the beginning, as a callback may change the optimizer.
     train, held_out : LabelledImages
-        What it is trained on, and what it is validated on, if anything.
+        Images to train on and images to validate on, if any.
     batches : list of slice
-        Each epoch's rows, in steps.
+        The rows of each step of an epoch.
     augmenter : Augmenter or None
     clipping : ClipNorm or None
     callbacks : tuple of Callback
-        Those of the options, after one that shows the progress if that is asked for.
+        Those of the options, after a `Progress` if the options ask for it.
     threads : int
     """
 
@@ -63,7 +63,7 @@ class TrainingSetup:
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """What a training must have in common with this one to go on from its checkpoint, as JSON can hold it."""
+        """What a resumed training must have in common with this one, as JSON can hold it."""
         network = self.network
         return {
             "parameters": [f"{one.name} {one.value.shape}" for one in network.parameters()],

@@ -1,7 +1,6 @@
-"""The state of a training: all that changes while `NeuralNetwork.fit` trains, to write it and to go on from it.
+"""The state of a training: all that changes during `NeuralNetwork.fit`, to write a checkpoint and to continue from it.
 
-What a state does not hold follows from it: the order of the images, their distortions and dropout masks come from
-seed, epoch and step.
+The order of the images, their distortions and dropout masks are not part of it: they follow from seed, epoch and step.
 """
 
 from __future__ import annotations
@@ -87,7 +86,7 @@ class TrainingState:
             "epochs_trained": self.setup.network.epochs_trained,
             "lr": self.setup.options.optimizer.lr,
             "counts": counts,
-            "history": {name: getattr(self.history, name) for name in _lists()},
+            "history": {name: getattr(self.history, name) for name in _history_lists()},
             "callbacks": callbacks,
         }
         return encode(tensors, FORMAT, state=state)
@@ -114,7 +113,7 @@ class TrainingState:
             *((state, "arrays") for state in states),
             *((self.setup.options.optimizer, name) for name in ("step_count", "lr")),
             *((self.setup.network, name) for name in ("epochs_trained", "scale")),
-            *((self.history, name) for name in (*_lists(), "last_epoch")),
+            *((self.history, name) for name in (*_history_lists(), "last_epoch")),
         ]
         if self.setup.options.average is not None:
             attributes += [
@@ -201,7 +200,7 @@ class TrainingState:
         for layer, step in checkpoint.dropouts.items():
             layer.step = step
         network.epochs_trained, options.optimizer.lr = checkpoint.epochs_trained, checkpoint.lr
-        for name in _lists():
+        for name in _history_lists():
             setattr(self.history, name, getattr(checkpoint.history, name))
         self.history.last_epoch = checkpoint.history.last_epoch
         for field in fields(Position):
@@ -267,7 +266,7 @@ class TrainingState:
     def _history(self, content: object, epochs: int, epochs_trained: int) -> History:
         """Return the checked history of a checkpoint: ``epochs`` epochs, the last with number ``epochs_trained``."""
         share = number(least=0, most=1)
-        kinds = dict.fromkeys(_lists(), number(least=0))
+        kinds = dict.fromkeys(_history_lists(), number(least=0))
         kinds |= dict.fromkeys(("loss", "val_loss"), number(least=self._least_loss()))
         kinds |= {"epoch": integer(1), "accuracy": share, "val_accuracy": share}
         lengths = dict.fromkeys(kinds, epochs)
@@ -309,19 +308,19 @@ class CheckedState:
 
 
 def _entries(value: object, name: str, subject: str) -> dict[str, Any]:
-    """Check the entries of a callback's state that are no arrays, and return them."""
+    """Check the plain entries of a callback's state and return them."""
     if not isinstance(value, dict):
         raise TypeError(f"{subject}: each of {name} must be an object; got {value!r:.200}")
     return value
 
 
 def _checks_its_state(callback: Callback) -> bool:
-    """Return whether a callback's check is meant for its state: a subclass may override `state_dict` alone."""
+    """Return whether a callback checks its own state: a subclass may override only `state_dict`."""
     for kind in type(callback).__mro__:
         if "check_state_dict" in vars(kind) or "state_dict" in vars(kind):
             return "check_state_dict" in vars(kind)
     return False
 
 
-def _lists() -> list[str]:
+def _history_lists() -> list[str]:
     return [field.name for field in fields(History) if field.name not in ("last_epoch", "validates")]
