@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -266,106 +266,77 @@ def _augmentation(text: str) -> Augmentation | None:
 def _add_network(parser: Parser) -> None:
     group = parser.add_argument_group("images and network")
     arguments.add_data_option(group, "their pixels and classes set the width of input and output")
-    group.add_argument(
-        "--hidden",
-        type=arguments.widths,
-        default=Recipe.hidden,
-        metavar="N,N,...",
-        help=f"widths of the hidden layers, any number of them (default: {_shown('hidden', Recipe.hidden)})",
-    )
+    hidden = _shown("hidden", Recipe.hidden)
+    _add_setting(
+        group, "--hidden", arguments.widths, "N,N,...",
+        f"widths of the hidden layers, any number of them (default: {hidden})",
+    )  # fmt: skip
     arguments.add_choice(
         group, "--activation", ACTIVATIONS, Recipe.activation, "activation after each hidden layer"
     )
     arguments.add_choice(
         group, "--batchnorm", BATCHNORMS, Recipe.batchnorm, "hidden layers with batch normalisation"
     )
-    group.add_argument(
-        "--dropout",
-        type=arguments.fraction,
-        default=Recipe.dropout,
-        metavar="F",
-        help="fraction of each hidden layer's output that a training step drops (default: %(default)g)",
-    )
+    _add_setting(
+        group, "--dropout", arguments.fraction, "F",
+        "fraction of each hidden layer's output that a training step drops (default: %(default)g)",
+    )  # fmt: skip
+
+
+def _add_setting(
+    group: argparse._ArgumentGroup, name: str, kind: Callable[[str], Any], metavar: str, text: str
+) -> None:
+    """Add the option of a setting, with the default of `Recipe`; ``text`` is its help."""
+    default = getattr(Recipe, name.removeprefix("--").replace("-", "_"))
+    names = [name, "--lr"] if name == "--learning-rate" else [name]
+    group.add_argument(*names, type=kind, default=default, metavar=metavar, help=text)
 
 
 def _add_training(parser: Parser) -> None:
     group = parser.add_argument_group("training")
-    group.add_argument(
-        "--epochs",
-        type=arguments.whole_number,
-        default=Recipe.epochs,
-        metavar="N",
-        help="passes over the training images (default: %(default)s)",
-    )
-    group.add_argument(
-        "--batch-size",
-        type=arguments.whole_number,
-        default=Recipe.batch_size,
-        metavar="N",
-        help="images per step (default: %(default)s)",
-    )
+    add = functools.partial(_add_setting, group)
+    add("--epochs", arguments.whole_number, "N", "passes over the training images (default: %(default)s)")
+    add("--batch-size", arguments.whole_number, "N", "images per step (default: %(default)s)")
     arguments.add_choice(
         group, "--optimizer", OPTIMIZERS, Recipe.optimizer, "rule that turns gradients into steps"
     )
-    group.add_argument(
-        "--learning-rate",
-        "--lr",
-        type=_rate,
-        default=Recipe.learning_rate,
-        metavar="F|auto",
-        help="highest learning rate of the schedule; auto finds one by training a copy of the network briefly "
+    add(
+        "--learning-rate", _rate, "F|auto",
+        "highest learning rate of the schedule; auto finds one by training a copy of the network briefly "
         "(default: %(default)g)",
-    )
+    )  # fmt: skip
     arguments.add_choice(
         group, "--schedule", SCHEDULES, Recipe.schedule, "how the learning rate changes over the run"
     )
-    group.add_argument(
-        "--momentum",
-        type=arguments.fraction,
-        metavar="F",
-        help="fraction of the velocity that a step keeps; only with --optimizer momentum "
+    add(
+        "--momentum", arguments.fraction, "F",
+        "fraction of the velocity that a step keeps; only with --optimizer momentum "
         f"(default: {Momentum().momentum:g})",
-    )
-    group.add_argument(
-        "--weight-decay",
-        type=arguments.not_negative,
-        metavar="F",
-        help=f"pull of all parameters towards zero; only with --optimizer adamw (default: {AdamW().weight_decay:g})",
-    )
-    group.add_argument(
-        "--label-smoothing",
-        type=arguments.fraction,
-        default=Recipe.label_smoothing,
-        metavar="F",
-        help="fraction of each label that is spread over all classes (default: %(default)g)",
-    )
-    group.add_argument(
-        "--clip-norm",
-        type=arguments.positive,
-        metavar="F",
-        help="largest norm of all gradients together (default: no limit)",
-    )
-    group.add_argument(
-        "--augment",
-        type=_augmentation,
-        metavar="SETTINGS",
-        help="distort the training images at random, differently in each epoch, such as rotation=10,shift=1.5; any of "
+    )  # fmt: skip
+    add(
+        "--weight-decay", arguments.not_negative, "F",
+        f"pull of all parameters towards zero; only with --optimizer adamw (default: {AdamW().weight_decay:g})",
+    )  # fmt: skip
+    add(
+        "--label-smoothing", arguments.fraction, "F",
+        "fraction of each label that is spread over all classes (default: %(default)g)",
+    )  # fmt: skip
+    add("--clip-norm", arguments.positive, "F", "largest norm of all gradients together (default: no limit)")
+    add(
+        "--augment", _augmentation, "SETTINGS",
+        "distort the training images at random, differently in each epoch, such as rotation=10,shift=1.5; any of "
         "rotation (degrees), scale, shear, shift (pixels), alpha and sigma (elastic) and fade; the others are "
         f"0, sigma {Augmentation.sigma:g} (default: none)",
-    )
+    )  # fmt: skip
     averages = group.add_mutually_exclusive_group()
-    averages.add_argument(
-        "--ema",
-        type=arguments.fraction,
-        metavar="F",
-        help="end with an exponential moving average of the weights with decay F (default: none)",
-    )
-    averages.add_argument(
-        "--swa",
-        type=arguments.fraction,
-        metavar="F",
-        help="end with the mean of the weights over all steps after this fraction of them (default: none)",
-    )
+    _add_setting(
+        averages, "--ema", arguments.fraction, "F",
+        "end with an exponential moving average of the weights with decay F (default: none)",
+    )  # fmt: skip
+    _add_setting(
+        averages, "--swa", arguments.fraction, "F",
+        "end with the mean of the weights over all steps after this fraction of them (default: none)",
+    )  # fmt: skip
     group.add_argument(
         "--seed",
         type=arguments.seed,

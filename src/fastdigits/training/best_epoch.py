@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core.schema import integer, number, optional, validate
@@ -22,39 +22,17 @@ def improvement(monitor: str, value: float, best: float | None) -> float:
     return value - best if monitor.endswith("accuracy") else best - value
 
 
+@dataclass
 class BestEpoch:
-    """The best epoch so far.
+    """The best epoch so far; number, measure and weights are None before the first one."""
 
-    Parameters
-    ----------
-    monitor : str
-        The measure of the history that decides.
-    min_delta : float, default 0.0
-        An improvement must be greater than this.
-    keep_weights : bool, default True
-        Whether to keep the network's weights of that epoch.
-    names : (str, str), default ("epoch", "value")
-        What number and measure are called in a saved state.
-
-    Attributes
-    ----------
-    epoch, value : int and float, or None
-        Number and measure of the epoch; None before the first epoch.
-    weights : Snapshot or None
-    """
-
-    def __init__(
-        self,
-        monitor: str,
-        min_delta: float = 0.0,
-        *,
-        keep_weights: bool = True,
-        names: tuple[str, str] = ("epoch", "value"),
-    ) -> None:
-        self.monitor, self.min_delta, self.keep_weights, self.names = monitor, min_delta, keep_weights, names
-        self.epoch: int | None = None
-        self.value: float | None = None
-        self.weights: Snapshot | None = None
+    monitor: str  # the measure of the history that decides
+    min_delta: float = 0.0  # an improvement must be greater
+    keep_weights: bool = True
+    names: tuple[str, str] = ("epoch", "value")  # of number and measure in a saved state
+    epoch: int | None = None
+    value: float | None = None
+    weights: Snapshot | None = None
 
     def update(self, network: Sequential, history: History) -> None:
         """Take the last epoch of the history if it is better."""
@@ -99,8 +77,6 @@ class BestEpoch:
             )
 
     def loaded(self, content: Mapping[str, Any]) -> BestEpoch:
-        """Return a new best epoch of the same settings, with a checked state."""
-        new = copy.copy(self)
-        new.epoch, new.value = (content[name] for name in self.names)
-        new.weights = Snapshot.from_arrays(content)
-        return new
+        """Return a new one of the same settings, with a checked state."""
+        epoch, value = (content[name] for name in self.names)
+        return replace(self, epoch=epoch, value=value, weights=Snapshot.from_arrays(content))

@@ -31,34 +31,17 @@ from .options import FitOptions
 
 @dataclass(frozen=True)
 class TrainingSetup:
-    """What one call of `NeuralNetwork.fit` trains, on what and how; all of it is checked.
-
-    Attributes
-    ----------
-    network : Sequential
-    options : FitOptions
-    recorded : dict
-        The options as checkpoints record them: at the beginning, as a callback may change the optimizer.
-    train, held_out : LabelledImages
-        Images to train on and images to validate on, if any.
-    batches : list of slice
-        The rows of each step of an epoch.
-    augmenter : Augmenter or None
-    clipping : ClipNorm or None
-    callbacks : tuple of Callback
-        Those of the options, after a `Progress` if the options ask for it.
-    threads : int
-    """
+    """What one call of `NeuralNetwork.fit` trains, on what and how; all of it is checked."""
 
     network: Sequential
     options: FitOptions
-    recorded: dict[str, Any]
+    recorded: dict[str, Any]  # the options for checkpoints, before a callback changes the optimizer
     train: LabelledImages
-    held_out: LabelledImages | None
-    batches: list[slice]
+    held_out: LabelledImages | None  # to validate on
+    batches: list[slice]  # the rows of each step of an epoch
     augmenter: Augmenter | None
     clipping: ClipNorm | None
-    callbacks: tuple[Callback, ...]
+    callbacks: tuple[Callback, ...]  # with one that shows the progress
     threads: int
 
     @cached_property

@@ -30,43 +30,22 @@ ROUNDING = 1e-3  # how far sums of float32 may be beyond their bounds
 
 @dataclass
 class Position:
-    """How far a call of `fit` has come.
+    """How far a call of `fit` has come."""
 
-    Attributes
-    ----------
-    epoch : int
-        Whole epochs of this call.
-    step : int
-        Steps of the next epoch.
-    seconds : float
-        Time of these steps.
-    tallies : list of list of float, or None
-        Sums over these steps of weight · loss, of weight · hit and of weights, for each batch size.
-    """
-
-    epoch: int = 0
-    step: int = 0
-    seconds: float = 0.0
-    tallies: list[list[float]] | None = None
+    epoch: int = 0  # whole epochs
+    step: int = 0  # steps of the next epoch
+    seconds: float = 0.0  # time of these steps
+    tallies: list[list[float]] | None = None  # their sums, as `Lowered.totals` returns them
 
 
 @dataclass(frozen=True)
 class TrainingState:
-    """All that changes while `fit` trains.
-
-    Attributes
-    ----------
-    setup : TrainingSetup
-    history : History
-    position : Position
-    sizes : int
-        Number of batch sizes that the position has tallies for.
-    """
+    """All that changes while `fit` trains."""
 
     setup: TrainingSetup
     history: History
     position: Position
-    sizes: int
+    sizes: int  # number of batch sizes; the position has tallies for each
 
     def to_bytes(self) -> bytes:
         """Return the content of a checkpoint."""
