@@ -33,7 +33,7 @@ def test_a_table_wraps_texts_and_keeps_lines_whole(monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     path = "runs/a folder with a long name/model.safetensors"
     rows = {"saved in": [path], "": "one-cycle, and more words than fit", "time": "", "a name of 16": "x"}
-    assert console.table(rows).splitlines() == [
+    assert console.fields(rows).splitlines() == [
         f"saved in        {path}",
         "                one-cycle, and more",
         "                words than fit",

@@ -238,7 +238,7 @@ def _bench(options: argparse.Namespace) -> int:
     kernels, twin = backend.kernels, backend.load("numpy")
     peak = measure_peak(kernels)
     say(
-        console.table(
+        console.fields(
             {
                 "backend": f"{name}, {kernels.COMPILER}",
                 "threads": f"{get_num_threads()} per training step, 1 per kernel; NumPy's BLAS chooses its own",

@@ -69,7 +69,7 @@ def percent(fraction: float) -> str:
     return f"{100 * fraction:.2f} %"
 
 
-def table(rows: Mapping[str, str | list[str]]) -> str:
+def fields(rows: Mapping[str, str | list[str]]) -> str:
     """Return names and values side by side.
 
     Parameters

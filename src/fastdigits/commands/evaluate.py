@@ -107,7 +107,7 @@ def _evaluate(options: argparse.Namespace, started: float) -> int:
         run_folder.write_result(folder, result, run_folder.EVALUATION)
         pictures = []
         if not options.no_plots:
-            say(f"\n{console.table({'drawing': 'predictions, confusion, calibration'})}")
+            say(f"\n{console.fields({'drawing': 'predictions, confusion, calibration'})}")
             pictures = _draw(folder, images, labels, probabilities, assessment["class_names"])
         result |= {"pictures": [path.name for path in pictures], "report": run_folder.REPORT}
         result["total_seconds"] = time.perf_counter() - started
@@ -232,7 +232,7 @@ def _numbers(result: dict[str, Any]) -> str:
             for pair in result["confused_pairs"][:3]
         )
     headline = console.percent(result["accuracy"])
-    summary = console.table(rows).replace(f" {headline},", f" {console.bold(headline)},", 1)
+    summary = console.fields(rows).replace(f" {headline},", f" {console.bold(headline)},", 1)
     return "\n\n".join([summary, _class_table(result), _matrix_table(result["confusion_matrix"], names)])
 
 
@@ -267,4 +267,4 @@ def _saved(result: dict[str, Any]) -> str:
         "": ", ".join(names),
         "time": f"{result['total_seconds']:.1f} s in all",
     }
-    return f"\n{console.table(rows)}"
+    return f"\n{console.fields(rows)}"

@@ -347,7 +347,7 @@ def _write_report(
     if not options.no_plots:
         if not options.quiet:
             console.print_message(
-                console.table({"drawing": "curves, predictions, confusion, calibration, weights"})
+                console.fields({"drawing": "curves, predictions, confusion, calibration, weights"})
             )
         pictures = _draw(folder, images, probabilities, network, history)
     known = {name: found[name] for name in (*MEANS, "calibration_error", "classes")}

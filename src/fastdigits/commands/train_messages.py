@@ -33,7 +33,7 @@ def opening(options: argparse.Namespace, images: RunImages, network: NeuralNetwo
         **_optional_rows(options),
         "machine": f"backend {backend.backend_name()}, seed {options.seed}, fastdigits {__version__}",
     }
-    return f"{console.table(rows)}\n\n{network.summary()}\n"
+    return f"{console.fields(rows)}\n\n{network.summary()}\n"
 
 
 def _optional_rows(options: argparse.Namespace) -> dict[str, str]:
@@ -57,7 +57,7 @@ def scores(result: dict[str, Any]) -> str:
     if result["best_epoch"] is not None:
         rows["kept"] = f"epoch {result['best_epoch']}, the best on the held-out images"
     headline = console.percent(result["test_accuracy"])
-    return f"\n{console.table(rows)}".replace(headline, console.bold(headline), 1)
+    return f"\n{console.fields(rows)}".replace(headline, console.bold(headline), 1)
 
 
 def saved(options: argparse.Namespace, folder: Path, images: RunImages, result: dict[str, Any]) -> str:
@@ -74,7 +74,7 @@ def saved(options: argparse.Namespace, folder: Path, images: RunImages, result: 
     trained = f"{epochs(result['epochs'])} in {result['train_seconds']:.1f} s{speed}"
     rows["time"] = f"{trained}; {result['total_seconds']:.1f} s in all"
     rows["next"] = _next_commands(options, folder, images, result["interrupted"])
-    return console.table(rows)
+    return console.fields(rows)
 
 
 def _next_commands(
