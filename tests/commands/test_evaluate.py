@@ -261,7 +261,7 @@ def test_images_that_cannot_be_meant_are_refused(made, here, capsys):
     np.savez("a.npz", x=x / 50.0 - 2, y=y)
     line = refused(made, here, capsys, "--data", "a.npz")
     assert re.match(
-        r"--data: images must hold pixels 0 … 255, as .*: bring them to the scale of the training", line
+        r"--data: images must hold pixels 0 … 255, like .*: bring them to the scale of the training", line
     )
     network = fd.load(made / "run" / run_folder.MODEL)
     network.scale = "numbers"
