@@ -50,6 +50,7 @@ def draw_map() -> str:
     folders = [
         entry(f"{one.name}/", first_sentence(described[one]), modules_of(one)) for one in sorted(described)
     ]
+    folders.append(entry("models/", "The network that comes with the package"))
     files = [path for path in sorted(PACKAGE.glob("*.py")) if path.stem not in ("__init__", *ENTRY_POINTS)]
     entry_points = (
         f"{' '.join(f'{name}.py' for name in ENTRY_POINTS)}: entry points, whose code is in commands/"

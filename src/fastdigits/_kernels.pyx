@@ -1,4 +1,4 @@
-"""Every loop over data, in Cython; _kernels_avx2.pyx and _kernels_avx512.pyx compile it again.
+"""Every loop over data, in Cython; _kernels_avx2.pyx and _kernels_avx512.pyx compile this file again.
 
 Design note
 -----------

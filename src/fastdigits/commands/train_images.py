@@ -48,7 +48,7 @@ class RunImages:
 
     @property
     def holds_out(self) -> bool:
-        """Whether images are held out, by which an epoch may be chosen."""
+        """Whether images are held out. They may be used to choose the best epoch."""
         return self.validation is not self.test
 
 
@@ -58,7 +58,7 @@ def load(options: argparse.Namespace) -> RunImages:
     Raises
     ------
     CommandError, DataError
-        If the data cannot be loaded, or if their scale or size does not suit.
+        If the data cannot be loaded, or if their scale or size is not allowed.
     """
     data = load_data(
         options.data, size=options.size, label_column=options.label_column, progress=not options.quiet

@@ -28,7 +28,8 @@ PIECE, ALWAYS_ALLOWED = 1 << 18, 1 << 22  # bytes
 _LABEL_NAMES = ("label", "target", "class", "y", "labels", "targets", "digit")  # in order of preference
 _INDEX_NAME = re.compile(r"|idx?|index|image_?id|row|unnamed: \d+")  # of pandas and Kaggle, before the pixels
 _SAMPLE = 200  # lines from which the range of the pixels is estimated
-# Pixels have a wider range than labels of few classes: at least _WIDE; a column with _NEAR of that range may be pixels
+# Pixels have a wider range than labels of few classes: at least _WIDE. A column whose largest number is above _NEAR
+# times the pixels' largest may be pixels.
 _WIDE, _NEAR = 15, 0.75
 
 
@@ -368,7 +369,7 @@ class _Column:
         return cls(possible, possible and 2 * len(known) > most, on_scale)
 
     def beside(self, last: _Column) -> bool:
-        """Return whether this column, the first, has the labels rather than the last one."""
+        """Return whether the labels are in this column, the first, and not in the last one."""
         if not last.possible or (last.on_scale and not self.on_scale):
             return True
         return self.dense and not last.dense and not self.on_scale
@@ -414,7 +415,7 @@ class _LabelNumbers:
     """Numbers the different labels of a column in their order; ``problem`` is the error of a wrong label."""
 
     def __init__(self, path: Path, layout: _Layout) -> None:
-        self.lines = _Lines(path)  # the ones that are being read, for the number of a line
+        self.lines = _Lines(path)  # the lines being read; error messages use their number
         self.problem: DataError | None = None
         self._path = path
         self._layout = layout

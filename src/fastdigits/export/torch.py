@@ -1,6 +1,6 @@
 """Convert a network's tensors to and from the state dictionary of a ``torch.nn.Sequential``.
 
-Only the export imports PyTorch.
+Only `to_state` imports PyTorch.
 """
 
 from __future__ import annotations

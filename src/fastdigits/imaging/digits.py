@@ -1,6 +1,6 @@
 """Turn photographs and scans of digits into 28 × 28 images like those of MNIST.
 
-A module named ``prepare`` would replace the function ``fd.prepare`` when it is imported.
+This module is not named ``prepare``: importing it would replace the function ``fd.prepare``.
 """
 
 from __future__ import annotations
@@ -19,10 +19,8 @@ from .opening import open_image, stretch_hint
 from .page import find_sheet
 from .segmentation import Segment, SeveralRowsError, segment_digits
 
-SIDE, BOX = (
-    28,
-    20,
-)  # pixels: the image, and the box of the digit in it (LeCun, Cortes, Burges: The MNIST database)
+SIDE = 28  # pixels: the image
+BOX = 20  # pixels: the box of the digit in it (LeCun, Cortes, Burges: The MNIST database)
 FAINT = 0.3  # of full ink: fainter pixels may be noise of the paper
 MARGIN = 2  # pixels around a stroke that belong to its edge
 
@@ -130,7 +128,7 @@ def find_digits(
 
 
 def _segment_sheet(image: Image.Image, single: bool) -> tuple[Foreground, list[Segment], tuple[int, int]]:
-    """Return ink, digits and the ink's left upper corner; only of the sheet of paper where the image shows one."""
+    """Return ink, digits and the ink's left upper corner. If the image shows a sheet of paper, use only the sheet."""
     sheet = find_sheet(image)
     if sheet is not None:
         ink, segments, (x, y) = _segment_twice(image.crop(sheet), single)

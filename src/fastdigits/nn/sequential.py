@@ -114,7 +114,7 @@ class Sequential:
     def run(self, rows: Array, training: bool = False, kernels: Any = None) -> Float32:
         """Return what `forward` returns, for checked rows: (n, d), C order, uint8 or finite float32.
 
-        ``kernels``: of a program that records the call; see `TrainingStep`.
+        ``kernels`` is given by a program that records the call; see `TrainingStep`.
         """
         return assembly.run(self.layers, rows, training, kernels)
 
@@ -126,7 +126,7 @@ class Sequential:
         dlogits : array_like, (n, classes)
             Gradient of the loss with respect to the output of the last ``forward(x, training=True)``.
         kernels : optional
-            For this package: of a program that records the call.
+            Used inside this package only: the kernels of a program that records the call.
 
         Returns
         -------

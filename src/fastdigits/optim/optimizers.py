@@ -40,8 +40,8 @@ class State(changes.Tracked):
 class Optimizer(Configured):
     """The base class of optimizers: the learning rate, the states of parameters, and `step`.
 
-    Your own optimizer overrides ``_update`` and lists the names of its arrays in ``state_names``; those that are never
-    negative also in ``state_not_negative``.
+    Your own optimizer overrides ``_update`` and lists the names of its arrays in ``state_names``. List the
+    arrays that are never negative in ``state_not_negative``, too.
 
     Parameters
     ----------
@@ -245,7 +245,7 @@ class Optimizer(Configured):
         """Replace the weak references, which cannot be pickled, by pairs of parameters and states."""
         return self.__dict__ | {
             "_states": list(self._states.items()),
-            "_step_count": self._step_count.copy(),  # a shallow copy counts by itself
+            "_step_count": self._step_count.copy(),  # so that a shallow copy has its own counter
         }
 
     def __setstate__(self, content: dict[str, Any]) -> None:

@@ -83,7 +83,7 @@ def with_class_weight(rows: WeightedRows, class_weight: Any, classes: Array) -> 
 
 
 def hold_out(rows: WeightedRows, fraction: object, seed: int) -> tuple[WeightedRows, WeightedRows]:
-    """Return the rows to train on and a fraction of each class to validate on: at least one row if it has two."""
+    """Return the rows to train on and to validate on: a fraction of each class, at least one row of two or more."""
     fraction = check_number(fraction, "validation_fraction", NAME, over=0, under=1)
     labels = rows.labels
     counts = np.bincount(labels)

@@ -1,4 +1,4 @@
-"""Check the images, labels and weights of a training, and cut them into batches."""
+"""Check the images, labels and weights of a training, order them and cut them into batches."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core import validation
 from ..core.arrays import Array, Float32, Int64
+from ..core.seeding import SHUFFLE, stream
 from ..core.splitting import split_validation
 from ..nn import scales
 from ..nn.sequential import Sequential
@@ -24,6 +25,11 @@ class LabelledImages:
     labels: Int64  # (n,)
     weights: Float32 | None  # (n,)
     pool: Int64  # (m,) numbers of the rows to use, ascending
+
+
+def epoch_order(pool: Int64, seed: int | None, epoch: int) -> Int64:
+    """Return the rows of an epoch in their order, which depends on seed and epoch alone; as they are without a seed."""
+    return pool if seed is None else stream(seed, SHUFFLE, epoch).permutation(pool)
 
 
 def batches(n: int, size: int) -> list[slice]:

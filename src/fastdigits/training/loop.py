@@ -22,13 +22,13 @@ from ..nn.layers import BatchNorm, Dropout
 from ..nn.sequential import Sequential
 from ..nn.snapshot import Snapshot
 from ..optim.averaging import WeightAverage
-from .batches import batches
+from .batches import batches, epoch_order
 from .checkpoint import SavedState, newest
 from .history import History
 from .options import FitOptions
 from .preparation import TrainingSetup, prepare
 from .state import Position, TrainingState
-from .steps import Eager, Lowered, diverged, lowers, order_of
+from .steps import Eager, Lowered, diverged, lowers
 
 LARGE_WEIGHT = 1e4  # below it, five layers of a thousand inputs stay below 1e35
 LARGE_STATISTIC = 1e12  # mean or variance of numbers that are not scaled
@@ -255,7 +255,8 @@ def _train_epoch(state: TrainingState, runner: Lowered | Eager) -> tuple[float, 
     started = time.perf_counter() - position.seconds
     if setup.augmenter is not None:
         setup.augmenter.begin(setup.network.epochs_trained, position.epoch, options.epochs)
-    order = order_of(setup)
+    seed = setup.network.seed if setup.options.shuffle else None
+    order = epoch_order(setup.train.pool, seed, setup.network.epochs_trained)
     first, last = position.epoch * steps, options.epochs * steps
     rates = [options.optimizer.lr * options.schedule.factor(first + step, last) for step in range(steps)]
     lrs = np.array(rates, dtype=np.float64)

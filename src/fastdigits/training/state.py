@@ -232,9 +232,9 @@ class TrainingState:
         }
         position = Position(**validate(content, checks, "position"))
         if position.step == 0 and (position.tallies is not None or position.seconds > 0):
-            raise ValueError("position: tallies and seconds must be of steps; got some before the first")
+            raise ValueError("position: at step 0, tallies must be null and seconds 0; got others")
         if position.step > 0 and position.tallies is None:
-            raise ValueError(f"position: tallies must be of {position.step} steps; got none")
+            raise ValueError(f"position: tallies must be given after {position.step} steps; got null")
         for loss, hits, mass in position.tallies or []:
             if not (self._least_loss() * mass <= loss and 0 <= hits <= mass * (1 + ROUNDING)):
                 raise ValueError(

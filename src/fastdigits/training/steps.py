@@ -12,7 +12,6 @@ from .. import backend
 from ..backend import aligned
 from ..core import changes, streams
 from ..core.arrays import Array, Float32, Int64
-from ..core.seeding import SHUFFLE, stream
 from ..errors import DivergedError
 from .lowering import TrainingStep, why_eager
 from .preparation import TrainingSetup
@@ -172,10 +171,3 @@ def diverged(setup: TrainingSetup, step: int, lr: float) -> DivergedError:
         f"fit: loss and weights must stay finite; they were not in epoch {setup.network.epochs_trained + 1}, "
         f"step {step + 1} of {len(setup.batches)}, at learning rate {lr:g}: take a smaller one{scale}"
     )
-
-
-def order_of(setup: TrainingSetup) -> Int64:
-    """Return the coming epoch's rows in an order that depends on the seed and the epoch's number alone."""
-    if not setup.options.shuffle:
-        return setup.train.pool
-    return stream(setup.network.seed, SHUFFLE, setup.network.epochs_trained).permutation(setup.train.pool)
