@@ -5,13 +5,11 @@ Methods import modules that many programs never need.
 
 from __future__ import annotations
 
-import importlib.resources
 import os
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import IO, TYPE_CHECKING, Any
 
-from .nn import folding, summary
 from .nn.losses import SoftmaxCrossEntropy
 from .nn.sequential import Sequential
 
@@ -314,6 +312,8 @@ class NeuralNetwork(Sequential):
         >>> fd.NeuralNetwork([fd.Dense(784, 64), fd.BatchNorm(64), fd.ReLU(), fd.Dense(64, 10)]).folded()
         NeuralNetwork([Dense(784, 64), ReLU(), Dense(64, 10)], seed=0)
         """
+        from .nn import folding
+
         return folding.folded(self)
 
     def save(self, path: str | os.PathLike[str] | IO[bytes]) -> None:
@@ -447,6 +447,8 @@ class NeuralNetwork(Sequential):
 
         The last line shows the scale.
         """
+        from .nn import summary
+
         return summary.summary(self)
 
 
@@ -487,6 +489,8 @@ def load_pretrained() -> NeuralNetwork:
         A new one in each call, 784-64-32-10, trained by the preset ``accurate``: it classifies 99.07 % of MNIST's test
         images correctly. ``models/README.md`` beside its file describes how it was made.
     """
+    import importlib.resources  # here, because it takes a tenth of the package's time to import
+
     model = importlib.resources.files("fastdigits").joinpath("models", PRETRAINED)
     with importlib.resources.as_file(model) as path:
         return load(path)
