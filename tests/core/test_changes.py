@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import itertools
+import pickle
 import threading
 
 import numpy as np
@@ -430,3 +431,20 @@ def test_running_statistics_take_numbers_of_any_kind(name):
         answer(np.zeros(3))
     with pytest.raises(TypeError, match="must hold real numbers"):
         answer(["a"] * 8)
+
+
+@pytest.mark.parametrize(
+    ("make", "counter"),
+    [
+        *((make, "step_count") for make in OPTIMIZERS),
+        *((make, "step") for make in AVERAGES),
+        (lambda: fd.Dropout(0.3), "step"),
+    ],
+)
+@pytest.mark.parametrize("way", [copy.copy, copy.deepcopy, lambda thing: pickle.loads(pickle.dumps(thing))])
+def test_a_copy_counts_steps_by_itself(make, counter, way):
+    thing = make()
+    setattr(thing, counter, 3)
+    other = way(thing)
+    setattr(other, counter, 5)
+    assert (getattr(thing, counter), getattr(other, counter)) == (3, 5)

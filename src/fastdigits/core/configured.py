@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from .changes import Tracked
+from .changes import Count, Tracked
 
 
 class Configured(Tracked):
@@ -15,6 +15,12 @@ class Configured(Tracked):
         """Return the constructor's arguments: ``type(thing)(**thing.config())`` makes an equal object."""
         names = inspect.signature(type(self)).parameters
         return {name: getattr(self, name) for name in names if hasattr(self, name)}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the attributes; the counters are copied, so that a copy counts by itself."""
+        kinds = [vars(kind) for kind in type(self).__mro__]
+        counters = {f"_{name}" for kind in kinds for name, value in kind.items() if isinstance(value, Count)}
+        return {name: value.copy() if name in counters else value for name, value in vars(self).items()}
 
     def __repr__(self) -> str:
         """Return the call that makes an equal object, without options that have their default."""

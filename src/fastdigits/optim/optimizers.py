@@ -243,10 +243,7 @@ class Optimizer(Configured):
 
     def __getstate__(self) -> dict[str, Any]:
         """Replace the weak references, which cannot be pickled, by pairs of parameters and states."""
-        return self.__dict__ | {
-            "_states": list(self._states.items()),
-            "_step_count": self._step_count.copy(),  # so that a shallow copy has its own counter
-        }
+        return super().__getstate__() | {"_states": list(self._states.items())}
 
     def __setstate__(self, content: dict[str, Any]) -> None:
         self.__dict__.update(content)

@@ -180,7 +180,7 @@ class Layer(Configured):
 
     def __getstate__(self) -> dict[str, Any]:
         """Omit the cache of the last batch from copies and pickles."""
-        return {name: value for name, value in self.__dict__.items() if name != "_saved"}
+        return {name: value for name, value in super().__getstate__().items() if name != "_saved"}
 
 
 def _kind(value: object) -> str:

@@ -77,6 +77,3 @@ class Dropout(Layer):
         dx = aligned.floats(*dy.shape)
         (kernels or backend.kernels).dropout_backward(dx, dy, self._step, self.rate, self.seed)
         return dx
-
-    def __getstate__(self) -> dict[str, Any]:
-        return super().__getstate__() | {"_step": self._step.copy()}  # a shallow copy counts by itself
