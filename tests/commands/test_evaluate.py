@@ -12,7 +12,7 @@ import pytest
 from toy_dataset import write_dataset, write_idx
 
 import fastdigits as fd
-from fastdigits import backend, visualize
+from fastdigits import visualize
 from fastdigits.commands import evaluate, run_folder, system
 
 SOURCE = Path(fd.__file__).parents[1]
@@ -35,16 +35,6 @@ def made(tmp_path_factory) -> Path:
     (folder / "run").mkdir()
     trained(folder / "digits").save(folder / "run" / run_folder.MODEL)
     return folder
-
-
-@pytest.fixture
-def here(monkeypatch, tmp_path):
-    """Run in the folder of the test; give back what the command sets for the whole process."""
-    monkeypatch.chdir(tmp_path)
-    before = backend.backend_name()
-    yield tmp_path
-    backend.use_backend(before)
-    fd.set_num_threads(None)
 
 
 def main(*argv: object) -> int:

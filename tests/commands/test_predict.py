@@ -15,7 +15,6 @@ from digit_pictures import inked, strokes
 from PIL import Image
 
 import fastdigits as fd
-from fastdigits import backend
 from fastdigits.commands import input_files, predict, run_folder, system
 from fastdigits.imaging import reading
 from fastdigits.visualize import readings
@@ -37,14 +36,10 @@ def made(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def here(monkeypatch, made, tmp_path):
-    """Run beside the pictures; give back what the command sets for the whole process."""
+def here(monkeypatch, made, settings_kept):
+    """Run beside the pictures, without a display."""
     monkeypatch.chdir(made)
     monkeypatch.setattr(system, "has_display", lambda: False)
-    before = backend.backend_name()
-    yield
-    backend.use_backend(before)
-    fd.set_num_threads(None)
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from sampled import sampled
 from toy_dataset import write_dataset
 
 import fastdigits as fd
-from fastdigits import backend
 from fastdigits.commands import evaluate, run_folder, train
 from fastdigits.training import loop
 
@@ -42,15 +41,6 @@ def square(tmp_path_factory) -> Path:
     path = folder / "some.npz"
     np.savez(path, x_train=x[:2000], y_train=y[:2000], x_test=x_test[:300], y_test=y_test[:300])
     return path
-
-
-@pytest.fixture
-def here(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    before = backend.backend_name()
-    yield tmp_path
-    backend.use_backend(before)
-    fd.set_num_threads(None)
 
 
 def main(*argv: object) -> int:

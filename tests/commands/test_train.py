@@ -53,16 +53,6 @@ def run(*argv: object, cwd: Path, **changes: str) -> subprocess.CompletedProcess
     )
 
 
-@pytest.fixture
-def here(monkeypatch, tmp_path):
-    """Run in the folder of the test; give back what the command sets for the whole process."""
-    monkeypatch.chdir(tmp_path)
-    before = backend.backend_name()
-    yield tmp_path
-    backend.use_backend(before)
-    fd.set_num_threads(None)
-
-
 def main(*argv: object) -> int:
     """Run within this process: fast, and for what must be replaced in it."""
     return train.main([str(word) for word in argv])
