@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..core import interrupts
 from ..core.arrays import Float32
 from ..core.interrupts import DeferInterrupts
 from ..errors import DataError, DivergedError, ModelFileError
@@ -38,14 +37,8 @@ from .runner import CommandError
 from .train_images import Part, RunImages
 
 COMMAND = "fastdigits train"
-NOT_RECORDED = (
-    "command",
-    "json",
-    "quiet",
-    "show",
-    "resume",
-    "resumed",
-)  # options that do not change the result
+# Options that do not change the result
+NOT_RECORDED = ("command", "json", "quiet", "show", "resume", "resumed")
 
 
 @runner.entry_point(COMMAND)
@@ -80,7 +73,7 @@ def _train(options: argparse.Namespace, started: float) -> int:
         overwrite=options.overwrite or options.resume is not None,
         option="--output" if options.resume is None else "--resume",
     )
-    with where as folder, interrupts.DeferInterrupts() as hold:
+    with where as folder, DeferInterrupts() as hold:
         _begin(options, folder)
         provenance = _provenance(options, folder)
         say(train_messages.opening(options, images, network))

@@ -21,4 +21,4 @@ def summary(network: Sequential) -> str:
         rows.append((layer.name, cut(repr(layer), 34), shape, f"{size:,}", f"{work:,}"))
         parameters, operations = parameters + size, operations + work
     rows.append(("total", "", "", f"{parameters:,}", f"{operations:,}"))
-    return f"{tabulate(rows, '<<>', ruled=True)}\ninput: {scales.MEANING[network._scale]}"
+    return f"{tabulate(rows, '<<>', ruled=True)}\ninput: {scales.MEANING[network.scale]}"

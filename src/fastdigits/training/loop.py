@@ -255,7 +255,7 @@ def _train_epoch(state: TrainingState, runner: Lowered | Eager) -> tuple[float, 
     started = time.perf_counter() - position.seconds
     if setup.augmenter is not None:
         setup.augmenter.begin(setup.network.epochs_trained, position.epoch, options.epochs)
-    seed = setup.network.seed if setup.options.shuffle else None
+    seed = setup.network.seed if options.shuffle else None
     order = epoch_order(setup.train.pool, seed, setup.network.epochs_trained)
     first, last = position.epoch * steps, options.epochs * steps
     rates = [options.optimizer.lr * options.schedule.factor(first + step, last) for step in range(steps)]

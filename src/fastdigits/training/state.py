@@ -19,6 +19,7 @@ from ..core.validation import check_number, differing_names
 from ..errors import ModelFileError
 from ..nn.layers import Dropout
 from ..nn.losses import SoftmaxCrossEntropy
+from ..nn.tensors import named_tensors
 from ..storage.safetensors import encode
 from .callbacks import Callback
 from .checkpoint import FORMAT, SavedState
@@ -73,8 +74,7 @@ class TrainingState:
     def _arrays(self) -> tuple[dict[str, Float32], dict[str, int]]:
         """Return the arrays of network, optimizer and average by name, and their step counts."""
         network, parameters = self.setup.network, self.setup.network.parameters()
-        tensors = {f"network/{one.name}": one.value for one in parameters}
-        tensors |= {f"network/{name}": array for name, array in network.buffers().items()}
+        tensors = {f"network/{name}": array for name, array in named_tensors(network).items()}
         counts = {layer.name: layer.step for layer in self._dropouts()}
         states = {"optimizer": self.setup.options.optimizer.state_dict(parameters)}
         if self.setup.options.average is not None:
@@ -141,8 +141,10 @@ class TrainingState:
             )
         parameters = network.parameters()
         parts = {owner: {"step": steps[owner], **saved.part(f"{owner}/")} for owner in owners}
-        targets = {one.name: one.value for one in parameters} | network.buffers()
-        arrays = {name: float_array(array.shape, lower_bound(name)) for name, array in targets.items()}
+        arrays = {
+            name: float_array(array.shape, lower_bound(name))
+            for name, array in named_tensors(network).items()
+        }
         average = options.average
         return CheckedState(
             position,
@@ -170,7 +172,7 @@ class TrainingState:
     def restore(self, checkpoint: CheckedState) -> None:
         """Take over a checkpoint, except for the states of callbacks: see `restore_callbacks`."""
         network, options = self.setup.network, self.setup.options
-        targets = {one.name: one.value for one in network.parameters()} | network.buffers()
+        targets = named_tensors(network)
         for name, array in checkpoint.network.items():
             targets[name][...] = array
         options.optimizer.load_state_dict(network.parameters(), checkpoint.optimizer)
