@@ -1,8 +1,7 @@
-"""Lower a network for one batch size: a step of training as kernels bound to their arrays.
+"""Lower a training step for one batch size: record its kernels and their arrays in a program.
 
-Nothing is translated. The eager code of the layers, the loss and the optimizer runs once with the doors of a
-``Program`` in place of the kernels. The program records which kernels are called on which arrays, and repeats that
-without the interpreter.
+The eager code of layers, loss and optimizer runs once, with the methods of a ``Program`` in place of the kernels. The
+program records which kernels are called on which arrays, and repeats these calls without Python.
 """
 
 from __future__ import annotations
@@ -26,37 +25,37 @@ _OPTIMIZERS = (SGD, Momentum, RMSprop, Adam, AdamW)
 
 
 def why_eager(network: Sequential, loss: SoftmaxCrossEntropy, optimizer: Optimizer) -> str | None:
-    """Return what keeps this training from being lowered, or None if nothing does."""
+    """Return the class that prevents lowering this training, or None if it can be lowered."""
     parts: tuple[Any, ...] = (*network.layers, loss, optimizer)
     known = (*assembly.BUILT_IN.values(), SoftmaxCrossEntropy, *_OPTIMIZERS)
     return next((type(part).__name__ for part in parts if type(part) not in known), None)
 
 
 class TrainingStep:
-    """A step of training on ``size`` of the rows, whichever they are.
+    """A recorded training step on any ``size`` rows of the training images.
 
     Parameters
     ----------
     network, loss, optimizer
-        Of this package's own types; see `why_eager`. What they hold is trained.
+        Built-in ones; see `why_eager`. The step updates their arrays.
     rows : ndarray, (n, d), uint8 or float32
     labels : ndarray, (n,) int64
     weights : ndarray, (n,) float32, or None
     size : int
-        Rows a step.
+        Rows per step.
     augmenter : Augmenter, optional
-        Distorts the rows, which are pixels then.
+        Distorts the rows, which must be pixels.
     clipping : ClipNorm, optional
-        Clips the gradients before they are used.
+        Clips the gradients before the update.
     average : WeightAverage, optional
-        Takes in the values of each step; it must have begun with the network's parameters.
+        Updated in each step; its `begin` must have been called with the network's parameters.
     totals : ndarray, (3,) float64, optional
-        Where to add the sums up.
+        Array for the attribute ``totals``; a new one by default.
 
     Attributes
     ----------
     totals : ndarray, (3,) float64
-        Sums over the steps since they were last set to zero: of weight · loss, of weight · hit, of weights.
+        Sums over the steps since the caller set them to zero: of weight · loss, of weight · hit, of weights.
     """
 
     def __init__(
@@ -109,6 +108,6 @@ class TrainingStep:
                 average.update(kernels)
 
     def run(self, order: Int64, lrs: Array, threads: int) -> int:
-        """Take and count a step for each learning rate; return how many before a loss was not finite."""
+        """Run one step per learning rate; return the number of steps before the loss was not finite."""
         done: int = self._program.run(order, lrs, threads)
         return done

@@ -1,4 +1,4 @@
-"""The steps of a training: one after the other through the interpreter, or many in one call of a recorded program."""
+"""Run the steps of a training: one at a time in Python, or many in one call of a recorded program."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ..errors import DivergedError
 from .lowering import TrainingStep, why_eager
 from .preparation import TrainingSetup
 
-STRETCH_SECONDS = 0.02  # between two looks at callbacks and signals; Ctrl-C is answered within it
-LARGE = 100.0  # numbers in images that are far from 0 … 1
+STRETCH_SECONDS = 0.02  # of steps in one call; between calls, callbacks run and Ctrl-C takes effect
+LARGE = 100.0  # images with larger numbers than this should be scaled
 
 
 def lowers(setup: TrainingSetup) -> bool:
-    """Return whether this training can be lowered; warn if it is a layer or the like that keeps it from that."""
+    """Return whether this training can be lowered; warn if a part that is written in Python prevents it."""
     if not hasattr(backend.kernels, "Program"):
         return False
     reason = why_eager(setup.network, setup.options.loss, setup.options.optimizer)
@@ -30,23 +30,23 @@ def lowers(setup: TrainingSetup) -> bool:
     streams.warn(
         f"fit: {reason} is written in Python, so that each step runs through the interpreter; "
         "networks of this package's own parts train several times faster",
-        stacklevel=5,  # where `NeuralNetwork.fit` was called
+        stacklevel=5,  # the call of `NeuralNetwork.fit`
     )
     return False
 
 
 class Eager:
-    """The steps of one call of `fit`, one after the other through the interpreter."""
+    """Run the steps of one call of `fit` one at a time, in Python."""
 
     def __init__(self) -> None:
         self._totals = np.zeros(3)
 
     def totals(self) -> list[Array]:
-        """Return the sums of weight · loss, of weight · hit and of weights over the steps of the epoch."""
+        """Return the sums over the steps of the epoch: of weight · loss, of weight · hit and of weights."""
         return [self._totals]
 
     def run(self, setup: TrainingSetup, order: Int64, lrs: Array, step: int, stop: int) -> int:
-        """Take a step; return the number of the next."""
+        """Run one step; return the number of the next one."""
         train = setup.train
         index = order[setup.batches[step]]
         weight = None if train.weights is None else train.weights[index]
@@ -62,7 +62,7 @@ class Eager:
 def _train_step(
     setup: TrainingSetup, rows: Array, labels: Int64, weight: Float32 | None, lr: float
 ) -> tuple[float, Array]:
-    """Take one step unless the loss is not finite; return loss and hits of the images before it."""
+    """Return loss and hits of a batch before its step, and take the step if the loss is finite."""
     logits = setup.network.run(rows, training=True)
     loss = setup.options.loss.forward(logits, labels, weight)
     if math.isfinite(loss):
@@ -76,7 +76,7 @@ def _train_step(
 
 
 def _pixels(setup: TrainingSetup, index: Int64) -> Array:
-    """Return rows of the training images, distorted if that is asked for."""
+    """Return rows of the training images, distorted if there is an augmenter."""
     if setup.augmenter is None:
         return setup.train.rows[index]
     distorted = aligned.empty(index.size, setup.train.rows.shape[1], dtype=np.uint8)
@@ -85,7 +85,7 @@ def _pixels(setup: TrainingSetup, index: Int64) -> Array:
 
 
 class Lowered:
-    """The steps of one call of `fit`, run in stretches between which Python may look up."""
+    """Run the steps of one call of `fit` as recorded programs, many steps per call."""
 
     def __init__(self, setup: TrainingSetup) -> None:
         sizes = sorted({part.stop - part.start for part in setup.batches})
@@ -94,10 +94,10 @@ class Lowered:
         self._record(setup)
 
     def _record(self, setup: TrainingSetup) -> None:
-        """Record the steps, and from what."""
+        """Record a program for each batch size, and the fingerprint of what they were recorded from."""
         recorded_from, self._version = _parts_of(setup), changes.version
         self.steps = {size: self._step(setup, size) for size in self._totals}
-        # What changed meanwhile may be changed back: the next look then finds that nothing fits, and records again.
+        # After a change during the recording, keep no fingerprint: the next check then records again.
         self._recorded_from = recorded_from if changes.version == self._version else []
 
     def _step(self, setup: TrainingSetup, size: int) -> TrainingStep:
@@ -109,7 +109,7 @@ class Lowered:
         )  # fmt: skip
 
     def _is_current(self, setup: TrainingSetup) -> bool:
-        """Return whether the steps are still what the eager way would do now: callbacks may change anything."""
+        """Return whether the programs still do what eager steps would do; callbacks may change anything."""
         version = changes.version
         if version != self._version:
             if not changes.same(self._recorded_from, _parts_of(setup)):
@@ -118,11 +118,11 @@ class Lowered:
         return True
 
     def totals(self) -> list[Array]:
-        """Return what `Eager.totals` returns, for each size of a batch."""
+        """Return the sums of `Eager.totals` for each batch size."""
         return list(self._totals.values())
 
     def run(self, setup: TrainingSetup, order: Int64, lrs: Array, step: int, stop: int) -> int:
-        """Run as many steps of one size as take about `STRETCH_SECONDS`; return the number of the next one."""
+        """Run steps of one batch size for about `STRETCH_SECONDS`; return the number of the next step."""
         if not self._is_current(setup):
             if (reason := why_eager(setup.network, setup.options.loss, setup.options.optimizer)) is not None:
                 raise RuntimeError(
@@ -148,7 +148,7 @@ class Lowered:
 
 
 def _parts_of(setup: TrainingSetup) -> list[Any]:
-    """Return the fingerprint of all that the steps of a training are recorded from."""
+    """Return the fingerprint of everything that the programs are recorded from."""
     parameters = setup.network.parameters()
     states = setup.options.optimizer.states(parameters)
     return changes.fingerprint(
