@@ -22,6 +22,7 @@ from ..nn.sequential import ROWS_AT_ONCE, pieces
 from ..nn.snapshot import Snapshot
 from ..optim.optimizers import Optimizer
 from ..optim.schedules import Constant, Schedule
+from ..training.options import FitOptions
 from . import parameters
 from .parameters import AUTO_BATCH, NAME
 from .rows import WeightedRows, as_numpy, dense, flattened, hold_out, merged, weighted, with_class_weight
@@ -213,10 +214,10 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         learning_rate: str | Schedule = "constant",
         learning_rate_init: float = 0.001,
         max_iter: int = 200,
-        shuffle: bool = True,
+        shuffle: bool = FitOptions.shuffle,
         random_state: int | np.random.RandomState | None = None,
         tol: float | None = 1e-4,
-        verbose: bool = False,
+        verbose: bool = FitOptions.progress,
         warm_start: bool = False,
         momentum: float = 0.9,
         nesterovs_momentum: bool = True,

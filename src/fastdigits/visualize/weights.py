@@ -81,7 +81,7 @@ def first_layer_weights(
     )
     beside = add_axes(figure, left + width + 0.2, top + max(0, height - tall) / 2, 0.2, tall)
     figure.colorbar(image, cax=beside, extend="both").set_label(
-        "weight: red for ink, blue against it", size=LABEL
+        "weight: red is positive, blue is negative", size=LABEL
     )
     beside.tick_params(labelsize=LABEL)
     write_head(figure, title)
