@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 from .changes import Count, Tracked
@@ -13,8 +15,7 @@ class Configured(Tracked):
 
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments: ``type(thing)(**thing.config())`` makes an equal object."""
-        names = inspect.signature(type(self)).parameters
-        return {name: getattr(self, name) for name in names if hasattr(self, name)}
+        return {name: getattr(self, name) for name in _arguments(type(self)) if hasattr(self, name)}
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the attributes; the counters are copied, so that a copy counts by itself."""
@@ -24,7 +25,7 @@ class Configured(Tracked):
 
     def __repr__(self) -> str:
         """Return the call that makes an equal object, without options that have their default."""
-        defaults = {name: p.default for name, p in inspect.signature(type(self)).parameters.items()}
+        defaults = {name: argument.default for name, argument in _arguments(type(self)).items()}
         shown = []
         for name, value in self.config().items():
             default = defaults.get(name)
@@ -33,3 +34,9 @@ class Configured(Tracked):
             elif value != default:
                 shown.append(f"{name}={value!r}")
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+@functools.cache  # a signature takes 0.2 ms, and each `fit` writes its options down
+def _arguments(kind: type) -> Mapping[str, inspect.Parameter]:
+    """Return the constructor's arguments."""
+    return inspect.signature(kind).parameters
