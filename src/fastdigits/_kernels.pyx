@@ -51,7 +51,7 @@ cdef extern from "kernels/vector.h" nogil:
     int lowest_bit(uint64_t bits)
     int count_bits(uint64_t bits)
     void transpose_4x4(float* y, Py_ssize_t ldy, const float* x, Py_ssize_t ldx)
-    void transpose_16x16(uint8_t* y, Py_ssize_t ldy, const uint8_t* const* x, Py_ssize_t p)
+    void transpose_32x16(uint8_t* y, Py_ssize_t ldy, const uint8_t* const* x, Py_ssize_t p)
     int32_t float_to_bits(float x)
     float bits_to_float(int32_t i)
     uint64_t float_mode_enter()

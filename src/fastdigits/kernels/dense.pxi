@@ -192,10 +192,9 @@ cdef void dense_backward_weight_uint8_loop(const Op* op, Py_ssize_t begin, Py_ss
         apply_update(op, 1, dbias, 0, n_out)
     while p < end:
         width = min(end - p, <Py_ssize_t>CHUNK)
-        prefetch_next_images(op, p, width)
         s = 0
         while s < n or s == 0:
-            backward_pixels(op, dweight + (p if keep else first_owned) * n_out, dy + s * n_out, s,
+            backward_pixels(op, dweight + (p if keep else first_owned) * n_out, not keep, dy + s * n_out, s,
                             min(n - s, <Py_ssize_t>GRADIENT_BLOCK), p, width)
             s += GRADIENT_BLOCK
         p += CHUNK

@@ -23,7 +23,10 @@ cdef void gather_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept n
     for half in range(2):
         samples_of_half(op, half, begin, end, &first, &last)
         for i in range(first, last):
-            memcpy(y + i * size + start, x + rows[i] * size + start, stop - start)
+            if size == sizeof(int64_t):  # a label; a copy of known size is not a call
+                memcpy(y + i * size, x + rows[i] * size, sizeof(int64_t))
+            else:
+                memcpy(y + i * size + start, x + rows[i] * size + start, stop - start)
         start, stop = stop, size
 
 

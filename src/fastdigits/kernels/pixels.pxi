@@ -137,6 +137,63 @@ cdef void sparse_two_rows(
         sparse_row(y1 + j, start1 + j if start1 != NULL else NULL, x1, nonzero1, words, w + j, ldw, n - j)
 
 
+cdef void sparse_rows(
+    float* y, Py_ssize_t ldy, const float* start, Py_ssize_t ld_start, const uint8_t* const* x, Py_ssize_t p,
+    const uint64_t* nonzero, Py_ssize_t words, Py_ssize_t rows, const float* w, Py_ssize_t ldw, Py_ssize_t n,
+) noexcept nogil:
+    # sparse_row for the bytes from p on of several rows x (rows); rows ≤ BAND, nonzero (rows, words). All rows take one
+    # word, then the next: the 64 rows of w that belong to a word stay in the first-level cache. A sum goes on where it
+    # stopped. Vectors of 16 floats are too few per row for that: each addition would wait for the one before.
+    cdef float sums[BAND * 8 * LANES]
+    cdef vec c0, c1, c2, c3, c4, c5, c6, c7, v
+    cdef const float* row
+    cdef const float* block
+    cdef const float* init
+    cdef const uint8_t* pixels
+    cdef float* sum_
+    cdef uint64_t bits
+    cdef Py_ssize_t j = 0, i, k, e
+    while LANES <= 8 and j + 8 * LANES <= n:
+        for k in range(words):
+            block = w + k * CHUNK * ldw + j
+            for i in range(rows):
+                sum_ = sums + i * 8 * LANES
+                if k == 0:
+                    c0 = c1 = c2 = c3 = c4 = c5 = c6 = c7 = splat(0)
+                else:
+                    c0, c1, c2, c3 = load(sum_), load(sum_ + LANES), load(sum_ + 2 * LANES), load(sum_ + 3 * LANES)
+                    c4, c5, c6 = load(sum_ + 4 * LANES), load(sum_ + 5 * LANES), load(sum_ + 6 * LANES)
+                    c7 = load(sum_ + 7 * LANES)
+                bits = nonzero[i * words + k]
+                pixels = x[i] + p + k * CHUNK
+                while bits:
+                    e = pop_lowest_bit(&bits)
+                    v = splat(PIXEL_VALUE[pixels[e]])
+                    row = block + e * ldw
+                    add_four(&c0, &c1, &c2, &c3, v, row)
+                    add_four(&c4, &c5, &c6, &c7, v, row + 4 * LANES)
+                init = NULL
+                if k == words - 1:
+                    sum_ = y + i * ldy + j
+                    init = start + i * ld_start + j if start != NULL else NULL
+                store_two(sum_, init, 0, c0, c1)
+                store_two(sum_, init, 2 * LANES, c2, c3)
+                store_two(sum_, init, 4 * LANES, c4, c5)
+                store_two(sum_, init, 6 * LANES, c6, c7)
+        j += 8 * LANES
+    if j == n:
+        return
+    for i in range(0, rows - 1, 2):
+        sparse_two_rows(
+            y + i * ldy + j, y + (i + 1) * ldy + j, start + i * ld_start + j if start != NULL else NULL,
+            start + (i + 1) * ld_start + j if start != NULL else NULL, x[i] + p, x[i + 1] + p, nonzero + i * words,
+            nonzero + (i + 1) * words, words, w + j, ldw, n - j)
+    if rows % 2:
+        i = rows - 1
+        sparse_row(y + i * ldy + j, start + i * ld_start + j if start != NULL else NULL, x[i] + p, nonzero + i * words,
+                   words, w + j, ldw, n - j)
+
+
 cdef inline bint is_sparse(Py_ssize_t nonzero, Py_ssize_t pixels) noexcept nogil:
     # Below half with AVX-512, three fifths elsewhere: there both ways take the same time in
     # benchmarks/kernels/crossing.py. With AVX-512, 64 images take 35 and 45 µs at MNIST's 19 %, and 79 and 100 if all
@@ -196,7 +253,6 @@ cdef void forward_pixels(
     cdef const uint8_t* images[BAND]
     cdef const float* start = bias
     cdef const float* weight
-    cdef float* row
     cdef Py_ssize_t n_in = op.n[1], n_out = op.n[2], ld_start = 0, width, words, count, i, k
     image_pointers(images, op, 2, first, rows)
     while p < stop or start == bias:
@@ -209,15 +265,7 @@ cdef void forward_pixels(
             for k in range(words if op.rows == NULL else 0):
                 prefetch(images[i] + p + BAND * n_in + k * CHUNK)
         if is_sparse(count, rows * width):
-            for i in range(0, rows - 1, 2):
-                row = y + i * n_out
-                sparse_two_rows(row, row + n_out, start + i * ld_start if start != NULL else NULL,
-                                start + (i + 1) * ld_start if start != NULL else NULL, images[i] + p, images[i + 1] + p,
-                                masks + i * words, masks + (i + 1) * words, words, weight, n_out, n_out)
-            if rows % 2:
-                i = rows - 1
-                sparse_row(y + i * n_out, start + i * ld_start if start != NULL else NULL, images[i] + p,
-                           masks + i * words, words, weight, n_out, n_out)
+            sparse_rows(y, n_out, start, ld_start, images, p, masks, words, rows, weight, n_out, n_out)
         else:
             scale_pixels(band, images, p, rows, width)
             multiply(y, n_out, start, ld_start, band, width, 1, weight, n_out, False, rows, width, n_out)
@@ -225,14 +273,16 @@ cdef void forward_pixels(
         p += max(width, 1)
 
 
-cdef void prefetch_next_images(const Op* op, Py_ssize_t p, Py_ssize_t width) noexcept nogil:
-    # Prefetch the pixels p to p + width of the next step's images. An epoch reads images in random order; without this,
-    # waiting for them takes 8.6 of 100 µs per step.
+cdef void prefetch_next_images(
+    const Op* op, Py_ssize_t first, Py_ssize_t last, Py_ssize_t p, Py_ssize_t width
+) noexcept nogil:
+    # Prefetch the pixels p to p + width of the images first to last of the next step. An epoch reads images in random
+    # order; without this, waiting for them takes 8.6 of 100 µs per step.
     cdef const uint8_t* pixels
     cdef Py_ssize_t i
     if op.next_rows == NULL or op.rows == NULL:
         return
-    for i in range(op.n[0]):
+    for i in range(first, last):
         pixels = <const uint8_t*>op.a[3] + op.next_rows[i] * op.n[1] + p
         prefetch(pixels)
         if <size_t>pixels // 64 != (<size_t>pixels + width - 1) // 64:
@@ -242,20 +292,21 @@ cdef void prefetch_next_images(const Op* op, Py_ssize_t p, Py_ssize_t width) noe
 cdef void transpose(
     uint8_t* y, Py_ssize_t ldy, const uint8_t* const* x, Py_ssize_t p, Py_ssize_t width, Py_ssize_t depth
 ) noexcept nogil:
-    # y (width, ldy) = the bytes p to p + width of the rows x (depth), transposed, then zeros; in tiles of 16 by 16
-    cdef Py_ssize_t i, s, deep = depth // 16 * 16, wide = width // 16 * 16
+    # y (width, ldy) = the bytes p to p + width of the rows x (depth), transposed, then zeros; in tiles of 32 by 16
+    cdef Py_ssize_t i, s, deep = depth // 32 * 32, wide = width // 16 * 16
     for i in range(width if deep < ldy else 0):
         memset(y + i * ldy + deep, 0, ldy - deep)
-    for s in range(0, deep, 16):
+    for s in range(0, deep, 32):
         for i in range(0, wide, 16):
-            transpose_16x16(y + i * ldy + s, ldy, x + s, p + i)
+            transpose_32x16(y + i * ldy + s, ldy, x + s, p + i)
     for s in range(depth):
         for i in range(wide if s < deep else 0, width):
             y[i * ldy + s] = x[s][p + i]
 
 
 cdef void backward_pixels(
-    const Op* op, float* dweight, const float* dy, Py_ssize_t s, Py_ssize_t depth, Py_ssize_t p, Py_ssize_t width
+    const Op* op, float* dweight, bint reuse, const float* dy, Py_ssize_t s, Py_ssize_t depth, Py_ssize_t p,
+    Py_ssize_t width,
 ) noexcept nogil:
     # dweight (width, n_out) += (x (depth, width) / 255)ᵀ @ dy (depth, n_out), for the samples from s and the pixels
     # from p on; width ≤ CHUNK, depth ≤ GRADIENT_BLOCK. The first samples are assigned, not added; the update follows
@@ -264,30 +315,31 @@ cdef void backward_pixels(
     cdef bint first = s == 0, last = s + depth == op.n[0]
     cdef const uint8_t* images[GRADIENT_BLOCK]
     cdef uint8_t transposed[CHUNK * GRADIENT_BLOCK]
+    cdef const uint8_t* pixels[CHUNK]
     cdef float band[BAND * GRADIENT_BLOCK]
     cdef uint64_t nonzero[CHUNK * MASK_WORDS]
     cdef float* row = dweight
-    cdef Py_ssize_t words = word_count(depth), stride = words * CHUNK, i, rows, count = 0
+    cdef Py_ssize_t words = word_count(depth), stride = words * CHUNK, i, k, rows, count = 0
     image_pointers(images, op, 3, s, depth)
     transpose(transposed, stride, images, p, width, depth)
     for i in range(width):
-        count += nonzero_mask(nonzero + i * words, transposed + i * stride, stride)
+        pixels[i] = transposed + i * stride
+        for k in range(words):
+            nonzero[i * words + k] = nonzero_bytes(pixels[i] + k * CHUNK)
+            count += count_bits(nonzero[i * words + k])
     if is_sparse(count, width * depth):
-        for i in range(0, width - 1, 2):
-            row = dweight + i * n_out
-            sparse_two_rows(row, row + n_out, NULL if first else row, NULL if first else row + n_out,
-                            transposed + i * stride, transposed + (i + 1) * stride, nonzero + i * words,
-                            nonzero + (i + 1) * words, words, dy, n_out, n_out)
+        i = 0
+        while i < width:
+            rows = min(width - i, <Py_ssize_t>(UPDATE_ROWS if words == 1 else CHUNK // 2))
+            prefetch_next_images(op, s + depth * i // width, s + depth * (i + rows) // width, p, width)
+            row = dweight if reuse and first and last else dweight + i * n_out
+            sparse_rows(row, n_out, NULL if first else row, n_out, pixels + i, 0, nonzero + i * words, words, rows, dy,
+                        n_out, n_out)
             if last:
-                apply_update(op, 0, row, (p + i) * n_out, 2 * n_out)
-        if width % 2:
-            i = width - 1
-            row = dweight + i * n_out
-            sparse_row(row, NULL if first else row, transposed + i * stride, nonzero + i * words, words, dy, n_out,
-                       n_out)
-            if last:
-                apply_update(op, 0, row, (p + i) * n_out, n_out)
+                apply_update(op, 0, row, (p + i) * n_out, rows * n_out)
+            i += rows
         return
+    prefetch_next_images(op, s, s + depth, p, width)
     i = 0
     while i < width:
         rows = min(width - i, <Py_ssize_t>BAND)

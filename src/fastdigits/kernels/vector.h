@@ -158,22 +158,38 @@ static inline void transpose_4x4(float *y, ptrdiff_t ldy, const float *x, ptrdif
 #endif
 }
 
-/* y (16, 16) = bytes p to p + 16 of the rows x (16), transposed; each of four rounds interleaves rows i and i + 8. */
-static inline void transpose_16x16(uint8_t *y, ptrdiff_t ldy, const uint8_t *const *x, ptrdiff_t p) {
-#if defined(__SSE2__)
-    __m128i a[16], b[16];
-    for (int i = 0; i < 16; i++) a[i] = _mm_loadu_si128((const __m128i *)(x[i] + p));
+/* y (16, 32) = bytes p to p + 16 of the rows x (32), transposed. Each of four rounds interleaves rows i and i + 8 of the
+ * 16 in either half of the vectors. */
+static inline void transpose_32x16(uint8_t *y, ptrdiff_t ldy, const uint8_t *const *x, ptrdiff_t p) {
+#if defined(__AVX2__)
+    __m256i a[16], b[16];
+    for (int i = 0; i < 16; i++)
+        a[i] = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(x[i] + p))),
+                                       _mm_loadu_si128((const __m128i *)(x[i + 16] + p)), 1);
     for (int round = 0; round < 4; round++) {
         for (int i = 0; i < 8; i++) {
-            b[2 * i] = _mm_unpacklo_epi8(a[i], a[i + 8]);
-            b[2 * i + 1] = _mm_unpackhi_epi8(a[i], a[i + 8]);
+            b[2 * i] = _mm256_unpacklo_epi8(a[i], a[i + 8]);
+            b[2 * i + 1] = _mm256_unpackhi_epi8(a[i], a[i + 8]);
         }
         memcpy(a, b, sizeof(a));
     }
-    for (int i = 0; i < 16; i++) _mm_storeu_si128((__m128i *)(y + i * ldy), a[i]);
+    for (int i = 0; i < 16; i++) _mm256_storeu_si256((__m256i *)(y + i * ldy), a[i]);
+#elif defined(__SSE2__)
+    __m128i a[16], b[16];
+    for (int half = 0; half < 32; half += 16) {
+        for (int i = 0; i < 16; i++) a[i] = _mm_loadu_si128((const __m128i *)(x[half + i] + p));
+        for (int round = 0; round < 4; round++) {
+            for (int i = 0; i < 8; i++) {
+                b[2 * i] = _mm_unpacklo_epi8(a[i], a[i + 8]);
+                b[2 * i + 1] = _mm_unpackhi_epi8(a[i], a[i + 8]);
+            }
+            memcpy(a, b, sizeof(a));
+        }
+        for (int i = 0; i < 16; i++) _mm_storeu_si128((__m128i *)(y + i * ldy + half), a[i]);
+    }
 #else
     for (int i = 0; i < 16; i++)
-        for (int j = 0; j < 16; j++) y[i * ldy + j] = x[j][p + i];
+        for (int j = 0; j < 32; j++) y[i * ldy + j] = x[j][p + i];
 #endif
 }
 
