@@ -158,13 +158,15 @@ cdef void sparse_rows(
             block = w + k * CHUNK * ldw + j
             for i in range(rows):
                 sum_ = sums + i * 8 * LANES
+                bits = nonzero[i * words + k]
+                if bits == 0 and 0 < k < words - 1:
+                    continue
                 if k == 0:
                     c0 = c1 = c2 = c3 = c4 = c5 = c6 = c7 = splat(0)
                 else:
                     c0, c1, c2, c3 = load(sum_), load(sum_ + LANES), load(sum_ + 2 * LANES), load(sum_ + 3 * LANES)
                     c4, c5, c6 = load(sum_ + 4 * LANES), load(sum_ + 5 * LANES), load(sum_ + 6 * LANES)
                     c7 = load(sum_ + 7 * LANES)
-                bits = nonzero[i * words + k]
                 pixels = x[i] + p + k * CHUNK
                 while bits:
                     e = pop_lowest_bit(&bits)
