@@ -2,6 +2,8 @@
 
     python benchmarks/kernels/limits.py
 
+`step_limits.py` makes the table of docs/limits.md.
+
 It takes a minute. Calls that are compared take turns; figures are medians, with minimum and maximum in brackets. The
 distance of the cores needs a C compiler.
 """
@@ -10,6 +12,7 @@ import os
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy is imported: one core against one core
 
+import contextlib
 import shutil
 import statistics
 import subprocess
@@ -18,7 +21,7 @@ import sysconfig
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +83,9 @@ def nonzero_pixels() -> None:
 
 def step() -> None:
     """Print the time of a training step and of its parts: original network, 64 digits, Adam, one thread and two."""
-    whole, order, rates = _whole_step(400)
+    whole, order, rates = whole_step(400)
     x = load_mnist()[0][0].reshape(-1, 784)
-    parts = {"forward": _program(x, forward=True), "gradient and Adam": _program(x, forward=False)}
+    parts = {"forward": first_layer(x, forward=True), "gradient and Adam": first_layer(x, forward=False)}
     for threads in (1, 2):
         times = in_turn(
             [
@@ -106,21 +109,21 @@ def step() -> None:
     )
 
 
-def _whole_step(count: int) -> tuple[TrainingStep, np.ndarray, np.ndarray]:
+def whole_step(count: int, batch: int = 64) -> tuple[TrainingStep, np.ndarray, np.ndarray]:
     """Return a step of the original network, and the order and learning rates of ``count`` steps."""
     x, y = load_mnist()[0]
     x, y = np.ascontiguousarray(x.reshape(-1, 784)), y.astype(np.int64)
     network = fd.recipes.ORIGINAL.network()
-    step = TrainingStep(network, x, y, None, 64, fd.SoftmaxCrossEntropy(), fd.Adam(lr=1e-3))
-    return step, np.random.default_rng(0).permutation(len(x))[: 64 * count], np.full(count, 1e-3)
+    step = TrainingStep(network, x, y, None, batch, fd.SoftmaxCrossEntropy(), fd.Adam(lr=1e-3))
+    return step, np.random.default_rng(0).permutation(len(x))[: batch * count], np.full(count, 1e-3)
 
 
-def _program(x: np.ndarray, forward: bool) -> Any:
-    """Record the first layer's part of a step: forward, or gradient and Adam."""
+def first_layer(x: np.ndarray, forward: bool, size: int = 64) -> Any:
+    """Record the first layer's part of a step with ``size`` images: forward, or gradient and Adam."""
     kernels = backend.kernels
-    batch, rows = aligned.empty(64, 784, dtype=np.uint8), np.zeros(64, np.int64)
+    batch, rows = aligned.empty(size, 784, dtype=np.uint8), np.zeros(size, np.int64)
     weight, grad, m, v = (aligned.zeros(784, 64) for _ in range(4))
-    bias, dbias, y = aligned.zeros(64), aligned.zeros(64), aligned.floats(64, 64)
+    bias, dbias, y = aligned.zeros(64), aligned.zeros(64), aligned.floats(size, 64)
     weight[...] = np.random.default_rng(1).standard_normal(weight.shape)
     y.fill(1e-3)
     program = kernels.Program(rows)
@@ -211,25 +214,40 @@ def _alone(step: TrainingStep, order: np.ndarray, rates: np.ndarray) -> float:
     return seconds(lambda: step.run(order, rates, 1))
 
 
-def distance() -> None:
-    """Print the time of a step on two threads beside the round trip of a flag between two cores."""
-    compiler = shutil.which((sysconfig.get_config_var("CC") or "cc").split()[0]) or shutil.which("cc")
+def c_compiler() -> str | None:
+    """Return the path of the C compiler, if there is one."""
+    return shutil.which((sysconfig.get_config_var("CC") or "cc").split()[0]) or shutil.which("cc")
+
+
+@contextlib.contextmanager
+def flag_between_cores() -> Iterator[Callable[[], float] | None]:
+    """Compile a program; give a call that measures the ns of a flag there and back between two cores, or None."""
+    compiler = c_compiler()
     if compiler is None or sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2:
-        print("distance of the cores: needs Linux, two cores and a C compiler")
+        yield None
         return
-    whole, order, rates = _whole_step(30)
-    found = []
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "flag.c")
         source.write_text(FLAG, encoding="utf-8")
         program = source.with_suffix("")
         subprocess.run([compiler, "-O2", "-pthread", source, "-o", program], check=True)
         command = [program, *map(str, sorted(os.sched_getaffinity(0))[:2])]
+        yield lambda: float(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+
+
+def distance() -> None:
+    """Print the time of a step on two threads beside the round trip of a flag between two cores."""
+    whole, order, rates = whole_step(30)
+    found = []
+    with flag_between_cores() as round_trip:
+        if round_trip is None:
+            print("distance of the cores: needs Linux, two cores and a C compiler")
+            return
         for _ in range(20):
-            before = float(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+            before = round_trip()
             pairs = [(_shared(whole, order, rates), _alone(whole, order, rates)) for _ in range(40)]
             shared, alone = (statistics.median(times) for times in zip(*pairs, strict=True))
-            after = float(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+            after = round_trip()
             if max(before, after) < 2 * min(before, after):  # the two virtual cores did not move meanwhile
                 found.append((max(before, after), shared / 30 * 1e6, alone / 30 * 1e6))
             time.sleep(0.5)

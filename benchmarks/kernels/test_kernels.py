@@ -5,8 +5,9 @@ import pytest
 from fastdigits import backend
 from fastdigits.commands import bench
 
+BATCHES = (1, 64, 256, 1024)
 BACKENDS = [backend.available_backends()[0], "numpy"]
-CASES = [(batch, case) for batch in bench.BATCHES for case in bench.cases(batch)]
+CASES = [(batch, case) for batch in BATCHES for case in bench.cases(batch)]
 
 
 @pytest.mark.parametrize("name", BACKENDS)
@@ -21,7 +22,7 @@ def test_kernel(benchmark, batch, case, name):
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-@pytest.mark.parametrize("batch", [2, *bench.BATCHES[1:]])
+@pytest.mark.parametrize("batch", [2, *BATCHES[1:]])
 def test_training_steps(benchmark, batch, name):
     before = backend.backend_name()
     backend.use_backend(name)
