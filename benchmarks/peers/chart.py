@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import report
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from players import OURS
+
+from fastdigits.commands.peers import report
+from fastdigits.commands.peers.players import OURS
 
 PANELS = ("epoch64", "epoch128", "epoch256", "wide256", "predict1", "predict10000", "to972", "import")
 # Blue, light blue (Okabe and Ito) and grey: distinct for colour-blind readers and in print

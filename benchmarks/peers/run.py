@@ -1,6 +1,7 @@
 """Run the same jobs with fastdigits and its peers in turn; print ratios, write JSON, draw a chart.
 
-The driver installs nothing. It lists a contender whose package is missing as absent, with the reason.
+The driver installs nothing. It lists a contender whose package is missing as absent, with the reason. `publish.py`
+writes the tables of an earlier run into the pages.
 """
 
 from __future__ import annotations
@@ -12,68 +13,38 @@ import time
 from pathlib import Path
 from typing import Any
 
-import machine
-import report
-import starts
-import turns
-from players import interpreters
+from fastdigits.commands.peers import machine, measures, report
+from fastdigits.commands.peers.players import interpreters
 
-STARTS: dict[str, tuple[int, int]] = {  # name: rounds, quick rounds
-    "import": (15, 5),
-    "to972": (5, 2),
-    "memory": (2, 1),
-    "dense": (1, 1),
-}
-MEASURES = (*turns.TURNS, *STARTS)
+HERE = Path(__file__).resolve().parent
 
 
 def main() -> int:
     options = _options()
-    pythons, threads = options.python, options.threads
-    facts = machine.describe()
-    measures: dict[str, Any] = {}
+    facts = machine.describe("python benchmarks/peers/run.py", HERE)
+    found: dict[str, Any] = {}
     interrupted = False
     try:
         for name in options.only:
             began = time.perf_counter()
             _say(f"{name}:")
-            measures[name] = _measure(name, options, pythons, threads)
+            found[name] = measures.measure(
+                name, options.python, options.threads, _say, quick=options.quick, rounds=options.rounds
+            )
             _say(f"  {time.perf_counter() - began:.0f} s")
-            _write(options.json, facts, measures)
+            _write(options.json, facts, found)
     except KeyboardInterrupt:
         interrupted = True
         _say("interrupted: the tables have the measures before")
-    print(report.head(facts, measures), end="\n\n")
-    print(report.ratio_table(measures), end="\n\n")
-    print(report.detail_table(measures), end="\n\n")
-    print("\n".join(report.absences(measures)))
+    print("\n\n".join(report.everything(facts, found)))
     if options.chart:
         import chart  # imported here, as the driver must stay small while it measures memory
 
         try:
-            chart.draw(measures, facts, options.chart)
+            chart.draw(found, facts, options.chart)
         except ValueError as error:
             _say(str(error))
     return 130 if interrupted else 0
-
-
-def _measure(
-    name: str, options: argparse.Namespace, pythons: dict[str, str], threads: tuple[int, ...]
-) -> dict[str, Any]:
-    if name in turns.TURNS:
-        plan = turns.TURNS[name]
-        rounds = options.rounds or (plan.quick_rounds if options.quick else plan.rounds)
-        return turns.measure(plan, pythons, threads, rounds, _say)
-    rounds = options.rounds or STARTS[name][options.quick]
-    match name:
-        case "import":
-            return starts.imports(pythons, rounds, _say)
-        case "to972":
-            return starts.to_accuracy(pythons, threads, rounds, _say)
-        case "memory":
-            return starts.memory(pythons, threads, rounds, _say)
-        case _:
-            return starts.share_of_peak(pythons, _say)
 
 
 def _options() -> argparse.Namespace:
@@ -84,9 +55,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--only",
         type=_names,
-        default=MEASURES,
+        default=measures.DEFAULT,
         metavar="NAME,…",
-        help=f"one or more of {', '.join(MEASURES)} (default: all)",
+        help=f"one or more of {', '.join(measures.ALL)} (default: all but the sweep)",
     )
     parser.add_argument(
         "--python",
@@ -124,8 +95,8 @@ def _options() -> argparse.Namespace:
 def _names(text: str) -> tuple[str, ...]:
     names = tuple(text.split(","))
     for name in names:
-        if name not in MEASURES:
-            raise argparse.ArgumentTypeError(f"must be some of {', '.join(MEASURES)}; got {name!r}")
+        if name not in measures.ALL:
+            raise argparse.ArgumentTypeError(f"must be some of {', '.join(measures.ALL)}; got {name!r}")
     return names
 
 
@@ -143,14 +114,12 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _write(path: Path | None, facts: dict[str, Any], measures: dict[str, Any]) -> None:
+def _write(path: Path | None, facts: dict[str, Any], found: dict[str, Any]) -> None:
     """Write what is there so far, so that an interrupted run leaves its finished measures."""
     if path is None:
         return
-    ratios = [vars(line) for line in report.ratios(measures)]
-    text = json.dumps(
-        {"machine": facts, "ratios": ratios, "measures": measures}, indent=1, ensure_ascii=False
-    )
+    ratios = [vars(line) for line in report.ratios(found)]
+    text = json.dumps({"machine": facts, "ratios": ratios, "measures": found}, indent=1, ensure_ascii=False)
     path.write_text(text + "\n", encoding="utf-8")
 
 

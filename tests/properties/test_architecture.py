@@ -40,7 +40,9 @@ def module_of(path: Path) -> str:
     return name.removesuffix(".__init__")
 
 
-MODULES = {module_of(path): path for path in PACKAGE.rglob("*.py")}
+# The contenders of `bench --peers` are run by path, in the environment of their library: they are no modules.
+PROGRAMS = PACKAGE / "commands" / "peers" / "programs"
+MODULES = {module_of(path): path for path in PACKAGE.rglob("*.py") if path.parent != PROGRAMS}
 
 
 def imports(source: str, module: str, package: bool = False) -> Iterator[str]:
@@ -106,6 +108,12 @@ def test_an_import_from_a_lower_floor_is_allowed():
     found = list(imports(line, "nn.losses"))
     assert found == ["backend", "core.arrays", "nn.layers.dense"]
     assert not any(breaks_the_law("nn.losses", other) for other in found)
+
+
+@pytest.mark.parametrize("path", sorted(PROGRAMS.glob("*.py")), ids=lambda path: path.stem)
+def test_programs_of_the_comparison_use_the_package_as_users_do(path):
+    used = set(imports(path.read_text(encoding="utf-8"), "__main__", package=True))
+    assert used <= ({"__init__"} if path.stem in ("fastdigits_fit", "train_fastdigits") else set())
 
 
 # The packages that a module imports beside the standard library and numpy

@@ -1,4 +1,4 @@
-"""The command ``fastdigits bench``: compare the compiled kernels with NumPy on this machine."""
+"""The command ``fastdigits bench``: compare the compiled kernels with NumPy, or fastdigits with other libraries."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from .. import backend
 from ..backend import aligned
 from ..backend.threads import get_num_threads
 from ..core.arrays import Array
-from ..core.text import tabulate
+from ..core.text import tabulate, wrap
 from ..data import load_mnist
+from ..errors import printable
 from ..network import NeuralNetwork
 from ..nn.layers import BatchNorm, Dense, ReLU
 from ..nn.losses import SoftmaxCrossEntropy
@@ -25,6 +26,8 @@ from ..optim.optimizers import Adam
 from ..training.lowering import TrainingStep
 from . import arguments, console, runner
 from .parser import Parser
+from .peers import machine, measures, report
+from .peers.players import interpreters
 
 COMMAND = "fastdigits bench"
 STEPS = 16  # training steps per call: the threads are not started for a single one
@@ -209,6 +212,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "examples:\n"
         "  fastdigits bench\n"
         "  fastdigits bench --batch 64 --backend generic --threads 1\n"
+        "  fastdigits bench --peers\n"
+        "  fastdigits bench --peers wide256,import --rounds 3\n"
         "  fastdigits bench --json | tail -1",
     )
     group = parser.add_argument_group("comparison")
@@ -221,11 +226,70 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     arguments.add_threads_option(group, "threads of the compiled training step")
     arguments.add_backend_option(group)
+    group = parser.add_argument_group("other libraries")
+    group.add_argument(
+        "--peers",
+        type=_measures,
+        nargs="?",
+        const=measures.QUICK,
+        metavar="NAME,…",
+        help="compare whole trainings and predictions with those of the other libraries that are installed, such "
+        "as PyTorch, JAX, Keras, numba, scikit-learn and onnxruntime, instead of the kernels with NumPy; NAME is "
+        f"one or more of {', '.join(measures.ALL)} (without NAME: {','.join(measures.QUICK)}, some two minutes)",
+    )
+    group.add_argument(
+        "--rounds",
+        type=arguments.whole_number,
+        metavar="N",
+        help="how often each library does each job (default: depends on the measure)",
+    )
     arguments.add_result_options(parser.add_argument_group("output"))
     options = parser.read(argv)
     if max(options.batch) > LARGEST:
         parser.error(f"--batch: must be at most {LARGEST:,}; got {max(options.batch):,}")
-    return runner.run(COMMAND, lambda: _bench(options), backend_name=options.backend, threads=options.threads)
+    if options.rounds and not options.peers:
+        parser.error("--rounds: must come with --peers, which it is for")
+    work = _compare_with_peers if options.peers else _bench
+    return runner.run(COMMAND, lambda: work(options), backend_name=options.backend, threads=options.threads)
+
+
+def _measures(text: str) -> tuple[str, ...]:
+    """Parse names of measures with commas between them."""
+    names = tuple(text.split(","))
+    for name in names:
+        if name not in measures.ALL:
+            raise argparse.ArgumentTypeError(
+                f"must be one or more of {', '.join(measures.ALL)}; got {console.quoted(name)}"
+            )
+    return names
+
+
+def _compare_with_peers(options: argparse.Namespace) -> int:
+    """Run the measures of ``--peers`` in processes of their own; print ratios and shares of the peak."""
+    say = console.print_nothing if options.quiet else console.print_message
+    counts = sorted({1, get_num_threads()})
+    found = {}
+    for name in options.peers:
+        say(f"{name}:")
+        found[name] = measures.measure(name, interpreters([]), counts, say, quick=True, rounds=options.rounds)
+        say(report.summary({name: found[name]}))
+    for line in report.absences(found):
+        say("\n".join(wrap(printable(line), console.width())))
+    shares = _say_shares(say, backend.kernels) if hasattr(backend.kernels, "multiply_add") else {}
+    if options.json:
+        ratios = [vars(line) for line in report.ratios(found)]
+        facts = machine.describe("fastdigits bench")
+        answer = {"machine": facts, "ratios": ratios, "measures": found, "dense_shares_of_peak": shares}
+        console.print_json(answer)
+    return runner.SUCCESS
+
+
+def _say_shares(say: Callable[[str], None], kernels: ModuleType) -> dict[str, float]:
+    """Measure and print the share of the peak of each dense kernel."""
+    shares = dense_share_of_peak(kernels)
+    say("\nshare of the peak of one core, 1,024 × 1,024 × 256")
+    say(tabulate([(kernel, f"{share:.0%}") for kernel, share in shares.items()], "<>"))
+    return shares
 
 
 def _bench(options: argparse.Namespace) -> int:
@@ -257,9 +321,7 @@ def _bench(options: argparse.Namespace) -> int:
         fast, slow = _steps(name, batch, seconds)
         rows.append(_row(batch, "training step", "784-64-32-10", fast, slow, 0.0))
         say(_line(*_cells(rows[-1])))
-    shares = dense_share_of_peak(kernels)
-    say("\nshare of the peak of one core, 1,024 × 1,024 × 256")
-    say(tabulate([(kernel, f"{share:.0%}") for kernel, share in shares.items()], "<>"))
+    shares = _say_shares(say, kernels)
     if options.json:
         console.print_json(
             {

@@ -8,6 +8,7 @@ This module imports no framework, and not fastdigits.
 from __future__ import annotations
 
 import argparse
+import functools
 import gzip
 import itertools
 import json
@@ -22,11 +23,12 @@ from typing import Any
 
 import numpy as np
 
-MNIST = Path(__file__).resolve().parents[2] / "src" / "fastdigits" / "data" / "mnist"
+MNIST = Path(__file__).resolve().parents[3] / "data" / "mnist"
 NETWORKS = {"original": (784, 64, 32, 10), "wide": (784, 1024, 1024, 10)}
 LR, BETA1, BETA2, EPS = 0.001, 0.9, 0.999, 1e-8
-SECONDS_OF_CALLS = 0.1  # a short call is repeated for about this time; the mean is one measured value
+BN_EPS, BN_MOMENTUM = 1e-5, 0.1  # the momentum is the weight of the new value
 CHECKED_IMAGES = 64
+CLASSES = np.arange(10)
 
 
 @dataclass
@@ -38,29 +40,45 @@ class Task:
     job : {"epoch", "predict"}
     network : {"original", "wide"}
         ``original`` has batch normalisation after its first layer, ``wide`` has none.
+    hidden : int
+        Width of the first hidden layer, in place of that of ``network``; the second one has half of it. 0 for none.
     batch : int
         Images per step.
+    rows : int
+        Training images per epoch, the first ones of MNIST; 0 means all.
+    data : {"pixels", "unit", "standardised"}
+        ``pixels``: uint8 for fastdigits, float32 between 0 and 1 for the others, each before the clock starts.
+        ``unit``: float32 between 0 and 1 for all. ``standardised``: each column has mean 0 and deviation 1.
     images : int
         Number of test images per call of a prediction.
     trained : int
         Epochs to train before the first run.
+    calls : float
+        A prediction is repeated for about this many seconds; the mean is one measured value.
     seed : int
     """
 
     job: str
     network: str = "original"
+    hidden: int = 0
     batch: int = 64
+    rows: int = 0
+    data: str = "pixels"
     images: int = 1
     trained: int = 1
+    calls: float = 0.1
     seed: int = 0
 
     @property
     def sizes(self) -> tuple[int, ...]:
+        if self.hidden:
+            return 784, self.hidden, max(self.hidden // 2, 1), 10
         return NETWORKS[self.network]
 
     @property
     def batchnorm(self) -> bool:
-        return self.network == "original"
+        """Whether the first layer has batch normalisation, which needs at least two images to train."""
+        return self.network == "original" and (self.batch > 1 or self.job == "predict")
 
 
 @dataclass
@@ -93,48 +111,88 @@ def training_options(description: str) -> argparse.ArgumentParser:
 # -- the data ----------------------------------------------------------------------------------------------
 
 
+@functools.cache
 def pixels(part: str) -> np.ndarray:
     """Return the images of ``train`` or ``t10k``: (n, 784) uint8."""
     data = gzip.decompress((MNIST / f"{part}-images-idx3-ubyte.gz").read_bytes())
     return np.frombuffer(data, np.uint8, offset=16).reshape(-1, 784).copy()
 
 
+@functools.cache
 def labels(part: str) -> np.ndarray:
     """Return the labels of ``train`` or ``t10k``: (n,) int64."""
     data = gzip.decompress((MNIST / f"{part}-labels-idx1-ubyte.gz").read_bytes())
     return np.frombuffer(data, np.uint8, offset=8).astype(np.int64)
 
 
-def floats(part: str, dtype: type = np.float32) -> np.ndarray:
-    """Return the images of ``train`` or ``t10k`` divided by 255: (n, 784)."""
-    return pixels(part).astype(dtype) / dtype(255)
+def floats(part: str, data: str = "pixels", dtype: type = np.float32, rows: int = 0) -> np.ndarray:
+    """Return the first ``rows`` images of ``train`` or ``t10k``, or all, as floats: (n, 784).
+
+    They are divided by 255, or have the columns of ``train`` at mean 0 and deviation 1 for ``standardised`` data.
+    """
+    found = pixels(part)[: rows or None].astype(dtype) / dtype(255)
+    if data == "standardised":
+        mean, deviation = _columns()
+        found = ((found - mean) / deviation).astype(dtype)
+    return found
 
 
-def weights() -> dict[str, np.ndarray]:
-    """Return fixed float32 weights of the original network, with the names of fastdigits.
+@functools.cache
+def _columns() -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and deviation of each column of the training images divided by 255; deviation 1 for 0."""
+    unit = pixels("train") / 255
+    deviation = unit.std(axis=0)
+    return unit.mean(axis=0), np.where(deviation == 0, 1, deviation)
+
+
+def training_data(task: Task, dtype: type = np.float32) -> tuple[np.ndarray, np.ndarray]:
+    """Return the training images of a task as floats, (n, 784), and their labels, (n,) int64."""
+    return floats("train", task.data, dtype, task.rows), labels("train")[: task.rows or None].copy()
+
+
+def weights(task: Task) -> dict[str, np.ndarray]:
+    """Return fixed float32 weights for the network of a task, with the names of fastdigits.
 
     Every contender predicts with them, and the driver compares the probabilities.
     """
     rng = np.random.default_rng(20)
-    sizes = NETWORKS["original"]
     found: dict[str, np.ndarray] = {}
-    for at, (n_in, n_out) in enumerate(itertools.pairwise(sizes), start=1):
+    for at, (n_in, n_out) in enumerate(itertools.pairwise(task.sizes), start=1):
         found[f"dense{at}.weight"] = rng.standard_normal((n_in, n_out)) * np.sqrt(2 / n_in)
         found[f"dense{at}.bias"] = 0.1 * rng.standard_normal(n_out)
-    found["batchnorm1.gamma"] = rng.uniform(0.5, 1.5, sizes[1])
-    found["batchnorm1.beta"] = 0.1 * rng.standard_normal(sizes[1])
-    found["batchnorm1.running_mean"] = 0.1 * rng.standard_normal(sizes[1])
-    found["batchnorm1.running_var"] = rng.uniform(0.5, 1.5, sizes[1])
+    width = task.sizes[1]
+    found["batchnorm1.gamma"] = rng.uniform(0.5, 1.5, width)
+    found["batchnorm1.beta"] = 0.1 * rng.standard_normal(width)
+    found["batchnorm1.running_mean"] = 0.1 * rng.standard_normal(width)
+    found["batchnorm1.running_var"] = rng.uniform(0.5, 1.5, width)
     return {name: value.astype(np.float32) for name, value in found.items()}
 
 
-def folded_weights(eps: float = 1e-5) -> list[tuple[np.ndarray, np.ndarray]]:
+def folded_weights(task: Task) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return `weights` as (weight, bias) of three layers, batch normalisation folded into the first."""
-    w = weights()
-    scale = w["batchnorm1.gamma"] / np.sqrt(w["batchnorm1.running_var"] + np.float32(eps))
+    w = weights(task)
+    scale = w["batchnorm1.gamma"] / np.sqrt(w["batchnorm1.running_var"] + np.float32(BN_EPS))
     shift = w["batchnorm1.beta"] - w["batchnorm1.running_mean"] * scale
     first = (w["dense1.weight"] * scale, w["dense1.bias"] * scale + shift)
     return [first, *((w[f"dense{at}.weight"], w[f"dense{at}.bias"]) for at in (2, 3))]
+
+
+# -- threads -----------------------------------------------------------------------------------------------
+
+
+def start_threads(count: int, start: Callable[[], object]) -> None:
+    """Start a library with ``count`` threads that has no other option: it starts one per available processor.
+
+    Its threads may run on any processor afterwards.
+    """
+    if not hasattr(os, "sched_getaffinity"):
+        start()
+        return
+    processors = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(processors)[:count])
+    start()
+    for thread in os.listdir("/proc/self/task"):
+        os.sched_setaffinity(int(thread), processors)
 
 
 # -- measuring ---------------------------------------------------------------------------------------------
@@ -151,12 +209,12 @@ def timed(work: Callable[[], object]) -> Callable[[], float]:
     return run
 
 
-def timed_calls(call: Callable[[], object]) -> Callable[[], float]:
-    """Return a function that repeats ``call`` for about `SECONDS_OF_CALLS` and returns the seconds per call."""
+def timed_calls(call: Callable[[], object], seconds: float) -> Callable[[], float]:
+    """Return a function that repeats ``call`` for about ``seconds`` and returns the seconds per call."""
     calls = 1
-    while (seconds := _repeat(call, calls)) < SECONDS_OF_CALLS / 4:
+    while (taken := _repeat(call, calls)) < seconds / 4:
         calls *= 2
-    calls = max(1, round(calls * SECONDS_OF_CALLS / seconds))
+    calls = max(1, round(calls * seconds / taken))
     return lambda: _repeat(call, calls) / calls
 
 

@@ -28,13 +28,15 @@ def network(task: Task) -> fd.NeuralNetwork:
     return fd.NeuralNetwork(layers, seed=task.seed)
 
 
-def images(part: str, dtype: str) -> np.ndarray:
-    return contender.pixels(part) if dtype == "uint8" else contender.floats(part)
+def images(task: Task, part: str, rows: int = 0) -> np.ndarray:
+    """Return images as this task gives them to users of fastdigits: uint8 pixels, or the floats of the others."""
+    if task.data == "pixels":
+        return contender.pixels(part)[: rows or None].copy()
+    return contender.floats(part, task.data, rows=rows)
 
 
-def epoch(task: Task, dtype: str = "uint8") -> Trial:
-    x, y = images("train", dtype), contender.labels("train")
-    test = images("t10k", dtype)
+def epoch(task: Task) -> Trial:
+    x, y = images(task, "train", task.rows), contender.labels("train")[: task.rows or None].copy()
     net = network(task)
     adam = fd.Adam(lr=contender.LR, beta1=contender.BETA1, beta2=contender.BETA2, eps=contender.EPS)
 
@@ -43,22 +45,24 @@ def epoch(task: Task, dtype: str = "uint8") -> Trial:
 
     return Trial(
         contender.timed(work),
-        lambda: contender.accuracy_check(lambda: net.predict(test), lambda: net.epochs_trained),
+        lambda: contender.accuracy_check(
+            lambda: net.predict(images(task, "t10k")), lambda: net.epochs_trained
+        ),
     )
 
 
-def predict_proba(task: Task, dtype: str = "uint8") -> Trial:
+def predict_proba(task: Task) -> Trial:
     net = network(task)
-    w = contender.weights()
+    w = contender.weights(task)
     for parameter in net.parameters():
         parameter.value[...] = w[parameter.name]
     for name, buffer in net.buffers().items():
         buffer[...] = w[name]
     net = net.folded()  # as users do after training, and as for onnxruntime
-    test = images("t10k", dtype)
+    test = images(task, "t10k")
     x = test[: task.images].copy()
     return Trial(
-        contender.timed_calls(lambda: net.predict_proba(x)),
+        contender.timed_calls(lambda: net.predict_proba(x), task.calls),
         lambda: contender.probabilities_check(net.predict_proba(test)),
         ["batch normalisation folded into the first layer"],
     )
@@ -72,10 +76,10 @@ def configuration() -> str:
     return "; ".join(" ".join(line.split()) for line in text.splitlines() if line.strip())
 
 
-def main(dtype: str = "uint8") -> None:
+def main() -> None:
     contender.serve(
         {"fastdigits": fd.__version__},
-        {"epoch": lambda task: epoch(task, dtype), "predict": lambda task: predict_proba(task, dtype)},
+        {"epoch": epoch, "predict": predict_proba},
         backend=fd.backend_name(),
         configuration=configuration(),
     )

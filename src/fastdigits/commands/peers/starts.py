@@ -11,17 +11,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from players import CONTENDERS, HERE, AbsentError, environment
+from .players import CONTENDERS, PROGRAMS, AbsentError, environment
 
 ACCURACY = 0.972  # of the original project on the test images
 BATCH, MAX_EPOCHS = 64, 30
 SHARE = "dense_share_of_peak"  # its name in the JSON of `fastdigits.bench --json`
-IMPORTS = ("fastdigits", "numpy", "onnxruntime", "jax", "torch", "sklearn")
+IMPORTS = ("fastdigits", "numpy", "onnxruntime", "jax", "torch", "keras", "numba", "sklearn")
 
 Say = Callable[[str], None]
 
@@ -86,7 +86,8 @@ def imports(interpreters: dict[str, str], rounds: int, say: Say) -> dict[str, An
         # The ratio of fastdigits to NumPy counts, so NumPy is imported in the environment of fastdigits.
         python = interpreters.get(name, interpreters["fastdigits"])
         code = f"import time; t = time.perf_counter(); import {module}; print(time.perf_counter() - t)"
-        row = {"contender": name, "tag": "", "threads": 1, "notes": [f"import {module}"], "seconds": []}
+        row: dict[str, Any] = {"contender": name, "tag": "", "threads": 1, "seconds": []}
+        row["notes"] = [f"import {module}"]
         rows.append((row, [python, "-c", code]))
     for number in range(rounds + 1):  # the first round fills the caches of the disk and does not count
         for row, command in list(rows):
@@ -164,7 +165,7 @@ def _script(python: str, script: str, *more: str) -> Callable[[int, int], list[s
             "--accuracy": ACCURACY, "--batch-size": BATCH, "--max-epochs": MAX_EPOCHS, "--seed": seed,
             "--threads": threads,
         }  # fmt: skip
-        return [python, str(HERE / script), *more, *_flat(options)]
+        return [python, str(PROGRAMS / script), *more, *_flat(options)]
 
     return command
 
@@ -201,13 +202,13 @@ class _Command:
         raise AbsentError(f"seed {seed} does not reach {ACCURACY} in {MAX_EPOCHS} epochs")
 
 
-def _flat(options: dict[str, object]) -> list[str]:
+def _flat(options: Mapping[str, object]) -> list[str]:
     return [str(part) for pair in options.items() for part in pair]
 
 
 def _write_arrays(folder: Path) -> None:
     """Write the images and labels as .npy files, so that PyTorch also reads cached data."""
-    source = HERE.parents[1] / "src" / "fastdigits" / "data" / "mnist"
+    source = PROGRAMS.parents[2] / "data" / "mnist"
     for short, part in (("train", "train"), ("test", "t10k")):
         images = gzip.decompress((source / f"{part}-images-idx3-ubyte.gz").read_bytes())[16:]
         (folder / f"x_{short}.npy").write_bytes(_npy(images, "|u1", (len(images) // 784, 784)))
@@ -232,7 +233,7 @@ def memory(interpreters: dict[str, str], threads: Sequence[int], rounds: int, sa
     found: dict[str, Any] = {"title": title, "rounds": rounds, "rows": [], "absent": []}
     count = max(threads)
     for tag in ("first run, empty cache", "data cached"):
-        row = {"contender": "fastdigits", "tag": tag, "threads": count, "peak_bytes": []}
+        row: dict[str, Any] = {"contender": "fastdigits", "tag": tag, "threads": count, "peak_bytes": []}
         with tempfile.TemporaryDirectory() as folder:
             line = [interpreters["fastdigits"], "-m", "fastdigits.train", "--threads", str(count)]
             try:

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import os
+import time
 
 import contender
-
-THREADS = contender.threads_asked()
-PROCESSORS = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
-if PROCESSORS:  # XLA starts one thread per available processor; it has no other option
-    os.sched_setaffinity(0, sorted(PROCESSORS)[:THREADS])
-
-import jax  # noqa: E402
-import jax.numpy as jnp  # noqa: E402
-import numpy as np  # noqa: E402
-from contender import BETA1, BETA2, EPS, LR, Task, Trial  # noqa: E402
+import jax
+import jax.numpy as jnp
+import numpy as np
+from contender import BETA1, BETA2, BN_EPS, BN_MOMENTUM, EPS, LR, Task, Trial
 
 Tree = dict[str, jax.Array]
-BN_EPS, BN_MOMENTUM = 1e-5, 0.1
 
 
 def start(task: Task) -> tuple[Tree, Tree]:
@@ -91,13 +84,15 @@ def compile_epoch(batch: int, state: tuple, x: jax.Array, y: jax.Array) -> jax.s
 
 
 def epoch(task: Task) -> Trial:
-    x = jnp.asarray(contender.floats("train"))
-    y = jnp.asarray(contender.labels("train"), jnp.int32)
+    x, y = contender.training_data(task)
+    x, y = jnp.asarray(x), jnp.asarray(y, jnp.int32)
     rng = np.random.default_rng(task.seed)
     params, stats = start(task)
     zeros = lambda: jax.tree.map(jnp.zeros_like, params)  # noqa: E731
     state = (params, stats, zeros(), zeros(), jnp.zeros((), jnp.float32))
+    began = time.perf_counter()
     compiled = compile_epoch(task.batch, state, x, y)
+    notes = [f"compiled in {time.perf_counter() - began:.1f} s before"]
     done = 0
 
     def work() -> None:
@@ -107,35 +102,27 @@ def epoch(task: Task) -> Trial:
         done += 1
 
     def predicted() -> np.ndarray:
-        out, _ = logits(state[0], state[1], jnp.asarray(contender.floats("t10k")), False)
+        out, _ = logits(state[0], state[1], jnp.asarray(contender.floats("t10k", task.data)), False)
         return np.asarray(out.argmax(axis=1))
 
-    return Trial(contender.timed(work), lambda: contender.accuracy_check(predicted, lambda: done))
+    return Trial(contender.timed(work), lambda: contender.accuracy_check(predicted, lambda: done), notes)
 
 
 def predict_proba(task: Task) -> Trial:
-    w = {name: jnp.asarray(value) for name, value in contender.weights().items()}
+    w = {name: jnp.asarray(value) for name, value in contender.weights(task).items()}
     stats = {name: w.pop(name) for name in list(w) if "running" in name}
     probs = jax.jit(lambda params, stats, x: jax.nn.softmax(logits(params, stats, x, False)[0]))
-    test = jnp.asarray(contender.floats("t10k"))
+    test = jnp.asarray(contender.floats("t10k", task.data))
     x = test[: task.images]
     return Trial(
-        contender.timed_calls(lambda: probs(w, stats, x).block_until_ready()),
+        contender.timed_calls(lambda: probs(w, stats, x).block_until_ready(), task.calls),
         lambda: contender.probabilities_check(np.asarray(probs(w, stats, test))),
     )
-
-
-def free_threads() -> None:
-    """Let every thread of XLA run on any processor again."""
-    if PROCESSORS and os.path.isdir("/proc/self/task"):
-        for thread in os.listdir("/proc/self/task"):
-            os.sched_setaffinity(int(thread), PROCESSORS)
 
 
 if __name__ == "__main__":
     jax.config.update("jax_platforms", "cpu")
     # Without asynchronous dispatch a call on one image takes about half the time; an epoch takes the same.
     jax.config.update("jax_cpu_enable_async_dispatch", False)
-    jax.devices()  # starts XLA and its threads
-    free_threads()
+    contender.start_threads(contender.threads_asked(), jax.devices)
     contender.serve({"jax": jax.__version__}, {"epoch": epoch, "predict": predict_proba})

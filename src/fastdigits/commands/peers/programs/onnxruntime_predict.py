@@ -13,10 +13,10 @@ THREADS = contender.threads_asked()
 OPSET, IR_VERSION = 17, 8  # which every onnxruntime in use supports
 
 
-def model() -> bytes:
+def model(task: Task) -> bytes:
     """Return the network of `contender.weights` as an ONNX graph: x (n, 784) float32 → probs (n, 10)."""
     nodes, stored, flow = [], [], "x"
-    folded = contender.folded_weights()
+    folded = contender.folded_weights(task)
     for at, (weight, bias) in enumerate(folded, start=1):
         stored += [numpy_helper.from_array(weight, f"w{at}"), numpy_helper.from_array(bias, f"b{at}")]
         nodes.append(helper.make_node("Gemm", [flow, f"w{at}", f"b{at}"], [f"z{at}"]))
@@ -37,15 +37,15 @@ def predict_proba(task: Task) -> Trial:
     options = onnxruntime.SessionOptions()  # the default has all optimisations of the graph
     options.intra_op_num_threads = THREADS
     options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model(), options, providers=["CPUExecutionProvider"])
-    test = contender.floats("t10k")
+    session = onnxruntime.InferenceSession(model(task), options, providers=["CPUExecutionProvider"])
+    test = contender.floats("t10k", task.data)
     x = test[: task.images].copy()
 
     def probs(images: np.ndarray) -> np.ndarray:
         return session.run(None, {"x": images})[0]
 
     return Trial(
-        contender.timed_calls(lambda: probs(x)),
+        contender.timed_calls(lambda: probs(x), task.calls),
         lambda: contender.probabilities_check(probs(test)),
         ["batch normalisation folded into the first layer"],
     )

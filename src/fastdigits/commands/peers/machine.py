@@ -10,15 +10,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from players import HERE
-
 INSTRUCTION_SETS = (
     "sse4_2", "avx", "fma", "avx2", "avx512f", "avx512dq", "avx512bw", "avx512vl", "amx_tile", "asimd", "sve",
 )  # fmt: skip
 
 
-def describe() -> dict[str, Any]:
-    """Return facts about this machine, this checkout and this run."""
+def describe(command: str, checkout: Path | None = None) -> dict[str, Any]:
+    """Return facts about this machine and this run of ``command``, and the commit of a checkout."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     name, flags = _processor()
     return {
@@ -28,15 +26,18 @@ def describe() -> dict[str, Any]:
         "system": platform.platform(),
         "load": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
         "compiler": _line("cc", "--version"),
-        "commit": _line("git", "-C", str(HERE), "describe", "--always", "--dirty", "--abbrev=10"),
+        "commit": _line("git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=10")
+        if checkout
+        else None,
         "when": time.strftime("%Y-%m-%d %H:%M:%S %z"),
         "driver_python": platform.python_version(),
-        "command": " ".join(["python", "benchmarks/peers/run.py", *map(_without_paths, sys.argv[1:])]),
+        "command": " ".join([command, *map(_without_paths, sys.argv[1:])]),
     }
 
 
 def _processor() -> tuple[str, list[str]]:
-    name, flags = platform.processor() or platform.machine(), []
+    name = platform.processor() or platform.machine()
+    flags: list[str] = []
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():

@@ -8,12 +8,12 @@ import subprocess
 import sys
 import tempfile
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any, cast
 
-HERE = Path(__file__).resolve().parent
+PROGRAMS = Path(__file__).resolve().parent / "programs"
 TIMEOUT = 900.0  # seconds to wait for an answer; an epoch of the wide network takes about ten
 
 
@@ -26,30 +26,53 @@ class Contender:
     name : str
         Its name in ``--python NAME=PATH`` and in the JSON.
     script : str
-        Its file in this folder.
+        Its file in programs/.
     module : str
         The module that its users import.
     label : str
         Its name in tables and in the chart.
+    packages : str
+        What ``pip install`` needs for it.
+    request : dict
+        What its jobs have in place of the request of the measure.
     """
 
     name: str
     script: str
     module: str
     label: str
+    packages: str
+    request: dict[str, Any] = field(default_factory=dict)
 
 
 CONTENDERS = {
     contender.name: contender
     for contender in (
-        Contender("fastdigits", "fastdigits_fit.py", "fastdigits", "fastdigits"),
-        Contender("fastdigits-float32", "fastdigits_float32.py", "fastdigits", "fastdigits, float32 images"),
-        Contender("onnxruntime", "onnxruntime_predict.py", "onnxruntime", "onnxruntime"),
-        Contender("jax", "jax_scan.py", "jax", "JAX, jit + scan"),
-        Contender("torch", "torch_eager.py", "torch", "PyTorch, eager"),
-        Contender("sklearn", "sklearn_mlp.py", "sklearn.neural_network", "scikit-learn"),
-        Contender("numpy-backend", "numpy_backend.py", "numpy", "fastdigits on NumPy"),
-        Contender("original", "original_numpy.py", "numpy", "NumPy original"),
+        Contender("fastdigits", "fastdigits_fit.py", "fastdigits", "fastdigits", "fastdigits"),
+        Contender(
+            "fastdigits-float32",
+            "fastdigits_fit.py",
+            "fastdigits",
+            "fastdigits, float32 images",
+            "fastdigits",
+            {"data": "unit"},
+        ),
+        Contender("onnxruntime", "onnxruntime_predict.py", "onnxruntime", "onnxruntime", "onnx onnxruntime"),
+        Contender("jax", "jax_scan.py", "jax", "JAX, jit + scan", "jax"),
+        Contender("torch", "torch_eager.py", "torch", "PyTorch, eager", "torch"),
+        Contender("torch-compile", "torch_compiled.py", "torch", "PyTorch, torch.compile", "torch"),
+        Contender("keras", "keras_fit.py", "keras", "Keras 3", "keras jax"),
+        Contender("numba", "numba_skip.py", "numba", "numba, skips zeros", "numba scipy"),
+        Contender("sklearn", "sklearn_mlp.py", "sklearn.neural_network", "scikit-learn", "scikit-learn"),
+        Contender(
+            "sklearn-partial",
+            "sklearn_partial.py",
+            "sklearn.neural_network",
+            "scikit-learn, partial_fit",
+            "scikit-learn",
+        ),
+        Contender("numpy-backend", "numpy_backend.py", "numpy", "fastdigits on NumPy", "fastdigits"),
+        Contender("original", "original_numpy.py", "numpy", "NumPy original", "numpy"),
     )
 }
 OURS = ("fastdigits", "fastdigits-float32", "numpy-backend")
@@ -84,7 +107,7 @@ class Player:
     def __init__(self, contender: Contender, threads: int, python: str) -> None:
         self.contender, self.threads = contender, threads
         self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
-        command = [python, str(HERE / contender.script), "--threads", str(threads)]
+        command = [python, str(PROGRAMS / contender.script), "--threads", str(threads)]
         try:
             self._process = subprocess.Popen(
                 command,
@@ -98,6 +121,8 @@ class Player:
         except OSError as error:
             self._errors.close()
             raise AbsentError(f"{python} does not start: {error}") from error
+        self._requests = cast(IO[str], self._process.stdin)
+        self._answers = cast(IO[str], self._process.stdout)
         try:
             self.facts = self._answer()
         except AbsentError:
@@ -107,8 +132,8 @@ class Player:
     def ask(self, do: str, **what: Any) -> dict[str, Any]:
         """Return the answer to a request; raise AbsentError if it cannot do the job, or has ended."""
         try:
-            self._process.stdin.write(json.dumps({"do": do, **what}) + "\n")
-            self._process.stdin.flush()
+            self._requests.write(json.dumps({"do": do, **what}) + "\n")
+            self._requests.flush()
         except OSError:
             pass  # the process has ended; `_answer` raises with the reason
         return self._answer()
@@ -116,11 +141,11 @@ class Player:
     def _answer(self) -> dict[str, Any]:
         timer = threading.Timer(TIMEOUT, self._process.kill)
         timer.start()
-        line = self._process.stdout.readline()
+        line = self._answers.readline()
         timer.cancel()
         if not line:
-            raise AbsentError(f"ended: {self._last_error()}")
-        answer = json.loads(line)
+            raise AbsentError(self._last_error())
+        answer: dict[str, Any] = json.loads(line)
         for problem in ("unable", "error"):
             if problem in answer:
                 raise AbsentError(answer[problem])
@@ -130,17 +155,20 @@ class Player:
         self._process.wait()
         self._errors.seek(0)
         lines = [line.strip() for line in self._errors if line.strip()]
-        return lines[-1] if lines else f"exit code {self._process.returncode}"
+        last = lines[-1] if lines else f"exit code {self._process.returncode}"
+        if last.startswith(("ModuleNotFoundError", "ImportError")):
+            return f"{last}: pip install {self.contender.packages}"
+        return last
 
     def close(self) -> None:
         """End the process."""
-        self._process.stdin.close()
+        self._requests.close()
         try:
             self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._process.stdout.close()
+        self._answers.close()
         self._errors.close()
 
     def __enter__(self) -> Player:

@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from players import CONTENDERS, AbsentError, Player
+from .players import CONTENDERS, AbsentError, Player
 
-TRAINERS = ("fastdigits", "fastdigits-float32", "jax", "torch", "sklearn", "numpy-backend", "original")
-PREDICTORS = (
-    "fastdigits", "fastdigits-float32", "onnxruntime", "jax", "torch", "sklearn", "numpy-backend", "original",
-)  # fmt: skip
+TRAINERS = tuple(name for name in CONTENDERS if name != "onnxruntime")
+PREDICTORS = tuple(name for name in CONTENDERS if name != "sklearn-partial")  # it predicts like sklearn
+Seat = tuple[Player, dict[str, Any]]  # a player and its row of results
 PAUSE = 0.05  # seconds between two runs, until the threads of the previous one stop spinning
 TOLERANCE = 1e-4  # between probabilities of two contenders: float32 sums in different orders
 
@@ -64,14 +63,20 @@ def _all(names: Sequence[str]) -> tuple[Entry, ...]:
 TURNS = {
     **{
         f"epoch{batch}": Turns(
-            f"training epoch, batch {batch}", {"job": "epoch", "batch": batch}, _all(TRAINERS)
+            f"training epoch, batch {batch}", {"job": "epoch", "batch": batch}, _all(TRAINERS), rounds=9
         )
         for batch in (64, 128, 256)
     },
+    "standard64": Turns(
+        "training epoch, batch 64, standardised float32 columns",
+        {"job": "epoch", "batch": 64, "data": "standardised"},
+        _all(("fastdigits", "jax", "torch", "torch-compile")),
+        rounds=9,
+    ),
     "wide256": Turns(
         "training epoch, 784-1024-1024-10, batch 256",
         {"job": "epoch", "network": "wide", "batch": 256, "trained": 0},
-        _all(("fastdigits", "jax", "torch")),
+        _all(("fastdigits", "jax", "torch", "torch-compile", "keras")),
         rounds=4,
         quick_rounds=1,
     ),
@@ -129,14 +134,14 @@ def measure(
     """
     found: dict[str, Any] = {"title": turns.title, "rounds": rounds, "rows": [], "absent": []}
     with contextlib.ExitStack() as stack:
-        players: list[tuple[Player, dict[str, Any]]] = []
+        players: list[Seat] = []
         for entry in turns.entries:
             for count in turns.threads or threads:
-                row = {"contender": entry.name, "tag": entry.tag, "threads": count}
+                row: dict[str, Any] = {"contender": entry.name, "tag": entry.tag, "threads": count}
                 try:
                     player = Player(CONTENDERS[entry.name], count, interpreters[entry.name])
                     stack.enter_context(player)
-                    ready = player.ask("setup", **turns.request | entry.request)
+                    ready = player.ask("setup", **turns.request | player.contender.request | entry.request)
                 except AbsentError as error:
                     found["absent"].append(row | {"reason": str(error)})
                     say(f"  {_name(row)}: absent: {error}")
@@ -145,7 +150,7 @@ def measure(
                 players.append((player, row))
                 say(f"  {_name(row)}: ready")
         with _busy_core() if turns.busy else contextlib.nullcontext():
-            players = _rounds(players, rounds, found["absent"], say)
+            players = run_rounds(players, rounds, found["absent"], say)
         for player, row in players:
             row["check"] = player.ask("check")
             row["median"], row["minimum"] = statistics.median(row["seconds"]), min(row["seconds"])
@@ -154,12 +159,9 @@ def measure(
     return found
 
 
-def _rounds(
-    players: list[tuple[Player, dict[str, Any]]],
-    rounds: int,
-    absent: list[dict[str, Any]],
-    say: Callable[[str], None],
-) -> list[tuple[Player, dict[str, Any]]]:
+def run_rounds(
+    players: list[Seat], rounds: int, absent: list[dict[str, Any]], say: Callable[[str], None]
+) -> list[Seat]:
     """Run each player once per round, in a random order; return the players without an error."""
     for number in range(rounds):
         order = list(players)

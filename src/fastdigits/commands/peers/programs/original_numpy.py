@@ -109,8 +109,8 @@ class Network:
 
 
 def epoch(task: Task) -> Trial:
-    x, one_hot = contender.floats("train", np.float64), np.eye(10)[contender.labels("train")]
-    test = contender.floats("t10k", np.float64)
+    x, y = contender.training_data(task, np.float64)
+    one_hot = np.eye(10)[y]
     net, optimizer = Network(task), RMSprop(contender.LR)
     rng = np.random.default_rng(task.seed)
     history: list[tuple[float, float]] = []
@@ -122,26 +122,29 @@ def epoch(task: Task) -> Trial:
         loss, accuracy = np.mean(steps, axis=0)
         history.append((float(loss), float(accuracy)))
 
+    def predicted() -> np.ndarray:
+        return net.probs(contender.floats("t10k", task.data, np.float64)).argmax(axis=1)
+
     return Trial(
         contender.timed(work),
-        lambda: contender.accuracy_check(lambda: net.probs(test).argmax(axis=1), lambda: len(history)),
+        lambda: contender.accuracy_check(predicted, lambda: len(history)),
         ["float64, RMSprop"],
     )
 
 
 def predict_proba(task: Task) -> Trial:
     net = Network(task)
-    w = contender.weights()
+    w = contender.weights(task)
     dense = [layer for layer in net.layers if isinstance(layer, Dense)]
     for at, layer in enumerate(dense, start=1):
         layer.params["w"][...], layer.params["b"][...] = w[f"dense{at}.weight"], w[f"dense{at}.bias"]
     norm = next(layer for layer in net.layers if isinstance(layer, BatchNorm))
     norm.params["gamma"][...], norm.params["beta"][...] = w["batchnorm1.gamma"], w["batchnorm1.beta"]
     norm.mean, norm.var = w["batchnorm1.running_mean"], w["batchnorm1.running_var"]
-    test = contender.floats("t10k", np.float64)
+    test = contender.floats("t10k", task.data, np.float64)
     x = test[: task.images].copy()
     return Trial(
-        contender.timed_calls(lambda: net.probs(x)),
+        contender.timed_calls(lambda: net.probs(x), task.calls),
         lambda: contender.probabilities_check(net.probs(test)),
         ["float64"],
     )

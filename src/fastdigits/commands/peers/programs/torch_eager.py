@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import contender
 import torch
@@ -50,7 +51,7 @@ def adam(net: nn.Module) -> torch.optim.Adam:
 
 def epoch(task: Task) -> Trial:
     torch.manual_seed(task.seed)
-    x, y = torch.from_numpy(contender.floats("train")), torch.from_numpy(contender.labels("train"))
+    x, y = map(torch.from_numpy, contender.training_data(task))
     net = network(task)
     optimizer = adam(net)
     done = 0
@@ -60,16 +61,19 @@ def epoch(task: Task) -> Trial:
         train_epoch(net, optimizer, x, y, task.batch)
         done += 1
 
-    test = torch.from_numpy(contender.floats("t10k"))
-    return Trial(
-        contender.timed(work),
-        lambda: contender.accuracy_check(lambda: predict(net, test).numpy(), lambda: done),
-    )
+    return Trial(contender.timed(work), lambda: test_check(task, net, done))
 
 
-def predict_proba(task: Task) -> Trial:
+def test_check(task: Task, net: nn.Module, epochs: int) -> dict[str, Any]:
+    """Return the number of epochs and the accuracy on the test images."""
+    test = torch.from_numpy(contender.floats("t10k", task.data))
+    return contender.accuracy_check(lambda: predict(net, test).numpy(), lambda: epochs)
+
+
+def with_weights(task: Task) -> nn.Sequential:
+    """Return the network of a task with the weights that all contenders predict with, in evaluation mode."""
     net = network(task)
-    w = {name: torch.from_numpy(value) for name, value in contender.weights().items()}
+    w = {name: torch.from_numpy(value) for name, value in contender.weights(task).items()}
     linear = [layer for layer in net if isinstance(layer, nn.Linear)]
     norm = next(layer for layer in net if isinstance(layer, nn.BatchNorm1d))
     with torch.no_grad():
@@ -80,8 +84,12 @@ def predict_proba(task: Task) -> Trial:
         norm.bias.copy_(w["batchnorm1.beta"])
         norm.running_mean.copy_(w["batchnorm1.running_mean"])
         norm.running_var.copy_(w["batchnorm1.running_var"])
-    net.eval()
-    test = torch.from_numpy(contender.floats("t10k"))
+    return net.eval()
+
+
+def predict_proba(task: Task) -> Trial:
+    net = with_weights(task)
+    test = torch.from_numpy(contender.floats("t10k", task.data))
     x = test[: task.images].clone()
 
     @torch.inference_mode()
@@ -89,7 +97,7 @@ def predict_proba(task: Task) -> Trial:
         return net(images).softmax(dim=1)
 
     return Trial(
-        contender.timed_calls(lambda: probs(x)),
+        contender.timed_calls(lambda: probs(x), task.calls),
         lambda: contender.probabilities_check(probs(test).numpy()),
     )
 

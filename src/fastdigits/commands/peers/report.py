@@ -7,14 +7,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from players import CONTENDERS
+from . import sweep
+from .players import CONTENDERS, OURS
+
+JOBS = {"epoch": "a training step", "predict": "predict_proba of a batch"}
 
 
 @dataclass(frozen=True)
 class Ratio:
     """One row of the table: how much longer ``against`` takes than ``ours``, unless ``measure`` says otherwise.
 
-    ``ratio`` is the ratio of medians, ``of_minima`` of the fastest rounds; None where there is one number.
+    ``ratio`` is the ratio of medians, ``of_minima`` of the fastest rounds; None where there is one number. ``contest``
+    says whether ``against`` is another library that does the same job.
     """
 
     measure: str
@@ -23,6 +27,7 @@ class Ratio:
     ratio: float
     of_minima: float | None
     unit: str = "×"
+    contest: bool = False
 
 
 def best(measured: dict[str, Any], contender: str, tag: str = "") -> dict[str, Any] | None:
@@ -58,6 +63,8 @@ def ratios(measures: dict[str, Any]) -> list[Ratio]:
                 found += [Ratio(title, "", "", 100 * row["share"], None, "%") for row in measured["rows"]]
             case "epoch128":
                 found += _against(measured) + list(_two_over_one(measured, "two threads over one, batch 128"))
+            case "sweep":
+                found += _worst(measured)
             case _:
                 found += _against(measured)
     return found
@@ -68,7 +75,8 @@ def _against(measured: dict[str, Any]) -> list[Ratio]:
     others = dict.fromkeys(row["contender"] for row in measured["rows"] if row["contender"] != "fastdigits")
     if ours is None:
         return []
-    rows = sorted((best(measured, name) for name in others), key=lambda row: -row["median"])
+    rows = [row for row in (best(measured, name) for name in others) if row is not None]
+    rows.sort(key=lambda row: -row["median"])
     return [_ratio(measured["title"], ours, theirs) for theirs in rows]
 
 
@@ -79,6 +87,7 @@ def _ratio(title: str, ours: dict[str, Any], theirs: dict[str, Any]) -> Ratio:
         f"{label(theirs)} {shown(theirs)}",
         theirs["median"] / ours["median"],
         theirs["minimum"] / ours["minimum"],
+        contest=theirs["contender"] not in OURS,
     )
 
 
@@ -119,21 +128,40 @@ def _imports(measured: dict[str, Any]) -> list[Ratio]:
 def _to_accuracy(measured: dict[str, Any]) -> list[Ratio]:
     torch = best(measured, "torch", "train_torch.py")
     tags = dict.fromkeys(row["tag"] for row in measured["rows"] if row["contender"] == "fastdigits")
-    if torch is None:
-        return []
     found = []
     for tag in tags:
         ours = best(measured, "fastdigits", tag)
-        found.append(_ratio(f"{measured['title']}: {tag}", ours, torch))
+        if ours is not None and torch is not None:
+            found.append(_ratio(f"{measured['title']}: {tag}", ours, torch))
     return found
+
+
+def _worst(measured: dict[str, Any]) -> Iterator[Ratio]:
+    """Yield the least ratio of the sweep for training and for predictions."""
+    for job, words in JOBS.items():
+        lines = [(place, *sweep.compare(place)[0]) for place in _compared(measured, job)]
+        if lines:
+            place, name, ratio = min(lines, key=lambda line: line[2])
+            where = f"batch {place['batch']:,}, width {place['width']:,}"
+            slower = sum(line[2] < 1 for line in lines)
+            title = f"sweep, {words}: slower at {slower} of {len(lines)} places, the worst"
+            yield Ratio(title, where, _label_of(name), ratio, None, contest=True)
+
+
+def _compared(measured: dict[str, Any], job: str) -> list[dict[str, Any]]:
+    return [place for place in measured["places"] if place["job"] == job and sweep.compare(place)]
 
 
 # -- text --------------------------------------------------------------------------------------------------
 
 
 def label(row: dict[str, Any]) -> str:
-    contender = CONTENDERS.get(row["contender"])
-    return contender.label if contender else row["contender"]
+    """Return the name of a row's contender in tables and in the chart."""
+    return _label_of(row["contender"])
+
+
+def _label_of(name: str) -> str:
+    return CONTENDERS[name].label if name in CONTENDERS else name
 
 
 def shown(row: dict[str, Any]) -> str:
@@ -145,12 +173,26 @@ def duration(seconds: float) -> str:
     """Return seconds with three digits, in s, ms or µs."""
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
         if seconds >= size or unit == "µs":
-            return f"{_three_digits(seconds / size)} {unit}"
+            return f"{three_digits(seconds / size)} {unit}"
     raise AssertionError
 
 
-def _three_digits(number: float) -> str:
+def three_digits(number: float) -> str:
+    """Return a number with about three digits."""
     return f"{number:.{2 if number < 10 else 1 if number < 100 else 0}f}"
+
+
+def summary(measures: dict[str, Any]) -> str:
+    """Return the ratios in lines of at most 80 characters: a heading, and below it each contender."""
+    lines: list[tuple[str, str]] = []
+    heading = ""
+    for line in ratios(measures):
+        title = f"{line.measure}: {line.ours}" if line.ours else line.measure
+        if title != heading:
+            lines += [(title, "")]
+            heading = title
+        lines.append((f"  {line.against}", f"{three_digits(line.ratio)} {line.unit}"))
+    return "\n".join(f"{left:<60}{right:>12}".rstrip() if right else left for left, right in lines)
 
 
 def table(head: tuple[str, ...], rows: list[tuple[str, ...]], right: tuple[int, ...]) -> str:
@@ -169,17 +211,56 @@ def table(head: tuple[str, ...], rows: list[tuple[str, ...]], right: tuple[int, 
 def ratio_table(measures: dict[str, Any]) -> str:
     """Return the table of ratios."""
     head = ("measure", "median", "of minima", "fastdigits", "against")
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             line.measure,
-            f"{_three_digits(line.ratio)} {line.unit}",
-            "" if line.of_minima is None else f"{_three_digits(line.of_minima)} {line.unit}",
+            f"{three_digits(line.ratio)} {line.unit}",
+            "" if line.of_minima is None else f"{three_digits(line.of_minima)} {line.unit}",
             line.ours,
             line.against,
         )
         for line in ratios(measures)
     ]
     return table(head, rows, right=(1, 2, 3)) if rows else "nothing was measured"
+
+
+def losses(measures: dict[str, Any]) -> list[str]:
+    """Return one line per job at which another library was faster, or one that there was none."""
+    contests = [line for line in ratios(measures) if line.contest]
+    slower = [line for line in contests if line.ratio < 1]
+    if not slower:
+        worst = min((line.ratio for line in contests), default=None)
+        return (
+            []
+            if worst is None
+            else [f"No contender was faster at any job: {three_digits(worst)} × at least."]
+        )
+    return ["A contender was faster at:", ""] + [
+        f"- {line.measure}, {line.ours}: {line.against}, {three_digits(line.ratio)} ×" for line in slower
+    ]
+
+
+def sweep_tables(measures: dict[str, Any]) -> str:
+    """Return a table for training and one for predictions: at each place the fastest peer, and the ratio to it."""
+    if "sweep" not in measures:
+        return ""
+    tables = []
+    for job, words in JOBS.items():
+        cells = {
+            (place["batch"], place["width"]): sweep.compare(place)[0]
+            for place in _compared(measures["sweep"], job)
+        }
+        batches, widths = (sorted({key[i] for key in cells}) for i in (0, 1))
+        head = ("batch", *(f"width {width:,}" for width in widths))
+        rows = [(f"{batch:,}", *(_cell(cells.get((batch, width))) for width in widths)) for batch in batches]
+        if rows:
+            right = tuple(range(len(head)))
+            tables.append(f"{words}, against the fastest of the others:\n\n{table(head, rows, right)}")
+    return "\n\n".join(tables)
+
+
+def _cell(line: tuple[str, float] | None) -> str:
+    return f"{_label_of(line[0]).partition(',')[0]} {three_digits(line[1])} ×" if line else ""
 
 
 def detail_table(measures: dict[str, Any]) -> str:
@@ -241,3 +322,16 @@ def head(machine: dict[str, Any], measures: dict[str, Any]) -> str:
     if versions:
         lines.append(", ".join(f"{name} {version}" for name, version in sorted(versions.items())))
     return "\n".join([*lines, *configurations])
+
+
+def everything(machine: dict[str, Any], measures: dict[str, Any]) -> list[str]:
+    """Return what a run prints: machine, ratios, the sweep, all times, and who was absent."""
+    parts = [
+        head(machine, measures),
+        ratio_table(measures),
+        "\n".join(losses(measures)),
+        sweep_tables(measures),
+        detail_table(measures),
+        "\n".join(absences(measures)),
+    ]
+    return [part for part in parts if part]
