@@ -75,6 +75,13 @@ def test_an_absent_contender_is_listed_with_the_reason_and_what_to_install(fakes
     )
 
 
+def test_a_measure_omits_contenders(fakes):
+    plan = turns.Turns("a job", {"job": "epoch"}, [turns.Entry(name) for name in fakes])
+    found = turns.measure(plan, fakes, (1,), 1, quiet, ("jax", "torch"))
+    assert [row["contender"] for row in found["rows"]] == ["fastdigits"]
+    assert found["absent"] == []
+
+
 def test_a_contender_without_the_job_is_absent(fakes):
     found = a_measure(fakes, job="predict")
     assert found["rows"] == []
@@ -148,6 +155,22 @@ def test_bench_prints_the_comparison_in_80_columns(measured, capsys):
     answer = json.loads(out)
     assert answer["ratios"][0]["ratio"] == 2.0
     assert set(answer["measures"]) == {"epoch64"}
+
+
+def test_without_a_name_bench_omits_contenders_that_take_long(measured, monkeypatch, capsys, fakes):
+    asked = []
+    monkeypatch.setattr(measures, "NOT_QUICK", ("jax",))
+    monkeypatch.setattr(
+        measures,
+        "measure",
+        lambda name, *_, without, **__: (
+            asked.append((name, without)) or a_measure({"fastdigits": fakes["fastdigits"]})
+        ),
+    )
+    assert bench.main(["--peers"]) == 0
+    assert bench.main(["--peers", "epoch64"]) == 0
+    assert asked == [*((name, ("jax",)) for name in measures.QUICK), ("epoch64", ())]
+    assert "without jax, which take long" in capsys.readouterr().err
 
 
 def test_bench_refuses_unknown_measures_and_rounds_without_peers(capsys):

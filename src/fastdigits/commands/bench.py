@@ -235,7 +235,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="NAME,…",
         help="compare whole trainings and predictions with those of the other libraries that are installed, such "
         "as PyTorch, JAX, Keras, numba, scikit-learn and onnxruntime, instead of the kernels with NumPy; NAME is "
-        f"one or more of {', '.join(measures.ALL)} (without NAME: {','.join(measures.QUICK)}, some two minutes)",
+        f"one or more of {', '.join(measures.ALL)} (without NAME: {','.join(measures.QUICK)}, one to three minutes)",
     )
     group.add_argument(
         "--rounds",
@@ -268,10 +268,15 @@ def _compare_with_peers(options: argparse.Namespace) -> int:
     """Run the measures of ``--peers`` in processes of their own; print ratios and shares of the peak."""
     say = console.print_nothing if options.quiet else console.print_message
     counts = sorted({1, get_num_threads()})
+    without = measures.NOT_QUICK if options.peers is measures.QUICK else ()
+    if without:
+        say(f"without {', '.join(without)}, which take long: name the measures to include them")
     found = {}
     for name in options.peers:
         say(f"{name}:")
-        found[name] = measures.measure(name, interpreters([]), counts, say, quick=True, rounds=options.rounds)
+        found[name] = measures.measure(
+            name, interpreters([]), counts, say, quick=True, rounds=options.rounds, without=without
+        )
         say(report.summary({name: found[name]}))
     for line in report.absences(found):
         say("\n".join(wrap(printable(line), console.width())))

@@ -15,7 +15,16 @@ STARTS: dict[str, tuple[int, int]] = {  # name: rounds, quick rounds
 }
 DEFAULT = (*turns.TURNS, *STARTS)
 ALL = (*DEFAULT, "sweep")
-QUICK = ("epoch64", "epoch256", "predict1", "predict10000")  # of ``bench --peers``: two minutes
+QUICK = (
+    "epoch64",
+    "predict10000",
+)  # of ``bench --peers``: two to three minutes if all libraries are installed
+NOT_QUICK = (
+    "torch-compile",
+    "sklearn-partial",
+    "numpy-backend",
+    "original",
+)  # they take as long as all others
 
 
 def measure(
@@ -26,14 +35,15 @@ def measure(
     *,
     quick: bool = False,
     rounds: int | None = None,
+    without: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Run a measure and return its values; ``rounds`` overrides its number of rounds."""
+    """Run a measure and return its values; ``rounds`` overrides its number, ``without`` names contenders to omit."""
     if name == "sweep":
         return sweep.measure(interpreters, threads, quick, say)
     if name in turns.TURNS:
         plan = turns.TURNS[name]
         rounds = rounds or (plan.quick_rounds if quick else plan.rounds)
-        return turns.measure(plan, interpreters, threads, rounds, say)
+        return turns.measure(plan, interpreters, threads, rounds, say, without)
     rounds = rounds or STARTS[name][quick]
     match name:
         case "import":

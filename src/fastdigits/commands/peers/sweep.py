@@ -19,7 +19,12 @@ BATCHES, WIDTHS = (1, 4, 16, 64, 256, 1024, 4096), (8, 32, 128, 512, 2048)
 QUICK_BATCHES, QUICK_WIDTHS = (1, 64, 4096), (8, 128, 2048)
 JOBS = {"epoch": turns.TRAINERS, "predict": turns.PREDICTORS}
 PEERS = [name for name in CONTENDERS if name not in OURS]
-SLOW_TO_PREPARE = ("torch-compile", "keras", "sklearn-partial")  # only in the places of the quick grid
+SLOW_TO_PREPARE = (
+    "torch-compile",
+    "keras",
+    "sklearn-partial",
+)  # only in these places: the corners and the middle
+THEIR_PLACES = {(1, 8), (4096, 8), (1, 2048), (4096, 2048), (64, 128)}
 FEW_STEPS = (
     "torch",
     "torch-compile",
@@ -111,11 +116,10 @@ def _measure_place(
     say: Callable[[str], None],
 ) -> list[dict[str, Any]]:
     job, batch, width = place
-    coarse = batch in QUICK_BATCHES and width in QUICK_WIDTHS
     seats: list[turns.Seat] = []
     for player in players:
         name = player.contender.name
-        if name not in JOBS[job] or (name in SLOW_TO_PREPARE and not coarse):
+        if name not in JOBS[job] or (name in SLOW_TO_PREPARE and (batch, width) not in THEIR_PLACES):
             continue
         row: dict[str, Any] = {"contender": name, "tag": "", "threads": player.threads, "seconds": []}
         wanted = request(name, place)

@@ -123,8 +123,9 @@ def measure(
     threads: Sequence[int],
     rounds: int,
     say: Callable[[str], None],
+    without: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Run the contenders in turn and return the measured values.
+    """Run the contenders, ``without`` some, in turn and return the measured values.
 
     Returns
     -------
@@ -136,6 +137,8 @@ def measure(
     with contextlib.ExitStack() as stack:
         players: list[Seat] = []
         for entry in turns.entries:
+            if entry.name in without:
+                continue
             for count in turns.threads or threads:
                 row: dict[str, Any] = {"contender": entry.name, "tag": entry.tag, "threads": count}
                 try:
