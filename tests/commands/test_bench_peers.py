@@ -120,19 +120,20 @@ def test_a_sweep_covers_batches_to_4096_and_widths_to_2048(quick):
 
 
 def test_fastdigits_and_the_numpy_original_do_the_same_work():
-    entries = [turns.Entry("fastdigits"), turns.Entry("fastdigits-float32"), turns.Entry("original")]
-    here = players.interpreters([])
-    said = []
+    here, said = players.interpreters([]), []
+    entries = [turns.Entry("fastdigits"), turns.Entry("original")]
     request = {"job": "predict", "images": 3, "hidden": 16, "calls": 1e-4}
     found = turns.measure(turns.Turns("a job", request, entries), here, (1,), 1, said.append)
-    assert not found["absent"]
+    assert len(found["rows"]) == 2
     assert not [line for line in said if "not equal" in line]
+
+
+def test_fastdigits_learns_from_standardised_columns():
     request = {"job": "epoch", "batch": 60, "rows": 6000, "data": "standardised", "trained": 2}
-    found = turns.measure(turns.Turns("a job", request, entries[::2]), here, (1,), 1, said.append)
-    assert [row["check"]["epochs"] for row in found["rows"]] == [3, 3]
-    assert (
-        min(row["check"]["test_accuracy"] for row in found["rows"]) > 0.85
-    )  # 0.9: the data are what they should be
+    plan = turns.Turns("a job", request, [turns.Entry("fastdigits")])
+    (row,) = turns.measure(plan, players.interpreters([]), (1,), 1, quiet)["rows"]
+    assert row["check"]["epochs"] == 3
+    assert row["check"]["test_accuracy"] > 0.85  # 0.9; a tenth if train and test were scaled differently
 
 
 # -- the command -------------------------------------------------------------------------------------------
