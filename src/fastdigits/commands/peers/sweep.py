@@ -34,6 +34,7 @@ FEW_STEPS = (
     "original",
 )  # a quarter of the others
 SECONDS, ROUNDS, QUICK_ROUNDS = 0.05, 3, 2
+LEAST_STEPS = 4  # else the buffers that fit allocates for a training take longer than its steps
 LONG = 0.5  # seconds of a step from which two rounds are enough
 IMAGES = 60_000
 
@@ -58,7 +59,7 @@ def request(name: str, place: Place) -> dict[str, Any]:
     job, batch, width = place
     if job == "predict":
         return {"job": job, "images": batch, "hidden": width, "trained": 0, "calls": SECONDS}
-    steps = SECONDS / step_seconds(batch, width) / (4 if name in FEW_STEPS else 1)
+    steps = max(LEAST_STEPS, SECONDS / step_seconds(batch, width)) / (4 if name in FEW_STEPS else 1)
     steps = max(1, min(round(steps), IMAGES // batch))
     return {"job": job, "batch": batch, "hidden": width, "rows": batch * steps}
 
