@@ -15,7 +15,7 @@ from ..core.arrays import Array, Float32
 from . import assembly
 from .layers import Layer
 
-SIZES = (1, 32, 256)  # rows per call of a program; 256 rows of pixels fit into the second-level cache
+MOST_ROWS = 256  # per call of a program: as many rows of pixels fit into the second-level cache
 
 
 class Predictor:
@@ -64,7 +64,7 @@ class Predictor:
         if n == 1:
             self._fill(layers, outputs, rows, softmax, 1, 1)
             return outputs
-        threads, most = get_num_threads(), SIZES[-1]
+        threads, most = get_num_threads(), MOST_ROWS
         for start in range(0, n, most):
             self._fill(
                 layers,
@@ -79,7 +79,7 @@ class Predictor:
     def _fill(
         self, layers: Sequence[Layer], outputs: Float32, rows: Array, softmax: bool, threads: int, calls: int
     ) -> None:
-        """Write the outputs of at most ``SIZES[-1]`` rows; ``calls`` is the number of such calls in a row."""
+        """Write the outputs of at most ``MOST_ROWS`` rows; ``calls`` is the number of such calls in a row."""
         if not self._lowers:
             logits = np.ascontiguousarray(assembly.run(layers, rows))
             if softmax:
@@ -88,7 +88,7 @@ class Predictor:
                 outputs[...] = logits
             return
         n, width = rows.shape
-        size = 1 if n == 1 else SIZES[1] if n <= SIZES[1] else SIZES[2]
+        size = 1 << (n - 1).bit_length()  # a program of at most twice as many rows
         key = size, rows.dtype.char, width, softmax
         free = self._free.get(key)
         if free is None:
