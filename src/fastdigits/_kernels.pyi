@@ -26,6 +26,13 @@ def gather_weights(
     y: _F, total: _D, x: _F, rows: _I64
 ) -> None: ...  # y = x[rows] / total, total (1,) = sum of x[rows]
 
+# -- packing: y (n, d) = x · white as bytes, fits (n,) = 1; or both 0 for a row where x is not y / white. float64 is
+# -- rounded to float32 first; x (n, d · size) of pack_integers are the bytes of integers, whose bits from shift are y
+
+def pack_float32(y: _U8, fits: _U8, x: _F, white: float) -> None: ...
+def pack_float64(y: _U8, fits: _U8, x: _D, white: float) -> None: ...
+def pack_integers(y: _U8, fits: _U8, x: _U8, size: int, shift: int) -> None: ...
+
 # -- dense: x (n, in), weight (in, out), bias (out,), y (n, out); uint8 x is divided by 255 -------------------------
 
 def dense_forward(y: _F, x: _F, weight: _F, bias: _F) -> None: ...

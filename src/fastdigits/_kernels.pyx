@@ -32,7 +32,7 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyOb
 from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 cimport cython
-from libc.math cimport cos, floor, isfinite, log, pow, sin, sqrt
+from libc.math cimport cos, fabs, floor, isfinite, log, pow, sin, sqrt
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport qsort
 from libc.string cimport memcpy, memset
@@ -53,6 +53,7 @@ cdef extern from "kernels/vector.h" nogil:
     void transpose_4x4(float* y, Py_ssize_t ldy, const float* x, Py_ssize_t ldx)
     void transpose_32x16(uint8_t* y, Py_ssize_t ldy, const uint8_t* const* x, Py_ssize_t p)
     int32_t float_to_bits(float x)
+    int64_t double_to_bits(double x)
     float bits_to_float(int32_t i)
     uint64_t float_mode_enter()
     void float_mode_leave(uint64_t old)
@@ -103,6 +104,7 @@ include "kernels/program.pxi"
 include "kernels/matmul.pxi"
 include "kernels/pixels.pxi"
 include "kernels/gather.pxi"
+include "kernels/pack.pxi"
 include "kernels/dense.pxi"
 include "kernels/softmax.pxi"
 include "kernels/activations.pxi"

@@ -64,6 +64,39 @@ def gather_weights(y: Array, total: Array, x: Array, rows: Int64) -> None:
     y[...] = x[rows] / total[0] if total[0] > 0 else 0
 
 
+# -- packing -------------------------------------------------------------------------------------------------
+
+
+def pack_float32(y: Array, fits: Array, x: Array, white: float) -> None:
+    _expect("pack_float32", "y", y, *x.shape)
+    _expect("pack_float32", "fits", fits, len(x))
+    white = x.dtype.type(white)
+    with np.errstate(over="ignore", invalid="ignore"):
+        whole = np.rint(x * white)
+    fits[...] = ((whole >= 0) & (whole <= 255) & (whole / white == x)).all(axis=1)
+    y[...] = np.where(fits[:, np.newaxis], whole, 0)
+
+
+def pack_float64(y: Array, fits: Array, x: Array, white: float) -> None:
+    _expect("pack_float64", "y", y, *x.shape)
+    _expect("pack_float64", "fits", fits, len(x))
+    with np.errstate(over="ignore", invalid="ignore"):
+        pack_float32(y, fits, x.astype(np.float32), white)
+
+
+def pack_integers(y: Array, fits: Array, x: Array, size: int, shift: int) -> None:
+    if size not in (2, 4, 8) or shift not in (0, 8 * size - 8):
+        raise ValueError(
+            f"pack_integers: size must be 2, 4 or 8, shift 0 or 8 · size - 8; got {size}, {shift}"
+        )
+    _expect("pack_integers", "x", x, len(x), y.shape[1] * size)
+    _expect("pack_integers", "y", y, len(x), y.shape[1])
+    _expect("pack_integers", "fits", fits, len(x))
+    values = x.view(f"u{size}")
+    fits[...] = ((values >> shift << shift == values) & (values >> shift <= 255)).all(axis=1)
+    y[...] = np.where(fits[:, np.newaxis], values >> shift, 0)
+
+
 # -- dense ---------------------------------------------------------------------------------------------------
 
 

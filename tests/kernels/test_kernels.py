@@ -479,6 +479,83 @@ def test_rows_out_of_range_are_rejected(kernels, name, row):
             getattr(which, name)(*given)
 
 
+# -- packing -----------------------------------------------------------------------------------------------
+
+PACKED = np.arange(256, dtype=np.uint8)
+PARTS = PACKED.astype(np.float32) / np.float32(255)
+
+
+def packed(kernels, x: np.ndarray, *scalars: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return y and fits of the door for the dtype of x, whose bits the twin must give, too."""
+    name, given = "pack_integers", x.view(np.uint8)
+    if x.dtype.kind == "f":
+        name, given = f"pack_{x.dtype}", x
+    found, wanted = ([np.full(x.shape, 9, np.uint8), np.full(len(x), 9, np.uint8)] for _ in range(2))
+    run(kernels, name, found, given, *scalars)
+    getattr(twin, name)(*wanted, given, *scalars)
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(one, other)
+    return found[0], found[1]
+
+
+@pytest.mark.parametrize("columns", [1, 7, 8, 33, 256, 784, 2500])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_packing_gives_each_pixel_of_its_255th_part(kernels, dtype, columns):
+    wanted = np.resize(PACKED, (5, columns))
+    for white, x in ((255, wanted / dtype(255)), (1, wanted.astype(dtype))):
+        y, fits = packed(kernels, x.astype(dtype), white)
+        assert fits.tolist() == [1] * 5
+        np.testing.assert_array_equal(y, wanted)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("at", [0, 300, 1499])
+def test_a_row_with_any_other_number_is_not_packed(kernels, dtype, at):
+    tiny = [2.0**-126, 1e-40, 2.0**-149]  # not zero in float32
+    others = [-1 / 255, -1e-45, 1.5 / 255, 256 / 255, 2.0, 1e30, np.inf, -np.inf, np.nan, -np.nan, *tiny]
+    others += [float(np.nextafter(part, np.float32(to))) for part in PARTS[1:] for to in (0, 2)]
+    x = np.zeros((len(others) + 2, 1500), dtype)
+    x[1:-1, at] = others
+    x[0], x[-1] = PARTS[7], PARTS[255]
+    y, fits = packed(kernels, x, 255)
+    assert fits.tolist() == [1, *[0] * len(others), 1]
+    assert y[0].tolist() == [7] * 1500
+    assert y[-1].tolist() == [255] * 1500
+    assert not y[1:-1].any()
+    x[1:-1, at] = np.array(others, dtype) * 255
+    assert packed(kernels, x[1:-1], 1)[1].sum() == np.sum(np.isin(x[1:-1, at], PACKED))
+
+
+def test_packing_takes_zeros_of_both_signs_and_what_float32_rounds_to_a_part(kernels):
+    assert [one.tolist() for one in packed(kernels, -np.zeros((1, 9), np.float32), 255)] == [[[0] * 9], [1]]
+    x = np.array([[0.2, 0.2 * (1 + 1e-12), -0.0, 1e-50, -1e-300, 2.0**-150, 51 / 255, 1 - 1e-10]])
+    assert [one.tolist() for one in packed(kernels, x, 255)] == [[[51, 51, 0, 0, 0, 0, 51, 255]], [1]]
+
+
+@pytest.mark.parametrize("size", [2, 4, 8])
+def test_packing_takes_integers_of_any_width_and_byte_order(kernels, size):
+    whole = np.resize(PACKED, (6, 300))
+    for order, shift in (("=", 0), ("S", 8 * size - 8)):
+        for kind in "iu":
+            x = whole.astype(np.dtype(f"{kind}{size}").newbyteorder(order))
+            y, fits = packed(kernels, x, size, shift)
+            assert fits.tolist() == [1] * 6
+            np.testing.assert_array_equal(y, whole)
+        for row, value in enumerate([256, -1, 2 ** (8 * size - 1) - 1, -(2 ** (8 * size - 1))]):
+            x = whole.astype(np.dtype(f"i{size}").newbyteorder(order))
+            x[row, 299 - row] = value
+            y, fits = packed(kernels, x, size, shift)
+            assert fits.tolist() == [int(other != row) for other in range(6)]
+            assert not y[row].any()
+
+
+@pytest.mark.parametrize(("size", "shift"), [(1, 0), (3, 0), (16, 0), (2, 16), (4, 8), (8, -8)])
+def test_packing_refuses_other_widths(kernels, size, shift):
+    for which in (kernels, twin):
+        with pytest.raises(ValueError, match=f"size must be 2, 4 or 8, shift 0 or .*; got {size}, {shift}"):
+            which.pack_integers(*arguments("pack_integers")[:3], size, shift)
+
+
 @pytest.mark.parametrize("size", [0.001, 1.0, 1000.0])
 def test_weights_of_any_size_are_normalised(kernels, size):
     weights, probs = np.array([1, 2, 5], np.float32) * np.float32(size), np.eye(3, dtype=np.float32)

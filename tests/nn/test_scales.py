@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import fastdigits as fd
 from fastdigits.nn import scales
 from fastdigits.storage.safetensors import encode, read
+from fastdigits.training.batches import check_training_images, digest
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (96, 16)).astype(np.uint8)
@@ -206,6 +208,114 @@ def test_a_pixel_and_its_255th_part_give_the_same_bits(backend):
         assert net.predict_proba(mixed)[:-1].tobytes() == net.predict_proba(x)[:-1].tobytes()
 
 
+def parts_of_pixels() -> list[np.ndarray]:
+    """Return PIXELS / 255 in the dtypes and layouts that hold it exactly, or that float32 rounds to it."""
+    exact = PIXELS / np.float32(255)
+    found = [exact, PIXELS / 255, exact.astype(">f4"), (PIXELS / 255).astype(">f8"), exact.astype("g")]
+    misaligned = np.frombuffer(b"0" + exact.tobytes(), np.float32, offset=1).reshape(exact.shape)
+    return [*found, np.asfortranarray(exact), np.repeat(exact, 2, axis=0)[::2], misaligned]
+
+
+@pytest.mark.parametrize("scale", ["unit", None])
+def test_numbers_that_are_all_255ths_become_bytes(backend, scale):
+    for x in parts_of_pixels():
+        rows = scales.to_rows(x, scale, "x")
+        assert rows.dtype == np.uint8
+        assert rows.flags.c_contiguous
+        np.testing.assert_array_equal(rows, PIXELS)
+        learned, of = scales.learn(x, "x")
+        assert (of, learned.tobytes()) == ("unit", PIXELS.tobytes())
+        other = x.copy()
+        other[-1, -1] = 0.3
+        for rows in (scales.to_rows(other, scale, "x"), scales.learn(other, "x")[0]):
+            assert rows.dtype == np.float32
+            np.testing.assert_array_equal(rows, other.astype(np.float32))
+    assert scales.to_rows(PIXELS / 255, "numbers", "x").dtype == np.float32
+
+
+@pytest.mark.parametrize("rows", [60, 2**16 // 16 + 40, 2**20 // 16 + 2**16 // 16 + 40])
+@pytest.mark.parametrize("dtype", ["u2", "i8", ">i4", "f4", "f8", ">f8"])
+def test_every_value_counts_however_many_are_packed_at_once(dtype, rows):
+    x = np.resize(PIXELS, (rows, 16)).astype(dtype)
+    for divisor, scale in ((1, "pixels"), (255, "unit")):
+        if np.dtype(dtype).kind != "f" and divisor == 255:
+            continue
+        of = (x / x.dtype.type(divisor)).astype(dtype) if divisor > 1 else x.copy()
+        learned, found = scales.learn(of, "x")
+        assert (found, learned.tobytes()) == (scale, x.astype(np.uint8).tobytes())
+        for at in (0, rows - 1):
+            other = of.copy()
+            other[at, 5] = 511
+            assert scales.learn(other, "x")[1] == "numbers"
+            assert scales.learn(other, "x")[0].tobytes() == other.astype(np.float32).tobytes()
+
+
+def test_blank_first_images_do_not_hide_pixels():
+    x = np.zeros((2**16 // 16 + 50, 16))
+    x[-1] = 200
+    assert scales.infer_scale(x, "x") == "pixels"
+    x[-1] = 3
+    assert scales.infer_scale(x, "x") == "numbers"
+    x[-1] = 1
+    assert scales.infer_scale(x, "x") == "unit"
+
+
+def test_a_negative_zero_counts_as_zero_and_changes_no_bit(backend):
+    x = (PIXELS * (RNG.random(PIXELS.shape) < 0.5)).astype(np.float32) / 255
+    negative = np.where(x == 0, np.float32(-0.0), x)
+    net, other, plain = trained(x), trained(negative), network()
+    assert scales.to_rows(negative, "unit", "x").dtype == np.uint8
+    plain.scale = "numbers"  # which keeps the numbers as they are
+    plain.fit(negative, Y, epochs=2, batch_size=16)
+    assert net.values.tobytes() == other.values.tobytes() == plain.values.tobytes()
+    proba = net.predict_proba(x)
+    assert proba.tobytes() == net.predict_proba(negative).tobytes() == plain.predict_proba(negative).tobytes()
+
+
+def test_predictions_do_not_depend_on_other_rows_that_are_no_255ths():
+    net = trained(PIXELS / 255)
+    x = np.resize(PIXELS, (5000, 16)) / np.float32(255)
+    mixed = x.copy()
+    mixed[4500, 3] = 0.3
+    expected, found = net.predict_proba(x), net.predict_proba(mixed)
+    assert np.delete(found, 4500, 0).tobytes() == np.delete(expected, 4500, 0).tobytes()
+    assert found[4500].tobytes() == net.predict_proba(mixed[4500:4501]).tobytes()
+    plain, labels = copy.deepcopy(net), np.resize(Y, 5000)
+    plain.scale = "numbers"  # which keeps the numbers as they are
+    assert net.evaluate(x, labels) == plain.evaluate(x, labels)
+    assert net.evaluate(mixed, labels) == plain.evaluate(mixed, labels)
+    mixed[4500, 3] = 11
+    with pytest.raises(
+        ValueError, match="about 0 … 1, like the network's training images; got values from 0 to 11"
+    ):
+        net.predict(mixed)
+
+
+def test_a_first_layer_that_is_asked_for_it_returns_the_gradient_of_255ths():
+    x, loss = PIXELS / np.float32(255), fd.SoftmaxCrossEntropy()
+    for scale in ("unit", None):
+        net = network()
+        net.scale = scale
+        assert net.forward(x, training=True).shape == (96, 3)
+        loss.forward(net.forward(x, training=True), Y)
+        assert net.backward(loss.backward()) is None
+        net.layers[0].needs_input_gradient = True
+        loss.forward(net.forward(x, training=True), Y)
+        dx = net.backward(loss.backward())
+        assert dx.shape == x.shape
+        assert dx.any()
+
+
+@pytest.mark.parametrize("scale", ["unit", None])
+def test_images_of_0_to_1_are_not_augmented_although_they_become_bytes(scale):
+    some = fd.Augmentation(rotation=20, shift=1)
+    for x in (PIXELS / 255, MASKS.astype(float), MASKS.astype(bool)):
+        net = network()
+        net.scale = scale
+        with pytest.raises(ValueError, match=r"must hold pixels, .*; got numbers from 0 to 1, of scale"):
+            net.fit(x, Y, augment=some)
+
+
 ROADS = {
     "predict": lambda net, x: net.predict(x),
     "predict_proba": lambda net, x: net.predict_proba(x),
@@ -367,6 +477,21 @@ def test_a_training_goes_on_with_the_same_values_in_another_dtype(tmp_path):
     other = network()
     other.fit(PIXELS.astype(float), Y, epochs=2, batch_size=16, callbacks=callbacks, resume=tmp_path / "c")
     assert (other.scale, other.values.tobytes()) == ("pixels", whole.values.tobytes())
+
+
+def test_a_checkpoint_knows_255ths_by_their_float32_values(tmp_path):
+    x = PIXELS / np.float32(255)
+    images = check_training_images(network(), x, Y, None)
+    assert images.rows.dtype == np.uint8
+    assert digest(images) == digest(replace(images, rows=x))  # as in checkpoints that have no such rows
+    assert digest(images) != digest(check_training_images(network(), PIXELS, Y, None))
+    whole = trained(x, callbacks=[fd.Checkpoint(tmp_path / "a", every=4)])
+    (tmp_path / "b").mkdir()
+    first = min((tmp_path / "a").iterdir())
+    (tmp_path / "b" / first.name).write_bytes(first.read_bytes())
+    net, callbacks = network(), [fd.Checkpoint(tmp_path / "b", every=4)]
+    net.fit(PIXELS / 255, Y, epochs=2, batch_size=16, callbacks=callbacks, resume=tmp_path / "b")
+    assert (net.scale, net.values.tobytes()) == ("unit", whole.values.tobytes())
 
 
 # -- for the commands --------------------------------------------------------------------------------------

@@ -91,7 +91,7 @@ def _evaluate(options: argparse.Namespace, started: float) -> int:
     _check_fit(network, name, images, labels, options)
     try:
         x = scales.rescale(images, network.scale, "--data", among=(data.train[0], data.test[0]))
-        scales.row_converter(x, network.scale, "--data: images")
+        scales.to_rows(x.reshape(len(x), -1), network.scale, "--data: images")
     except ValueError as error:  # the images do not fit the model
         raise CommandError(str(error)) from error
     run = run_folder.folder(

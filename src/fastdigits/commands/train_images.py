@@ -66,7 +66,7 @@ def load(options: argparse.Namespace) -> RunImages:
     train, test = Part(*data.train), Part(*data.test)
     try:
         scale = scales.infer_scale(train.x.reshape(len(train.x), -1), "--data: training images")
-        scales.row_converter(test.x.reshape(len(test.x), -1), scale, "--data: test images")
+        scales.to_rows(test.x.reshape(len(test.x), -1), scale, "--data: test images")
         if options.validation_split == 0:
             return RunImages(train, test, test, data, scale)
         # The split of fit(validation_split=…). fit cannot make it: the final training accuracy needs it, too.

@@ -198,6 +198,11 @@ static inline int32_t float_to_bits(float x) {
     memcpy(&i, &x, 4);
     return i;
 }
+static inline int64_t double_to_bits(double x) {
+    int64_t i;
+    memcpy(&i, &x, 8);
+    return i;
+}
 static inline float bits_to_float(int32_t i) {
     float x;
     memcpy(&x, &i, 4);

@@ -15,17 +15,20 @@ None     (not trained yet, or trained before scales existed) uint8 as value / 25
 Small whole numbers stay as they are: one-hot columns, counts, images of 4 bits. If all images are zero, the scale
 stays None.
 
-Kernels accept rows of uint8, which mean value / 255, or of float32. A pixel gives the same bits in both.
+Kernels accept rows of uint8, which mean value / 255, or of float32. A pixel gives the same bits in both, and uint8 is
+faster. So images whose values are all k / 255, k a whole number, become uint8 on the scales "unit" and None, too.
 """
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
+from .. import backend
+from ..backend.threads import get_num_threads
 from ..core.arrays import Array, in_order
 
 PIXELS, UNIT, NUMBERS = SCALES = ("pixels", "unit", "numbers")
@@ -45,7 +48,8 @@ MAX_FRACTION = 4
 MIN_PIXEL, MAX_PIXEL = -255, 510
 # Above any image of 0 … 1 with noise, below the largest pixel of any image of 0 … 255 with ink
 MAX_UNIT = 10
-_CHUNK = 4096  # rows per pass, to bound the memory
+_PROBE = 1 << 16  # values that decide whether it pays to read the others
+_AT_ONCE = 1 << 20  # values per pass, to bound the memory
 
 
 def check_scale(scale: object, subject: str) -> str | None:
@@ -56,8 +60,8 @@ def check_scale(scale: object, subject: str) -> str | None:
     raise kind(f"{subject} must be {', '.join(map(repr, SCALES))} or None; got {scale!r}")
 
 
-def infer_scale(images: Array, subject: str) -> str | None:
-    """Return the scale of a network's first training images.
+def learn(images: Array, subject: str, pack: bool = True) -> tuple[Array, str | None]:
+    """Return the rows of a network's first training images, and the scale that it learns from them.
 
     Parameters
     ----------
@@ -65,23 +69,46 @@ def infer_scale(images: Array, subject: str) -> str | None:
         Images from `check_images`.
     subject : str
         Start of an error message.
+    pack : bool, default True
+        As for `to_rows`.
+
+    Returns
+    -------
+    rows : ndarray, (n, d)
+        As from `to_rows`.
+    scale : {"pixels", "unit", "numbers"} or None
 
     Raises
     ------
     ValueError
         If a value is not finite in float32.
     """
-    if images.dtype == np.uint8 and images[:_CHUNK].max() > SMALL:  # the rest cannot change the result
-        return PIXELS
-    low, high = _range(images, subject)
-    if low == high == 0:
-        return None
-    if high > SMALL and _are_pixels(images, low, high):
-        return PIXELS
-    return UNIT if low >= 0 and high <= 1 else NUMBERS
+    first = images[: _rows_of(_PROBE, images)].max()
+    if images.dtype == np.uint8 and first > SMALL:  # the rest cannot change the result
+        return in_order(images), PIXELS
+    white = WHITE if first <= 1 else 1
+    packed = _packed(images, white)
+    if packed is not None:
+        decisive = SMALL if white == 1 else 0
+        most = packed[: _rows_of(_PROBE, images)].max()
+        if most <= decisive:
+            most = packed.max()
+        if white == 1:
+            return (packed, PIXELS) if most > SMALL else (in_order(images, np.float32), NUMBERS)
+        return packed if pack else in_order(images, np.float32), UNIT if most > 0 else None
+    floats = in_order(images, np.float32) if images.dtype.kind == "f" else images
+    low, high = _range(images, subject, floats)
+    if white == WHITE and high > SMALL and (packed := _packed(images, 1)) is not None:
+        return packed, PIXELS
+    return in_order(floats, np.float32), UNIT if low >= 0 and high <= 1 else NUMBERS
 
 
-def to_rows(images: Array, scale: str | None, subject: str) -> Array:
+def infer_scale(images: Array, subject: str) -> str | None:
+    """Return the scale that `learn` returns."""
+    return learn(images, subject)[1]
+
+
+def to_rows(images: Array, scale: str | None, subject: str, pack: bool = True) -> Array:
     """Return checked images as rows in C order: uint8, which means value / 255, or finite float32.
 
     Parameters
@@ -92,60 +119,63 @@ def to_rows(images: Array, scale: str | None, subject: str) -> Array:
         Scale of the network.
     subject : str
         Start of an error message.
+    pack : bool, default True
+        Whether numbers that are all k / 255 become uint8. A layer returns no gradient for uint8.
 
     Raises
     ------
     ValueError
         If a value is not finite in float32, or if the values do not fit the scale.
     """
-    if images.dtype.char == "B" and (scale == PIXELS or scale is None):
+    pixels = divides(images, scale)
+    if pixels and images.dtype.char == "B":
         return images if images.flags.c_contiguous else np.ascontiguousarray(images)
-    return row_converter(images, scale, subject)(images)
+    if pixels or (pack and scale != NUMBERS):
+        packed = _packed(images, 1 if pixels else WHITE)
+        if packed is not None:
+            return packed
+    floats = in_order(images, np.float32)
+    _check(images, scale, subject, floats)
+    return floats / np.float32(WHITE) if pixels else floats
 
 
 def row_converter(images: Array, scale: str | None, subject: str) -> Callable[[Array], Array]:
-    """Check all images, as `to_rows` does, and return a function that converts any part of them to rows.
+    """Return a function that converts any part of the images to rows, as `to_rows` does.
 
-    Parameters and errors are those of `to_rows`. An image gives the same row in any part.
+    It raises the errors of `to_rows` for all images, at the first part that does not become uint8. An image gives the
+    same outputs in any part.
     """
-    if scale != PIXELS:
-        pixels = scale is None and images.dtype == np.uint8
-        if scale == UNIT or images.dtype.kind == "f":
-            low, high = _range(images, subject)
-            if scale == UNIT and high > MAX_UNIT:
-                raise ValueError(
-                    f"{subject} must hold numbers of about 0 … 1, like the network's training images; got "
-                    f"values from {low:g} to {high:g}: divide pixels 0 … 255 by 255, x / 255"
-                )
-        return functools.partial(in_order, dtype=np.uint8 if pixels else np.float32)
-    if images.dtype == np.uint8:
-        return in_order
-    low, high = _range(images, subject)
-    if _are_pixels(images, low, high):
-        return _to_uint8
-    if max(high, -low) > MAX_FRACTION and low >= MIN_PIXEL and high <= MAX_PIXEL:
-        return _divided
-    hint = "bring them to the scale of the training images"
-    if low >= 0 and high <= 1:
-        hint = "images of 0 … 1 become pixels by x * 255"
-    elif low >= 0 and high > MAX_PIXEL:
-        hint = "images of 16 bits become pixels by x / 257"
-    raise ValueError(
-        f"{subject} must hold pixels 0 … 255, like the network's training images; got values from "
-        f"{low:g} to {high:g}: {hint}"
-    )
+    pixels = divides(images, scale)
+    checked = False
+
+    def convert(part: Array) -> Array:
+        nonlocal checked
+        packed = None if scale == NUMBERS else _packed(part, 1 if pixels else WHITE)
+        if packed is not None:
+            return packed
+        if not checked:
+            _check(images, scale, subject, images)
+            checked = True
+        return _divided(part) if pixels else in_order(part, np.float32)
+
+    return convert
+
+
+def divides(images: Array, scale: str | None) -> bool:
+    """Return whether a network of this scale divides images of this dtype by 255."""
+    return scale == PIXELS or (scale is None and images.dtype == np.uint8)
 
 
 def to_uint8(images: Array, subject: str) -> Array:
-    """Return whole numbers from 0 to 255 as uint8 in C order; ValueError if there are others."""
-    if images.dtype != np.uint8 and images.size:
+    """Return whole numbers from 0 to 255, (n, d), as uint8 in C order; ValueError if there are others."""
+    packed = _packed(images, 1)
+    if packed is None:
         low, high = _range(images, subject)
-        if not _are_pixels(images, low, high):
-            hint = "x * 255" if low >= 0 and high <= 1 else "np.rint(x.clip(0, 255))"
-            raise ValueError(
-                f"{subject} must hold whole numbers from 0 to 255; got {images.dtype} from {low:g} to {high:g}: {hint}"
-            )
-    return _to_uint8(images)
+        hint = "x * 255" if low >= 0 and high <= 1 else "np.rint(x.clip(0, 255))"
+        raise ValueError(
+            f"{subject} must hold whole numbers from 0 to 255; got {images.dtype} from {low:g} to {high:g}: {hint}"
+        )
+    return packed
 
 
 # -- for the commands, which read files of images ----------------------------------------------------------
@@ -183,8 +213,9 @@ def rescale(images: Array, scale: str | None, subject: str, among: Sequence[Arra
     low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
     if scale == NUMBERS and high <= SMALL:
         return images
-    if high > 1 and all(_are_pixels(array, low, high) for array in everything):
-        return rescale_pixels(_to_uint8(images), scale, subject)
+    if high > 1 and all(_packed(array, 1) is not None for array in everything):
+        pixels = to_uint8(images.reshape(len(images), -1), subject)
+        return rescale_pixels(pixels.reshape(images.shape), scale, subject)
     if scale == UNIT and low >= 0 and MAX_UNIT < high <= WHITE:  # pixels with fractions
         return _divided(images)
     if scale == PIXELS and low >= 0 and high <= 1:
@@ -210,21 +241,105 @@ def _multiplied(images: Array) -> Array:
     return whole.astype(np.uint8) if np.abs(values - whole).max() < 1e-4 else values
 
 
-# -- the values of an array --------------------------------------------------------------------------------
+# -- rows --------------------------------------------------------------------------------------------------
 
 
-def _chunks(images: Array) -> Iterator[tuple[int, Array]]:
-    """Yield rows as float32, each time with the index of the first."""
-    for start in range(0, len(images), _CHUNK):
-        yield start, in_order(images[start : start + _CHUNK], np.float32)
+def _rows_of(values: int, images: Array) -> int:
+    """Return the number of images that hold about so many values; at least one."""
+    width: int = images.shape[1]
+    return 1 + values // max(width, 1)
 
 
-def _range(images: Array, subject: str) -> tuple[float, float]:
-    """Return the smallest and the largest value in float32; ValueError if a value is not finite."""
+def _packed(images: Array, white: int) -> Array | None:
+    """Return images whose values are all k / ``white``, k a whole number from 0 to 255, as k in uint8; else None.
+
+    -0.0 counts as 0. The first values are read first: most images that are no such numbers show it there.
+    """
+    kind, size = images.dtype.kind, images.dtype.itemsize
+    if white == 1 and size == 1:
+        return None if kind == "i" and images.min(initial=0) < 0 else in_order(images).view(np.uint8)
+    packed = np.empty(images.shape, np.uint8)
+    probe = _rows_of(_PROBE, images)
+    if not _pack(packed[:probe], images[:probe], white):
+        return None
+    if probe < len(images):
+        in_place = kind in "iu" if white == 1 and kind != "f" else images.dtype in (np.float32, np.float64)
+        step = len(images) if in_place and images.flags.c_contiguous else _rows_of(_AT_ONCE, images)
+        for start in range(probe, len(images), step):
+            if not _pack(packed[start : start + step], images[start : start + step], white):
+                return None
+    return packed
+
+
+def _pack(y: Array, x: Array, white: int) -> bool:
+    """Write k to ``y`` for the values k / ``white`` of ``x``; return whether all values are such numbers."""
+    fits = np.empty(len(x), np.uint8)
+    if white == 1 and x.dtype.kind in "iu":
+        size = x.dtype.itemsize
+        shift = 0 if x.dtype.isnative else 8 * size - 8
+        _run("pack_integers", y, fits, in_order(x).view(np.uint8), size, shift)
+    elif x.dtype == np.float64:
+        _run("pack_float64", y, fits, in_order(x), white)
+    else:
+        _run("pack_float32", y, fits, in_order(x, np.float32), white)
+    return bool(fits.all())
+
+
+def _run(door: str, y: Array, *others: Any) -> None:
+    """Call a kernel; if it has much to do, as a program, which runs on several threads."""
+    kernels: Any = backend.kernels
+    if y.size < _AT_ONCE or not hasattr(kernels, "Program"):
+        getattr(kernels, door)(y, *others)
+        return
+    none = np.empty(0, np.int64)
+    program = kernels.Program(none)
+    with program as recorded:
+        getattr(recorded, door)(y, *others)
+    program.run(none, np.zeros(1), get_num_threads())
+
+
+def _check(images: Array, scale: str | None, subject: str, floats: Array) -> None:
+    """Raise the errors of `to_rows` for images that are not all pixels; ``floats`` are the images, or their float32."""
+    if scale not in (PIXELS, UNIT) and images.dtype.kind != "f":
+        return
+    low, high = _range(images, subject, floats)
+    if scale == UNIT and high > MAX_UNIT:
+        raise ValueError(
+            f"{subject} must hold numbers of about 0 … 1, like the network's training images; got "
+            f"values from {low:g} to {high:g}: divide pixels 0 … 255 by 255, x / 255"
+        )
+    fits = max(high, -low) > MAX_FRACTION and low >= MIN_PIXEL and high <= MAX_PIXEL
+    if scale != PIXELS or fits:
+        return
+    hint = "bring them to the scale of the training images"
+    if low >= 0 and high <= 1:
+        hint = "images of 0 … 1 become pixels by x * 255"
+    elif low >= 0 and high > MAX_PIXEL:
+        hint = "images of 16 bits become pixels by x / 257"
+    raise ValueError(
+        f"{subject} must hold pixels 0 … 255, like the network's training images; got values from "
+        f"{low:g} to {high:g}: {hint}"
+    )
+
+
+def _divided(images: Array) -> Array:
+    """Return value / 255; a division, not a product with 1 / 255, gives the same bits as the kernels for uint8."""
+    rows: Array = in_order(images, np.float32) / np.float32(WHITE)
+    return rows
+
+
+def _range(images: Array, subject: str, floats: Array | None = None) -> tuple[float, float]:
+    """Return the smallest and the largest value in float32; ValueError if a value is not finite.
+
+    ``floats`` are the images in float32, if there are such.
+    """
     if images.dtype.kind != "f":
         return float(images.min()), float(images.max())
+    floats = images if floats is None else floats
     low, high = math.inf, -math.inf
-    for start, rows in _chunks(images):
+    count = _rows_of(_AT_ONCE, images)
+    for start in range(0, len(images), count):
+        rows = in_order(floats[start : start + count], np.float32)
         least, most = float(rows.min()), float(rows.max())
         # Minimum and maximum are NaN if any value is: checking these two needs no mask of the array's size.
         if not (math.isfinite(least) and math.isfinite(most)):
@@ -235,28 +350,3 @@ def _range(images: Array, subject: str) -> tuple[float, float]:
             )
         low, high = min(low, least), max(high, most)
     return low + 0.0, high + 0.0  # -0.0 becomes 0.0, for the messages
-
-
-def _are_pixels(images: Array, low: float, high: float) -> bool:
-    """Return whether all values, whose range is ``low`` … ``high``, are whole numbers from 0 to 255."""
-    if not 0 <= low <= high <= WHITE:
-        return False
-    if images.dtype.kind != "f":
-        return True
-    return all((rows == np.rint(rows)).all() for _, rows in _chunks(images))
-
-
-# -- rows --------------------------------------------------------------------------------------------------
-
-
-def _to_uint8(images: Array) -> Array:
-    """Return whole numbers from 0 to 255 as uint8."""
-    if images.dtype.kind == "f":  # 254.99999999 is 255 in float32
-        images = in_order(images, np.float32)
-    return in_order(images, np.uint8)
-
-
-def _divided(images: Array) -> Array:
-    """Return value / 255; a division, not a product with 1 / 255, gives the same bits as the kernels for uint8."""
-    rows: Array = in_order(images, np.float32) / np.float32(WHITE)
-    return rows

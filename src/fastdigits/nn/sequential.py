@@ -106,8 +106,12 @@ class Sequential:
             If ``x`` is empty, of the wrong width, not finite, or cannot be on the network's scale.
         """
         images = validation.check_images(x, self.input_width, "forward: x")
-        scale = self.scale_for(images, "forward: x") if training else self._scale
-        y = self.run(scales.to_rows(images, scale, "forward: x"), training)
+        if not training:
+            return self.run(scales.to_rows(images, self._scale, "forward: x"))
+        # A first layer that is asked for the gradient of its input gets the numbers as they are.
+        pack = not getattr(self.layers[0], "needs_input_gradient", False)
+        rows, scale = self.training_rows(images, "forward: x", pack)
+        y = self.run(rows, training)
         self._scale = scale
         return y
 
@@ -322,11 +326,11 @@ class Sequential:
         """Return the width of the input and of each layer's output; raise ValueError if they do not match."""
         return assembly.widths(self.layers, width)
 
-    def scale_for(self, images: Array, subject: str) -> str | None:
-        """Return the scale for training on checked images: the network's, or the images' if it is untrained."""
+    def training_rows(self, images: Array, subject: str, pack: bool = True) -> tuple[Array, str | None]:
+        """Return rows and scale for training on checked images: the network's scale, or theirs if it is untrained."""
         if self._scale is not None or self.epochs_trained:
-            return self._scale
-        return scales.infer_scale(images, subject)
+            return scales.to_rows(images, self._scale, subject, pack), self._scale
+        return scales.learn(images, subject, pack)
 
     def need_logits(self, subject: str) -> None:
         """Raise ValueError if the network ends in `Softmax`, as the loss takes logits."""

@@ -292,7 +292,9 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         X, y = self._validated(X, y, fresh)
         network, classes = self._network(np.unique(y) if fresh else None, X.shape[1])
         train = self._weighted_rows(X, y, sample_weight, classes, merge=True)
-        network.scale = network.scale_for(train.x, f"{NAME}: X")  # of all rows, before some are held out
+        network.scale = network.training_rows(train.x, f"{NAME}: X")[
+            1
+        ]  # of all rows, before some are held out
         held_out = None
         if (X_val is None) != (y_val is None):
             raise ValueError(f"{NAME}: X_val and y_val must be given together; got one of them")

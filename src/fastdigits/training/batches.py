@@ -20,7 +20,7 @@ from ..nn.sequential import Sequential
 class LabelledImages:
     """Checked images with labels and weights."""
 
-    rows: Array  # (n, d) uint8, divided by 255 in the first layer, or float32
+    rows: Array  # (n, d) uint8, which means value / 255, or float32
     scale: str | None  # of the images
     labels: Int64  # (n,)
     weights: Float32 | None  # (n,)
@@ -43,18 +43,19 @@ def batches(n: int, size: int) -> list[slice]:
 def check_training_images(network: Sequential, x: object, y: object, weight: object) -> LabelledImages:
     """Return the checked training data; an untrained network gets its scale from these images."""
     images = validation.check_images(x, network.input_width, "fit: x")
-    return _checked(network, images, network.scale_for(images, "fit: x"), y, weight, "")
+    rows, scale = network.training_rows(images, "fit: x")
+    return _labelled(network, rows, scale, y, weight, "")
 
 
-def _checked(
-    network: Sequential, images: Array, scale: str | None, y: object, weight: object, prefix: str
+def _labelled(
+    network: Sequential, rows: Array, scale: str | None, y: object, weight: object, prefix: str
 ) -> LabelledImages:
-    """Return checked images with labels and weights; ``prefix`` comes before the names in messages."""
-    n, width = images.shape
+    """Return rows with checked labels and weights; ``prefix`` comes before the names in messages."""
+    n, width = rows.shape
     labels = validation.check_labels(y, n, network.widths(width)[-1], f"fit: {prefix}y")
     weights = None if weight is None else validation.check_weights(weight, n, f"fit: {prefix}sample_weight")
     pool = np.arange(n, dtype=np.int64) if weights is None else np.flatnonzero(weights).astype(np.int64)
-    return LabelledImages(scales.to_rows(images, scale, f"fit: {prefix}x"), scale, labels, weights, pool)
+    return LabelledImages(rows, scale, labels, weights, pool)
 
 
 def check_validation_images(network: Sequential, data: tuple[Any, ...], scale: str | None) -> LabelledImages:
@@ -65,7 +66,8 @@ def check_validation_images(network: Sequential, data: tuple[Any, ...], scale: s
         )
     x, y, weight = data if len(data) == 3 else (*data, None)
     images = validation.check_images(x, network.input_width, "fit: validation x")
-    return _checked(network, images, scale, y, weight, "validation ")
+    rows = scales.to_rows(images, scale, "fit: validation x")
+    return _labelled(network, rows, scale, y, weight, "validation ")
 
 
 def split_off_validation(
@@ -88,9 +90,12 @@ def split_off_validation(
 
 
 def digest(images: LabelledImages) -> str:
-    """Return the SHA-256 of images, labels and weights."""
+    """Return the SHA-256 of images, labels and weights; k / 255 as uint8 and as float32 have the same."""
     total = hashlib.sha256()
-    for array in (images.rows, images.labels, images.weights, images.pool):
+    rows = images.rows
+    if rows.dtype == np.uint8 and images.scale not in (scales.PIXELS, None):
+        rows = np.divide(rows, np.float32(scales.WHITE), dtype=np.float32)
+    for array in (rows, images.labels, images.weights, images.pool):
         if array is not None:
             total.update(f"{array.dtype} {array.shape} ".encode())
             total.update(np.ascontiguousarray(array).data)

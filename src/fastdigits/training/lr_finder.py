@@ -12,7 +12,6 @@ from ..core import validation
 from ..core.arrays import Array, Int64
 from ..core.seeding import SHUFFLE, stream
 from ..core.validation import check_number
-from ..nn import scales
 from ..nn.losses import SoftmaxCrossEntropy
 from ..nn.sequential import Sequential
 from ..optim.optimizers import Adam, Optimizer
@@ -71,8 +70,7 @@ def find_lr(
     trial_loss = SoftmaxCrossEntropy() if loss is None else copy.deepcopy(loss)
     lrs = np.geomspace(lowest, highest, steps)
     order = _order(network, n, batch_size, steps)
-    trial.scale = network.scale_for(images, "find_lr: x")
-    rows = scales.to_rows(images, trial.scale, "find_lr: x")
+    rows, trial.scale = network.training_rows(images, "find_lr: x")
     losses, smoothed = _curve(trial, trial_optimizer, trial_loss, rows, labels, order, lrs)
     best = lrs[int(smoothed.argmin())]
     return LearningRates(float(best / SAFETY_FACTOR), lrs[: losses.size], losses, smoothed)

@@ -12,6 +12,7 @@ from .. import backend
 from ..backend.threads import get_num_threads
 from ..core.arrays import as_array
 from ..core.seeding import AUGMENT, key
+from ..nn import scales
 from ..nn.assembly import BUILT_IN
 from ..nn.layers import BatchNorm
 from ..nn.sequential import Sequential
@@ -92,15 +93,16 @@ def prepare(network: Sequential, x: object, y: object, options: FitOptions) -> T
 
 def _augmenter(seed: int, augmentation: Augmentation, x: object, images: LabelledImages) -> Augmenter:
     """Return what distorts the images ``x``, whose checked rows are those of ``images``."""
-    rows = images.rows
-    if rows.dtype != np.uint8:
+    array = as_array(x, "fit: x")
+    if images.rows.dtype != np.uint8 or not scales.divides(array, images.scale):
         scale = "unknown" if images.scale is None else repr(images.scale)
+        low, high = float(array.min()), float(array.max())
         raise ValueError(
-            f"fit: x must hold pixels, whole numbers from 0 to 255, to be augmented; got numbers from {rows.min():g} "
-            f"to {rows.max():g}, of scale {scale}: take x * 255 for images of 0 … 1, or set network.scale = 'pixels' "
+            f"fit: x must hold pixels, whole numbers from 0 to 255, to be augmented; got numbers from {low:g} "
+            f"to {high:g}, of scale {scale}: take x * 255 for images of 0 … 1, or set network.scale = 'pixels' "
             "for dark pixels"
         )
-    height, width = image_sides(as_array(x, "fit: x"), "fit: x")
+    height, width = image_sides(array, "fit: x")
     return Augmenter(augmentation, height, width, key(seed, AUGMENT))
 
 
