@@ -32,6 +32,9 @@ def gather_weights(
 def pack_float32(y: _U8, fits: _U8, x: _F, white: float) -> None: ...
 def pack_float64(y: _U8, fits: _U8, x: _D, white: float) -> None: ...
 def pack_integers(y: _U8, fits: _U8, x: _U8, size: int, shift: int) -> None: ...
+def row_ranges(
+    low: _F, high: _F, x: _F
+) -> None: ...  # (n,) the least and greatest of each row, NaN if one is
 
 # -- dense: x (n, in), weight (in, out), bias (out,), y (n, out); uint8 x is divided by 255 -------------------------
 

@@ -97,6 +97,15 @@ def pack_integers(y: Array, fits: Array, x: Array, size: int, shift: int) -> Non
     y[...] = np.where(fits[:, np.newaxis], values >> shift, 0)
 
 
+def row_ranges(low: Array, high: Array, x: Array) -> None:
+    _expect("row_ranges", "low", low, len(x))
+    _expect("row_ranges", "high", high, len(x))
+    if x.shape[1] == 0:
+        raise ValueError("row_ranges: x must be (n, d), with d at least 1; got no columns")
+    x.min(axis=1, out=low)
+    x.max(axis=1, out=high)
+
+
 # -- dense ---------------------------------------------------------------------------------------------------
 
 

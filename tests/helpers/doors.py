@@ -26,6 +26,7 @@ def doors(n: int = 3, d: int = 4, m: int = 5, p: int = 7) -> dict[str, list]:
         "pack_float32": [(B, (n, d)), (B, (n,)), x, 255.0],
         "pack_float64": [(B, (n, d)), (B, (n,)), (D, (n, d)), 255.0],
         "pack_integers": [(B, (n, d)), (B, (n,)), (B, (n, 2 * d)), 2, 8],
+        "row_ranges": [tall, tall, x],
         "dense_forward": [y, x, weight, bias],
         "dense_forward_uint8": [y, (B, (n, d)), weight, bias],
         "dense_backward_input": [x, y, weight],
@@ -63,7 +64,7 @@ DOORS = doors()
 OUTPUTS = dict.fromkeys(DOORS, 1)
 OUTPUTS |= dict.fromkeys(["gather_weights", "dense_backward_weight", "dense_backward_weight_uint8"], 2)
 OUTPUTS |= dict.fromkeys(["softmax_cross_entropy_forward", "momentum_update", "rmsprop_update"], 2)
-OUTPUTS |= dict.fromkeys(["pack_float32", "pack_float64", "pack_integers"], 2)
+OUTPUTS |= dict.fromkeys(["pack_float32", "pack_float64", "pack_integers", "row_ranges"], 2)
 OUTPUTS |= {"batchnorm_forward": 5, "batchnorm_backward": 3, "adam_update": 3}
 IN_PLACE = {"running_mean", "running_var", "totals", "value", "velocity", "square", "m", "v"}
 IN_PLACE |= {"squares", "grad", "average", "count"}
@@ -76,6 +77,7 @@ FREE = {  # (door, argument): an axis of any length: rows of the source, classes
     ("gather_pixels", 1): 0,
     ("gather_labels", 1): 0,
     ("gather_weights", 2): 0,
+    ("row_ranges", 2): 1,
     ("accumulate", 2): 1,
     ("sum_squares", 0): 0,
     ("sum_squares", 1): 0,

@@ -556,6 +556,21 @@ def test_packing_refuses_other_widths(kernels, size, shift):
             which.pack_integers(*arguments("pack_integers")[:3], size, shift)
 
 
+@pytest.mark.parametrize("columns", [1, 7, 8, 33, 784])
+def test_the_range_of_each_row(kernels, columns):
+    odd = [0.0, -0.0, 1e-40, -1e-45, 3e38, -3e38, np.inf, -np.inf, np.nan, -np.nan]
+    x = np.repeat(floats(1, columns), len(odd) + 1, axis=0)
+    x[:-1, columns // 2] = odd
+    for which in (kernels, twin):
+        low, high = blank(len(x)), blank(len(x))
+        which.row_ranges(low, high, x)
+        np.testing.assert_array_equal(low, x.min(axis=1))
+        np.testing.assert_array_equal(high, x.max(axis=1))
+        assert np.isnan(low).sum() == 2
+        with pytest.raises(ValueError, match=r"row_ranges: x must be .* got no columns"):
+            which.row_ranges(low, high, x[:, :0].copy())
+
+
 @pytest.mark.parametrize("size", [0.001, 1.0, 1000.0])
 def test_weights_of_any_size_are_normalised(kernels, size):
     weights, probs = np.array([1, 2, 5], np.float32) * np.float32(size), np.eye(3, dtype=np.float32)

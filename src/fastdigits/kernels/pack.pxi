@@ -1,4 +1,4 @@
-# Pack: numbers as pixels, a byte each, in rows where no number changes.
+# Read numbers once: their range, and pack them as pixels, a byte each, in rows where no number changes.
 
 cdef enum:
     PACK_BLOCK = 1024  # numbers of 8 bytes, and the same of 4, that fit into the first-level cache
@@ -137,3 +137,38 @@ def pack_integers(
     expect2("pack_integers", "x", x.shape[0], x.shape[1], x.shape[0], y.shape[1] * size)
     submit_pack("pack_integers", pack_integers_loop, y, fits, &x[0, 0], x.shape[0], y.shape[1], size, shift,
                 (y, fits, x) if recording != NULL else None)
+
+
+cdef inline int32_t in_order_of_integers(int32_t bits) noexcept nogil:
+    # the bits of a float as an integer of the same order, and back; NaN is beyond the infinities
+    return bits ^ ((bits >> 31) & 0x7FFFFFFF)
+
+
+cdef void row_ranges_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    # low, high (n,) = the smallest and the largest of each row of x (n, d), both NaN if one is; split over rows
+    cdef const float* x
+    cdef Py_ssize_t d = op.n[1], i, j
+    cdef int32_t least, most, bits
+    for i in range(begin, end):
+        x = op.a[2] + i * d
+        least = most = in_order_of_integers(float_to_bits(x[0]))
+        for j in range(d):
+            bits = in_order_of_integers(float_to_bits(x[j]))
+            least = min(least, bits)
+            most = max(most, bits)
+        op.a[0][i], op.a[1][i] = bits_to_float(in_order_of_integers(least)), bits_to_float(in_order_of_integers(most))
+        if not (op.a[0][i] <= op.a[1][i]):
+            op.a[0][i] = op.a[1][i] = op.a[0][i] + op.a[1][i]
+
+
+def row_ranges(float[::1] low, float[::1] high, const float[:, ::1] x):
+    cdef Op op
+    cdef Py_ssize_t n = x.shape[0], d = x.shape[1]
+    expect("row_ranges", "low", low.shape[0], n)
+    expect("row_ranges", "high", high.shape[0], n)
+    if d == 0:
+        raise ValueError("row_ranges: x must be (n, d), with d at least 1; got no columns")
+    init_op(&op, row_ranges_loop, SAMPLES, n, 8 * n * d, 3, 2, 0)
+    op.a[0], op.a[1], op.a[2] = &low[0], &high[0], <float*>&x[0, 0]
+    op.n[0], op.n[1] = n, d
+    submit(&op, (low, high, x) if recording != NULL else None)

@@ -277,24 +277,24 @@ def _pack(y: Array, x: Array, white: int) -> bool:
     if white == 1 and x.dtype.kind in "iu":
         size = x.dtype.itemsize
         shift = 0 if x.dtype.isnative else 8 * size - 8
-        _run("pack_integers", y, fits, in_order(x).view(np.uint8), size, shift)
+        _run("pack_integers", x, y, fits, in_order(x).view(np.uint8), size, shift)
     elif x.dtype == np.float64:
-        _run("pack_float64", y, fits, in_order(x), white)
+        _run("pack_float64", x, y, fits, in_order(x), white)
     else:
-        _run("pack_float32", y, fits, in_order(x, np.float32), white)
+        _run("pack_float32", x, y, fits, in_order(x, np.float32), white)
     return bool(fits.all())
 
 
-def _run(door: str, y: Array, *others: Any) -> None:
-    """Call a kernel; if it has much to do, as a program, which runs on several threads."""
+def _run(door: str, x: Array, *arguments: Any) -> None:
+    """Call a kernel; if it has much of ``x`` to read, as a program, which runs on several threads."""
     kernels: Any = backend.kernels
-    if y.size < _AT_ONCE or not hasattr(kernels, "Program"):
-        getattr(kernels, door)(y, *others)
+    if x.size < _AT_ONCE or not hasattr(kernels, "Program"):
+        getattr(kernels, door)(*arguments)
         return
     none = np.empty(0, np.int64)
     program = kernels.Program(none)
     with program as recorded:
-        getattr(recorded, door)(y, *others)
+        getattr(recorded, door)(*arguments)
     program.run(none, np.zeros(1), get_num_threads())
 
 
@@ -337,10 +337,13 @@ def _range(images: Array, subject: str, floats: Array | None = None) -> tuple[fl
         return float(images.min()), float(images.max())
     floats = images if floats is None else floats
     low, high = math.inf, -math.inf
-    count = _rows_of(_AT_ONCE, images)
+    in_place = floats.dtype == np.float32 and floats.flags.c_contiguous
+    count = len(images) if in_place else _rows_of(_AT_ONCE, images)
     for start in range(0, len(images), count):
         rows = in_order(floats[start : start + count], np.float32)
-        least, most = float(rows.min()), float(rows.max())
+        lows, highs = np.empty((2, len(rows)), np.float32)
+        _run("row_ranges", rows, lows, highs, rows)
+        least, most = float(lows.min()), float(highs.max())
         # Minimum and maximum are NaN if any value is: checking these two needs no mask of the array's size.
         if not (math.isfinite(least) and math.isfinite(most)):
             row, column = np.argwhere(~np.isfinite(rows))[0]
