@@ -48,6 +48,20 @@ def test_a_real_control_group_limits_the_threads():
         assert CONTAINERS.threads_after(enter) == 1
 
 
+def test_the_files_of_control_groups_are_read_once_a_second(monkeypatch):
+    now, reads = [5.0], []
+    monkeypatch.delenv(threads.VARIABLE, raising=False)
+    monkeypatch.setattr(threads.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(threads, "_read", lambda *parts: reads.append(parts) or "")
+    for _ in range(3):
+        fd.get_num_threads()
+    once = len(reads)
+    assert once > 0
+    now[0] = 6.0
+    fd.get_num_threads()
+    assert len(reads) == 2 * once
+
+
 def test_without_control_groups_the_affinity_limits_the_threads(tmp_path, four, monkeypatch):
     assert threads.available_processors(tmp_path) == 4
     monkeypatch.delattr(os, "sched_getaffinity")
@@ -82,8 +96,7 @@ def test_set_num_threads_overrides_the_environment(monkeypatch):
     [("1", 1), ("3", 3), ("2,1", 2), (" 2 ", 2), ("16", 4), ("", 4), ("0", 4), ("many", 4), ("²", 4)],
 )
 def test_omp_num_threads_lowers_the_default(monkeypatch, four, text, count):
-    monkeypatch.setattr(threads, "_quota_v1", lambda _root: None)
-    monkeypatch.setattr(threads, "_quota_v2", lambda _root: None)
+    monkeypatch.setattr(threads, "_quotas", lambda _root, _second: [])
     monkeypatch.delenv("FASTDIGITS_NUM_THREADS", raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", text)
     assert fd.get_num_threads() == count
