@@ -16,6 +16,7 @@ cdef enum:
     PANEL = 48  # rows of a weight gradient computed together: a multiple of 6, still in cache for the update
     BAND = 36  # rows of pixels computed together: a multiple of 6
     UPDATE_ROWS = 8  # rows of a weight gradient that one call of an update rule takes
+    FEW = 32  # gradients of a batch: for so few, looking for zero pixels takes longer than multiplying them
     CHUNK = 64  # bytes of pixels tested for zeros at once
     MASK_WORDS = 4  # words of CHUNK bits for INPUT_BLOCK + CHUNK pixels, or for GRADIENT_BLOCK samples
 

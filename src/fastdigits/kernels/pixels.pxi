@@ -296,14 +296,32 @@ cdef void transpose(
 ) noexcept nogil:
     # y (width, ldy) = the bytes p to p + width of the rows x (depth), transposed, then zeros; in tiles of 32 by 16
     cdef Py_ssize_t i, s, deep = depth // 32 * 32, wide = width // 16 * 16
-    for i in range(width if deep < ldy else 0):
-        memset(y + i * ldy + deep, 0, ldy - deep)
+    if deep < ldy:
+        memset(y, 0, width * ldy)
     for s in range(0, deep, 32):
         for i in range(0, wide, 16):
             transpose_32x16(y + i * ldy + s, ldy, x + s, p + i)
     for s in range(depth):
         for i in range(wide if s < deep else 0, width):
             y[i * ldy + s] = x[s][p + i]
+
+
+cdef void multiply_few(
+    float* dweight, const float* dy, const uint8_t* const* images, Py_ssize_t depth, Py_ssize_t p, Py_ssize_t width,
+    Py_ssize_t n_out,
+) noexcept nogil:
+    # dweight (width, n_out) = (the pixels p to p + width of the images (depth) / 255)ᵀ @ dy (depth, n_out)
+    cdef Py_ssize_t i, j, s
+    cdef vec c
+    for i in range(width):
+        j = 0
+        while j < n_out:
+            c = splat(0)
+            for s in range(depth):
+                c = c + splat(PIXEL_VALUE[images[s][p + i]]) * load_n(dy + s * n_out + j, n_out - j)
+            store_n(dweight + j, c, n_out - j)
+            j += LANES
+        dweight += n_out
 
 
 cdef void backward_pixels(
@@ -323,6 +341,11 @@ cdef void backward_pixels(
     cdef float* row = dweight
     cdef Py_ssize_t words = word_count(depth), stride = words * CHUNK, i, k, rows, count = 0
     image_pointers(images, op, 3, s, depth)
+    if first and depth * n_out <= FEW:
+        prefetch_next_images(op, 0, depth, p, width)
+        multiply_few(dweight, dy, images, depth, p, width, n_out)
+        apply_update(op, 0, dweight, p * n_out, width * n_out)
+        return
     transpose(transposed, stride, images, p, width, depth)
     for i in range(width):
         pixels[i] = transposed + i * stride
