@@ -29,7 +29,7 @@ Sums over a batch (means, variances, bias gradients) use double precision, so th
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytearray cimport PyByteArray_AS_STRING
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 cimport cython
 from libc.math cimport cos, fabs, floor, isfinite, log, pow, sin, sqrt
@@ -42,6 +42,7 @@ cdef extern from "kernels/vector.h" nogil:
     enum: LANES
     vec splat(float x)
     vec load(const float* p)
+    vec add_product(vec c, vec x, vec y)
     vec load_partial(const float* p, Py_ssize_t count)
     void store(float* p, vec v)
     void store_partial(float* p, vec v, Py_ssize_t count)
@@ -51,6 +52,7 @@ cdef extern from "kernels/vector.h" nogil:
     int lowest_bit(uint64_t bits)
     int count_bits(uint64_t bits)
     void transpose_4x4(float* y, Py_ssize_t ldy, const float* x, Py_ssize_t ldx)
+    void transpose_8x8(float* y, Py_ssize_t ldy, const float* x, Py_ssize_t ldx)
     void transpose_32x16(uint8_t* y, Py_ssize_t ldy, const uint8_t* const* x, Py_ssize_t p)
     int32_t float_to_bits(float x)
     int64_t double_to_bits(double x)

@@ -129,6 +129,8 @@ PIXELS = [
     *((96, 100, 33), (127, 63, 130), (300, 129, 10), (31, 784, 128), (257, 64, 96)),
     # two halves of one block each; unequal halves; a last block shorter and longer than a chunk
     *((33, 384, 17), (20, 1000, 33), (17, 640, 10), (300, 641, 9)),
+    # products that copy both factors: more rows than are copied at once, a last tile of one row and few columns
+    (271, 397, 150),
 ]
 DENSITIES = [0.0, 0.02, 0.2, 0.6, 1.0]
 
@@ -177,12 +179,13 @@ def test_no_kernel_reads_beyond_its_arrays(kernels):
         assert all(np.isfinite(output).all() for output in outputs)
 
 
-def test_a_row_gives_the_same_bits_in_any_batch(kernels):
-    x, weight, bias = floats(300, 784), floats(784, 64), floats(64)
-    whole = blank(300, 64)
+@pytest.mark.parametrize("n_out", [64, 150])  # a wide layer copies both factors, unless there are few rows
+def test_a_row_gives_the_same_bits_in_any_batch(kernels, n_out):
+    x, weight, bias = floats(300, 784), floats(784, n_out), floats(n_out)
+    whole = blank(300, n_out)
     kernels.dense_forward(whole, x, weight, bias)
     for rows in (slice(0, 1), slice(17, 19), slice(100, 163)):
-        some = blank(rows.stop - rows.start, 64)
+        some = blank(rows.stop - rows.start, n_out)
         kernels.dense_forward(some, x[rows], weight, bias)
         assert some.tobytes() == whole[rows].tobytes()
 

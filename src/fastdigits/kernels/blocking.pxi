@@ -13,7 +13,10 @@ cdef enum:
     TILE_COLS = 2 * LANES
     INPUT_BLOCK = 192  # inputs per partial sum: three chunks of pixels; a panel of this depth fits into the cache
     GRADIENT_BLOCK = 256  # samples per partial sum of a weight gradient
-    PANEL = 48  # rows of a weight gradient computed together: a multiple of 6, still in cache for the update
+    PANEL = 48  # rows of a narrow weight gradient computed together: a multiple of 6, still in cache for the update
+    WIDE_PANEL = 132  # the same for a wide one, whose products copy both factors: more tiles use each copy
+    PACKED_ROWS = 258  # most rows of the left factor that are copied at once: a multiple of 6, 256 KB
+    PACKED_COLUMNS = 128  # columns of a product for which copying its left factor pays
     BAND = 36  # rows of pixels computed together: a multiple of 6
     UPDATE_ROWS = 8  # rows of a weight gradient that one call of an update rule takes
     FEW = 32  # gradients of a batch: for so few, looking for zero pixels takes longer than multiplying them
@@ -38,3 +41,11 @@ cdef inline Py_ssize_t next_block(Py_ssize_t left) noexcept nogil:
 
 cdef inline Py_ssize_t block_count(Py_ssize_t n) noexcept nogil:
     return (n + SAMPLE_BLOCK - 1) // SAMPLE_BLOCK
+
+
+cdef inline Py_ssize_t panel_rows(Py_ssize_t n_in, Py_ssize_t n_out) noexcept nogil:
+    # rows of a weight gradient (in, out) computed together; those of a wide one in an even number of equal panels
+    cdef Py_ssize_t panels = 2 * (n_in // (2 * WIDE_PANEL) + 1)
+    if n_out < PACKED_COLUMNS:
+        return PANEL
+    return (n_in + TILE_ROWS * panels - 1) // (TILE_ROWS * panels) * TILE_ROWS

@@ -37,7 +37,7 @@ cdef int submit_forward(Op* op, float[:, ::1] y, object x, object weight, object
     cdef Op add
     cdef Py_ssize_t n = op.n[0], n_out = op.n[2]
     cdef bint halves = first_half(op.n[1]) < op.n[1]
-    second = bytearray(n * n_out * sizeof(float) if halves else 0)
+    second = PyByteArray_FromStringAndSize(NULL, n * n_out * sizeof(float) if halves else 0)
     op.a[0], op.a[1] = &y[0, 0], <float*>PyByteArray_AS_STRING(second)
     split_in_halves(op)
     submit(op, (y, second, x, weight, bias) if recording != NULL else None)
@@ -139,31 +139,24 @@ cdef void dense_backward_weight_loop(const Op* op, Py_ssize_t begin, Py_ssize_t 
     cdef float* dbias = op.a[1]
     cdef const float* dy = op.a[2]
     cdef const float* x = op.a[3]
-    cdef const float* columns
     cdef float* rows_of
-    cdef float band[PANEL * GRADIENT_BLOCK]
-    cdef Py_ssize_t n = op.n[0], n_in = op.n[1], n_out = op.n[2], i = begin, rows, s, k, depth, step
+    cdef Py_ssize_t n = op.n[0], n_in = op.n[1], n_out = op.n[2], i = begin, rows, s, depth
+    cdef Py_ssize_t panel = panel_rows(n_in, n_out)
     cdef bint keep = op.keep_gradient or op.update[0].rule == NULL
     if begin == 0:
         column_sums(dbias, dy, n, n_out, 0, n_out)
         apply_update(op, 1, dbias, 0, n_out)
     while i < end:
-        rows = min(end - i, <Py_ssize_t>PANEL)
+        rows = min(end - i, panel)
         rows_of = dweight + (i if keep else first_owned) * n_out
         s = 0
         while s < n or s == 0:
             depth = min(n - s, <Py_ssize_t>GRADIENT_BLOCK)
-            columns, step = x + s * n_in + i, n_in
-            # Elements of a column that are a page apart map to few cache sets; copying them pays for many tiles.
-            if n_in >= 256 and n_out >= 256:
-                for k in range(depth):
-                    memcpy(band + k * rows, columns + k * n_in, rows * sizeof(float))
-                columns, step = band, rows
-            multiply(rows_of, n_out, rows_of if s > 0 else NULL, n_out, columns, 1, step, dy + s * n_out, n_out, False,
-                     rows, depth, n_out)
+            multiply(rows_of, n_out, rows_of if s > 0 else NULL, n_out, x + s * n_in + i, 1, n_in, dy + s * n_out,
+                     n_out, False, rows, depth, n_out)
             s += GRADIENT_BLOCK
         apply_update(op, 0, rows_of, i * n_out, rows * n_out)
-        i += PANEL
+        i += panel
 
 
 def dense_backward_weight(float[:, ::1] dweight, float[::1] dbias, const float[:, ::1] dy, const float[:, ::1] x):
@@ -173,8 +166,8 @@ def dense_backward_weight(float[:, ::1] dweight, float[::1] dbias, const float[:
     expect2("dense_backward_weight", "dy", dy.shape[0], dy.shape[1], n, n_out)
     expect("dense_backward_weight", "dbias", dbias.shape[0], n_out)
     init_op(&op, dense_backward_weight_loop, WEIGHT_ROWS, n_in, n * n_in * n_out, 4, 2, 0b1110)
-    op.grain = PANEL if first_half(n_in) < n_in else 1
-    op.fusable_updates, op.stealable = 2, op.grain == PANEL
+    op.grain = panel_rows(n_in, n_out) if first_half(n_in) < n_in else 1
+    op.fusable_updates, op.stealable = 2, op.grain > 1
     op.a[0], op.a[1], op.a[2], op.a[3] = &dweight[0, 0], &dbias[0], <float*>&dy[0, 0], <float*>&x[0, 0]
     op.n[0], op.n[1], op.n[2] = n, n_in, n_out
     submit(&op, (dweight, dbias, dy, x) if recording != NULL else None)

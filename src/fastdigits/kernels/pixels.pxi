@@ -23,12 +23,6 @@ cdef inline void add_four(vec* c0, vec* c1, vec* c2, vec* c3, vec v, const float
     add_two(c2, c3, v, row + 2 * LANES)
 
 
-cdef inline void store_two(float* y, const float* start, Py_ssize_t j, vec c0, vec c1) noexcept nogil:
-    # y + j = start + j, or zero, + c0, c1; GCC does not inline such a function of four vectors
-    store(y + j, load_start(start, j) + c0)
-    store(y + j + LANES, load_start(start, j + LANES) + c1)
-
-
 cdef void sparse_row(
     float* y, const float* start, const uint8_t* x, const uint64_t* nonzero, Py_ssize_t words, const float* w,
     Py_ssize_t ldw, Py_ssize_t n,
