@@ -18,6 +18,10 @@ cdef enum:
     PACKED_ROWS = 258  # most rows of the left factor that are copied at once: a multiple of 6, 256 KB
     PACKED_COLUMNS = 128  # columns of a product for which copying its left factor pays
     BAND = 36  # rows of pixels computed together: a multiple of 6
+    WIDE_BAND = 256  # the same for a wide layer: a multiple of SAMPLE_BLOCK
+    WIDE_BLOCKS = 4  # blocks of samples that one thread computes together in a wide first layer
+    WIDE_STRIP = 64  # columns of a wide weight matrix that are copied together for products with pixels
+    STRIP_ROWS = 32  # rows of pixels for which copying strips pays
     UPDATE_ROWS = 8  # rows of a weight gradient that one call of an update rule takes
     FEW = 32  # gradients of a batch: for so few, looking for zero pixels takes longer than multiplying them
     CHUNK = 64  # bytes of pixels tested for zeros at once

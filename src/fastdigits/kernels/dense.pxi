@@ -40,6 +40,8 @@ cdef int submit_forward(Op* op, float[:, ::1] y, object x, object weight, object
     second = PyByteArray_FromStringAndSize(NULL, n * n_out * sizeof(float) if halves else 0)
     op.a[0], op.a[1] = &y[0, 0], <float*>PyByteArray_AS_STRING(second)
     split_in_halves(op)
+    if halves and op.stealable and n_out >= PACKED_COLUMNS:  # enough samples for a copy of a strip of weights
+        op.grain = WIDE_BLOCKS
     submit(op, (y, second, x, weight, bias) if recording != NULL else None)
     if halves:
         init_op(&add, add_loop, SAMPLES, n, n * n_out, 2, 1, 0)
@@ -66,12 +68,13 @@ cdef void dense_forward_uint8_loop(const Op* op, Py_ssize_t begin, Py_ssize_t en
     cdef float* y = op.a[0]
     cdef const float* bias = op.a[4]
     cdef Py_ssize_t n_in = op.n[1], n_out = op.n[2], p = 0, stop = first_half(n_in), first, last
+    cdef Py_ssize_t band = WIDE_BAND if n_out >= PACKED_COLUMNS else BAND
     cdef int half
     for half in range(2):
         samples_of_half(op, half, begin, end, &first, &last)
         while first < last:
-            forward_pixels(op, y + first * n_out, bias, first, min(last - first, <Py_ssize_t>BAND), p, stop)
-            first += BAND
+            forward_pixels(op, y + first * n_out, bias, first, min(last - first, band), p, stop)
+            first += band
         p, stop, y, bias = stop, n_in, op.a[1], NULL
 
 

@@ -132,10 +132,10 @@ cdef void sparse_two_rows(
 
 
 cdef void sparse_rows(
-    float* y, Py_ssize_t ldy, const float* start, Py_ssize_t ld_start, const uint8_t* const* x, Py_ssize_t p,
+    float* y, Py_ssize_t ldy, const float* start, Py_ssize_t ld_start, const uint8_t* const* x,
     const uint64_t* nonzero, Py_ssize_t words, Py_ssize_t rows, const float* w, Py_ssize_t ldw, Py_ssize_t n,
 ) noexcept nogil:
-    # sparse_row for the bytes from p on of several rows x (rows); rows ≤ BAND, nonzero (rows, words). All rows take one
+    # sparse_row for several rows x (rows); rows ≤ BAND, nonzero (rows, words). All rows take one
     # word, then the next: the 64 rows of w that belong to a word stay in the first-level cache. A sum goes on where it
     # stopped. Vectors of 16 floats are too few per row for that: each addition would wait for the one before.
     cdef float sums[BAND * 8 * LANES]
@@ -161,7 +161,7 @@ cdef void sparse_rows(
                     c0, c1, c2, c3 = load(sum_), load(sum_ + LANES), load(sum_ + 2 * LANES), load(sum_ + 3 * LANES)
                     c4, c5, c6 = load(sum_ + 4 * LANES), load(sum_ + 5 * LANES), load(sum_ + 6 * LANES)
                     c7 = load(sum_ + 7 * LANES)
-                pixels = x[i] + p + k * CHUNK
+                pixels = x[i] + k * CHUNK
                 while bits:
                     e = pop_lowest_bit(&bits)
                     v = splat(PIXEL_VALUE[pixels[e]])
@@ -182,11 +182,11 @@ cdef void sparse_rows(
     for i in range(0, rows - 1, 2):
         sparse_two_rows(
             y + i * ldy + j, y + (i + 1) * ldy + j, start + i * ld_start + j if start != NULL else NULL,
-            start + (i + 1) * ld_start + j if start != NULL else NULL, x[i] + p, x[i + 1] + p, nonzero + i * words,
+            start + (i + 1) * ld_start + j if start != NULL else NULL, x[i], x[i + 1], nonzero + i * words,
             nonzero + (i + 1) * words, words, w + j, ldw, n - j)
     if rows % 2:
         i = rows - 1
-        sparse_row(y + i * ldy + j, start + i * ld_start + j if start != NULL else NULL, x[i] + p, nonzero + i * words,
+        sparse_row(y + i * ldy + j, start + i * ld_start + j if start != NULL else NULL, x[i], nonzero + i * words,
                    words, w + j, ldw, n - j)
 
 
@@ -239,14 +239,36 @@ cdef void scale_pixels(
             band[i * cols + j] = <float>pixels[j] / <float>255.0
 
 
+cdef void sparse_multiply(
+    float* y, Py_ssize_t ldy, const float* start, Py_ssize_t ld_start, const uint8_t* const* x,
+    const uint64_t* nonzero, Py_ssize_t words, Py_ssize_t rows, const float* w, Py_ssize_t k, Py_ssize_t n,
+) noexcept nogil:
+    # y (rows, n) = start (rows, n), or zero, + x (rows, k) / 255 @ w (k, n); k ≤ GRADIENT_BLOCK. Rows of a wide w are
+    # pages apart and map to few cache sets: strips of 64 columns are copied first.
+    cdef float strip[GRADIENT_BLOCK * WIDE_STRIP]
+    cdef Py_ssize_t i, j = 0, p, cols
+    if n < PACKED_COLUMNS or rows < STRIP_ROWS:
+        sparse_rows(y, ldy, start, ld_start, x, nonzero, words, rows, w, n, n)
+        return
+    while j < n:
+        cols = min(n - j, <Py_ssize_t>WIDE_STRIP)
+        for p in range(k):
+            memcpy(strip + p * WIDE_STRIP, w + p * n + j, cols * sizeof(float))
+        for i in range(0, rows, BAND):
+            sparse_rows(y + i * ldy + j, ldy, start + i * ld_start + j if start != NULL else NULL, ld_start, x + i,
+                        nonzero + i * words, words, min(rows - i, <Py_ssize_t>BAND), strip, WIDE_STRIP, cols)
+        j += WIDE_STRIP
+
+
 cdef void forward_pixels(
     const Op* op, float* y, const float* bias, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t p, Py_ssize_t stop
 ) noexcept nogil:
     # y (rows, out) = bias (out,), or zero, + pixels / 255 @ weight, over the pixels p to stop of the samples from first
-    # on; rows ≤ BAND
+    # on; rows ≤ WIDE_BAND
     cdef float band[BAND * (INPUT_BLOCK + CHUNK)]
-    cdef uint64_t masks[BAND * MASK_WORDS]
-    cdef const uint8_t* images[BAND]
+    cdef uint64_t masks[WIDE_BAND * MASK_WORDS]
+    cdef const uint8_t* images[WIDE_BAND]
+    cdef const uint8_t* pixels[WIDE_BAND]
     cdef const float* start = bias
     cdef const float* weight
     cdef Py_ssize_t n_in = op.n[1], n_out = op.n[2], ld_start = 0, width, words, count, i, k
@@ -257,14 +279,20 @@ cdef void forward_pixels(
         weight = op.a[3] + p * n_out
         count = 0
         for i in range(rows):
-            count += nonzero_mask(masks + i * words, images[i] + p, width)
+            pixels[i] = images[i] + p
+            count += nonzero_mask(masks + i * words, pixels[i], width)
             for k in range(words if op.rows == NULL else 0):
-                prefetch(images[i] + p + BAND * n_in + k * CHUNK)
+                prefetch(pixels[i] + rows * n_in + k * CHUNK)
         if is_sparse(count, rows * width):
-            sparse_rows(y, n_out, start, ld_start, images, p, masks, words, rows, weight, n_out, n_out)
+            sparse_multiply(y, n_out, start, ld_start, pixels, masks, words, rows, weight, width, n_out)
         else:
-            scale_pixels(band, images, p, rows, width)
-            multiply(y, n_out, start, ld_start, band, width, 1, weight, n_out, False, rows, width, n_out)
+            i = 0
+            while i < rows:
+                k = min(rows - i, <Py_ssize_t>BAND)
+                scale_pixels(band, images + i, p, k, width)
+                multiply(y + i * n_out, n_out, start + i * ld_start if start != NULL else NULL, ld_start, band, width,
+                         1, weight, n_out, False, k, width, n_out)
+                i += BAND
         start, ld_start = y, n_out
         p += max(width, 1)
 
@@ -349,11 +377,13 @@ cdef void backward_pixels(
     if is_sparse(count, width * depth):
         i = 0
         while i < width:
-            rows = min(width - i, <Py_ssize_t>(UPDATE_ROWS if words == 1 else CHUNK // 2))
+            rows = width - i
+            if n_out < PACKED_COLUMNS:
+                rows = min(rows, <Py_ssize_t>(UPDATE_ROWS if words == 1 else CHUNK // 2))
             prefetch_next_images(op, s + depth * i // width, s + depth * (i + rows) // width, p, width)
             row = dweight if reuse and first and last else dweight + i * n_out
-            sparse_rows(row, n_out, NULL if first else row, n_out, pixels + i, 0, nonzero + i * words, words, rows, dy,
-                        n_out, n_out)
+            sparse_multiply(row, n_out, NULL if first else row, n_out, pixels + i, nonzero + i * words, words, rows, dy,
+                            depth, n_out)
             if last:
                 apply_update(op, 0, row, (p + i) * n_out, rows * n_out)
             i += rows
