@@ -16,7 +16,7 @@ cdef enum:
     PANEL = 48  # rows of a narrow weight gradient computed together: a multiple of 6, still in cache for the update
     WIDE_PANEL = 132  # the same for a wide one, whose products copy both factors: more tiles use each copy
     PACKED_ROWS = 258  # most rows of the left factor that are copied at once: a multiple of 6, 256 KB
-    PACKED_COLUMNS = 128  # columns of a product for which copying its left factor pays
+    PACKED_COLUMNS = 256  # columns of a product for which copying both factors pays
     BAND = 36  # rows of pixels computed together: a multiple of 6
     WIDE_BAND = 256  # the same for a wide layer: a multiple of SAMPLE_BLOCK
     WIDE_BLOCKS = 4  # blocks of samples that one thread computes together in a wide first layer
