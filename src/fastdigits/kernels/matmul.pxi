@@ -201,12 +201,11 @@ cdef void prefetch_panel(
 
 
 cdef void multiply_packed(
-    float* c, Py_ssize_t ldc, const float* start, Py_ssize_t ld_start, const float* a, Py_ssize_t row, Py_ssize_t step,
-    const float* b, Py_ssize_t ldb, bint transposed, Py_ssize_t rows, Py_ssize_t k, Py_ssize_t n,
+    float* left, float* c, Py_ssize_t ldc, const float* start, Py_ssize_t ld_start, const float* a, Py_ssize_t row,
+    Py_ssize_t step, const float* b, Py_ssize_t ldb, bint transposed, Py_ssize_t rows, Py_ssize_t k, Py_ssize_t n,
 ) noexcept nogil:
-    # multiply for many rows and columns; rows ≤ PACKED_ROWS. Both factors are copied to the order in which tiles read
-    # them: 256 rows and 1,024 by 1,024 weights take 7.2 ms instead of 8.2.
-    cdef float left[PACKED_ROWS * GRADIENT_BLOCK]
+    # multiply for many rows and columns; rows ≤ PACKED_ROWS. Both factors are copied, a to left, to the order in which
+    # tiles read them: 256 rows and 1,024 by 1,024 weights take 7.2 ms instead of 8.2.
     cdef float buffer[GRADIENT_BLOCK * TILE_COLS + CACHE_LINE]
     cdef float* panel = <float*>((<size_t>buffer + 63) & ~<size_t>63)
     cdef const float* columns
@@ -242,17 +241,21 @@ cdef void multiply(
     cdef float buffer[GRADIENT_BLOCK * TILE_COLS + CACHE_LINE]
     # aligned to a cache line: a load across two lines takes twice as long
     cdef float* panel = <float*>((<size_t>buffer + 63) & ~<size_t>63)
+    cdef float* left = NULL
     cdef const float* columns
     cdef const float* init
     cdef Py_ssize_t i = 0, j = 0, cols, ld_columns
     if rows == 1 and not transposed:
         one_row(c, start, a, step, b, ldb, k, n)
         return
-    if rows >= 4 * TILE_ROWS and n >= PACKED_COLUMNS:
+    if rows >= 4 * TILE_ROWS and n >= PACKED_COLUMNS:  # 258 KB: too much for the stack of some threads
+        left = <float*>malloc(PACKED_ROWS * k * sizeof(float))
+    if left != NULL:
         while i < rows:
-            multiply_packed(c + i * ldc, ldc, start + i * ld_start if start != NULL else NULL, ld_start, a + i * row,
-                            row, step, b, ldb, transposed, min(rows - i, <Py_ssize_t>PACKED_ROWS), k, n)
+            multiply_packed(left, c + i * ldc, ldc, start + i * ld_start if start != NULL else NULL, ld_start,
+                            a + i * row, row, step, b, ldb, transposed, min(rows - i, <Py_ssize_t>PACKED_ROWS), k, n)
             i += PACKED_ROWS
+        free(left)
         return
     while j < n:
         cols = min(n - j, <Py_ssize_t>TILE_COLS)

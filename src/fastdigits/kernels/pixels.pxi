@@ -254,9 +254,11 @@ cdef void sparse_multiply(
         cols = min(n - j, <Py_ssize_t>WIDE_STRIP)
         for p in range(k):
             memcpy(strip + p * WIDE_STRIP, w + p * n + j, cols * sizeof(float))
-        for i in range(0, rows, BAND):
+        i = 0
+        while i < rows:
             sparse_rows(y + i * ldy + j, ldy, start + i * ld_start + j if start != NULL else NULL, ld_start, x + i,
                         nonzero + i * words, words, min(rows - i, <Py_ssize_t>BAND), strip, WIDE_STRIP, cols)
+            i += BAND
         j += WIDE_STRIP
 
 

@@ -111,7 +111,7 @@ static void pool_run(pool_job job, void *context, int parts) {
 
 #define POOL_MAX_WORKERS 64
 #define POOL_SPIN_NS 50000   /* spin this long before sleeping; the jobs of a step are less than 10 µs apart */
-#define POOL_STACK (1 << 20) /* kernels need up to 400 KB of stack; the default of musl is 128 KB */
+#define POOL_STACK (1 << 20) /* kernels need up to 150 KB of stack; the default of musl is 128 KB */
 
 /* The units that remain of a part. Its own thread pops them from the front; a thread that has finished its part steals
  * them from the end. So a slow core, or one that another program uses, delays the job by one unit at most. */
