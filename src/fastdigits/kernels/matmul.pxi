@@ -96,13 +96,17 @@ cdef void partial_tile(
 ) noexcept nogil:
     # tile for the right and lower edges of c: fewer than 6 rows, or fewer than TILE_COLS columns
     cdef float full[TILE_ROWS * TILE_COLS]
-    cdef Py_ssize_t i
-    memset(full, 0, sizeof(full))
-    for i in range(rows if start != NULL else 0):
-        memcpy(full + i * TILE_COLS, start + i * ld_start, cols * sizeof(float))
-    tile(full, TILE_COLS, full, TILE_COLS, a, row, step, b, ldb, k, rows)
+    cdef Py_ssize_t i, j
+    cdef vec v
+    tile(full, TILE_COLS, NULL, 0, a, row, step, b, ldb, k, rows)
     for i in range(rows):
-        memcpy(c + i * ldc, full + i * TILE_COLS, cols * sizeof(float))
+        j = 0
+        while j < cols:
+            v = load(full + i * TILE_COLS + j)
+            if start != NULL:
+                v = load_n(start + i * ld_start + j, cols - j) + v
+            store_n(c + i * ldc + j, v, cols - j)
+            j += LANES
 
 
 cdef void one_row(
@@ -161,7 +165,9 @@ cdef void pack(
             store(panel + p * TILE_COLS + LANES, load(b + p * ldb + LANES))
     else:
         for p in range(k):
-            memcpy(panel + p * TILE_COLS, b + p * ldb, cols * sizeof(float))
+            store(panel + p * TILE_COLS, load_n(b + p * ldb, cols))
+            if cols > LANES:
+                store(panel + p * TILE_COLS + LANES, load_n(b + p * ldb + LANES, cols - LANES))
 
 
 cdef void pack_rows(
