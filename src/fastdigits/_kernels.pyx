@@ -42,6 +42,7 @@ cdef extern from "kernels/vector.h" nogil:
     enum: LANES
     vec splat(float x)
     vec load(const float* p)
+    vec add_fused(vec c, vec x, vec y)
     vec add_product(vec c, vec x, vec y)
     vec load_partial(const float* p, Py_ssize_t count)
     void store(float* p, vec v)

@@ -121,10 +121,10 @@ cdef void one_row(
         c0 = c1 = c2 = c3 = splat(0)
         for p in range(k):
             x = splat(a[p * step])
-            c0 = c0 + x * load(b + p * ldb + j)
-            c1 = c1 + x * load(b + p * ldb + j + LANES)
-            c2 = c2 + x * load(b + p * ldb + j + 2 * LANES)
-            c3 = c3 + x * load(b + p * ldb + j + 3 * LANES)
+            c0 = add_fused(c0, x, load(b + p * ldb + j))
+            c1 = add_fused(c1, x, load(b + p * ldb + j + LANES))
+            c2 = add_fused(c2, x, load(b + p * ldb + j + 2 * LANES))
+            c3 = add_fused(c3, x, load(b + p * ldb + j + 3 * LANES))
         store(c + j, load_start(start, j) + c0)
         store(c + j + LANES, load_start(start, j + LANES) + c1)
         store(c + j + 2 * LANES, load_start(start, j + 2 * LANES) + c2)
@@ -133,13 +133,13 @@ cdef void one_row(
     while j + LANES <= n:
         c0 = splat(0)
         for p in range(k):
-            c0 = c0 + splat(a[p * step]) * load(b + p * ldb + j)
+            c0 = add_fused(c0, splat(a[p * step]), load(b + p * ldb + j))
         store(c + j, load_start(start, j) + c0)
         j += LANES
     if j < n:
         c0 = splat(0)
         for p in range(k):
-            c0 = c0 + splat(a[p * step]) * load_partial(b + p * ldb + j, n - j)
+            c0 = add_fused(c0, splat(a[p * step]), load_partial(b + p * ldb + j, n - j))
         if start != NULL:
             c0 = load_partial(start + j, n - j) + c0
         store_partial(c + j, c0, n - j)

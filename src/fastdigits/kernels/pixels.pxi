@@ -14,8 +14,8 @@ cdef inline Py_ssize_t pop_lowest_bit(uint64_t* bits) noexcept nogil:
 
 cdef inline void add_two(vec* c0, vec* c1, vec v, const float* row) noexcept nogil:
     # c0, c1 += v · row, two vectors; inlined, which keeps the sums in registers
-    c0[0] = c0[0] + v * load(row)
-    c1[0] = c1[0] + v * load(row + LANES)
+    c0[0] = add_fused(c0[0], v, load(row))
+    c1[0] = add_fused(c1[0], v, load(row + LANES))
 
 
 cdef inline void add_four(vec* c0, vec* c1, vec* c2, vec* c3, vec v, const float* row) noexcept nogil:
@@ -77,7 +77,7 @@ cdef void sparse_row(
             bits = nonzero[p]
             while bits:
                 e = CHUNK * p + pop_lowest_bit(&bits)
-                c0 = c0 + splat(PIXEL_VALUE[x[e]]) * load_n(w + e * ldw + j, n - j)
+                c0 = add_fused(c0, splat(PIXEL_VALUE[x[e]]), load_n(w + e * ldw + j, n - j))
         store_n(y + j, c0 if start == NULL else load_n(start + j, n - j) + c0, n - j)
         j += LANES
 
@@ -342,7 +342,7 @@ cdef void multiply_few(
         while j < n_out:
             c = splat(0)
             for s in range(depth):
-                c = c + splat(PIXEL_VALUE[images[s][p + i]]) * load_n(dy + s * n_out + j, n_out - j)
+                c = add_fused(c, splat(PIXEL_VALUE[images[s][p + i]]), load_n(dy + s * n_out + j, n_out - j))
             store_n(dweight + j, c, n_out - j)
             j += LANES
         dweight += n_out

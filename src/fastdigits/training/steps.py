@@ -131,12 +131,9 @@ class Lowered:
                 )
             self._record(setup)
         size = setup.batches[step].stop - setup.batches[step].start
-        until = step + 1
-        while (
-            until < min(stop, step + self.stretch)
-            and setup.batches[until].stop - setup.batches[until].start == size
-        ):
-            until += 1
+        until = min(stop, step + self.stretch)
+        while setup.batches[until - 1].stop - setup.batches[until - 1].start != size:  # the last one may differ
+            until -= 1
         piece = order[setup.batches[step].start : setup.batches[until - 1].stop]
         started = time.perf_counter()
         done = self.steps[size].run(piece, lrs[step:until], setup.threads)
