@@ -132,7 +132,8 @@ class Lowered:
             self._record(setup)
         size = setup.batches[step].stop - setup.batches[step].start
         until = min(stop, step + self.stretch)
-        while setup.batches[until - 1].stop - setup.batches[until - 1].start != size:  # the last one may differ
+        # The last batch of an epoch may have another size.
+        while setup.batches[until - 1].stop - setup.batches[until - 1].start != size:
             until -= 1
         piece = order[setup.batches[step].start : setup.batches[until - 1].stop]
         started = time.perf_counter()
