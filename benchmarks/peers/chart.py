@@ -41,7 +41,7 @@ def draw(measures: dict[str, Any], machine: dict[str, Any], path: Path) -> None:
         fontsize=7.5,
         color="#444444",
     )
-    figure.savefig(path, dpi=150)
+    figure.savefig(path, dpi=110)
 
 
 def _bars(measured: dict[str, Any]) -> list[dict[str, Any]]:
