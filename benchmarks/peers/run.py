@@ -54,7 +54,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="few rounds, for a first look")
     parser.add_argument(
         "--only",
-        type=_names,
+        type=measures.names,
         default=measures.DEFAULT,
         metavar="NAME,…",
         help=f"one or more of {', '.join(measures.ALL)} (default: all but the sweep)",
@@ -90,14 +90,6 @@ def _options() -> argparse.Namespace:
     except ValueError as error:
         parser.error(str(error))
     return options
-
-
-def _names(text: str) -> tuple[str, ...]:
-    names = tuple(text.split(","))
-    for name in names:
-        if name not in measures.ALL:
-            raise argparse.ArgumentTypeError(f"must be some of {', '.join(measures.ALL)}; got {name!r}")
-    return names
 
 
 def _counts(text: str) -> tuple[int, ...]:

@@ -229,7 +229,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     group = parser.add_argument_group("other libraries")
     group.add_argument(
         "--peers",
-        type=_measures,
+        type=measures.names,
         nargs="?",
         const=measures.QUICK,
         metavar="NAME,…",
@@ -251,17 +251,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--rounds: must come with --peers, which it is for")
     work = _compare_with_peers if options.peers else _bench
     return runner.run(COMMAND, lambda: work(options), backend_name=options.backend, threads=options.threads)
-
-
-def _measures(text: str) -> tuple[str, ...]:
-    """Parse names of measures with commas between them."""
-    names = tuple(text.split(","))
-    for name in names:
-        if name not in measures.ALL:
-            raise argparse.ArgumentTypeError(
-                f"must be one or more of {', '.join(measures.ALL)}; got {console.quoted(name)}"
-            )
-    return names
 
 
 def _compare_with_peers(options: argparse.Namespace) -> int:

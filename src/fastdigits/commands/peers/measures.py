@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .. import console
 from . import starts, sweep, turns
 
 STARTS: dict[str, tuple[int, int]] = {  # name: rounds, quick rounds
@@ -15,16 +17,21 @@ STARTS: dict[str, tuple[int, int]] = {  # name: rounds, quick rounds
 }
 DEFAULT = (*turns.TURNS, *STARTS)
 ALL = (*DEFAULT, "sweep")
-QUICK = (
-    "epoch64",
-    "predict10000",
-)  # of ``bench --peers``: two to three minutes if all libraries are installed
-NOT_QUICK = (
-    "torch-compile",
-    "sklearn-partial",
-    "numpy-backend",
-    "original",
-)  # they take as long as all others
+# What ``bench --peers`` runs without a name: two to three minutes if all libraries are installed. The contenders that
+# it omits then take as long as all others.
+QUICK = ("epoch64", "predict10000")
+NOT_QUICK = ("torch-compile", "sklearn-partial", "numpy-backend", "original")
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Parse names of measures with commas between them, for an option of a command."""
+    found = tuple(text.split(","))
+    for name in found:
+        if name not in ALL:
+            raise argparse.ArgumentTypeError(
+                f"must be one or more of {', '.join(ALL)}; got {console.quoted(name)}"
+            )
+    return found
 
 
 def measure(

@@ -88,6 +88,12 @@ def environment(threads: int) -> dict[str, str]:
     return os.environ | {f"{name}_NUM_THREADS": str(threads) for name in names}
 
 
+def last_line(errors: str, exit_code: int) -> str:
+    """Return the last line of what a process wrote to standard error, or its exit code."""
+    lines = [line.strip() for line in errors.split("\n") if line.strip()]
+    return lines[-1] if lines else f"exit code {exit_code}"
+
+
 class Player:
     """The process of a contender with a number of threads.
 
@@ -154,8 +160,7 @@ class Player:
     def _last_error(self) -> str:
         self._process.wait()
         self._errors.seek(0)
-        lines = [line.strip() for line in self._errors if line.strip()]
-        last = lines[-1] if lines else f"exit code {self._process.returncode}"
+        last = last_line(self._errors.read(), self._process.returncode)
         if last.startswith(("ModuleNotFoundError", "ImportError")):
             return f"{last}: pip install {self.contender.packages}"
         return last

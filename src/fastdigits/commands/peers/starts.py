@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .players import CONTENDERS, PROGRAMS, AbsentError, environment
+import numpy as np
+
+from .players import CONTENDERS, PROGRAMS, AbsentError, environment, last_line
 
 ACCURACY = 0.972  # of the original project on the test images
 BATCH, MAX_EPOCHS = 64, 30
@@ -38,8 +40,8 @@ class Ended:
 def start(command: Sequence[str], threads: int, **extra: str) -> Ended:
     """Run ``command`` to its end with ``extra`` in its environment; raise AbsentError if it fails.
 
-    The peak is that of this child. It includes the memory of the parent when it starts the child, so the driver
-    must stay small: it imports neither numpy nor matplotlib before.
+    The peak is that of this child. It is at least the memory of the parent when it starts the child, so the driver
+    must stay smaller than what it measures.
     """
     with tempfile.TemporaryFile("w+b") as output, tempfile.TemporaryFile("w+b") as errors:
         began = time.perf_counter()
@@ -60,9 +62,7 @@ def start(command: Sequence[str], threads: int, **extra: str) -> Ended:
         output.seek(0)
         errors.seek(0)
         if process.returncode != 0:
-            lines = errors.read().decode(errors="replace").split("\n")
-            words = [line.strip() for line in lines if line.strip()]
-            raise AbsentError(words[-1] if words else f"exit code {process.returncode}")
+            raise AbsentError(last_line(errors.read().decode(errors="replace"), process.returncode))
         return Ended(seconds, peak, output.read().decode(errors="replace"))
 
 
@@ -210,18 +210,10 @@ def _write_arrays(folder: Path) -> None:
     """Write the images and labels as .npy files, so that PyTorch also reads cached data."""
     source = PROGRAMS.parents[2] / "data" / "mnist"
     for short, part in (("train", "train"), ("test", "t10k")):
-        images = gzip.decompress((source / f"{part}-images-idx3-ubyte.gz").read_bytes())[16:]
-        (folder / f"x_{short}.npy").write_bytes(_npy(images, "|u1", (len(images) // 784, 784)))
-        labels = gzip.decompress((source / f"{part}-labels-idx1-ubyte.gz").read_bytes())[8:]
-        wide = b"".join(value.to_bytes(8, "little") for value in labels)
-        (folder / f"y_{short}.npy").write_bytes(_npy(wide, "<i8", (len(labels),)))
-
-
-def _npy(data: bytes, dtype: str, shape: tuple[int, ...]) -> bytes:
-    """Return ``data`` as a .npy file of version 1.0 without numpy, which the driver must not import."""
-    header = repr({"descr": dtype, "fortran_order": False, "shape": shape})
-    header += " " * (-(10 + len(header) + 1) % 64) + "\n"
-    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode("latin1") + data
+        images = gzip.decompress((source / f"{part}-images-idx3-ubyte.gz").read_bytes())
+        np.save(folder / f"x_{short}.npy", np.frombuffer(images, np.uint8, offset=16).reshape(-1, 784))
+        labels = gzip.decompress((source / f"{part}-labels-idx1-ubyte.gz").read_bytes())
+        np.save(folder / f"y_{short}.npy", np.frombuffer(labels, np.uint8, offset=8).astype(np.int64))
 
 
 # -- memory, and the share of the peak ---------------------------------------------------------------------

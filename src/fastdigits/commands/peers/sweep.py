@@ -19,20 +19,11 @@ BATCHES, WIDTHS = (1, 4, 16, 64, 256, 1024, 4096), (8, 32, 128, 512, 2048)
 QUICK_BATCHES, QUICK_WIDTHS = (1, 64, 4096), (8, 128, 2048)
 JOBS = {"epoch": turns.TRAINERS, "predict": turns.PREDICTORS}
 PEERS = [name for name in CONTENDERS if name not in OURS]
-SLOW_TO_PREPARE = (
-    "torch-compile",
-    "keras",
-    "sklearn-partial",
-)  # only in these places: the corners and the middle
+# Contenders that take long to prepare, and the places where they take part: the corners and the middle
+SLOW_TO_PREPARE = ("torch-compile", "keras", "sklearn-partial")
 THEIR_PLACES = {(1, 8), (4096, 8), (1, 2048), (4096, 2048), (64, 128)}
-FEW_STEPS = (
-    "torch",
-    "torch-compile",
-    "keras",
-    "sklearn",
-    "sklearn-partial",
-    "original",
-)  # a quarter of the others
+# Contenders that take a quarter of the steps of the others
+FEW_STEPS = ("torch", "torch-compile", "keras", "sklearn", "sklearn-partial", "original")
 SECONDS, ROUNDS, QUICK_ROUNDS = 0.05, 3, 2
 LEAST_STEPS = 4  # else the buffers that fit allocates for a training take longer than its steps
 LONG = 0.5  # seconds of a step from which two rounds are enough

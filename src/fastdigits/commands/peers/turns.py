@@ -80,22 +80,17 @@ TURNS = {
         rounds=4,
         quick_rounds=1,
     ),
-    "predict1": Turns(
-        "predict_proba of one image",
-        {"job": "predict", "images": 1},
-        _all(PREDICTORS),
-        threads=(1,),
-        rounds=31,
-        quick_rounds=7,
-    ),
-    "predict10000": Turns(
-        "predict_proba of 10,000 images, one thread",
-        {"job": "predict", "images": 10_000},
-        _all(PREDICTORS),
-        threads=(1,),
-        rounds=31,
-        quick_rounds=7,
-    ),
+    **{
+        f"predict{images}": Turns(
+            f"predict_proba of {words}",
+            {"job": "predict", "images": images},
+            _all(PREDICTORS),
+            threads=(1,),
+            rounds=31,
+            quick_rounds=7,
+        )
+        for images, words in ((1, "one image"), (10_000, "10,000 images, one thread"))
+    },
     "busy128": Turns(
         "training epoch, batch 128, beside a process that keeps one core busy",
         {"job": "epoch", "batch": 128},
