@@ -279,7 +279,11 @@ def test_predictions_do_not_depend_on_other_rows_that_are_no_255ths():
     mixed[4500, 3] = 0.3
     expected, found = net.predict_proba(x), net.predict_proba(mixed)
     assert np.delete(found, 4500, 0).tobytes() == np.delete(expected, 4500, 0).tobytes()
-    assert found[4500].tobytes() == net.predict_proba(mixed[4500:4501]).tobytes()
+    alone = net.predict_proba(mixed[4500:4501])[0]
+    if fd.backend_name() == "numpy":  # a BLAS may add the 16 products in another order for one row than for many
+        np.testing.assert_allclose(found[4500], alone, rtol=1e-6)
+    else:
+        assert found[4500].tobytes() == alone.tobytes()
     plain, labels = copy.deepcopy(net), np.resize(Y, 5000)
     plain.scale = "numbers"  # which keeps the numbers as they are
     assert net.evaluate(x, labels) == plain.evaluate(x, labels)
