@@ -280,7 +280,7 @@ def test_predictions_do_not_depend_on_other_rows_that_are_no_255ths():
     expected, found = net.predict_proba(x), net.predict_proba(mixed)
     assert np.delete(found, 4500, 0).tobytes() == np.delete(expected, 4500, 0).tobytes()
     alone = net.predict_proba(mixed[4500:4501])[0]
-    if fd.backend_name() == "numpy":  # a BLAS may add the 16 products in another order for one row than for many
+    if fd.backend_name() == "numpy":  # a BLAS may add the products of one row in another order
         np.testing.assert_allclose(found[4500], alone, rtol=1e-6)
     else:
         assert found[4500].tobytes() == alone.tobytes()
