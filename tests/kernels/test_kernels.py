@@ -131,6 +131,8 @@ PIXELS = [
     *((33, 384, 17), (20, 1000, 33), (17, 640, 10), (300, 641, 9)),
     # products that copy both factors: more rows than are copied at once, a last tile of one row and few columns
     (271, 397, 270),
+    # a narrow layer takes four rows at once, and some rows remain; few rows of a wide one read its weights in order
+    *((66, 784, 8), (23, 300, 13), (5, 397, 270), (3, 130, 1100)),
 ]
 DENSITIES = [0.0, 0.02, 0.2, 0.6, 1.0]
 
@@ -164,7 +166,7 @@ def test_pixels_give_the_same_bits_as_their_floats(kernels, n, n_in, n_out, dens
 
 def test_no_kernel_reads_beyond_its_arrays(kernels):
     # NaN follows each array: a product with it shows, even if the other factor is zero
-    for n, n_in, n_out in [(96, 784, 64), (33, 70, 17), (1, 65, 64), (3, 1, 64)]:
+    for n, n_in, n_out in [(96, 784, 64), (33, 70, 17), (1, 65, 64), (3, 1, 64), (6, 65, 9), (3, 70, 1030)]:
         around = blank(n_in + 80, n_out)
         weight = around[:n_in]
         weight[...] = floats(n_in, n_out)
@@ -179,12 +181,14 @@ def test_no_kernel_reads_beyond_its_arrays(kernels):
         assert all(np.isfinite(output).all() for output in outputs)
 
 
-@pytest.mark.parametrize("n_out", [64, 270])  # a wide layer copies both factors, unless there are few rows
+# a wide layer copies both factors; few rows read its weights in order, where they are not multiplied by zero
+@pytest.mark.parametrize("n_out", [64, 270, 1100])
 def test_a_row_gives_the_same_bits_in_any_batch(kernels, n_out):
     x, weight, bias = floats(300, 784), floats(784, n_out), floats(n_out)
+    x[x < 0] = 0
     whole = blank(300, n_out)
     kernels.dense_forward(whole, x, weight, bias)
-    for rows in (slice(0, 1), slice(17, 19), slice(100, 163)):
+    for rows in (slice(0, 1), slice(17, 19), slice(30, 38), slice(100, 163)):
         some = blank(rows.stop - rows.start, n_out)
         kernels.dense_forward(some, x[rows], weight, bias)
         assert some.tobytes() == whole[rows].tobytes()

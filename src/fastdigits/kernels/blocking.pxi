@@ -22,6 +22,8 @@ cdef enum:
     WIDE_BLOCKS = 4  # blocks of samples that one thread computes together in a wide first layer
     WIDE_STRIP = 64  # columns of a wide weight matrix that are copied together for products with pixels
     STRIP_ROWS = 32  # rows of pixels for which copying strips pays
+    SPAN = 1024  # columns of a wide matrix that few rows take together: a page
+    FEW_ROWS = 8  # most rows for which reading a wide matrix takes longer than multiplying it
     UPDATE_ROWS = 8  # rows of a weight gradient that one call of an update rule takes
     FEW = 32  # gradients of a batch: for so few, looking for zero pixels takes longer than multiplying them
     CHUNK = 64  # bytes of pixels tested for zeros at once

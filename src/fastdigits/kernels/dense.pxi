@@ -41,7 +41,7 @@ cdef int submit_forward(Op* op, float[:, ::1] y, object x, object weight, object
     op.a[0], op.a[1] = &y[0, 0], <float*>PyByteArray_AS_STRING(second)
     split_in_halves(op)
     if halves and op.stealable and n_out >= PACKED_COLUMNS:  # enough samples for a copy of a strip of weights
-        op.grain = WIDE_BLOCKS
+        op.grain = min(block_count(n), <Py_ssize_t>WIDE_BLOCKS)
     submit(op, (y, second, x, weight, bias) if recording != NULL else None)
     if halves:
         init_op(&add, add_loop, SAMPLES, n, n * n_out, 2, 1, 0)

@@ -145,6 +145,67 @@ cdef void one_row(
         store_partial(c + j, c0, n - j)
 
 
+cdef void add_rows_of(
+    float* sums, const float* const* b, const float* a, Py_ssize_t count, Py_ssize_t n
+) noexcept nogil:
+    # sums (n,) += a (count,) @ the rows b (count) of n floats, in this order; sums has room for whole vectors
+    cdef vec x0, x1, x2, x3, c
+    cdef Py_ssize_t p = 0, q, j
+    while p < count:
+        j = 0
+        if p + 4 <= count:  # twice as fast as one row at a time; eight are slower
+            x0, x1, x2, x3 = splat(a[p]), splat(a[p + 1]), splat(a[p + 2]), splat(a[p + 3])
+            while j + LANES <= n:
+                c = add_fused(load(sums + j), x0, load(b[p] + j))
+                c = add_fused(add_fused(c, x1, load(b[p + 1] + j)), x2, load(b[p + 2] + j))
+                store(sums + j, add_fused(c, x3, load(b[p + 3] + j)))
+                j += LANES
+        while j < n:
+            c = load(sums + j)
+            for q in range(p, min(p + 4, count)):
+                c = add_fused(c, splat(a[q]), load_n(b[q] + j, n - j))
+            store(sums + j, c)
+            j += LANES
+        p += 4
+
+
+cdef void few_rows(
+    float* c, Py_ssize_t ldc, const float* start, Py_ssize_t ld_start, const float* a, Py_ssize_t row, Py_ssize_t step,
+    const float* b, Py_ssize_t ldb, Py_ssize_t rows, Py_ssize_t k, Py_ssize_t n,
+) noexcept nogil:
+    # multiply for few rows and a wide b, which does not fit into a cache: b is read in its own order, and only where a
+    # is not zero. One row takes 77 µs instead of 277 for 2,048 by 1,024 weights, four take 270 instead of 560.
+    cdef float sums[FEW_ROWS * SPAN]
+    cdef const float* listed[CHUNK]
+    cdef float factors[CHUNK]
+    cdef float* sum_
+    cdef vec v
+    cdef Py_ssize_t i, j = 0, p, q, left, count
+    while j < n:
+        left = min(n - j, <Py_ssize_t>SPAN)
+        memset(sums, 0, rows * SPAN * sizeof(float))
+        p = 0
+        while p < k:
+            for i in range(rows):
+                count = 0
+                for q in range(p, min(p + CHUNK, k)):
+                    factors[count] = a[i * row + q * step]
+                    listed[count] = b + q * ldb + j
+                    count += factors[count] != 0
+                add_rows_of(sums + i * SPAN, listed, factors, count, left)
+            p += CHUNK
+        sum_ = sums
+        while left > 0:
+            for i in range(rows):
+                v = load(sum_ + i * SPAN)
+                if start != NULL:
+                    v = load_n(start + i * ld_start + j, left) + v
+                store_n(c + i * ldc + j, v, left)
+            sum_ += LANES
+            j += LANES
+            left -= LANES
+
+
 cdef void pack(
     float* panel, const float* b, Py_ssize_t ldb, bint transposed, Py_ssize_t k, Py_ssize_t cols
 ) noexcept nogil:
@@ -251,6 +312,9 @@ cdef void multiply(
     cdef const float* columns
     cdef const float* init
     cdef Py_ssize_t i = 0, j = 0, cols, ld_columns
+    if rows <= FEW_ROWS and n >= PACKED_COLUMNS and not transposed:
+        few_rows(c, ldc, start, ld_start, a, row, step, b, ldb, rows, k, n)
+        return
     if rows == 1 and not transposed:
         one_row(c, start, a, step, b, ldb, k, n)
         return

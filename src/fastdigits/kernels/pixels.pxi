@@ -131,6 +131,38 @@ cdef void sparse_two_rows(
         sparse_row(y1 + j, start1 + j if start1 != NULL else NULL, x1, nonzero1, words, w + j, ldw, n - j)
 
 
+cdef void sparse_four_rows(
+    float* y, Py_ssize_t ldy, const float* start, Py_ssize_t ld_start, const uint8_t* const* x,
+    const uint64_t* nonzero, Py_ssize_t words, const float* w, Py_ssize_t ldw, Py_ssize_t n,
+) noexcept nogil:
+    # sparse_row for four rows at once, one vector of columns at a time: a narrow layer has too few sums in a row for
+    # the next addition not to wait. A byte that is zero in some of the rows adds zero to their sums.
+    cdef const uint8_t* x0 = x[0]
+    cdef const uint8_t* x1 = x[1]
+    cdef const uint8_t* x2 = x[2]
+    cdef const uint8_t* x3 = x[3]
+    cdef vec sums[4]
+    cdef vec c0, c1, c2, c3, v
+    cdef uint64_t bits
+    cdef Py_ssize_t i, j = 0, k, e
+    while j < n:
+        c0 = c1 = c2 = c3 = splat(0)
+        for k in range(words):
+            bits = nonzero[k] | nonzero[words + k] | nonzero[2 * words + k] | nonzero[3 * words + k]
+            while bits:
+                e = CHUNK * k + pop_lowest_bit(&bits)
+                v = load_n(w + e * ldw + j, n - j)
+                c0 = add_fused(c0, splat(PIXEL_VALUE[x0[e]]), v)
+                c1 = add_fused(c1, splat(PIXEL_VALUE[x1[e]]), v)
+                c2 = add_fused(c2, splat(PIXEL_VALUE[x2[e]]), v)
+                c3 = add_fused(c3, splat(PIXEL_VALUE[x3[e]]), v)
+        sums[0], sums[1], sums[2], sums[3] = c0, c1, c2, c3
+        for i in range(4):
+            v = sums[i] if start == NULL else load_n(start + i * ld_start + j, n - j) + sums[i]
+            store_n(y + i * ldy + j, v, n - j)
+        j += LANES
+
+
 cdef void sparse_rows(
     float* y, Py_ssize_t ldy, const float* start, Py_ssize_t ld_start, const uint8_t* const* x,
     const uint64_t* nonzero, Py_ssize_t words, Py_ssize_t rows, const float* w, Py_ssize_t ldw, Py_ssize_t n,
@@ -179,7 +211,12 @@ cdef void sparse_rows(
         j += 8 * LANES
     if j == n:
         return
-    for i in range(0, rows - 1, 2):
+    i = 0
+    while n - j < 2 * LANES and i + 4 <= rows:
+        sparse_four_rows(y + i * ldy + j, ldy, start + i * ld_start + j if start != NULL else NULL, ld_start, x + i,
+                         nonzero + i * words, words, w + j, ldw, n - j)
+        i += 4
+    for i in range(i, rows - 1, 2):
         sparse_two_rows(
             y + i * ldy + j, y + (i + 1) * ldy + j, start + i * ld_start + j if start != NULL else NULL,
             start + (i + 1) * ld_start + j if start != NULL else NULL, x[i], x[i + 1], nonzero + i * words,
