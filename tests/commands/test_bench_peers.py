@@ -7,7 +7,7 @@ import textwrap
 import pytest
 
 from fastdigits.commands import bench
-from fastdigits.commands.peers import measures, players, report, sweep, turns
+from fastdigits.commands.peers import measures, players, report, starts, sweep, turns
 
 FAKE = """
 import sys
@@ -73,6 +73,17 @@ def test_an_absent_contender_is_listed_with_the_reason_and_what_to_install(fakes
         "torch is absent from job: ModuleNotFoundError: No module named 'a_package_that_is_absent': "
         "pip install the-package-torch"
     )
+
+
+def test_an_absent_import_is_listed_with_what_to_install(fakes, monkeypatch):
+    monkeypatch.setattr(starts, "IMPORTS", ("json", "torch"))
+    absent = {"torch": players.Contender("torch", "", "an_absent_module", "TORCH", "the-package-torch")}
+    monkeypatch.setattr(starts, "CONTENDERS", absent)
+    found = starts.imports(fakes, 2, quiet)
+    assert [(row["contender"], len(row["seconds"])) for row in found["rows"]] == [("json", 2)]
+    (row,) = found["absent"]
+    assert row["reason"].startswith("ModuleNotFoundError")
+    assert row["reason"].endswith(": pip install the-package-torch")
 
 
 def test_a_measure_omits_contenders(fakes):

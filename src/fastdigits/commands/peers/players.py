@@ -160,10 +160,7 @@ class Player:
     def _last_error(self) -> str:
         self._process.wait()
         self._errors.seek(0)
-        last = last_line(self._errors.read(), self._process.returncode)
-        if last.startswith(("ModuleNotFoundError", "ImportError")):
-            return f"{last}: pip install {self.contender.packages}"
-        return last
+        return with_advice(last_line(self._errors.read(), self._process.returncode), self.contender)
 
     def close(self) -> None:
         """End the process."""
@@ -183,6 +180,12 @@ class Player:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def with_advice(reason: str, contender: Contender) -> str:
+    """Return why a process ended, and what to install if a module is missing."""
+    missing = reason.startswith(("ModuleNotFoundError", "ImportError"))
+    return f"{reason}: pip install {contender.packages}" if missing else reason
 
 
 def interpreters(choices: list[str]) -> dict[str, str]:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from .players import CONTENDERS, PROGRAMS, AbsentError, environment, last_line
+from .players import CONTENDERS, PROGRAMS, AbsentError, environment, last_line, with_advice
 
 ACCURACY = 0.972  # of the original project on the test images
 BATCH, MAX_EPOCHS = 64, 30
@@ -78,7 +78,7 @@ def last_json(output: str) -> dict[str, Any]:
 
 
 def imports(interpreters: dict[str, str], rounds: int, say: Say) -> dict[str, Any]:
-    """Return the seconds of each import statement, each in a new process, in turn."""
+    """Return the seconds of each import statement, each in a new process, in turn; Keras imports JAX."""
     found: dict[str, Any] = {"title": "import", "rounds": rounds, "rows": [], "absent": []}
     rows = []
     for name in IMPORTS:
@@ -92,10 +92,12 @@ def imports(interpreters: dict[str, str], rounds: int, say: Say) -> dict[str, An
     for number in range(rounds + 1):  # the first round fills the caches of the disk and does not count
         for row, command in list(rows):
             try:
-                seconds = float(start(command, 1).output.split()[-1])
+                seconds = float(start(command, 1, KERAS_BACKEND="jax").output.split()[-1])
             except AbsentError as error:
-                found["absent"].append(_who(row) | {"reason": str(error)})
-                say(f"  {row['contender']}: absent: {error}")
+                name, reason = row["contender"], str(error)
+                reason = with_advice(reason, CONTENDERS[name]) if name in CONTENDERS else reason
+                found["absent"].append(_who(row) | {"reason": reason})
+                say(f"  {name}: absent: {reason}")
                 rows = [other for other in rows if other[0] is not row]
                 continue
             if number > 0:
