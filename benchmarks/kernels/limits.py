@@ -5,14 +5,16 @@
 `step_limits.py` makes the table of docs/limits.md.
 
 It takes a minute. Calls that are compared take turns; figures are medians, with minimum and maximum in brackets. The
-distance of the cores needs a C compiler.
+distance of the cores needs a C compiler. With `pip install mkl`, products are compared with that library too.
 """
 
 import os
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy is imported: one core against one core
+os.environ["MKL_THREADING_LAYER"] = "SEQUENTIAL"
 
 import contextlib
+import ctypes
 import shutil
 import statistics
 import subprocess
@@ -31,6 +33,7 @@ import fastdigits as fd
 from fastdigits import backend, load_mnist
 from fastdigits.backend import aligned
 from fastdigits.commands import bench
+from fastdigits.core.arrays import Array
 from fastdigits.training.lowering import TrainingStep
 
 ROUNDS = 15
@@ -261,25 +264,49 @@ def distance() -> None:
             )
 
 
+def mkl_product() -> Callable[[Array, Array, Array], None] | None:
+    """Return c = a @ b by the BLAS of the wheel `mkl`, on one thread; None if it is not installed."""
+    found = sorted(Path(sys.prefix).glob("lib/libmkl_rt.so*"))
+    if not found:
+        return None
+    library = ctypes.CDLL(str(found[0]))
+
+    def product(c: Array, a: Array, b: Array) -> None:
+        (m, k), n = a.shape, b.shape[1]
+        transposed = a.strides[0] < a.strides[1]
+        pointers = [array.ctypes.data_as(ctypes.POINTER(ctypes.c_float)) for array in (a, b, c)]
+        library.cblas_sgemm(
+            101, 112 if transposed else 111, 111, m, n, k, ctypes.c_float(1), pointers[0], m if transposed else k,
+            pointers[1], n, ctypes.c_float(0), pointers[2], n,
+        )  # fmt: skip
+
+    return product
+
+
 def product() -> None:
-    """Compare the dense kernel and NumPy's BLAS with the peak, one core, 256 rows of 1,024 by 1,024."""
+    """Compare the dense kernels and the BLAS of NumPy and MKL with the peak, one core, 256 rows, 1,024 by 1,024."""
     rng = np.random.default_rng(0)
-    x, w, y, b = (
-        aligned.floats(256, 1024),
-        aligned.floats(1024, 1024),
-        aligned.floats(256, 1024),
-        aligned.zeros(1024),
-    )
-    x[...], w[...] = rng.standard_normal(x.shape), rng.standard_normal(w.shape)
-    kernels, shares = backend.kernels, []
-    for _ in range(ROUNDS):
-        peak = bench.measure_peak(kernels)
-        calls = [lambda: kernels.dense_forward(y, x, w, b), lambda: np.matmul(x, w, out=y)]
-        shares.append(
-            [100 * 256 * 1024 * 1024 / min(seconds(call) for _ in range(5)) / peak for call in calls]
+    x, dy, y = aligned.floats(256, 1024), aligned.floats(256, 1024), aligned.floats(256, 1024)
+    w, dw, b = aligned.floats(1024, 1024), aligned.floats(1024, 1024), aligned.zeros(1024)
+    for array in (x, dy, w):
+        array[...] = rng.standard_normal(array.shape)
+    kernels, mkl = backend.kernels, mkl_product()
+    for name, kernel, (c, left, right) in (
+        ("dense_forward", lambda: kernels.dense_forward(y, x, w, b), (y, x, w)),
+        ("dense_backward_weight", lambda: kernels.dense_backward_weight(dw, b, dy, x), (dw, x.T, dy)),
+    ):
+        calls = {name: kernel, "NumPy's BLAS": lambda c=c, a=left, b=right: np.matmul(a, b, out=c)}
+        if mkl is not None:
+            calls["MKL"] = lambda c=c, a=left, b=right: mkl(c, a, b)
+        shares = []
+        for _ in range(ROUNDS):
+            peak = bench.measure_peak(kernels)
+            fastest = [min(seconds(call) for _ in range(5)) for call in calls.values()]
+            shares.append([100 * 256 * 1024 * 1024 / least / peak for least in fastest])
+        found = ", ".join(
+            f"{who} {show(list(row), 0)} %" for who, row in zip(calls, zip(*shares, strict=True), strict=True)
         )
-    ours, blas = ([row[i] for row in shares] for i in (0, 1))
-    print(f"share of the multiply-add peak: dense_forward {show(ours, 0)} %, NumPy's BLAS {show(blas, 0)} %")
+        print(f"share of the multiply-add peak: {found}")
 
 
 def start() -> None:
