@@ -82,11 +82,12 @@ def leaky_relu_backward(float[:, ::1] dx, const float[:, ::1] dy, const float[:,
 
 cdef void softmax_forward_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     # probs (n, d) = softmax of each row of logits (n, d); split over rows
-    cdef float* probs = op.a[0]
-    cdef const float* logits = op.a[1]
-    cdef Py_ssize_t d = op.n[1], i
-    for i in range(begin, end):
-        softmax_row(probs + i * d, logits + i * d, maximum(logits + i * d, d), d)
+    cdef Py_ssize_t d = op.n[1], i = begin
+    cdef float largest[SAMPLE_BLOCK]
+    cdef double totals[SAMPLE_BLOCK]
+    while i < end:
+        softmax_block(op.a[0] + i * d, totals, largest, op.a[1] + i * d, min(end - i, <Py_ssize_t>SAMPLE_BLOCK), d)
+        i += SAMPLE_BLOCK
 
 
 def softmax_forward(float[:, ::1] probs, const float[:, ::1] logits):

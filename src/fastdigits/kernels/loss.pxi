@@ -19,21 +19,25 @@ cdef void softmax_cross_entropy_forward_loop(const Op* op, Py_ssize_t begin, Py_
     cdef const float* logits = op.a[2]
     cdef const int64_t* labels = <const int64_t*>op.a[3]
     cdef const float* weights = op.a[4]
-    cdef Py_ssize_t c = op.n[1], i, j
+    cdef Py_ssize_t c = op.n[1], i, j, first = begin, rows
     cdef double smoothing = op.s[0], log_total, mean, loss
+    cdef double totals[SAMPLE_BLOCK]
+    cdef float largest[SAMPLE_BLOCK]
     cdef const float* row
-    cdef float largest
-    for i in range(begin, end):
-        row = logits + i * c
-        largest = maximum(row, c)
-        log_total = log(softmax_row(probs + i * c, row, largest, c))
-        loss = (1 - smoothing) * (log_total - (row[labels[i]] - largest))
-        if smoothing > 0:
-            mean = 0
-            for j in range(c):
-                mean += row[j] - largest
-            loss += smoothing * (log_total - mean / c)
-        losses[i] = <float>(weights[i] * loss)
+    while first < end:
+        rows = min(end - first, <Py_ssize_t>SAMPLE_BLOCK)
+        softmax_block(probs + first * c, totals, largest, logits + first * c, rows, c)
+        for i in range(rows):
+            row = logits + (first + i) * c
+            log_total = log(totals[i])
+            loss = (1 - smoothing) * (log_total - (row[labels[first + i]] - largest[i]))
+            if smoothing > 0:
+                mean = 0
+                for j in range(c):
+                    mean += row[j] - largest[i]
+                loss += smoothing * (log_total - mean / c)
+            losses[first + i] = <float>(weights[first + i] * loss)
+        first += SAMPLE_BLOCK
 
 
 def softmax_cross_entropy_forward(

@@ -27,16 +27,23 @@ cdef float maximum(const float* x, Py_ssize_t d) noexcept nogil:
     return largest
 
 
-cdef double softmax_row(float* probs, const float* logits, float largest, Py_ssize_t d) noexcept nogil:
-    # probs (d,) = e^(logits - largest) / their sum; returns the sum
-    cdef double total = 0
+cdef void softmax_block(
+    float* probs, double* totals, float* largest, const float* logits, Py_ssize_t rows, Py_ssize_t d
+) noexcept nogil:
+    # probs (rows, d) = e^(logits - largest) / totals, with the maximum of each row, largest (rows,), and its sum,
+    # totals (rows,); rows ≤ SAMPLE_BLOCK. The exponentials of all rows are one loop: a row has few.
+    cdef Py_ssize_t i, j
     cdef float scale
-    cdef Py_ssize_t j
-    for j in range(d):
-        probs[j] = exponential(logits[j] - largest)
-    for j in range(d):
-        total += probs[j]
-    scale = <float>(1 / total)
-    for j in range(d):
-        probs[j] *= scale
-    return total
+    for i in range(rows):
+        largest[i] = maximum(logits + i * d, d)
+        for j in range(i * d, (i + 1) * d):
+            probs[j] = logits[j] - largest[i]
+    for j in range(rows * d):
+        probs[j] = exponential(probs[j])
+    for i in range(rows):
+        totals[i] = 0
+        for j in range(i * d, (i + 1) * d):
+            totals[i] += probs[j]
+        scale = <float>(1 / totals[i])
+        for j in range(i * d, (i + 1) * d):
+            probs[j] *= scale
