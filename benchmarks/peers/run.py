@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fastdigits.commands.peers import machine, measures, report
-from fastdigits.commands.peers.players import interpreters
+from fastdigits.commands.peers.players import CONTENDERS, interpreters
 
 HERE = Path(__file__).resolve().parent
 
@@ -29,7 +29,13 @@ def main() -> int:
             began = time.perf_counter()
             _say(f"{name}:")
             found[name] = measures.measure(
-                name, options.python, options.threads, _say, quick=options.quick, rounds=options.rounds
+                name,
+                options.python,
+                options.threads,
+                _say,
+                quick=options.quick,
+                rounds=options.rounds,
+                without=options.without,
             )
             _say(f"  {time.perf_counter() - began:.0f} s")
             _write(options.json, facts, found)
@@ -60,6 +66,13 @@ def _options() -> argparse.Namespace:
         help=f"one or more of {', '.join(measures.ALL)} (default: all but the sweep)",
     )
     parser.add_argument(
+        "--without",
+        type=lambda text: tuple(text.split(",")),
+        default=(),
+        metavar="NAME,…",
+        help="contenders to omit, such as torch-compile,keras,sklearn-partial, which take long to prepare",
+    )
+    parser.add_argument(
         "--python",
         action="append",
         default=[],
@@ -82,6 +95,8 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     if options.rounds is not None and options.rounds < 1:
         parser.error(f"--rounds: must be at least 1; got {options.rounds}")
+    if unknown := [name for name in options.without if name not in CONTENDERS]:
+        parser.error(f"--without: must be contenders, such as {', '.join(CONTENDERS)}; got {unknown[0]}")
     for path in (options.json, options.chart):
         if path is not None and not path.resolve().parent.is_dir():
             parser.error(f"{path}: its folder must exist: make it first")

@@ -117,6 +117,8 @@ def test_a_sweep_gives_the_ratio_at_each_place(fakes, monkeypatch):
     assert (worst.against, worst.ratio) == ("JAX", 2.0)
     assert "| JAX 2.00 × |" in report.sweep_tables(found)
     assert len(report.absences(found)) == 1
+    found = measures.measure("sweep", fakes, (1,), quiet, quick=True, without=("torch",))
+    assert found["absent"] == []
 
 
 @pytest.mark.parametrize("quick", [False, True])

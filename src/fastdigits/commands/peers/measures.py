@@ -46,7 +46,7 @@ def measure(
 ) -> dict[str, Any]:
     """Run a measure and return its values; ``rounds`` overrides its number, ``without`` names contenders to omit."""
     if name == "sweep":
-        return sweep.measure(interpreters, threads, quick, say)
+        return sweep.measure(interpreters, threads, quick, say, without)
     if name in turns.TURNS:
         plan = turns.TURNS[name]
         rounds = rounds or (plan.quick_rounds if quick else plan.rounds)

@@ -56,9 +56,13 @@ def request(name: str, place: Place) -> dict[str, Any]:
 
 
 def measure(
-    interpreters: dict[str, str], threads: Sequence[int], quick: bool, say: Callable[[str], None]
+    interpreters: dict[str, str],
+    threads: Sequence[int],
+    quick: bool,
+    say: Callable[[str], None],
+    without: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Run fastdigits and each peer at each place.
+    """Run fastdigits and each peer, except for those in ``without``, at each place.
 
     Returns
     -------
@@ -68,7 +72,8 @@ def measure(
     """
     found: dict[str, Any] = {"title": "sweep", "rows": [], "absent": [], "places": []}
     with contextlib.ExitStack() as stack:
-        players = list(_start(stack, interpreters, threads, quick, found["absent"], say))
+        peers = [name for name in PEERS if name not in without]
+        players = list(_start(stack, interpreters, peers, threads, quick, found["absent"], say))
         for place in places(quick):
             began = time.perf_counter()
             times = _measure_place(place, players, quick, found["absent"], say)
@@ -83,12 +88,13 @@ def measure(
 def _start(
     stack: contextlib.ExitStack,
     interpreters: dict[str, str],
+    peers: Sequence[str],
     threads: Sequence[int],
     quick: bool,
     absent: list[dict[str, Any]],
     say: Callable[[str], None],
 ) -> Iterator[Player]:
-    for name in ("fastdigits", *PEERS):
+    for name in ("fastdigits", *peers):
         for count in threads:
             try:
                 if quick and name in SLOW_TO_PREPARE:
