@@ -22,7 +22,7 @@ from .nn.losses import SoftmaxCrossEntropy
 from .nn.parameters import Parameter
 
 if TYPE_CHECKING:
-    from . import recipes
+    from . import distributed, recipes
     from .data import Dataset, load_data, load_folder, load_mnist, read_idx
     from .export import export_html
     from .imaging.digits import cut_digits, prepare
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 _LATER: dict[str, tuple[str, ...]] = {
     "data": ("Dataset", "load_data", "load_folder", "load_mnist", "read_idx"),
+    "distributed": (),
     "export": ("export_html",),
     "imaging.digits": ("cut_digits", "prepare"),
     "metrics.calibration": ("CalibrationBin", "expected_calibration_error", "reliability_bins"),
@@ -128,6 +129,7 @@ __all__ = [
     "class_report",
     "confusion_matrix",
     "cut_digits",
+    "distributed",
     "expected_calibration_error",
     "export_html",
     "get_num_threads",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .training.callbacks import Callback
     from .training.history import History
     from .training.lr_finder import LearningRates
+    from .training.ranks import Ranks
 
 PRETRAINED = "digits.safetensors"
 
@@ -103,6 +104,8 @@ class NeuralNetwork(Sequential):
         progress: bool = False,
         threads: int | None = None,
         resume: str | os.PathLike[str] | None = None,
+        batch_shards: int | None = None,
+        ranks: Ranks | None = None,
     ) -> History:
         """Train for ``epochs`` more epochs.
 
@@ -153,6 +156,14 @@ class NeuralNetwork(Sequential):
             Folder in which a `Checkpoint` wrote during an earlier call with the same arguments. Training continues
             from the newest checkpoint, which replaces the present state of network and optimizer; without
             checkpoints, it starts from the beginning.
+        batch_shards : int, optional
+            Number of shards into which each batch is cut. Batch normalisation uses the mean and variance of a shard.
+            The result depends on this number, but not on the number of ranks. Default: 8 with ranks, else 1. A
+            batch must have an image per shard, with batch normalisation two; a smaller last batch has fewer shards.
+        ranks : Ranks, optional
+            The processes that share the training, from ``fastdigits.distributed.mpi()``. All of them call `fit` with
+            the same arguments, and get the same network; only rank 0 writes checkpoints and shows the progress.
+            Default: this process alone.
 
         Returns
         -------
@@ -189,6 +200,7 @@ class NeuralNetwork(Sequential):
             optimizer=optimizer, schedule=schedule, loss=loss,  # type: ignore[arg-type]  # None: a new default one
             validation_data=validation_data, validation_split=validation_split, sample_weight=sample_weight,
             callbacks=callbacks, shuffle=shuffle, progress=progress, threads=threads, resume=resume,
+            batch_shards=batch_shards, ranks=ranks,  # type: ignore[arg-type]
         )  # fmt: skip
         return loop.fit(self, x, y, options)
 

@@ -18,7 +18,7 @@ PACKAGE = Path(fastdigits.__file__).parent
 # A module imports only from folders before its own in this row, also inside functions and for types.
 FLOORS = (
     "errors _version < _reference < core < backend imaging metrics < nn data < optim storage export < training"
-    " < network visualize < recipes < sklearn commands < train evaluate predict draw bench"
+    " < network visualize distributed < recipes < sklearn commands < train evaluate predict draw bench"
     " < __init__ < __main__"
 )
 FLOOR = {room: height for height, floor in enumerate(FLOORS.split("<")) for room in floor.split()}
@@ -120,6 +120,7 @@ def test_programs_of_the_comparison_use_the_package_as_users_do(path):
 OTHER_PACKAGES = {
     "core.pages": {"jinja2"},
     "data.downloads": {"filelock", "pooch", "requests", "tqdm", "urllib3"},
+    "distributed.mpi": {"mpi4py"},
     "export.onnx": {"onnx"},
     "export.torch": {"torch"},
     "imaging": {"PIL"},
@@ -159,9 +160,17 @@ def test_importing_the_package_is_cheap():
         "print(*{name.split('.')[0] for name in set(sys.modules) - before})"
     )
     run = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-    assert not {"matplotlib", "safetensors", "torch", "onnx", "tqdm", "jinja2", "argparse", "PIL"} & set(
-        run.stdout.split()
-    )
+    assert not {
+        "matplotlib",
+        "mpi4py",
+        "safetensors",
+        "torch",
+        "onnx",
+        "tqdm",
+        "jinja2",
+        "argparse",
+        "PIL",
+    } & set(run.stdout.split())
 
 
 @pytest.mark.skipif(

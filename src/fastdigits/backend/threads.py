@@ -12,6 +12,7 @@ VARIABLE = "FASTDIGITS_NUM_THREADS"
 OPENMP = "OMP_NUM_THREADS"  # joblib, Dask and batch systems set it in parallel processes
 MOST = 1024  # larger numbers count as this; the pool makes at most 64 threads
 _chosen: int | None = None
+_share: int | None = None  # of the processors, for a process that shares the machine with others like it
 
 
 def set_num_threads(n: int | None) -> None:
@@ -39,6 +40,12 @@ def set_num_threads(n: int | None) -> None:
     _chosen = None if n is None else check_threads(n, "n", "set_num_threads")
 
 
+def set_share(n: int) -> None:
+    """Count ``n`` processors as available, because other processes of the same program use the rest."""
+    global _share
+    _share = n
+
+
 def check_threads(n: object, name: str, subject: str) -> int:
     """Return a valid number of threads, at most 1024; TypeError or ValueError if ``n`` is not one."""
     return min(check_count(n, name, subject), MOST)
@@ -60,7 +67,7 @@ def get_num_threads() -> int:
     text = os.environ.get(VARIABLE, "")
     if not text:
         outermost = os.environ.get(OPENMP, "").partition(",")[0]  # such as 4 in "4,2"
-        return min(available_processors(), _parse(outermost.strip()) or MOST)
+        return min(_share or available_processors(), _parse(outermost.strip()) or MOST)
     count = _parse(text)
     if count is None:
         raise ValueError(

@@ -74,6 +74,11 @@ class DeferInterrupts:
         self._before: _Handler | None = None
         self._received = False
 
+    @property
+    def received(self) -> bool:
+        """Whether Ctrl-C came since `begin`, and `end` has not answered it."""
+        return self._before is not None and self._received
+
     def begin(self) -> None:
         """Defer Ctrl-C from now on."""
         if self._before is None and _handler() is not None:

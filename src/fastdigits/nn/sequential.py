@@ -307,18 +307,25 @@ class Sequential:
         read: Callable[[Array], Array] = in_order,
     ) -> dict[str, float]:
         """Return what `evaluate` returns, for checked arguments; ``read`` turns images into rows."""
-        total = hits = shares = 0.0
-        for part in pieces(images.shape[0], batch_size):
-            logits = self._predictor.logits(self.layers, read(images[part]))
-            right = logits.argmax(axis=1) == labels[part]
-            weight = None if weights is None else weights[part]
-            share = float(right.size if weight is None else weight.sum(dtype=np.float64))
-            if share == 0.0:  # every image of the piece has the weight 0
-                continue
-            total += share * loss.forward(logits, labels[part], weight)
-            hits += float(right.sum() if weight is None else weight[right].sum(dtype=np.float64))
-            shares += share
-        return {"loss": total / shares, "accuracy": hits / shares}
+        parts = pieces(images.shape[0], batch_size)
+        return mean_score(
+            self.score_piece(
+                read(images[part]), labels[part], None if weights is None else weights[part], loss
+            )
+            for part in parts
+        )
+
+    def score_piece(
+        self, rows: Array, labels: Int64, weight: Float32 | None, loss: SoftmaxCrossEntropy
+    ) -> tuple[float, float, float]:
+        """Return the sums over a few images of weight · loss, of weight · hit and of weights."""
+        logits = self._predictor.logits(self.layers, rows)
+        right = logits.argmax(axis=1) == labels
+        share = float(right.size if weight is None else weight.sum(dtype=np.float64))
+        if share == 0.0:  # every image has the weight 0
+            return 0.0, 0.0, 0.0
+        hits = float(right.sum() if weight is None else weight[right].sum(dtype=np.float64))
+        return share * loss.forward(logits, labels, weight), hits, share
 
     # -- for other modules and for copies ----------------------------------------------------------------
 
@@ -356,6 +363,14 @@ class Sequential:
     def __copy__(self) -> Self:
         """Return a deep copy: two networks cannot share parameters, which are views of one network's blocks."""
         return copy.deepcopy(self)
+
+
+def mean_score(sums: Iterable[tuple[float, float, float]]) -> dict[str, float]:
+    """Return mean loss and accuracy from the sums of `Sequential.score_piece`, added in their order."""
+    total = hits = shares = 0.0
+    for loss, right, share in sums:
+        total, hits, shares = total + loss, hits + right, shares + share
+    return {"loss": total / shares, "accuracy": hits / shares}
 
 
 def pieces(n: int, size: int) -> Iterator[slice]:

@@ -40,6 +40,12 @@ def batches(n: int, size: int) -> list[slice]:
     return [slice(start, stop) for start, stop in zip(starts, [*starts[1:], n], strict=True)]
 
 
+def shards(n: int, most: int, least: int) -> list[slice]:
+    """Return the slices that cut a batch of ``n`` rows into ``most`` shards, or into fewer of ``least`` rows each."""
+    count = max(1, min(most, n // least))
+    return [slice(n * i // count, n * (i + 1) // count) for i in range(count)]
+
+
 def check_training_images(network: Sequential, x: object, y: object, weight: object) -> LabelledImages:
     """Return the checked training data; an untrained network gets its scale from these images."""
     images = validation.check_images(x, network.input_width, "fit: x")

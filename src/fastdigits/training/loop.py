@@ -6,23 +6,30 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
+import itertools
 import math
 import os
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 
+from .._version import __version__
 from ..core import validation
 from ..core.arrays import Array, Int64
 from ..core.rollback import rollback
 from ..errors import DivergedError
 from ..nn import scales
 from ..nn.layers import BatchNorm, Dropout
-from ..nn.sequential import Sequential
+from ..nn.sequential import Sequential, mean_score, pieces
 from ..nn.snapshot import Snapshot
+from ..nn.tensors import named_tensors
 from ..optim.averaging import WeightAverage
-from .batches import batches, epoch_order
+from .batch_shards import Sharded
+from .batches import LabelledImages, batches, epoch_order
 from .checkpoint import SavedState, newest
 from .history import History
 from .options import FitOptions
@@ -30,20 +37,26 @@ from .preparation import TrainingSetup, prepare
 from .state import Position, TrainingState
 from .steps import Eager, Lowered, diverged, lowers
 
+Runner = Lowered | Eager | Sharded
 LARGE_WEIGHT = 1e4  # below it, five layers of a thousand inputs stay below 1e35
+PIECE = 1024  # images of an evaluation that ranks share; more would leave some ranks without work
 LARGE_STATISTIC = 1e12  # mean or variance of numbers that are not scaled
 
 
 def fit(network: Sequential, x: object, y: object, options: FitOptions) -> History:
     """Check everything, then train ``network``; `NeuralNetwork.fit` describes the arguments."""
-    setup = prepare(network, x, y, options)
-    saved = None if options.resume is None else newest(options.resume)
-    _reserve(network, options.average)
-    try:
-        return _fit(setup, saved)
-    finally:
-        network.trained_by = None
-        _averaging.discard(id(options.average))
+    ranks = options.ranks
+    with ranks.guard(defer=options.batch_shards > 1):
+        setup = ranks.together(lambda: prepare(network, x, y, options))
+        saved = (
+            None if options.resume is None else ranks.from_first(functools.partial(newest, options.resume))
+        )
+        ranks.together(lambda: _reserve(network, options.average))
+        try:
+            return _fit(setup, saved)
+        finally:
+            network.trained_by = None
+            _averaging.discard(id(options.average))
 
 
 # Held while `fit` reserves a network. A forked child makes its own lock: its parent's may stay locked.
@@ -92,7 +105,8 @@ def _fit(setup: TrainingSetup, saved: SavedState | None) -> History:
         last_epoch=network.epochs_trained + options.epochs, validates=setup.held_out is not None
     )
     lowered = lowers(setup)
-    sizes = len({part.stop - part.start for part in setup.batches}) if lowered else 1
+    fused = lowered and options.batch_shards == 1
+    sizes = len({part.stop - part.start for part in setup.batches}) if fused else 1
     state = TrainingState(setup, history, Position(), sizes)
     scale = network.scale
     try:
@@ -137,9 +151,11 @@ def _renew(network: Sequential, rows: Array, pool: Int64, batch_size: int) -> No
 
 def _train(state: TrainingState, saved: SavedState | None, *, lowered: bool) -> History:
     setup, history, position = state.setup, state.history, state.position
-    network, options = setup.network, setup.options
+    network, options, ranks = setup.network, setup.options, setup.options.ranks
     with contextlib.ExitStack() as ends:  # each callback gets its end, even if another one raises
-        runner = _begin(state, saved, ends, lowered=lowered)
+        if ranks.size > 1:
+            ranks.compare(ranks.together(lambda: _facts(state)), "fit")
+        runner = ranks.together(lambda: _begin(state, saved, ends, lowered=lowered))
         while position.epoch < options.epochs:
             before = Snapshot(network)
             try:
@@ -148,10 +164,8 @@ def _train(state: TrainingState, saved: SavedState | None, *, lowered: bool) -> 
                 before.restore(network)
                 options.optimizer.forget(network.parameters())
                 raise
-            epoch = history.epoch[-1]
-            # Call all of them before the loop ends: each callback must see each epoch.
-            stops = [callback.on_epoch_end(epoch, network, history) for callback in setup.callbacks]
-            if any(stops):
+            stops = ranks.together(lambda: _end_epoch(setup, history))
+            if any(ranks.gather(stops)):
                 if position.epoch < options.epochs:
                     _apply_average(setup)
                 break
@@ -159,9 +173,32 @@ def _train(state: TrainingState, saved: SavedState | None, *, lowered: bool) -> 
     return history
 
 
+def _end_epoch(setup: TrainingSetup, history: History) -> bool:
+    """Call all callbacks, as each must see each epoch; return whether one of them stops the training."""
+    epoch = history.epoch[-1]
+    stops = [callback.on_epoch_end(epoch, setup.network, history) for callback in setup.callbacks]
+    return any(stops)
+
+
+def _facts(state: TrainingState) -> dict[str, str]:
+    """Return what must be the same on all ranks, with names for messages."""
+    network, optimizer = state.setup.network, state.setup.options.optimizer
+    arrays = {**named_tensors(network), **optimizer.state_dict(network.parameters())}
+    total = hashlib.sha256()
+    for name, array in arrays.items():
+        total.update(name.encode())
+        total.update(np.ascontiguousarray(array).data)
+    facts = {name: str(value) for name, value in state.setup.settings.items()}
+    return {
+        "the version of fastdigits": __version__,
+        **facts,
+        "the state of network and optimizer": total.hexdigest(),
+    }
+
+
 def _begin(
     state: TrainingState, saved: SavedState | None, ends: contextlib.ExitStack, *, lowered: bool
-) -> Lowered | Eager:
+) -> Runner:
     """Begin, or continue from a checkpoint; if that fails, restore network, optimizer and average."""
     setup = state.setup
     network, options = setup.network, setup.options
@@ -172,7 +209,7 @@ def _begin(
             options.average.begin(network.parameters(), options.epochs * len(setup.batches))
         if checkpoint is not None:
             state.restore(checkpoint)
-        runner = Lowered(setup) if lowered else Eager()
+        runner = _runner(setup, lowered=lowered)
         for callback in reversed(setup.callbacks):
             ends.callback(callback.on_train_end, network, state.history)
         for callback in setup.callbacks:
@@ -182,19 +219,26 @@ def _begin(
     return runner
 
 
+def _runner(setup: TrainingSetup, *, lowered: bool) -> Runner:
+    if setup.options.batch_shards > 1:
+        return Sharded(setup, lowered=lowered)
+    return Lowered(setup) if lowered else Eager()
+
+
 def _write_checkpoint(state: TrainingState, *, epoch_is_over: bool) -> None:
     """Write a checkpoint if one is due; none after the last epoch, whose weights may be averaged ones."""
     options, position = state.setup.options, state.position
     done = position.epoch * len(state.setup.batches) + position.step
     if (
         options.checkpoint is not None
+        and options.ranks.rank == 0
         and position.epoch < options.epochs
         and options.checkpoint.due(done, epoch_is_over=epoch_is_over)
     ):
         options.checkpoint.write(done, state.to_bytes())
 
 
-def _run_epoch(state: TrainingState, runner: Lowered | Eager) -> None:
+def _run_epoch(state: TrainingState, runner: Runner) -> None:
     """Train an epoch, or the rest of one; evaluate; add one entry to the history."""
     setup, history, position = state.setup, state.history, state.position
     with np.errstate(over="ignore", invalid="ignore"):  # the loss shows them: it is not finite
@@ -224,7 +268,7 @@ def _score(setup: TrainingSetup) -> dict[str, float]:
     The loss of a step is that of the weights before it. So after the last step, weights or statistics that are very
     large must still give a finite loss on the training images.
     """
-    network, train, held_out, loss = setup.network, setup.train, setup.held_out, setup.options.loss
+    network, train, held_out = setup.network, setup.train, setup.held_out
     score = {"loss": 0.0}
     largest = [
         float(np.abs(network.values).max(initial=0.0)) / LARGE_WEIGHT,
@@ -233,10 +277,32 @@ def _score(setup: TrainingSetup) -> dict[str, float]:
     if not all(map(math.isfinite, largest)):
         return {"loss": math.nan}
     if max(largest) > 1:
-        score = network.score(train.rows[train.pool], train.labels[train.pool], None, loss)
+        kept = replace(train, rows=train.rows[train.pool], labels=train.labels[train.pool], weights=None)
+        score = _evaluate(setup, kept)
     if held_out is not None and math.isfinite(score["loss"]):
-        score = network.score(held_out.rows, held_out.labels, held_out.weights, loss)
+        score = _evaluate(setup, held_out)
     return score
+
+
+def _evaluate(setup: TrainingSetup, images: LabelledImages) -> dict[str, float]:
+    """Return mean loss and accuracy; with shards, each rank computes pieces, and all add them in one order."""
+    network, options = setup.network, setup.options
+    if options.batch_shards == 1:
+        return network.score(images.rows, images.labels, images.weights, options.loss)
+    parts = list(pieces(len(images.rows), PIECE))
+
+    def scores() -> list[tuple[float, float, float]]:
+        return [
+            network.score_piece(
+                images.rows[part],
+                images.labels[part],
+                None if images.weights is None else images.weights[part],
+                options.loss,
+            )
+            for part in parts[options.ranks.share(len(parts))]
+        ]
+
+    return mean_score(itertools.chain(*options.ranks.gather(options.ranks.together(scores))))
 
 
 def _apply_average(setup: TrainingSetup) -> None:
@@ -248,7 +314,7 @@ def _apply_average(setup: TrainingSetup) -> None:
             _renew(setup.network, setup.train.rows, setup.train.pool, 1000)
 
 
-def _train_epoch(state: TrainingState, runner: Lowered | Eager) -> tuple[float, float, float]:
+def _train_epoch(state: TrainingState, runner: Runner) -> tuple[float, float, float]:
     """Return the epoch's mean loss, its accuracy, and the learning rate of its last step."""
     setup, position = state.setup, state.position
     options, steps = setup.options, len(setup.batches)

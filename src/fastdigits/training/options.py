@@ -16,9 +16,19 @@ from ..optim.schedules import Constant, Schedule
 from .augmentation import Augmentation
 from .callbacks import Callback, Progress
 from .checkpoint import Checkpoint
+from .ranks import Ranks
 
+SHARDS = 8  # of a batch, where there are ranks
 # A checkpoint records the other options: it has digests of the data, and what remains here changes no result.
-_NOT_RECORDED = ("validation_data", "validation_split", "sample_weight", "progress", "threads", "resume")
+_NOT_RECORDED = (
+    "validation_data",
+    "validation_split",
+    "sample_weight",
+    "progress",
+    "threads",
+    "resume",
+    "ranks",
+)
 # The type of each, and what makes its default
 _OBJECTS: dict[str, tuple[type, Callable[[], object] | None]] = {
     "optimizer": (Optimizer, Adam),
@@ -26,6 +36,7 @@ _OBJECTS: dict[str, tuple[type, Callable[[], object] | None]] = {
     "loss": (SoftmaxCrossEntropy, SoftmaxCrossEntropy),
     "augment": (Augmentation, None),
     "average": (WeightAverage, None),
+    "ranks": (Ranks, Ranks),
 }
 
 _T = TypeVar("_T")
@@ -36,7 +47,8 @@ class FitOptions:
     """The arguments of `NeuralNetwork.fit` except images and labels; `NeuralNetwork.fit` describes them.
 
     Each is checked here, except for ``validation_data`` and ``sample_weight``, which are checked with the images, and
-    ``resume``. Where ``optimizer``, ``schedule`` or ``loss`` is None, it becomes a new default one.
+    ``resume``. Where ``optimizer``, ``schedule`` or ``loss`` is None, it becomes a new default one;
+    ``ranks`` becomes this process alone, and ``batch_shards`` 1 for it, else 8.
     """
 
     epochs: int = 10
@@ -55,6 +67,8 @@ class FitOptions:
     progress: bool = False
     threads: int | None = None
     resume: str | os.PathLike[str] | None = None
+    batch_shards: int = None  # type: ignore[assignment]
+    ranks: Ranks = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         checked: dict[str, Any] = {
@@ -67,6 +81,10 @@ class FitOptions:
             checked["clip_norm"] = check_number(self.clip_norm, "clip_norm", "fit", over=0)
         if self.threads is not None:
             checked["threads"] = check_threads(self.threads, "threads", "fit")
+        shards = self.batch_shards
+        if shards is None:
+            shards = 1 if self.ranks is None else SHARDS
+        checked["batch_shards"] = check_count(shards, "batch_shards", "fit")
         for name, (kind, default) in _OBJECTS.items():
             value = getattr(self, name)
             if value is not None:
@@ -80,6 +98,11 @@ class FitOptions:
             raise ValueError("fit: only one of validation_data and validation_split may be given; got both")
         for name, value in checked.items():
             object.__setattr__(self, name, value)
+        if self.ranks.size > self.batch_shards:
+            raise ValueError(
+                f"fit: batch_shards must be at least {self.ranks.size}, one per rank; got {self.batch_shards}: "
+                "start fewer ranks or take more shards"
+            )
 
     @property
     def checkpoint(self) -> Checkpoint | None:

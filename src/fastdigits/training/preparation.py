@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -24,9 +24,11 @@ from .batches import (
     check_training_images,
     check_validation_images,
     digest,
+    shards,
     split_off_validation,
 )
 from .callbacks import Callback, Progress
+from .checkpoint import Checkpoint
 from .options import FitOptions
 
 
@@ -44,6 +46,13 @@ class TrainingSetup:
     clipping: ClipNorm | None
     callbacks: tuple[Callback, ...]  # with one that shows the progress
     threads: int
+    _shards: dict[int, list[slice]] = field(default_factory=dict)  # of each size of a batch
+
+    def shards(self, n: int) -> list[slice]:
+        """Return the shards of a batch of ``n`` rows."""
+        if n not in self._shards:
+            self._shards[n] = shards(n, self.options.batch_shards, _least_rows(self.network))
+        return self._shards[n]
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -77,6 +86,7 @@ def prepare(network: Sequential, x: object, y: object, options: FitOptions) -> T
         held_out = check_validation_images(network, options.validation_data, images.scale)
     parts = batches(train.pool.size, options.batch_size)
     _check_batchnorm(network, parts)
+    _check_shards(network, parts, options.batch_shards)
     return TrainingSetup(
         network,
         options,
@@ -86,7 +96,7 @@ def prepare(network: Sequential, x: object, y: object, options: FitOptions) -> T
         parts,
         augmenter,
         None if options.clip_norm is None else ClipNorm(options.clip_norm),
-        (Progress(), *options.callbacks) if options.progress else tuple(options.callbacks),
+        _callbacks(options),
         get_num_threads() if options.threads is None else options.threads,
     )
 
@@ -104,6 +114,28 @@ def _augmenter(seed: int, augmentation: Augmentation, x: object, images: Labelle
         )
     height, width = image_sides(array, "fit: x")
     return Augmenter(augmentation, height, width, key(seed, AUGMENT))
+
+
+def _callbacks(options: FitOptions) -> tuple[Callback, ...]:
+    """Return the callbacks, with one that shows the progress; only rank 0 shows it and writes checkpoints."""
+    if options.ranks.rank > 0:
+        return tuple(one for one in options.callbacks if not isinstance(one, Progress | Checkpoint))
+    return (Progress(), *options.callbacks) if options.progress else tuple(options.callbacks)
+
+
+def _least_rows(network: Sequential) -> int:
+    """Return how many rows a shard must have: two, to have a variance, if a layer normalises by the batch."""
+    return 2 if any(isinstance(layer, BatchNorm) for layer in network.layers) else 1
+
+
+def _check_shards(network: Sequential, parts: list[slice], batch_shards: int) -> None:
+    """Raise a ValueError if a whole batch has too few rows; the last batch of an epoch may have fewer shards."""
+    size, least = parts[0].stop, _least_rows(network)
+    if batch_shards > 1 and size < batch_shards * least:
+        raise ValueError(
+            f"fit: batch_size must be at least {batch_shards * least} for batch_shards={batch_shards}, which need "
+            f"{least} images each; got batches of {size}: take fewer shards or greater batches"
+        )
 
 
 def _check_batchnorm(network: Sequential, parts: list[slice]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from .lowering import TrainingStep, why_eager
 from .preparation import TrainingSetup
 
 STRETCH_SECONDS = 0.02  # of steps in one call; between calls, callbacks run and Ctrl-C takes effect
+_T = TypeVar("_T")
 LARGE = 100.0  # images with larger numbers than this should be scaled
 
 
@@ -50,7 +52,7 @@ class Eager:
         train = setup.train
         index = order[setup.batches[step]]
         weight = None if train.weights is None else train.weights[index]
-        loss, right = _train_step(setup, _pixels(setup, index), train.labels[index], weight, lrs[step])
+        loss, right = _train_step(setup, pixels(setup, index), train.labels[index], weight, lrs[step])
         if not math.isfinite(loss):
             raise diverged(setup, step, lrs[step])
         share = float(index.size if weight is None else weight.sum(dtype=np.float64))
@@ -67,21 +69,63 @@ def _train_step(
     loss = setup.options.loss.forward(logits, labels, weight)
     if math.isfinite(loss):
         setup.network.backward(setup.options.loss.backward())
-        if setup.clipping is not None:
-            setup.clipping.apply(setup.network.parameters())
-        setup.options.optimizer.step(setup.network.parameters(), lr=lr)
-        if setup.options.average is not None:
-            setup.options.average.update()
+        update(setup, lr)
     return loss, logits.argmax(axis=1) == labels
 
 
-def _pixels(setup: TrainingSetup, index: Int64) -> Array:
+def update(setup: TrainingSetup, lr: float) -> None:
+    """Clip the gradients, update the parameters and their average."""
+    parameters = setup.network.parameters()
+    if setup.clipping is not None:
+        setup.clipping.apply(parameters)
+    setup.options.optimizer.step(parameters, lr=lr)
+    if setup.options.average is not None:
+        setup.options.average.update()
+
+
+def pixels(setup: TrainingSetup, index: Int64) -> Array:
     """Return rows of the training images, distorted if there is an augmenter."""
     if setup.augmenter is None:
         return setup.train.rows[index]
     distorted = aligned.empty(index.size, setup.train.rows.shape[1], dtype=np.uint8)
     setup.augmenter.run(distorted, setup.train.rows, index)
     return distorted
+
+
+class Recordings(Generic[_T]):
+    """What ``record(setup)`` returns: recorded programs; recorded again when their sources have changed.
+
+    Callbacks may change anything between two calls.
+    """
+
+    def __init__(self, setup: TrainingSetup, record: Callable[[TrainingSetup], _T]) -> None:
+        self._record = record
+        self._renew(setup)
+
+    def _renew(self, setup: TrainingSetup) -> None:
+        recorded_from, self._version = _parts_of(setup), changes.version
+        self._programs = self._record(setup)
+        # After a change during the recording, keep no fingerprint: the next check then records again.
+        self._recorded_from = recorded_from if changes.version == self._version else []
+
+    def current(self, setup: TrainingSetup) -> _T:
+        """Return programs that do what eager steps would do."""
+        if not self._are_current(setup):
+            if (reason := why_eager(setup.network, setup.options.loss, setup.options.optimizer)) is not None:
+                raise RuntimeError(
+                    f"fit: the layers of a network must stay of this package's own kinds while it trains; got "
+                    f"{reason}: put it there before fit"
+                )
+            self._renew(setup)
+        return self._programs
+
+    def _are_current(self, setup: TrainingSetup) -> bool:
+        version = changes.version
+        if version != self._version:
+            if not changes.same(self._recorded_from, _parts_of(setup)):
+                return False
+            self._version = version
+        return True
 
 
 class Lowered:
@@ -91,31 +135,19 @@ class Lowered:
         sizes = sorted({part.stop - part.start for part in setup.batches})
         self._totals = {size: np.zeros(3) for size in sizes}
         self.stretch = 8
-        self._record(setup)
+        self._recordings = Recordings(setup, self._record)
 
-    def _record(self, setup: TrainingSetup) -> None:
-        """Record a program for each batch size, and the fingerprint of what they were recorded from."""
-        recorded_from, self._version = _parts_of(setup), changes.version
-        self.steps = {size: self._step(setup, size) for size in self._totals}
-        # After a change during the recording, keep no fingerprint: the next check then records again.
-        self._recorded_from = recorded_from if changes.version == self._version else []
-
-    def _step(self, setup: TrainingSetup, size: int) -> TrainingStep:
+    def _record(self, setup: TrainingSetup) -> dict[int, TrainingStep]:
+        """Return a program for each batch size."""
         train = setup.train
-        return TrainingStep(
-            setup.network, train.rows, train.labels, train.weights, size, setup.options.loss,
-            setup.options.optimizer, augmenter=setup.augmenter, clipping=setup.clipping,
-            average=setup.options.average, totals=self._totals[size],
-        )  # fmt: skip
-
-    def _is_current(self, setup: TrainingSetup) -> bool:
-        """Return whether the programs still do what eager steps would do; callbacks may change anything."""
-        version = changes.version
-        if version != self._version:
-            if not changes.same(self._recorded_from, _parts_of(setup)):
-                return False
-            self._version = version
-        return True
+        return {
+            size: TrainingStep(
+                setup.network, train.rows, train.labels, train.weights, size, setup.options.loss,
+                setup.options.optimizer, augmenter=setup.augmenter, clipping=setup.clipping,
+                average=setup.options.average, totals=totals,
+            )
+            for size, totals in self._totals.items()
+        }  # fmt: skip
 
     def totals(self) -> list[Array]:
         """Return the sums of `Eager.totals` for each batch size."""
@@ -123,13 +155,7 @@ class Lowered:
 
     def run(self, setup: TrainingSetup, order: Int64, lrs: Array, step: int, stop: int) -> int:
         """Run steps of one batch size for about `STRETCH_SECONDS`; return the number of the next step."""
-        if not self._is_current(setup):
-            if (reason := why_eager(setup.network, setup.options.loss, setup.options.optimizer)) is not None:
-                raise RuntimeError(
-                    f"fit: the layers of a network must stay of this package's own kinds while it trains; got "
-                    f"{reason}: put it there before fit"
-                )
-            self._record(setup)
+        steps = self._recordings.current(setup)
         size = setup.batches[step].stop - setup.batches[step].start
         until = min(stop, step + self.stretch)
         # The last batch of an epoch may have another size.
@@ -137,7 +163,7 @@ class Lowered:
             until -= 1
         piece = order[setup.batches[step].start : setup.batches[until - 1].stop]
         started = time.perf_counter()
-        done = self.steps[size].run(piece, lrs[step:until], setup.threads)
+        done = steps[size].run(piece, lrs[step:until], setup.threads)
         seconds = time.perf_counter() - started
         if step + done < until:
             raise diverged(setup, step + done, lrs[step + done])
