@@ -1,6 +1,7 @@
 """A batch in shards: any number of ranks gives the same bits, and all ranks have the same errors."""
 
 import hashlib
+import itertools
 import math
 
 import numpy as np
@@ -67,7 +68,7 @@ def test_shards_differ_by_one_row_at_most_and_cover_the_batch():
             for least in (1, 2):
                 parts = shards(n, most, least)
                 assert [parts[0].start, parts[-1].stop] == [0, n]
-                assert all(one.stop == other.start for one, other in zip(parts, parts[1:], strict=False))
+                assert all(one.stop == other.start for one, other in itertools.pairwise(parts))
                 sizes = {part.stop - part.start for part in parts}
                 assert max(sizes) - min(sizes) <= 1
                 assert len(parts) == max(1, min(most, n // least))

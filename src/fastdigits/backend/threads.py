@@ -40,8 +40,8 @@ def set_num_threads(n: int | None) -> None:
     _chosen = None if n is None else check_threads(n, "n", "set_num_threads")
 
 
-def set_share(n: int) -> None:
-    """Count ``n`` processors as available, because other processes of the same program use the rest."""
+def set_share(n: int | None) -> None:
+    """Count ``n`` processors as available, as other processes of the same program use the rest; None: all of them."""
     global _share
     _share = n
 

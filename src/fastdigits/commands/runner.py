@@ -41,7 +41,7 @@ def entry_point(command: str) -> Callable[[_Main], Callable[..., int]]:
         @functools.wraps(main)
         def guarded(argv: Sequence[str] | None = None) -> int:
             with interrupts.raise_once(), streams.safe(), _no_windows():
-                return _exit_code(command, lambda: _main_and_flush(main, argv))
+                return exit_code(command, lambda: _main_and_flush(main, argv))
 
         return guarded
 
@@ -79,6 +79,7 @@ def run(
     *,
     backend_name: str | None = None,
     threads: int | None = None,
+    chooses: bool = True,
 ) -> int:
     """Choose backend and threads, call ``work``, and return the exit code; print an expected error in one line.
 
@@ -92,6 +93,8 @@ def run(
         Default: the current backend.
     threads : int, optional
         The largest number of threads. Default: what the environment says.
+    chooses : bool, default True
+        Whether to call `choose`; if not, ``work`` does.
 
     Returns
     -------
@@ -102,13 +105,14 @@ def run(
     atexit.register(gc.freeze)  # else Python collects garbage once more at exit: 30 ms after Ctrl-C
 
     def prepared() -> int:
-        _choose(backend_name, threads)
+        if chooses:
+            choose(backend_name, threads)
         return work()
 
-    return _exit_code(command, prepared)
+    return exit_code(command, prepared)
 
 
-def _exit_code(command: str, work: Callable[[], int]) -> int:
+def exit_code(command: str, work: Callable[[], int]) -> int:
     """Return the exit code of ``work``; print an expected error in one line."""
     try:
         return work()
@@ -122,7 +126,8 @@ def _exit_code(command: str, work: Callable[[], int]) -> int:
         return INTERRUPTED
 
 
-def _choose(name: str | None, threads: int | None) -> None:
+def choose(name: str | None, threads: int | None) -> None:
+    """Choose backend and threads; None means what the environment says. Raise a CommandError if that fails."""
     try:
         if name is None:
             backend.backend_name()

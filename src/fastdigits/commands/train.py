@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import copy
 import functools
 import math
@@ -21,9 +22,12 @@ from ..training.best_epoch import BestEpoch
 from ..training.callbacks import Callback, EarlyStopping
 from ..training.checkpoint import Checkpoint, clear
 from ..training.history import History
+from ..training.options import SHARDS
+from ..training.ranks import Ranks
 from . import (
     arguments,
     console,
+    launched,
     report,
     run_folder,
     runner,
@@ -38,7 +42,7 @@ from .train_images import Part, RunImages
 
 COMMAND = "fastdigits train"
 # Options that do not change the result
-NOT_RECORDED = ("command", "json", "quiet", "show", "resume", "resumed")
+NOT_RECORDED = ("command", "json", "quiet", "show", "resume", "resumed", "ranks")
 
 
 @runner.entry_point(COMMAND)
@@ -51,39 +55,41 @@ def main(argv: Sequence[str] | None = None) -> int:
         0; 2 after an error that the user can correct; 130 after an interrupt. A wrong option exits at once.
     """
     started = time.perf_counter()
-    options = train_options.read(argv)
-    if options.resume is None:  # else the folder of the run has both
-        options.command, options.resumed = arguments.command_line("train", argv), 0
-    return runner.run(
-        COMMAND, lambda: _train(options, started), backend_name=options.backend, threads=options.threads
-    )
+    with launched.quiet_unless_first():
+        return runner.run(COMMAND, lambda: _train(argv, started), chooses=False)
 
 
-def _train(options: argparse.Namespace, started: float) -> int:
-    result = None if options.resume is None else run_folder.finished(options.resume)
-    if result is not None:
-        console.print_note(COMMAND, f"{options.resume} is finished already: there is nothing to resume")
-        if options.json:
-            console.print_json(result)
-        return runner.SUCCESS
-    images, network = _prepare(options)
-    say = console.print_nothing if options.quiet else console.print_message
-    where = run_folder.folder(
-        options.output,
-        overwrite=options.overwrite or options.resume is not None,
-        option="--output" if options.resume is None else "--resume",
-    )
-    with where as folder, DeferInterrupts() as hold:
-        _begin(options, folder)
-        provenance = _provenance(options, folder)
-        say(train_messages.opening(options, images, network))
+def _train(argv: Sequence[str] | None, started: float) -> int:
+    ranks = launched.ranks(argv, COMMAND)
+    with contextlib.ExitStack() as ends:
+        shared = ends.enter_context(contextlib.ExitStack())  # until the training is over
+        shared.enter_context(ranks.guard(defer=ranks.size > 1))
+        options = ranks.together(lambda: _read(argv, ranks.size))
+        result = None
+        if options.resume is not None:
+            result = ranks.from_first(functools.partial(run_folder.finished, options.resume))
+        if result is not None:
+            console.print_note(COMMAND, f"{options.resume} is finished already: there is nothing to resume")
+            if options.json:
+                console.print_json(result)
+            return runner.SUCCESS
+        images, network = ranks.together(lambda: _prepare(options))
+        folder = ranks.together(lambda: _open(options, ends) if ranks.rank == 0 else Path())
+        hold = ends.enter_context(DeferInterrupts())
+        say = console.print_nothing if options.quiet else console.print_message
+        say(train_messages.opening(options, images, network, ranks.size))
         try:
-            history, outcome = _fit(options, images, network, folder, hold)
+            history, outcome = _fit(options, images, network, folder, hold, ranks)
         except (CommandError, DivergedError):  # a new run without a result leaves no files
-            if options.resume is None and not (folder / run_folder.MODEL).exists():
+            if ranks.rank == 0 and options.resume is None and not (folder / run_folder.MODEL).exists():
                 clear(folder)
                 (folder / run_folder.SETTINGS).unlink(missing_ok=True)
             raise
+        shared.close()
+        ranks.close()
+        if ranks.rank > 0:
+            return runner.INTERRUPTED if outcome["interrupted"] else runner.SUCCESS
+        provenance = _provenance(options, folder, ranks.size)
         # `_fit` has begun to hold Ctrl-C back. Write first what cannot be computed again.
         network.save(folder / run_folder.MODEL)
         history.write_csv(folder / run_folder.HISTORY)
@@ -115,6 +121,30 @@ def _train(options: argparse.Namespace, started: float) -> int:
 
 
 # -- before the training ---------------------------------------------------------------------------------
+
+
+def _read(argv: Sequence[str] | None, ranks: int) -> argparse.Namespace:
+    """Return the options; choose backend and threads."""
+    options = train_options.read(argv)
+    if options.resume is None:  # else the folder of the run has both
+        options.command, options.resumed = arguments.command_line("train", argv), 0
+    if options.batch_shards is None:
+        options.batch_shards = SHARDS if ranks > 1 or options.ranks == launched.MPI else 1
+    runner.choose(options.backend, options.threads)
+    return options
+
+
+def _open(options: argparse.Namespace, ends: contextlib.ExitStack) -> Path:
+    """Lock the folder of the run until ``ends``, write the settings into it, and return it."""
+    folder = ends.enter_context(
+        run_folder.folder(
+            options.output,
+            overwrite=options.overwrite or options.resume is not None,
+            option="--output" if options.resume is None else "--resume",
+        )
+    )
+    _begin(options, folder)
+    return folder
 
 
 def _prepare(options: argparse.Namespace) -> tuple[RunImages, NeuralNetwork]:
@@ -182,12 +212,15 @@ def _fit(
     network: NeuralNetwork,
     folder: Path,
     hold: DeferInterrupts,
+    ranks: Ranks,
 ) -> tuple[History, dict[str, Any]]:
     """Train; return the whole epochs, the kept epoch, and whether an interrupt ended the training.
 
-    Ctrl-C is held back from the end of the training on.
+    Ctrl-C is held back from the end of the training on. Only rank 0 writes into the folder.
     """
-    keeper = _Keeper(images, functools.partial(_record_resume, options, folder))
+    keeper = _Keeper(
+        images, functools.partial(_record_resume, options, folder) if ranks.rank == 0 else lambda: None
+    )
     stopping = None if options.patience is None else EarlyStopping(patience=options.patience)
     checkpoint = Checkpoint(folder, every=options.checkpoint_every)
     try:
@@ -199,12 +232,14 @@ def _fit(
             callbacks=[one for one in (keeper, stopping, checkpoint) if one is not None],
             progress=not options.quiet,
             resume=options.resume,
+            batch_shards=options.batch_shards,
+            ranks=ranks,
         )
         hold.begin()
     except (TypeError, ValueError) as error:  # the images do not suit; the message says what to do
         raise CommandError(_message(options, error)) from error
     except DivergedError as error:
-        if keeper.epoch is None:
+        if keeper.epoch is None or ranks.rank > 0:
             raise
         hold.begin()
         keeper.restore(network)
@@ -310,7 +345,7 @@ def _interval(accuracy: float, part: Part) -> list[float]:
     return list(wilson_interval(round(accuracy * part.y.size), part.y.size))
 
 
-def _provenance(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+def _provenance(options: argparse.Namespace, folder: Path, ranks: int) -> dict[str, Any]:
     """Return the settings, the command, and the machine of the run."""
     settings = {name: value for name, value in vars(options).items() if name not in NOT_RECORDED}
     settings["augment"] = None if options.augment is None else repr(options.augment)
@@ -320,6 +355,7 @@ def _provenance(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "output": str(folder),
         "settings": settings,
         "resumed": options.resumed,
+        "ranks": ranks,
         **system.provenance(options.command),
     }
 

@@ -15,7 +15,7 @@ from . import console, run_folder, train_options
 from .train_images import RunImages
 
 
-def opening(options: argparse.Namespace, images: RunImages, network: NeuralNetwork) -> str:
+def opening(options: argparse.Namespace, images: RunImages, network: NeuralNetwork, ranks: int = 1) -> str:
     """Return the settings of the run and the summary of its network."""
     pixels = " x ".join(map(str, images.train.x.shape[1:]))
     validation = (
@@ -30,10 +30,15 @@ def opening(options: argparse.Namespace, images: RunImages, network: NeuralNetwo
         "validation": validation,
         "training": f"{epochs(options.epochs)}, batch size {options.batch_size}, {options.optimizer}, "
         f"learning rate {options.learning_rate:g}, {options.schedule}",
+        **({} if options.batch_shards == 1 else {"shards": _shards(options.batch_shards, ranks)}),
         **_optional_rows(options),
         "machine": f"backend {backend.backend_name()}, seed {options.seed}, fastdigits {__version__}",
     }
     return f"{console.fields(rows)}\n\n{network.summary()}\n"
+
+
+def _shards(count: int, ranks: int) -> str:
+    return f"{count} of each batch, on {ranks} process{'es' * (ranks > 1)}"
 
 
 def _optional_rows(options: argparse.Namespace) -> dict[str, str]:

@@ -15,12 +15,23 @@ from ..errors import DataError
 from ..optim.optimizers import AdamW, Momentum
 from ..recipes import ACTIVATIONS, BATCHNORMS, OPTIMIZERS, SCHEDULES, Recipe
 from ..training.augmentation import Augmentation
-from ..training.options import FitOptions
-from . import arguments, console, run_folder
+from ..training.options import SHARDS, FitOptions
+from . import arguments, console, launched, run_folder
 from .parser import Parser
 
 # Options that do not change the trained network
-NO_SETTINGS = ("json", "quiet", "show", "output", "overwrite", "resume", "threads", "command", "resumed")
+NO_SETTINGS = (
+    "json",
+    "quiet",
+    "show",
+    "output",
+    "overwrite",
+    "resume",
+    "threads",
+    "ranks",
+    "command",
+    "resumed",
+)
 AUTO = "auto"  # find the learning rate
 SETTINGS = [field.name for field in fields(Recipe) if field.name not in ("name", "about")]
 
@@ -49,6 +60,7 @@ examples:
   fastdigits train --data my-digits --output runs/mine
   fastdigits train --resume runs/mine                  continue after a kill
   fastdigits train --json --quiet                      JSON for a script
+  mpiexec -n 4 fastdigits train --batch-size 1024      on four processes
 
 Progress and messages go to standard error; standard output has only what
 --json prints. Exit codes: 0 done; 2 wrong input, described in one line, or a
@@ -235,6 +247,7 @@ def _parser() -> Parser:
     _add_training(parser)
     _add_validation(parser)
     arguments.add_machine_options(parser)
+    _add_ranks(parser)
     _add_output(parser)
     return parser
 
@@ -368,6 +381,25 @@ def _add_validation(parser: Parser) -> None:
         help="stop after N epochs without a smaller loss on the held-out images, and keep the best epoch "
         "(default: run all epochs)",
     )
+
+
+def _add_ranks(parser: Parser) -> None:
+    group = parser.add_argument_group(
+        "several processes",
+        "With mpiexec -n 4 fastdigits train, four processes, on one or more machines, share each batch. It is cut into "
+        "shards; the result depends on their number, but not on the number of processes.",
+    )
+    group.add_argument(
+        "--batch-shards",
+        type=arguments.whole_number,
+        metavar="N",
+        help=f"shards of a batch; batch normalisation uses those of one shard (default: {SHARDS} on several "
+        "processes, else 1)",
+    )
+    arguments.add_choice(
+        group, "--ranks", launched.CHOICES, launched.AUTO,
+        "whether processes share the training: if mpiexec or srun started several, always by MPI, or never",
+    )  # fmt: skip
 
 
 def _add_output(parser: Parser) -> None:

@@ -70,17 +70,29 @@ class _MPIRanks(Ranks):
             self._hook, sys.excepthook = sys.excepthook, self._end_all
 
     def gather(self, value: _T) -> list[_T]:
-        found: list[_T] = self._world.allgather(value)
+        with self._answers():
+            found: list[_T] = self._world.allgather(value)
         return found
 
     def exchange(self, sent: Sequence[tuple[int, Float32]], received: Sequence[tuple[int, Float32]]) -> None:
-        if len(sent) == len(received) == 1:
-            (target, array), (source, other) = sent[0], received[0]
-            self._world.Sendrecv(array, target, 0, other, source, 0)
-            return
-        requests = [self._world.Irecv(array, rank) for rank, array in received]
-        requests += [self._world.Isend(array, rank) for rank, array in sent]
-        self._mpi.Request.Waitall(requests)
+        with self._answers():
+            if len(sent) == len(received) == 1:
+                (target, array), (source, other) = sent[0], received[0]
+                self._world.Sendrecv(array, target, 0, other, source, 0)
+                return
+            requests = [self._world.Irecv(array, rank) for rank, array in received]
+            requests += [self._world.Isend(array, rank) for rank, array in sent]
+            self._mpi.Request.Waitall(requests)
+
+    @contextlib.contextmanager
+    def _answers(self) -> Iterator[None]:
+        try:
+            yield
+        except self._mpi.Exception as error:
+            raise ConnectionError(
+                f"fit: all ranks must answer until the end; got: {error}: one was killed, or its machine cannot be "
+                "reached; resume from the last checkpoint"
+            ) from error
 
     def abort(self, code: int) -> NoReturn:
         self._world.Abort(code)
@@ -94,6 +106,12 @@ class _MPIRanks(Ranks):
                 warnings.simplefilter("ignore")
             stack.enter_context(super().guard(defer=defer))
             yield
+
+    def close(self) -> None:
+        if self.size > 1:
+            sys.excepthook = self._hook
+            threads.set_share(None)
+        self._mpi.Finalize()
 
     def _end_all(
         self, kind: type[BaseException], error: BaseException, traceback: TracebackType | None

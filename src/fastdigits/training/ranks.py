@@ -64,6 +64,9 @@ class Ranks:
         """End all ranks at once with an exit code; the caller has printed why."""
         os._exit(code)
 
+    def close(self) -> None:
+        """End what the ranks share, where the rest of the program is the work of one; all ranks call it."""
+
     def report(self, error: BaseException) -> int:
         """Print an error that ends all ranks, and return the exit code. Commands replace it."""
         traceback.print_exception(error, file=sys.__stderr__)
@@ -102,7 +105,12 @@ class Ranks:
 
     def is_agreed(self, error: BaseException) -> bool:
         """Return whether all ranks raise this error. The loss, and so its divergence, is the same on all of them."""
-        return error is self._agreed or isinstance(error, DivergedError)
+        cause: BaseException | None = error
+        while cause is not None:
+            if cause is self._agreed or isinstance(cause, DivergedError):
+                return True
+            cause = cause.__cause__
+        return False
 
     def agreed(self, error: BaseException) -> BaseException:
         """Mark an error that all ranks raise, and return it."""
@@ -172,9 +180,9 @@ def _portable(error: BaseException | None) -> BaseException | None:
 
 
 def _common(found: list[tuple[int, BaseException]], size: int) -> BaseException:
-    """Return the error that all ranks raise for those of some; it names the rank, if not all of them have it."""
+    """Return the error that all ranks raise for those of some; it names the rank, unless that is 0 or they all fail."""
     rank, error = found[0]
-    if len(found) == size or isinstance(error, KeyboardInterrupt):
+    if rank == 0 or len(found) == size or isinstance(error, KeyboardInterrupt):
         return error
     text = f"rank {rank}: {error}"
     try:

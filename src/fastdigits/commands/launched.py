@@ -1,0 +1,105 @@
+"""Tell whether a launcher such as mpiexec started this process together with others, and return their ranks.
+
+A plain run imports nothing of `fastdigits.distributed`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import os
+import sys
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NoReturn
+
+from ..core import streams
+from ..core.interrupts import DeferInterrupts
+from ..training.ranks import Ranks
+from . import runner
+from .runner import CommandError
+
+AUTO, MPI, NONE = CHOICES = ("auto", "mpi", "none")
+
+# The variables with rank and size that launchers set: of PMI (MPICH, Intel MPI, Slurm), Open MPI, and Slurm's srun. In
+# a batch script itself, outside srun, Slurm sets none of these.
+_VARIABLES = (
+    ("PMI_RANK", "PMI_SIZE"),
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
+    ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),
+)
+
+
+def place(environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
+    """Return rank and size as the launcher gives them; (0, 1) without one."""
+    for names in _VARIABLES:
+        texts = [environment.get(name, "") for name in names]
+        if all(text.isascii() and text.isdigit() for text in texts):
+            rank, size = map(int, texts)
+            return rank, size
+    return 0, 1
+
+
+@contextlib.contextmanager
+def quiet_unless_first() -> Iterator[None]:
+    """Drop what this process prints, unless it is rank 0: all ranks would print the same."""
+    with contextlib.ExitStack() as stack:
+        if place()[0] > 0:
+            stack.enter_context(contextlib.redirect_stderr(streams.Messages(None)))
+            stack.enter_context(contextlib.redirect_stdout(streams.Messages(None)))
+        yield
+
+
+def ranks(argv: Sequence[str] | None, command: str) -> Ranks:
+    """Return the ranks that ``--ranks`` asks for; this process alone where no launcher started several.
+
+    Raises
+    ------
+    CommandError
+        If mpi4py is not installed, or belongs to another MPI than the launcher.
+    """
+    choice, (_, started) = _choice(argv), place()
+    if choice == NONE or (choice == AUTO and started == 1):
+        return Ranks()
+    from ..distributed import mpi
+
+    with DeferInterrupts() as hold:  # MPI cannot be interrupted while it starts
+        hold.begin()
+        try:
+            found = mpi()
+        except ImportError as error:
+            raise CommandError(f"--ranks: {error}; --ranks none trains without") from error
+        if found.size < started:
+            raise CommandError(
+                f"--ranks: the launcher must belong to the MPI of mpi4py; got {started} processes and {found.size} "
+                "of them in MPI: use its mpiexec, or srun --mpi=pmix, or --ranks none"
+            )
+        found.report = functools.partial(_report, command)  # type: ignore[method-assign]
+        if hold.received:
+            found.fail(KeyboardInterrupt())
+    return found
+
+
+def _choice(argv: Sequence[str] | None) -> str:
+    """Return the value of ``--ranks``, before all options are read; wrong ones are reported then."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--ranks", choices=CHOICES, default=AUTO)
+    try:
+        return str(parser.parse_known_args(argv)[0].ranks)
+    except argparse.ArgumentError:
+        return AUTO
+
+
+def _report(command: str, error: BaseException) -> int:
+    """Print an error that only this rank has as the command would, and return the exit code."""
+
+    def fail() -> NoReturn:
+        raise error
+
+    with contextlib.redirect_stderr(sys.__stderr__):
+        try:
+            return runner.exit_code(command, fail)
+        except BaseException as unexpected:
+            traceback.print_exception(unexpected)
+            return 1
