@@ -61,7 +61,12 @@ def test_hints_name_what_can_be_installed():
 
 @pytest.mark.parametrize(
     ("extra", "file"),
-    [("onnx", "export/onnx.py"), ("sklearn", "sklearn/__init__.py"), ("datasets", "data/downloads.py")],
+    [
+        ("onnx", "export/onnx.py"),
+        ("sklearn", "sklearn/__init__.py"),
+        ("datasets", "data/downloads.py"),
+        ("mpi", "distributed/mpi.py"),
+    ],
 )
 def test_a_message_names_exactly_the_packages_of_its_extra(extra, file):
     assert hints((ROOT / "src/fastdigits" / file).read_text("utf-8")) == [EXTRAS[extra]]

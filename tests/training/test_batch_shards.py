@@ -359,7 +359,7 @@ def test_an_interrupt_of_one_rank_ends_all_at_the_same_step():
     [
         ({"batch_size": 15}, "batch_size must be at least 16 for batch_shards=8, which need 2 images each"),
         ({"batch_shards": 0}, "batch_shards must be at least 1"),
-        ({"ranks": 3}, "ranks must be an instance of fastdigits.Ranks"),
+        ({"ranks": 3}, r"ranks must be those of fastdigits.distributed.mpi\(\); got 3"),
     ],
 )
 def test_shards_that_do_not_fit_are_refused(options, message):

@@ -60,7 +60,6 @@ examples:
   fastdigits train --data my-digits --output runs/mine
   fastdigits train --resume runs/mine                  continue after a kill
   fastdigits train --json --quiet                      JSON for a script
-  mpiexec -n 4 fastdigits train --batch-size 1024      on four processes
 
 Progress and messages go to standard error; standard output has only what
 --json prints. Exit codes: 0 done; 2 wrong input, described in one line, or a

@@ -1,5 +1,6 @@
 """Training on several processes or machines: ranks over MPI, which the extra ``mpi`` installs."""
 
+from ..training.ranks import Ranks
 from .mpi import mpi
 
-__all__ = ["mpi"]
+__all__ = ["Ranks", "mpi"]

@@ -52,7 +52,7 @@ def mpi() -> Ranks:
     except (ImportError, RuntimeError) as error:  # RuntimeError: it finds no MPI library
         raise ImportError(
             f"distributed.mpi: mpi4py and an MPI library must be installed; got: {error}: "
-            "pip install 'fastdigits[mpi]' mpich, or use the MPI of your system"
+            "pip install 'mpi4py>=4.0', and take the MPI of your system or the package mpich"
         ) from error
     return _MPIRanks(MPI)
 

@@ -36,7 +36,6 @@ _OBJECTS: dict[str, tuple[type, Callable[[], object] | None]] = {
     "loss": (SoftmaxCrossEntropy, SoftmaxCrossEntropy),
     "augment": (Augmentation, None),
     "average": (WeightAverage, None),
-    "ranks": (Ranks, Ranks),
 }
 
 _T = TypeVar("_T")
@@ -81,6 +80,10 @@ class FitOptions:
             checked["clip_norm"] = check_number(self.clip_norm, "clip_norm", "fit", over=0)
         if self.threads is not None:
             checked["threads"] = check_threads(self.threads, "threads", "fit")
+        if self.ranks is None:
+            checked["ranks"] = Ranks()
+        elif not isinstance(self.ranks, Ranks):
+            raise TypeError(f"fit: ranks must be those of fastdigits.distributed.mpi(); got {self.ranks!r}")
         shards = self.batch_shards
         if shards is None:
             shards = 1 if self.ranks is None else SHARDS
