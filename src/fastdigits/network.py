@@ -73,7 +73,8 @@ class NeuralNetwork(Sequential):
     network checks its outputs and converts them to float32. A layer that changes the width overrides
     ``output_width``.
 
-    A pickled or copied network is complete and independent of the original.
+    A pickled or copied network is complete and independent of the original. It holds the weights once, without
+    gradients.
 
     Examples
     --------

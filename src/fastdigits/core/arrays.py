@@ -100,6 +100,11 @@ def in_order(array: Array, dtype: npt.DTypeLike | None = None) -> Array:
     return ordered if ordered.flags.aligned else ordered.copy()
 
 
+def writable(array: Array) -> Array:
+    """Return the array, or a copy of one that is read-only or a memory map, as joblib loads them from files."""
+    return np.array(array) if isinstance(array, np.memmap) or not array.flags.writeable else array
+
+
 def _check_device(values: object, subject: str) -> None:
     """Raise a TypeError if the values are in the memory of another device, such as a GPU."""
     try:

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from .arrays import writable
+
 version = 0  # differs after each change, in any network
 _versions = itertools.count(1)
 
@@ -37,6 +39,11 @@ class Tracked:
         object.__setattr__(self, name, value)
         if name not in _IGNORED:
             mark_changed()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the attributes of a pickle or a copy; training writes to arrays, so they must be writable."""
+        for name, value in state.items():
+            vars(self)[name] = writable(value) if isinstance(value, np.ndarray) else value
 
     def tracked(self) -> Iterable[tuple[str, Any]]:
         """Return names and values of the attributes that programs depend on."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..backend import aligned
 from ..core import changes
-from ..core.arrays import Float32, as_array
+from ..core.arrays import Float32, as_array, writable
 
 _ALIGNMENT = aligned.LINE // 4  # floats
 
@@ -30,7 +30,8 @@ class Parameter(changes.Tracked):
     value : ndarray, float32
         Assigning to it copies the numbers into the existing array.
     grad : ndarray, float32
-        Same shape, initially zeros. Each backward pass overwrites it. Assigning copies, as for ``value``.
+        Same shape, initially zeros. Each backward pass overwrites it. Assigning copies, as for ``value``. Copies and
+        pickles have no gradient: theirs is zeros again.
 
     Raises
     ------
@@ -52,6 +53,15 @@ class Parameter(changes.Tracked):
         with np.errstate(over="ignore"):
             self._value: Float32 = np.array(array, dtype=np.float32, order="C")
         self._grad: Float32 = np.zeros_like(self._value)
+
+    def __getstate__(self) -> tuple[None, dict[str, Any]]:
+        """Omit the gradient from copies and pickles, as layers omit the batch that it is of."""
+        return None, {"name": self.name, "_value": self._value}
+
+    def __setstate__(self, state: tuple[None, dict[str, Any]]) -> None:  # type: ignore[override]
+        slots = state[1]  # in older pickles with the gradient
+        self.name, self._value = slots["name"], writable(slots["_value"])
+        self._grad = np.zeros_like(self._value)
 
     def __setattr__(self, name: str, value: Any) -> None:
         # without marking a change: `value` and `grad` keep their arrays

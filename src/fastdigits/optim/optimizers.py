@@ -11,7 +11,7 @@ import numpy as np
 from .. import backend
 from ..backend import aligned
 from ..core import changes
-from ..core.arrays import Float32, Int64
+from ..core.arrays import Float32, Int64, writable
 from ..core.configured import Configured
 from ..core.schema import Check, float_array, integer, validate
 from ..core.validation import check_number
@@ -35,6 +35,10 @@ class State(changes.Tracked):
     def __init__(self, arrays: list[Float32]) -> None:
         self.step = 0
         self.arrays = arrays
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.arrays = [writable(array) for array in self.arrays]
 
 
 class Optimizer(Configured):
@@ -246,7 +250,7 @@ class Optimizer(Configured):
         return super().__getstate__() | {"_states": list(self._states.items())}
 
     def __setstate__(self, content: dict[str, Any]) -> None:
-        self.__dict__.update(content)
+        super().__setstate__(content)
         self._states = WeakKeyDictionary(content["_states"])
 
 

@@ -151,11 +151,15 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     order of dtype float32 or uint8. Sparse rows become dense all at once. Early stopping makes a second copy.
     Predictions make 4,096 sparse rows dense at a time.
 
-    **Continuing.** `fit` with ``warm_start``, and `partial_fit`, continue where the last call ended, also after
+    **Continuing.** `fit` with ``warm_start``, and `partial_fit`, continue where the last such call ended, also after
     pickling: with the optimizer's moments, the order of the rows, the dropout masks and the count of epochs without
     improvement. On the same rows, 5 and 5 epochs give the bits of 10 where ``learning_rate`` is "constant" or
     "adaptive". With early stopping, predictions use the best weights; training continues from the weights of the last
     epoch, unless it had stopped.
+
+    **Pickles** hold the weights once. What only continuing needs, the moments and the weights of the last epoch, is
+    kept after `partial_fit` and with ``warm_start``; another `fit` ends the training and releases it. A call that
+    continues after such a `fit` starts with the weights that predict, and new moments.
 
     **Weight decay.** ``alpha`` of MLPClassifier adds alpha / n · weight to the gradient, which Adam then divides
     by the gradient's size; ``weight_decay`` subtracts lr · weight_decay · weight directly. The same number means
@@ -198,7 +202,6 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     _optimizer: Optimizer
     _waited: int  # epochs without improvement
     _reductions: int  # fifths of the learning rate that "adaptive" took
-    _best_weights: Snapshot | None
     _last_weights: Snapshot | None
 
     def __init__(
@@ -466,4 +469,4 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self.best_loss_ = self.best_validation_score_ = self.best_validation_loss_ = None
         self.validation_loss_curve_ = self.validation_scores_ = None
         self._waited = self._reductions = 0
-        self._best_weights = self._last_weights = None
+        self._last_weights = None

@@ -33,6 +33,8 @@ class Stopping(Callback):
         self.patience = check_count(model.n_iter_no_change, "n_iter_no_change", NAME)
         if model.monitor not in MONITORS:
             raise ValueError(f"{NAME}: monitor must be one of {', '.join(MONITORS)}; got {model.monitor!r}")
+        self.continues = epochs is None or bool(model.warm_start)  # whether the next call may continue
+        self.best: Snapshot | None = None  # weights of the best epoch
         self.classes: Array | None = None
         self.rows = 0
         self.stopped = False
@@ -52,13 +54,15 @@ class Stopping(Callback):
         model = self.model
         if network is not getattr(model, "network_", None):
             model._reset(network, self.classes)
+        elif model.early_stopping and model.best_validation_score_ is not None:
+            self.best = Snapshot(network)  # it predicts with the best weights
         if model._last_weights is not None:
             model._last_weights.restore(network)
         model._last_weights = None
         model._optimizer = self.optimizer
         model.n_iter_ = 0
         if not model.early_stopping:
-            model._best_weights = model.best_validation_score_ = model.best_validation_loss_ = None
+            model.best_validation_score_ = model.best_validation_loss_ = None
         if history.validates and model.validation_scores_ is None:
             model.validation_scores_, model.validation_loss_curve_ = [], []
 
@@ -82,11 +86,13 @@ class Stopping(Callback):
         return model._waited > self.patience and self._stops()
 
     def on_train_end(self, network: NeuralNetwork, history: History) -> None:
-        """Restore the best epoch's weights; keep the last ones, unless training has stopped."""
-        model = self.model
-        if model._best_weights is not None:
-            model._last_weights = None if self.stopped else Snapshot(network)
-            model._best_weights.restore(network)
+        """Restore the best epoch's weights; keep what a call that continues needs, unless training has stopped."""
+        if self.best is not None:
+            if self.continues and not self.stopped:
+                self.model._last_weights = Snapshot(network)
+            self.best.restore(network)
+        if not self.continues:
+            self.optimizer.forget(network.parameters())
 
     def _gain(self, history: History) -> float:
         """Return by how much the last epoch is better than the best one before."""
@@ -110,7 +116,7 @@ class Stopping(Callback):
         if model.early_stopping:
             model.best_validation_score_ = history.val_accuracy[-1]
             model.best_validation_loss_ = history.val_loss[-1]
-            model._best_weights = Snapshot(network)
+            self.best = Snapshot(network)
 
     def _stops(self) -> bool:
         """Return True to stop; where "adaptive" can reduce the learning rate, reduce it and return False."""
