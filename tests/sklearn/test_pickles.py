@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-pytest.importorskip("sklearn")
+pytest.importorskip("sklearn", reason="scikit-learn, the extra `sklearn`, is not installed")
 import joblib
 from sklearn.base import clone
 

@@ -341,5 +341,5 @@ def _train_epoch(state: TrainingState, runner: Runner) -> tuple[float, float, fl
             position.tallies = [totals.tolist() for totals in runner.totals()]
             _write_checkpoint(state, epoch_is_over=False)
     position.seconds = time.perf_counter() - started
-    loss, hits, weights = np.sum(runner.totals(), axis=0)
-    return float(loss / weights), float(hits / weights), float(lrs[-1])
+    loss, hits, weights = (sum(each) for each in zip(*(one.tolist() for one in runner.totals()), strict=True))
+    return loss / weights, hits / weights, float(lrs[-1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any, TypeVar
 
 from ..backend.threads import check_threads
@@ -107,7 +108,7 @@ class FitOptions:
                 "start fewer ranks or take more shards"
             )
 
-    @property
+    @cached_property
     def checkpoint(self) -> Checkpoint | None:
         """The callback that writes checkpoints, if there is one."""
         return next((one for one in self.callbacks if isinstance(one, Checkpoint)), None)

@@ -156,12 +156,12 @@ class Lowered:
     def run(self, setup: TrainingSetup, order: Int64, lrs: Array, step: int, stop: int) -> int:
         """Run steps of one batch size for about `STRETCH_SECONDS`; return the number of the next step."""
         steps = self._recordings.current(setup)
-        size = setup.batches[step].stop - setup.batches[step].start
-        until = min(stop, step + self.stretch)
+        first, until = setup.batches[step], min(stop, step + self.stretch)
+        size = first.stop - first.start
         # The last batch of an epoch may have another size.
-        while setup.batches[until - 1].stop - setup.batches[until - 1].start != size:
+        while (last := setup.batches[until - 1]).stop - last.start != size:
             until -= 1
-        piece = order[setup.batches[step].start : setup.batches[until - 1].stop]
+        piece = order[first.start : last.stop]
         started = time.perf_counter()
         done = steps[size].run(piece, lrs[step:until], setup.threads)
         seconds = time.perf_counter() - started
