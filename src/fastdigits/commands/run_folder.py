@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ..core import atomic
-from ..core.schema import Check, integer, number, optional, validate
+from ..core.schema import Check, integer, number, optional, parse, validate
 from ..errors import DataError
 from ..network import NeuralNetwork, load, load_pretrained
-from ..storage.safetensors import parse
 from ..training.checkpoint import PATTERN as CHECKPOINTS
 from . import locks, system
 from .arguments import PRETRAINED

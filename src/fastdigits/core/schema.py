@@ -6,6 +6,7 @@ or a ValueError.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -17,6 +18,24 @@ from .validation import check_count, check_number, differing_names
 Check: TypeAlias = Callable[[object, str, str], Any]
 
 MAX_COUNT = 1 << 53  # below it, every integer is exact as a float
+
+
+def parse(text: str | bytes, *, finite: bool = True) -> Any:
+    """Parse JSON; reject duplicate keys and, unless ``finite`` is False, NaN and infinities by name."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, value in pairs:
+            if name in found:
+                times = sum(other == name for other, _ in pairs)
+                raise ValueError(f"{name!r} must appear once; got it {times} times")
+            found[name] = value
+        return found
+
+    def reject(name: str) -> None:
+        raise ValueError(f"numbers must be finite; got {name}")
+
+    return json.loads(text, object_pairs_hook=unique, parse_constant=reject if finite else None)
 
 
 def validate(content: object, schema: Mapping[str, Check], subject: str) -> dict[str, Any]:

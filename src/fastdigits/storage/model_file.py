@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, TypeVar
 
 from ..core import atomic
+from ..core.schema import parse
 from ..core.validation import check_count, differing_names
 from ..errors import ModelFileError
 from ..nn.assembly import BUILT_IN, require_built_in
@@ -26,7 +27,7 @@ from ..nn.layers import Dropout, Layer
 from ..nn.sequential import Sequential
 from ..nn.tensors import bad_values, finite_tensors, named_tensors
 from . import foreign
-from .safetensors import encode, opened, parse, read_opened
+from .safetensors import encode, opened, read_opened
 
 _Network = TypeVar("_Network", bound=Sequential)
 

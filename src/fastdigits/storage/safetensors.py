@@ -24,6 +24,7 @@ import numpy as np
 
 from ..core import atomic
 from ..core.arrays import Float32
+from ..core.schema import parse
 from ..core.validation import differing_names
 from ..errors import ModelFileError
 from .foreign import OTHER_TENSORS
@@ -134,24 +135,6 @@ def _header(file: BinaryIO) -> tuple[dict[str, Any], int]:
     if len(header) > MOST_TENSORS:
         raise ValueError(f"there must be at most {MOST_TENSORS:,} tensors; got {len(header):,}")
     return header, size - 8 - length
-
-
-def parse(text: str | bytes, *, finite: bool = True) -> Any:
-    """Parse JSON; reject duplicate keys and, unless ``finite`` is False, NaN and infinities by name."""
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for name, value in pairs:
-            if name in found:
-                times = sum(other == name for other, _ in pairs)
-                raise ValueError(f"{name!r} must appear once; got it {times} times")
-            found[name] = value
-        return found
-
-    def reject(name: str) -> None:
-        raise ValueError(f"numbers must be finite; got {name}")
-
-    return json.loads(text, object_pairs_hook=unique, parse_constant=reject if finite else None)
 
 
 def _checked_metadata(metadata: object) -> dict[str, str]:

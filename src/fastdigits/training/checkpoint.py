@@ -10,10 +10,11 @@ from typing import Any
 
 from ..core import atomic, streams, validation
 from ..core.arrays import Float32
+from ..core.schema import parse
 from ..core.validation import check_number, differing_names
 from ..errors import ModelFileError
 from ..nn.sequential import Sequential
-from ..storage.safetensors import parse, read
+from ..storage.safetensors import read
 from .callbacks import Callback
 from .history import History
 
