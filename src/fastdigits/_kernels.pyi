@@ -114,8 +114,18 @@ def advance(count: _I64) -> None: ...  # count (1,) in place: add 1
 
 # -- augmentation: y (n, h·w) = images of x, distorted; taps (knots, max(h, w)); h, w ≤ 64 --------------
 
-def augment(  # epoch (1,); distortion (5,): limits of rotation (radians), scale, shear, shift (pixels), alpha
-    y: _U8, x: _U8, rows: _I64, epoch: _I64, distortion: _D, taps: _F, height: int, width: int, seed: int
+def augment(  # keys (len(x),): numbers of the images, for the random numbers; (0,): their rows. epoch (1,).
+    # distortion (5,): limits of rotation (radians), scale, shear, shift (pixels), alpha
+    y: _U8,
+    x: _U8,
+    rows: _I64,
+    keys: _I64,
+    epoch: _I64,
+    distortion: _D,
+    taps: _F,
+    height: int,
+    width: int,
+    seed: int,
 ) -> None: ...
 
 # -- without a twin: several kernels in one call, and the properties of the build -------------------------------

@@ -443,6 +443,7 @@ def augment(
     y: Array,
     x: Array,
     rows: Int64,
+    keys: Int64,
     epoch: Int64,
     distortion: Array,
     taps: Array,
@@ -454,6 +455,8 @@ def augment(
         raise ValueError(f"augment: images must be at most ({_SIDE}, {_SIDE}); got ({height}, {width})")
     _expect("augment", "x", x, len(x), height * width)
     _expect("augment", "y", y, len(rows), height * width)
+    if len(keys):
+        _expect("augment", "keys", keys, len(x))
     _expect("augment", "epoch", epoch, 1)
     _expect("augment", "distortion", distortion, len(_MOST))
     _expect("augment", "taps", taps, len(taps), max(height, width))
@@ -464,9 +467,10 @@ def augment(
             raise ValueError(f"augment: distortion[{k}] must lie in 0 … {most:g}; got {value}")
     _expect_rows("augment", rows, len(x))
     with np.errstate(over="ignore"):
-        keys = _split_mix(np.array([seed], dtype=np.uint64) + np.uint64(epoch[0] + 1) * _GOLDEN)
-        keys = _split_mix(keys + (rows + 1).astype(np.uint64) * _GOLDEN)
-        for image, row, key in zip(y, rows, keys, strict=True):
+        start = _split_mix(np.array([seed], dtype=np.uint64) + np.uint64(epoch[0] + 1) * _GOLDEN)
+        numbers = keys[rows] if len(keys) else rows
+        drawn = _split_mix(start + (numbers + 1).astype(np.uint64) * _GOLDEN)
+        for image, row, key in zip(y, rows, drawn, strict=True):
             u, v = _sources(distortion, taps, height, width, key)
             image[...] = _bilinear(x[row].reshape(height, width), u, v).reshape(-1)
 

@@ -55,7 +55,18 @@ def doors(n: int = 3, d: int = 4, m: int = 5, p: int = 7) -> dict[str, list]:
         "average_update": [flat, flat, step, 0.1, 1, 2],
         "advance": [step],
         "augment": [
-            *((B, (n, d)), (B, (9, d)), rows, (L, (1,)), (D, (5,)), (F, (3, width)), height, width, 1),
+            *(
+                (B, (n, d)),
+                (B, (9, d)),
+                rows,
+                (L, (9,)),
+                (L, (1,)),
+                (D, (5,)),
+                (F, (3, width)),
+                height,
+                width,
+                1,
+            ),
         ],
     }
 
@@ -84,7 +95,7 @@ FREE = {  # (door, argument): an axis of any length: rows of the source, classes
     ("clip", 0): 0,
     ("clip", 1): 0,
     ("augment", 1): 0,
-    ("augment", 5): 0,
+    ("augment", 6): 0,
 }
 
 

@@ -10,7 +10,7 @@ from sampled import sampled
 import fastdigits as fd
 from fastdigits import _reference as twin
 from fastdigits import backend as backends
-from fastdigits.training.augmentation import Augmenter, image_sides
+from fastdigits.training.augmentation import NO_KEYS, Augmenter, image_sides
 
 SIZES = [(28, 28), (1, 1), (5, 3), (16, 16), (33, 20), (17, 40), (64, 64), (2, 50)]
 DISTORTIONS = {
@@ -39,9 +39,9 @@ def blob(height: int = 28, width: int = 28, variance: float = 4) -> np.ndarray:
     return np.round(250 * np.exp(-(i**2 + j**2) / (2 * variance))).astype(np.uint8)
 
 
-def call(kernels, x, rows, augmentation, sides, seed=7, epoch=3):
+def call(kernels, x, rows, augmentation, sides, seed=7, epoch=3, keys=NO_KEYS):
     y = np.full((len(rows), x.shape[1]), 99, dtype=np.uint8)
-    arrays = [x, rows, np.array([epoch]), augmentation.distortion(), augmentation.taps(*sides)]
+    arrays = [x, rows, keys, np.array([epoch]), augmentation.distortion(), augmentation.taps(*sides)]
     for array in arrays:
         array.flags.writeable = False
     kernels.augment(y, *arrays, *sides, seed)
@@ -90,6 +90,18 @@ def test_an_image_depends_on_seed_epoch_and_row_alone(kernels, name):
 
 
 @pytest.mark.parametrize("name", ["light", "elastic"])
+def test_a_key_replaces_the_row_in_the_random_numbers(kernels, name):
+    x, some = inked(20, 28, 28), DISTORTIONS[name]
+    keys = np.random.default_rng(3).permutation(20)
+    moved = np.empty_like(x)
+    moved[keys] = x  # image i of x is in row keys[i]
+    found = call(kernels, x, np.arange(20), some, (28, 28), keys=keys)
+    np.testing.assert_array_equal(found, call(kernels, moved, keys, some, (28, 28)))
+    if name == "light":  # the other one has sums of float32
+        np.testing.assert_array_equal(found, call(twin, x, np.arange(20), some, (28, 28), keys=keys))
+
+
+@pytest.mark.parametrize("name", ["light", "elastic"])
 def test_any_number_of_threads_gives_the_same_images(kernels, name):
     x, rows = inked(50, 28, 28), np.random.default_rng(0).integers(0, 50, 3000)
     results = set()
@@ -113,7 +125,7 @@ def test_a_program_learns_the_epoch_and_the_strength_from_their_arrays(kernels, 
         wanted = np.zeros_like(y)
         weaker = (1 - (number + 1) / 5) * augmenter.augmentation.distortion()
         taps = augmenter.augmentation.taps(28, 28)
-        kernels.augment(wanted, x, order, np.array([100 + number]), weaker, taps, 28, 28, 5)
+        kernels.augment(wanted, x, order, NO_KEYS, np.array([100 + number]), weaker, taps, 28, 28, 5)
         np.testing.assert_array_equal(y, wanted)
     np.testing.assert_array_equal(y, x[order])  # the last epoch is as it is
 
@@ -123,20 +135,44 @@ def test_wrong_sizes_are_refused(module):
     augment = backends.load(module).augment
     x, y, rows, epoch = inked(4, 6, 5), np.zeros((2, 30), np.uint8), np.array([1, 3]), np.array([0])
     most, taps = np.zeros(5), np.zeros((0, 6), np.float32)
-    augment(y, x, rows, epoch, most, taps, 6, 5, 0)
+    augment(y, x, rows, NO_KEYS, epoch, most, taps, 6, 5, 0)
     for message, arguments in {
-        r"augment: y must be \(2, 30\)": (y[:1].copy(), x, rows, epoch, most, taps, 6, 5, 0),
-        r"augment: x must be \(4, 36\)": (y, x, rows, epoch, most, taps, 6, 6, 0),
-        r"augment: rows must lie in 0 … 3; got 4": (y, x, rows + 1, epoch, most, taps, 6, 5, 0),
-        r"augment: epoch must be \(1,\)": (y, x, rows, rows, most, taps, 6, 5, 0),
-        r"augment: distortion must be \(5,\)": (y, x, rows, epoch, most[:4].copy(), taps, 6, 5, 0),
-        r"distortion\[1\] must lie in 0 … 0.5; got 0.6": (y, x, rows, epoch, most + 0.6, taps, 6, 5, 0),
-        r"distortion\[0\] must lie in 0 … 3.1416; got nan": (y, x, rows, epoch, most + np.nan, taps, 6, 5, 0),
-        r"augment: taps must be \(0, 6\)": (y, x, rows, epoch, most, taps[:, :5].copy(), 6, 5, 0),
+        r"augment: y must be \(2, 30\)": (y[:1].copy(), x, rows, NO_KEYS, epoch, most, taps, 6, 5, 0),
+        r"augment: x must be \(4, 36\)": (y, x, rows, NO_KEYS, epoch, most, taps, 6, 6, 0),
+        r"augment: rows must lie in 0 … 3; got 4": (y, x, rows + 1, NO_KEYS, epoch, most, taps, 6, 5, 0),
+        r"augment: keys must be \(4,\)": (y, x, rows, rows, epoch, most, taps, 6, 5, 0),
+        r"augment: epoch must be \(1,\)": (y, x, rows, NO_KEYS, rows, most, taps, 6, 5, 0),
+        r"augment: distortion must be \(5,\)": (y, x, rows, NO_KEYS, epoch, most[:4].copy(), taps, 6, 5, 0),
+        r"distortion\[1\] must lie in 0 … 0.5; got 0.6": (
+            y,
+            x,
+            rows,
+            NO_KEYS,
+            epoch,
+            most + 0.6,
+            taps,
+            6,
+            5,
+            0,
+        ),
+        r"distortion\[0\] must lie in 0 … 3.1416; got nan": (
+            y,
+            x,
+            rows,
+            NO_KEYS,
+            epoch,
+            most + np.nan,
+            taps,
+            6,
+            5,
+            0,
+        ),
+        r"augment: taps must be \(0, 6\)": (y, x, rows, NO_KEYS, epoch, most, taps[:, :5].copy(), 6, 5, 0),
         r"taps must have at most 72 rows; got 73": (
             y,
             x,
             rows,
+            NO_KEYS,
             epoch,
             most,
             np.zeros((73, 6), np.float32),
@@ -144,7 +180,18 @@ def test_wrong_sizes_are_refused(module):
             5,
             0,
         ),
-        r"images must be at most \(64, 64\); got \(65, 5\)": (y, x, rows, epoch, most, taps, 65, 5, 0),
+        r"images must be at most \(64, 64\); got \(65, 5\)": (
+            y,
+            x,
+            rows,
+            NO_KEYS,
+            epoch,
+            most,
+            taps,
+            65,
+            5,
+            0,
+        ),
     }.items():
         with pytest.raises(ValueError, match=message):
             augment(*arguments)
@@ -310,7 +357,7 @@ def test_wrong_images_are_refused(images, error, message):
     with pytest.raises(error, match=message):
         fd.Augmentation().apply(images)
     with pytest.raises(error, match=message):
-        image_sides(images, "x")
+        image_sides(images.shape, "x")
 
 
 @pytest.mark.parametrize(

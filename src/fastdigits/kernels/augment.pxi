@@ -245,12 +245,15 @@ cdef void distort(
 
 
 cdef void augment_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # image i of y (n, h · w) = image rows[i] of x, distorted; split over the images of y
+    # image i of y (n, h · w) = image rows[i] of x, distorted by the random numbers of keys[rows[i]], or of rows[i] if
+    # there are no keys; split over the images of y
     cdef uint8_t* y = <uint8_t*>op.a[0]
     cdef const uint8_t* x = <const uint8_t*>op.a[1]
     cdef const int64_t* rows = <const int64_t*>op.a[2]
-    cdef const double* limits = <const double*>op.a[4]
-    cdef uint64_t epoch = split_mix_at(op.seed, (<const int64_t*>op.a[3])[0])
+    cdef const int64_t* keys = <const int64_t*>op.a[3]
+    cdef const double* limits = <const double*>op.a[5]
+    cdef uint64_t epoch = split_mix_at(op.seed, (<const int64_t*>op.a[4])[0])
+    cdef bint keyed = op.s[0] != 0
     cdef Py_ssize_t knots = op.n[2] if limits[ALPHA] > 0 else 0, longest = max(op.n[0], op.n[1]), d = op.n[0] * op.n[1]
     cdef Py_ssize_t i, k
     cdef float taps[MAX_KNOTS * MAX_SIDE]  # stride MAX_SIDE, for whole vectors
@@ -259,7 +262,7 @@ cdef void augment_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept 
     if knots > 0:
         memset(taps, 0, sizeof(taps))
     for k in range(knots):
-        memcpy(taps + k * MAX_SIDE, op.a[5] + k * longest, longest * sizeof(float))
+        memcpy(taps + k * MAX_SIDE, op.a[6] + k * longest, longest * sizeof(float))
     for i in range(begin, end):
         if i + 1 < end:  # images are read in random order
             k = 0
@@ -267,14 +270,16 @@ cdef void augment_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept 
                 prefetch(x + rows[i + 1] * d + k)
                 k += 64
         if pad_image(&image, x + rows[i] * d):
-            distort(y + i * d, &image, limits, taps, knots, split_mix_at(epoch, rows[i]))
+            k = keys[rows[i]] if keyed else rows[i]
+            distort(y + i * d, &image, limits, taps, knots, split_mix_at(epoch, k))
         else:
             memset(y + i * d, 0, d)
 
 
 def augment(
-    unsigned char[:, ::1] y, const unsigned char[:, ::1] x, const int64_t[::1] rows, const int64_t[::1] epoch,
-    const double[::1] distortion, const float[:, ::1] taps, Py_ssize_t height, Py_ssize_t width, uint64_t seed,
+    unsigned char[:, ::1] y, const unsigned char[:, ::1] x, const int64_t[::1] rows, const int64_t[::1] keys,
+    const int64_t[::1] epoch, const double[::1] distortion, const float[:, ::1] taps, Py_ssize_t height,
+    Py_ssize_t width, uint64_t seed,
 ):
     cdef Op op
     cdef Py_ssize_t n = rows.shape[0], d = height * width, k
@@ -282,6 +287,8 @@ def augment(
         raise ValueError(f"augment: images must be at most ({MAX_SIDE}, {MAX_SIDE}); got ({height}, {width})")
     expect2("augment", "x", x.shape[0], x.shape[1], x.shape[0], d)
     expect2("augment", "y", y.shape[0], y.shape[1], n, d)
+    if keys.shape[0] > 0:
+        expect("augment", "keys", keys.shape[0], x.shape[0])
     expect("augment", "epoch", epoch.shape[0], 1)
     expect("augment", "distortion", distortion.shape[0], DISTORTIONS)
     expect2("augment", "taps", taps.shape[0], taps.shape[1], taps.shape[0], max(height, width))
@@ -291,9 +298,11 @@ def augment(
         if not 0 <= distortion[k] <= LIMITS[k]:
             raise ValueError(f"augment: distortion[{k}] must lie in 0 … {LIMITS[k]:g}; got {distortion[k]}")
     expect_rows("augment", rows, x.shape[0])
-    init_op(&op, augment_loop, SAMPLES, n, (60 if taps.shape[0] > 0 else 8) * n * d, 6, 1, 0b111110)
+    init_op(&op, augment_loop, SAMPLES, n, (60 if taps.shape[0] > 0 else 8) * n * d, 7, 1, 0b1111110)
     op.a[0], op.a[1], op.a[2] = <float*>&y[0, 0], <float*>&x[0, 0], <float*>&rows[0]
-    op.a[3], op.a[4], op.a[5] = <float*>&epoch[0], <float*>&distortion[0], <float*>&taps[0, 0]
+    op.a[3], op.a[4] = <float*>&keys[0], <float*>&epoch[0]
+    op.a[5], op.a[6] = <float*>&distortion[0], <float*>&taps[0, 0]
     op.n[0], op.n[1], op.n[2] = height, width, taps.shape[0]
+    op.s[0] = keys.shape[0] > 0
     op.seed = seed
-    submit(&op, (y, x, rows, epoch, distortion, taps) if recording != NULL else None)
+    submit(&op, (y, x, rows, keys, epoch, distortion, taps) if recording != NULL else None)

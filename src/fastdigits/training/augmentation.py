@@ -14,6 +14,7 @@ from ..core.arrays import Array, Float32, Int64, as_array
 from ..core.validation import check_count, check_number
 from ..nn import scales
 
+NO_KEYS: Int64 = np.zeros(0, dtype=np.int64)
 SIDE = 64  # largest height and width that the kernel takes
 REACH = 3  # standard deviations at which the Gaussian is cut off; 0.3 % of it lies beyond
 
@@ -134,13 +135,13 @@ class Augmentation:
             If their shape or their values are not as described.
         """
         array = as_array(images, "Augmentation: images")
-        height, width = image_sides(array, "Augmentation: images")
+        height, width = image_sides(array.shape, "Augmentation: images")
         rows = scales.to_uint8(array.reshape(len(array), height * width), "Augmentation: images")
         seed = check_count(seed, "seed", "Augmentation", least=0) & 0xFFFF_FFFF_FFFF_FFFF
         epoch = check_count(epoch, "epoch", "Augmentation", least=0)
         distorted = aligned.empty(*rows.shape, dtype=np.uint8)
         backend.kernels.augment(
-            distorted, rows, np.arange(len(rows)), np.array([epoch], dtype=np.int64),
+            distorted, rows, np.arange(len(rows)), NO_KEYS, np.array([epoch], dtype=np.int64),
             self.distortion(), self.taps(height, width), height, width, seed,
         )  # fmt: skip
         return distorted.reshape(array.shape)
@@ -171,22 +172,22 @@ class Augmentation:
         return np.where(np.abs(distance) <= REACH, weight, 0).astype(np.float32)
 
 
-def image_sides(images: Array, subject: str) -> tuple[int, int]:
-    """Return height and width of images that can be augmented.
+def image_sides(shape: tuple[int, ...], subject: str) -> tuple[int, int]:
+    """Return height and width of images of this shape that can be augmented.
 
     Raises
     ------
     ValueError
         If they are neither (n, height, width) nor rows of square images, or too large.
     """
-    side = math.isqrt(images.shape[1]) if images.ndim == 2 else 0
-    if images.ndim == 3:
-        height, width = images.shape[1:]
-    elif images.ndim == 2 and side * side == images.shape[1]:
+    side = math.isqrt(shape[1]) if len(shape) == 2 else 0
+    if len(shape) == 3:
+        height, width = shape[1:]
+    elif len(shape) == 2 and side * side == shape[1]:
         height = width = side
     else:
         raise ValueError(
-            f"{subject} must be (n, height, width), or rows of square images, to be augmented; got {images.shape}"
+            f"{subject} must be (n, height, width), or rows of square images, to be augmented; got {shape}"
         )
     if not (1 <= height <= SIDE and 1 <= width <= SIDE):
         raise ValueError(
@@ -205,12 +206,17 @@ class Augmenter:
         Sides of the images.
     seed : int
         Of the random numbers.
+    keys : ndarray, (n,) int64, optional
+        Numbers of the images for the random numbers; by default their rows.
     """
 
-    def __init__(self, augmentation: Augmentation, height: int, width: int, seed: int) -> None:
+    def __init__(
+        self, augmentation: Augmentation, height: int, width: int, seed: int, keys: Int64 | None = None
+    ) -> None:
         self.augmentation = augmentation
         self._sides = height, width
         self._seed = seed
+        self._keys = NO_KEYS if keys is None else keys
         self._epoch: Int64 = np.zeros(1, dtype=np.int64)
         self._distortion = augmentation.distortion()
         self._taps = augmentation.taps(height, width)
@@ -223,5 +229,5 @@ class Augmenter:
     def run(self, y: Any, x: Any, rows: Int64, kernels: Any = None) -> None:
         """Write the distorted images of x[rows] into y; a recording passes its own ``kernels``."""
         (kernels or backend.kernels).augment(
-            y, x, rows, self._epoch, self._distortion, self._taps, *self._sides, self._seed
+            y, x, rows, self._keys, self._epoch, self._distortion, self._taps, *self._sides, self._seed
         )
