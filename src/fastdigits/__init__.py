@@ -23,7 +23,7 @@ from .nn.parameters import Parameter
 
 if TYPE_CHECKING:
     from . import distributed, recipes
-    from .data import Dataset, load_data, load_folder, load_mnist, read_idx
+    from .data import Dataset, Shards, load_data, load_folder, load_mnist, read_idx
     from .export import export_html
     from .imaging.digits import cut_digits, prepare
     from .metrics.calibration import CalibrationBin, expected_calibration_error, reliability_bins
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from .training.lr_finder import LearningRates
 
 _LATER: dict[str, tuple[str, ...]] = {
-    "data": ("Dataset", "load_data", "load_folder", "load_mnist", "read_idx"),
+    "data": ("Dataset", "Shards", "load_data", "load_folder", "load_mnist", "read_idx"),
     "distributed": (),
     "export": ("export_html",),
     "imaging.digits": ("cut_digits", "prepare"),
@@ -117,6 +117,7 @@ __all__ = [
     "ReLU",
     "ReduceOnPlateau",
     "Schedule",
+    "Shards",
     "Softmax",
     "SoftmaxCrossEntropy",
     "Step",

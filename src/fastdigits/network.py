@@ -14,6 +14,7 @@ from .nn.losses import SoftmaxCrossEntropy
 from .nn.sequential import Sequential
 
 if TYPE_CHECKING:
+    from .data.shards import Shards
     from .optim.averaging import WeightAverage
     from .optim.optimizers import Optimizer
     from .optim.schedules import Schedule
@@ -87,7 +88,7 @@ class NeuralNetwork(Sequential):
     def fit(
         self,
         x: object,
-        y: object,
+        y: object = None,
         *,
         epochs: int = 10,
         batch_size: int = 128,
@@ -97,7 +98,7 @@ class NeuralNetwork(Sequential):
         augment: Augmentation | None = None,
         clip_norm: float | None = None,
         average: WeightAverage | None = None,
-        validation_data: tuple[Any, ...] | None = None,
+        validation_data: tuple[Any, ...] | Shards | None = None,
         validation_split: float = 0.0,
         sample_weight: object = None,
         callbacks: Iterable[Callback] = (),
@@ -112,10 +113,11 @@ class NeuralNetwork(Sequential):
 
         Parameters
         ----------
-        x : array_like, (n, d) or (n, height, width)
-            Images, as for `forward`. An untrained network learns its ``scale`` from them.
+        x : array_like, (n, d) or (n, height, width), or Shards
+            Images, as for `forward`. An untrained network learns its ``scale`` from them. `Shards` are read while the
+            network trains: they may be larger than memory, and each epoch shuffles within their windows.
         y : array_like of int, (n,)
-            Labels, 0 … classes - 1.
+            Labels, 0 … classes - 1. Omit them with shards, which hold their labels.
         epochs : int, default 10
             Number of further epochs.
         batch_size : int, default 128
@@ -138,13 +140,13 @@ class NeuralNetwork(Sequential):
             computed for them. The last epoch is validated with these, the epochs before it without. After an
             interrupt, the network has the weights of the last step. An `EarlyStopping` that restores its best epoch
             replaces the average.
-        validation_data : (x, y) or (x, y, sample_weight), optional
+        validation_data : (x, y), (x, y, sample_weight) or Shards, optional
             Images and labels to evaluate after each epoch, with the same loss; and the weight of each image.
         validation_split : float, default 0.0
             Fraction of the images, 0 ≤ f < 1, to hold out for validation instead. The network's seed decides which:
-            each call with the same number of images holds out the same ones.
+            each call with the same number of images holds out the same ones. Not with shards.
         sample_weight : array_like, (n,), optional
-            Weight of each image in loss and accuracy. An image of weight 0 is omitted.
+            Weight of each image in loss and accuracy. An image of weight 0 is omitted. Not with shards.
         callbacks : iterable of Callback
             Called in this order.
         shuffle : bool, default True
@@ -177,6 +179,9 @@ class NeuralNetwork(Sequential):
             If an argument is not as described, or differs from that of the training to resume. Nothing changes then.
         ModelFileError
             If there are checkpoints, but none can be used. Nothing changes then.
+        DataError
+            If a file of shards is missing, short or changed: before the first step, or when it is read. Network and
+            optimizer are then those of the last whole step; a checkpoint stays usable.
         RuntimeError
             If another running call of `fit` uses the network or the average.
         DivergedError
@@ -208,7 +213,7 @@ class NeuralNetwork(Sequential):
     def find_lr(
         self,
         x: object,
-        y: object,
+        y: object = None,
         *,
         optimizer: Optimizer | None = None,
         loss: SoftmaxCrossEntropy | None = None,
@@ -221,10 +226,10 @@ class NeuralNetwork(Sequential):
 
         Parameters
         ----------
-        x : array_like, (n, d) or (n, height, width)
-            Images, as for `forward`; at least 2.
+        x : array_like, (n, d) or (n, height, width), or Shards
+            Images, as for `forward`; at least 2. Of shards, those of one window are used.
         y : array_like of int, (n,)
-            Labels.
+            Labels. Omit them with shards.
         optimizer : Optimizer, optional
             Default: a new `Adam`. Its own learning rate is not used.
         loss : SoftmaxCrossEntropy, optional
@@ -275,7 +280,7 @@ class NeuralNetwork(Sequential):
 
         Parameters
         ----------
-        x : array_like, (n, d) or (n, height, width)
+        x : array_like, (n, d) or (n, height, width), or Shards
             Images, as for `forward`; at least 2 if the network has batch normalisation.
         batch_size : int, default 1000
             Images per batch.

@@ -11,7 +11,7 @@ import pytest
 import fastdigits as fd
 from fastdigits.nn import scales
 from fastdigits.storage.safetensors import encode, read
-from fastdigits.training.batches import check_training_images, digest
+from fastdigits.training.batches import check_training_images
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (96, 16)).astype(np.uint8)
@@ -485,10 +485,10 @@ def test_a_training_goes_on_with_the_same_values_in_another_dtype(tmp_path):
 
 def test_a_checkpoint_knows_255ths_by_their_float32_values(tmp_path):
     x = PIXELS / np.float32(255)
-    images = check_training_images(network(), x, Y, None)
+    images = check_training_images(network(), x, Y, None, 32)
     assert images.rows.dtype == np.uint8
-    assert digest(images) == digest(replace(images, rows=x))  # as in checkpoints that have no such rows
-    assert digest(images) != digest(check_training_images(network(), PIXELS, Y, None))
+    assert images.digest() == replace(images, rows=x).digest()  # as in checkpoints that have no such rows
+    assert images.digest() != check_training_images(network(), PIXELS, Y, None, 32).digest()
     whole = trained(x, callbacks=[fd.Checkpoint(tmp_path / "a", every=4)])
     (tmp_path / "b").mkdir()
     first = min((tmp_path / "a").iterdir())

@@ -11,7 +11,7 @@ import pytest
 
 import fastdigits as fd
 from fastdigits.core import validation
-from fastdigits.training.batches import batches
+from fastdigits.training.batches import Batches
 from fastdigits.training.history import epoch_line
 
 
@@ -192,7 +192,7 @@ def test_each_epoch_sees_every_image_once_in_an_order_of_its_own():
     ],
 )
 def test_a_last_batch_of_one_row_joins_the_batch_before_it(n, size, lengths):
-    parts = batches(n, size)
+    parts = Batches(n, size)
     assert [part.stop - part.start for part in parts] == lengths
     assert [row for part in parts for row in range(part.start, part.stop)] == list(range(n))
 
@@ -400,14 +400,14 @@ REFUSED = [
     (
         {"validation_data": np.zeros((3, 16))},
         TypeError,
-        r"fit: validation_data must be \(x, y\) or \(x, y, sample_weight\); got ndarray",
+        r"fit: validation_data must be \(x, y\), \(x, y, sample_weight\) or Shards; got ndarray",
     ),
     (
         {"validation_data": (np.zeros((3, 16)), [0, 1, 2], [1, -1, 1])},
         ValueError,
         "fit: validation sample_weight must be finite, not negative",
     ),
-    ({"validation_data": (np.zeros((3, 16)),)}, TypeError, "fit: validation_data must be \\(x, y\\) or"),
+    ({"validation_data": (np.zeros((3, 16)),)}, TypeError, "fit: validation_data must be \\(x, y\\), "),
     ({"validation_data": (np.zeros((3, 15)), [0, 1, 2])}, ValueError, "fit: validation x must be"),
     (
         {"validation_data": (np.full((3, 16), np.nan), [0, 1, 2])},

@@ -169,6 +169,8 @@ def _conversion_hint(values: Any) -> str:
         if not names:
             return ": values are missing, x.fillna(0)"
         return f": drop or number the columns {', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
+    if hasattr(values, "pieces") and hasattr(values, "load"):  # shards
+        return ": x, y = shards.load() reads them into memory"
     if isinstance(values, bytes):
         return ": np.frombuffer(x, np.uint8)"
     return ": convert it to uint8 or float32 first"

@@ -163,12 +163,12 @@ def remove_leftovers(target: Path) -> None:
     with contextlib.suppress(OSError):  # a folder may be writable and not readable
         for path in target.parent.iterdir():
             found = names.fullmatch(path.name)
-            if found and path not in _writing and not _runs(int(found[1])):
+            if found and path not in _writing and not runs(int(found[1])):
                 with contextlib.suppress(OSError):
                     path.unlink()
 
 
-def _runs(process: int) -> bool:
+def runs(process: int) -> bool:
     """Return whether another process has this number; on Windows False, which protects open files itself."""
     if os.name != "posix" or process == os.getpid():
         return False

@@ -157,6 +157,20 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, archive_size: int
 
 def _check_header(file: IO[bytes], size: int, subject: str) -> int:
     """Return the bytes of elements that the header announces; a file of ``size`` bytes must have exactly these."""
+    dtype, shape, _ = npy_header(file, size, subject)
+    return int(math.prod(shape) * dtype.itemsize)
+
+
+def npy_header(file: IO[bytes], size: int, subject: str) -> tuple[np.dtype[Any], tuple[int, ...], bool]:
+    """Return dtype, shape and whether the order is Fortran's; the file, of ``size`` bytes, must hold all elements.
+
+    The file is then at the first element.
+
+    Raises
+    ------
+    DataError
+        If the header is not one of an array of numbers or text, or if the file is longer or shorter.
+    """
     start = file.read(12)
     if start[:6] != b"\x93NUMPY":
         raise DataError(f"{subject} must be an array, as numpy.save writes it; got something else")
@@ -166,7 +180,7 @@ def _check_header(file: IO[bytes], size: int, subject: str) -> int:
     version = np.lib.format.read_magic(file)
     if version not in _HEADERS:
         raise DataError(f"{subject} must be of NumPy's format 1.0 or 2.0; got {version[0]}.{version[1]}")
-    shape, _, dtype = _HEADERS[version](file)
+    shape, fortran, dtype = _HEADERS[version](file)
     if dtype.kind not in "buifcUS":
         raise DataError(
             f"{subject} must hold numbers or text; got dtype {dtype}: save it as numbers, or words by astype(str)"
@@ -177,7 +191,7 @@ def _check_header(file: IO[bytes], size: int, subject: str) -> int:
             f"{subject} announces {dtype} of shape {shape}, {need:,} bytes; got {rest:,}: it is cut off, or its header "
             "is wrong"
         )
-    return need
+    return dtype, shape, fortran
 
 
 def _read(file: IO[bytes]) -> Array:

@@ -14,7 +14,7 @@ import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Protocol
 
 import numpy as np
 
@@ -31,6 +31,11 @@ MOST_EXPANSION = 1032
 # Digits are compressed about 5 : 1 and read without a copy. A larger array than this many times its file grows as its
 # elements are read: a wrong header alone causes no large allocation.
 USUAL_EXPANSION = 8
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes; fewer at the end."""
 
 
 def read_idx(path: str | os.PathLike[str]) -> Array:
@@ -68,18 +73,18 @@ def read_idx(path: str | os.PathLike[str]) -> Array:
             magic = file.read(2)
             file.seek(0)
             if magic == b"\x1f\x8b":
-                return _read(_decompressed(file, name), name, size, size * MOST_EXPANSION)
+                return _read(decompressed(file, name), name, size, size * MOST_EXPANSION)
             return _read(_pieces(file), name, size, size)
     except OSError as error:
         raise DataError(f"{name}: must be a file that can be read; got: {error.strerror or error}") from error
 
 
-def _pieces(file: BinaryIO) -> Iterator[bytes]:
+def _pieces(file: _Readable) -> Iterator[bytes]:
     while piece := file.read(PIECE):
         yield piece
 
 
-def _decompressed(file: BinaryIO, name: str) -> Iterator[bytes]:
+def decompressed(file: _Readable, name: str) -> Iterator[bytes]:
     """Yield the contents of a gzip file of one or more members, at most `PIECE` bytes at a time."""
     engine = zlib.decompressobj(wbits=31)
     for compressed in _pieces(file):
@@ -110,7 +115,7 @@ def _read(pieces: Iterator[bytes], name: str, size: int, most: int) -> Array:
         start += piece
         if not piece:
             break
-    kind, shape = _header(start, name)
+    kind, shape = header(start, name)
     offset = 4 + 4 * len(shape)
     need = math.prod(shape) * kind.itemsize
     if offset + need > most:
@@ -129,7 +134,8 @@ def _read(pieces: Iterator[bytes], name: str, size: int, most: int) -> Array:
     return _elements(start[offset:], pieces, name, kind, shape, min(need, size * USUAL_EXPANSION))
 
 
-def _header(start: bytes, name: str) -> tuple[np.dtype[np.generic], tuple[int, ...]]:
+def header(start: bytes, name: str) -> tuple[np.dtype[np.generic], tuple[int, ...]]:
+    """Return element type and shape from the first bytes of a file; DataError if they are no IDX header."""
     if len(start) < 4:
         raise DataError(
             f"{name}: an IDX file must begin with a header of 4 bytes; got {len(start)} bytes in all"

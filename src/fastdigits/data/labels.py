@@ -236,3 +236,23 @@ def check_pair(x: Array, y: Array, subject: str) -> None:
         raise DataError(
             f"{subject}: must hold one label per image, ({len(x)},); got labels of shape {y.shape}{hint}"
         )
+
+
+class Numbers:
+    """The range of all numbers in pieces of images.
+
+    Attributes
+    ----------
+    low, high : float
+    whole : bool
+        Whether all are whole numbers from 0 to 255.
+    """
+
+    def __init__(self) -> None:
+        self.low, self.high, self.whole = math.inf, -math.inf, True
+
+    def add(self, x: Array, subject: str) -> None:
+        """Add a piece of images; DataError if a number is not finite."""
+        low, high, whole = _range(x, subject)
+        self.low, self.high = min(self.low, float(low)), max(self.high, float(high))
+        self.whole = self.whole and whole and low >= 0 and high <= 255

@@ -22,6 +22,8 @@ from .image_folders import class_folders, read_image_folders
 from .labels import check_pair, plain_number, to_classes, to_images
 from .mnist import load_mnist
 from .published import DIGITS, PUBLISHED, load_published
+from .shard_description import DESCRIPTION
+from .shards import parts_of
 from .tables import CSV_ENDINGS, read_table
 
 NAMES = ("mnist", *PUBLISHED)
@@ -155,6 +157,11 @@ def _load(
     if name in PUBLISHED:
         return Dataset(name, *load_published(name, progress=progress), PUBLISHED[name].class_names)
     path = _path(name)
+    if parts_of(path) or (path / DESCRIPTION).is_file():
+        raise DataError(
+            f"{path}: must be images that fit into memory; got shards: fastdigits.Shards takes a folder with "
+            f"{DESCRIPTION}"
+        )
     try:
         return _load_path(path, name, size, seed, label_column)
     except OSError as error:

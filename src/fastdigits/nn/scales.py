@@ -30,6 +30,7 @@ import numpy as np
 from .. import backend
 from ..backend.threads import get_num_threads
 from ..core.arrays import Array, in_order
+from ..core.blocks import Blocks
 
 PIXELS, UNIT, NUMBERS = SCALES = ("pixels", "unit", "numbers")
 MEANING = {
@@ -161,7 +162,7 @@ def row_converter(images: Array, scale: str | None, subject: str) -> Callable[[A
     return convert
 
 
-def divides(images: Array, scale: str | None) -> bool:
+def divides(images: Array | Blocks, scale: str | None) -> bool:
     """Return whether a network of this scale divides images of this dtype by 255."""
     return scale == PIXELS or (scale is None and images.dtype == np.uint8)
 
@@ -176,6 +177,37 @@ def to_uint8(images: Array, subject: str) -> Array:
             f"{subject} must hold whole numbers from 0 to 255; got {images.dtype} from {low:g} to {high:g}: {hint}"
         )
     return packed
+
+
+# -- for images in blocks, of which the range is known -------------------------------------------------------
+
+
+def scale_of(low: float, high: float, whole: bool) -> str | None:
+    """Return the scale that `learn` infers from the range of all numbers, and whether they are whole, 0 … 255."""
+    if whole and high > 1:
+        return PIXELS if high > SMALL else NUMBERS
+    if whole and high == 0:
+        return None
+    return UNIT if low >= 0 and high <= 1 else NUMBERS
+
+
+def check_blocks(blocks: Blocks, scale: str | None, subject: str) -> None:
+    """Raise the errors of `to_rows` for images in blocks."""
+    low, high, whole = blocks.range
+    if not (whole and divides(blocks, scale)):
+        _check_range(low, high, scale, subject)
+
+
+def block_dtype(blocks: Blocks, scale: str | None) -> np.dtype[Any]:
+    """Return the dtype of the rows that `block_rows` returns."""
+    return np.dtype(np.uint8 if blocks.dtype == np.uint8 and divides(blocks, scale) else np.float32)
+
+
+def block_rows(images: Array, scale: str | None) -> Array:
+    """Return images of a block, (n, d) uint8 or float32, as rows: uint8, which means value / 255, or float32."""
+    if not divides(images, scale):
+        return in_order(images, np.float32)
+    return images if images.dtype == np.uint8 else _divided(images)
 
 
 # -- for the commands, which read files of images ----------------------------------------------------------
@@ -302,7 +334,11 @@ def _check(images: Array, scale: str | None, subject: str, floats: Array) -> Non
     """Raise the errors of `to_rows` for images that are not all pixels; ``floats`` are the images, or their float32."""
     if scale not in (PIXELS, UNIT) and images.dtype.kind != "f":
         return
-    low, high = _range(images, subject, floats)
+    _check_range(*_range(images, subject, floats), scale, subject)
+
+
+def _check_range(low: float, high: float, scale: str | None, subject: str) -> None:
+    """Raise a ValueError if numbers of this range do not fit the scale."""
     if scale == UNIT and high > MAX_UNIT:
         raise ValueError(
             f"{subject} must hold numbers of about 0 … 1, like the network's training images; got "

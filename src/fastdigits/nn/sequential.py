@@ -13,6 +13,7 @@ import numpy as np
 
 from ..core import changes, seeding, validation
 from ..core.arrays import Array, Float32, Int64, as_array, in_order
+from ..core.blocks import Blocks
 from . import assembly, scales
 from .layers import Dropout, Layer
 from .losses import SoftmaxCrossEntropy
@@ -215,13 +216,17 @@ class Sequential:
 
         Parameters
         ----------
-        x : array_like, (n, d) or (n, height, width)
+        x : array_like, (n, d) or (n, height, width), or Shards
             Images, as for `forward`. They are processed in pieces, to bound the memory.
 
         Returns
         -------
         ndarray, (n,) int64
         """
+        if isinstance(x, Blocks):
+            return np.concatenate(
+                [part.argmax(axis=1) for part in self._block_probabilities(x, "predict: x")]
+            )
         labels: Int64 = self._probabilities(x, "predict: x").argmax(axis=1)
         return labels
 
@@ -230,7 +235,7 @@ class Sequential:
 
         Parameters
         ----------
-        x : array_like, (n, d) or (n, height, width)
+        x : array_like, (n, d) or (n, height, width), or Shards
             Images, as for `forward`. They are processed in pieces, to bound the memory.
 
         Returns
@@ -238,7 +243,14 @@ class Sequential:
         ndarray, (n, classes) float32
             Each row sums to 1. The output of a last layer `Softmax` is returned unchanged.
         """
+        if isinstance(x, Blocks):
+            return np.concatenate([*self._block_probabilities(x, "predict_proba: x")])
         return self._probabilities(x, "predict_proba: x")
+
+    def _block_probabilities(self, blocks: Blocks, subject: str) -> Iterator[Float32]:
+        self.check_blocks(blocks, self._scale, subject)
+        for images, _ in blocks.pieces():
+            yield self._predictor.probabilities(self.layers, scales.block_rows(images, self._scale))
 
     def _probabilities(self, x: object, subject: str) -> Float32:
         images = validation.check_images(x, self.input_width, subject)
@@ -252,7 +264,7 @@ class Sequential:
     def evaluate(
         self,
         x: object,
-        y: object,
+        y: object = None,
         *,
         sample_weight: object = None,
         loss: SoftmaxCrossEntropy | None = None,
@@ -262,12 +274,12 @@ class Sequential:
 
         Parameters
         ----------
-        x : array_like, (n, d) or (n, height, width)
+        x : array_like, (n, d) or (n, height, width), or Shards
             Images, as for `forward`.
         y : array_like of int, (n,)
-            Labels.
+            Labels. Omit them with shards, which hold their labels.
         sample_weight : array_like, (n,), optional
-            Weight of each image in loss and accuracy.
+            Weight of each image in loss and accuracy, in the order of the images.
         loss : SoftmaxCrossEntropy, optional
             Default: cross-entropy.
         batch_size : int, default 4096
@@ -284,16 +296,16 @@ class Sequential:
             If images, labels or weights are not as described, or if the network ends in `Softmax`.
         """
         self.need_logits("evaluate")
+        loss = SoftmaxCrossEntropy() if loss is None else loss
+        batch_size = validation.check_count(batch_size, "batch_size", "evaluate")
+        if isinstance(x, Blocks):
+            check_no_labels(y, "evaluate")
+            self.check_blocks(x, self._scale, "evaluate: x")
+            return self.score_blocks(x, _weights(sample_weight, len(x)), loss, batch_size)
         images = validation.check_images(x, self.input_width, "evaluate: x")
         n, width = images.shape
         labels = validation.check_labels(y, n, self.widths(width)[-1], "evaluate: y")
-        weights = (
-            None
-            if sample_weight is None
-            else validation.check_weights(sample_weight, n, "evaluate: sample_weight")
-        )
-        batch_size = validation.check_count(batch_size, "batch_size", "evaluate")
-        loss = SoftmaxCrossEntropy() if loss is None else loss
+        weights = _weights(sample_weight, n)
         read = scales.row_converter(images, self._scale, "evaluate: x")
         return self.score(images, labels, weights, loss, batch_size, read)
 
@@ -314,6 +326,24 @@ class Sequential:
             )
             for part in parts
         )
+
+    def score_blocks(
+        self,
+        blocks: Blocks,
+        weights: Float32 | None,
+        loss: SoftmaxCrossEntropy,
+        batch_size: int = ROWS_AT_ONCE,
+    ) -> dict[str, float]:
+        """Return what `evaluate` returns, for checked arguments."""
+
+        def sums() -> Iterator[tuple[float, float, float]]:
+            start = 0
+            for x, y in blocks.pieces(batch_size):
+                weight = None if weights is None else weights[start : start + y.size]
+                yield self.score_piece(scales.block_rows(x, self._scale), y, weight, loss)
+                start += y.size
+
+        return mean_score(sums())
 
     def score_piece(
         self, rows: Array, labels: Int64, weight: Float32 | None, loss: SoftmaxCrossEntropy
@@ -338,6 +368,27 @@ class Sequential:
         if self._scale is not None or self.epochs_trained:
             return scales.to_rows(images, self._scale, subject, pack), self._scale
         return scales.learn(images, subject, pack)
+
+    def training_scale(self, blocks: Blocks) -> str | None:
+        """Return the scale for training on images in blocks: the network's, or theirs if it is untrained."""
+        if self._scale is not None or self.epochs_trained:
+            return self._scale
+        return scales.scale_of(*blocks.range)
+
+    def check_blocks(self, blocks: Blocks, scale: str | None, subject: str) -> None:
+        """Raise a ValueError or a DataError if images in blocks do not fit the network, or are not as described."""
+        if self.input_width not in (None, blocks.width):
+            raise ValueError(
+                f"{subject} must be images of {self.input_width} numbers; got {blocks.width}: {blocks!r}"
+            )
+        classes = self.widths(blocks.width)[-1]
+        if len(blocks.class_counts) > classes:
+            raise ValueError(
+                f"{subject} must have labels within 0 … {classes - 1}, as the network has {classes} outputs; got "
+                f"{len(blocks.class_counts)} classes: {blocks!r}"
+            )
+        scales.check_blocks(blocks, scale, subject)
+        blocks.check_files()
 
     def need_logits(self, subject: str) -> None:
         """Raise ValueError if the network ends in `Softmax`, as the loss takes logits."""
@@ -371,6 +422,22 @@ def mean_score(sums: Iterable[tuple[float, float, float]]) -> dict[str, float]:
     for loss, right, share in sums:
         total, hits, shares = total + loss, hits + right, shares + share
     return {"loss": total / shares, "accuracy": hits / shares}
+
+
+def check_no_labels(y: object, subject: str) -> None:
+    """Raise a TypeError if labels are given beside shards."""
+    if y is not None:
+        raise TypeError(
+            f"{subject}: y must be omitted with Shards, which hold their labels; got {type(y).__name__}"
+        )
+
+
+def _weights(sample_weight: object, n: int) -> Float32 | None:
+    return (
+        None
+        if sample_weight is None
+        else validation.check_weights(sample_weight, n, "evaluate: sample_weight")
+    )
 
 
 def pieces(n: int, size: int) -> Iterator[slice]:

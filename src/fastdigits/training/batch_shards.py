@@ -192,8 +192,7 @@ class _LoweredPasses:
 
 def _record(setup: TrainingSetup) -> tuple[dict[int, ShardGradients], Update]:
     options, train = setup.options, setup.train
-    batches = {part.stop - part.start for part in setup.batches}
-    sizes = sorted({part.stop - part.start for size in batches for part in setup.shards(size)})
+    sizes = sorted({part.stop - part.start for size in setup.batches.sizes for part in setup.shards(size)})
     passes = {
         size: ShardGradients(
             setup.network, train.rows, train.labels, size, options.loss, augmenter=setup.augmenter

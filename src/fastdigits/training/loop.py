@@ -13,23 +13,24 @@ import math
 import os
 import threading
 import time
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from .._version import __version__
 from ..core import validation
-from ..core.arrays import Array, Int64
+from ..core.arrays import Array, Float32, Int64
+from ..core.blocks import Blocks
 from ..core.rollback import rollback
 from ..errors import DivergedError
 from ..nn import scales
 from ..nn.layers import BatchNorm, Dropout
-from ..nn.sequential import Sequential, mean_score, pieces
+from ..nn.sequential import Sequential, mean_score
 from ..nn.snapshot import Snapshot
 from ..nn.tensors import named_tensors
 from ..optim.averaging import WeightAverage
 from .batch_shards import Sharded
-from .batches import LabelledImages, batches, epoch_order
+from .batches import Batches, LabelledImages
 from .checkpoint import SavedState, newest
 from .history import History
 from .options import FitOptions
@@ -106,7 +107,7 @@ def _fit(setup: TrainingSetup, saved: SavedState | None) -> History:
     )
     lowered = lowers(setup)
     fused = lowered and options.batch_shards == 1
-    sizes = len({part.stop - part.start for part in setup.batches}) if fused else 1
+    sizes = len(setup.batches.sizes) if fused else 1
     state = TrainingState(setup, history, Position(), sizes)
     scale = network.scale
     try:
@@ -121,24 +122,31 @@ def renew_statistics(network: Sequential, x: object, batch_size: int) -> None:
     """Check the arguments and compute running statistics again; `NeuralNetwork.renew_statistics` describes it."""
     subject = "renew_statistics: x"
     batch_size = validation.check_count(batch_size, "batch_size", "renew_statistics", least=2)
-    images = validation.check_images(x, network.input_width, subject)
-    if len(images) < 2:
-        raise ValueError(f"{subject} must hold at least 2 images to have a variance; got {len(images)}")
-    _renew(network, scales.to_rows(images, network.scale, subject), np.arange(len(images)), batch_size)
+    if isinstance(x, Blocks):
+        network.check_blocks(x, network.scale, subject)
+        rows = (scales.block_rows(part, network.scale) for part, _ in x.pieces(batch_size))
+    else:
+        images = validation.check_images(x, network.input_width, subject)
+        whole = scales.to_rows(images, network.scale, subject)
+        rows = (whole[part] for part in Batches(len(whole), batch_size))
+    n = len(x if isinstance(x, Blocks) else images)
+    if n < 2:
+        raise ValueError(f"{subject} must hold at least 2 images to have a variance; got {n}")
+    _renew(network, rows)
 
 
-def _renew(network: Sequential, rows: Array, pool: Int64, batch_size: int) -> None:
-    """Run batches through the network in training mode; batch k moves the running statistics by 1 / (k + 1)."""
+def _renew(network: Sequential, batches: Iterable[Array]) -> None:
+    """Run batches of rows through the network in training mode; batch k moves the running statistics by 1 / (k + 1)."""
     norms = [layer for layer in network.layers if isinstance(layer, BatchNorm)]
     drops = [layer for layer in network.layers if isinstance(layer, Dropout)]
     if not norms:
         return
     momenta, steps = [norm.momentum for norm in norms], [drop.step for drop in drops]
     try:
-        for number, part in enumerate(batches(pool.size, batch_size)):
+        for number, rows in enumerate(batches):
             for norm in norms:
                 norm.momentum = 1 / (number + 1)
-            network.run(np.ascontiguousarray(rows[pool[part]]), training=True)
+            network.run(rows, training=True)
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
@@ -259,7 +267,7 @@ def _run_epoch(state: TrainingState, runner: Runner) -> None:
     history.accuracy.append(accuracy)
     history.lr.append(lr)
     history.seconds.append(seconds)
-    history.images_per_second.append(setup.train.pool.size / max(seconds, 1e-9))
+    history.images_per_second.append(setup.train.count / max(seconds, 1e-9))
 
 
 def _score(setup: TrainingSetup) -> dict[str, float]:
@@ -277,32 +285,39 @@ def _score(setup: TrainingSetup) -> dict[str, float]:
     if not all(map(math.isfinite, largest)):
         return {"loss": math.nan}
     if max(largest) > 1:
-        kept = replace(train, rows=train.rows[train.pool], labels=train.labels[train.pool], weights=None)
-        score = _evaluate(setup, kept)
+        score = _evaluate(setup, train.to_score())
     if held_out is not None and math.isfinite(score["loss"]):
         score = _evaluate(setup, held_out)
     return score
 
 
-def _evaluate(setup: TrainingSetup, images: LabelledImages) -> dict[str, float]:
+def _evaluate(setup: TrainingSetup, images: LabelledImages | Blocks) -> dict[str, float]:
     """Return mean loss and accuracy; with shards, each rank computes pieces, and all add them in one order."""
     network, options = setup.network, setup.options
     if options.batch_shards == 1:
+        if isinstance(images, Blocks):
+            return network.score_blocks(images, None, options.loss)
         return network.score(images.rows, images.labels, images.weights, options.loss)
-    parts = list(pieces(len(images.rows), PIECE))
+    count = len(images if isinstance(images, Blocks) else images.rows)
+    mine = options.ranks.share(len(Batches(count, PIECE)))
 
     def scores() -> list[tuple[float, float, float]]:
-        return [
-            network.score_piece(
-                images.rows[part],
-                images.labels[part],
-                None if images.weights is None else images.weights[part],
-                options.loss,
-            )
-            for part in parts[options.ranks.share(len(parts))]
-        ]
+        parts = itertools.islice(_pieces(images, network.scale), mine.start, mine.stop)
+        return [network.score_piece(*part, options.loss) for part in parts]
 
-    return mean_score(itertools.chain(*options.ranks.gather(options.ranks.together(scores))))
+    return mean_score(itertools.chain.from_iterable(options.ranks.gather(options.ranks.together(scores))))
+
+
+def _pieces(
+    images: LabelledImages | Blocks, scale: str | None
+) -> Iterator[tuple[Array, Int64, Float32 | None]]:
+    """Yield rows, labels and weights of all images, in pieces."""
+    if isinstance(images, Blocks):
+        for x, y in images.pieces(PIECE):
+            yield scales.block_rows(x, scale), y, None
+        return
+    for part in Batches(len(images.rows), PIECE):
+        yield images.rows[part], images.labels[part], None if images.weights is None else images.weights[part]
 
 
 def _apply_average(setup: TrainingSetup) -> None:
@@ -311,7 +326,7 @@ def _apply_average(setup: TrainingSetup) -> None:
         return
     with rollback((), [setup.network.values, *setup.network.buffers().values()]):
         if setup.options.average.apply():
-            _renew(setup.network, setup.train.rows, setup.train.pool, 1000)
+            _renew(setup.network, setup.train.batches_in_order(1000))
 
 
 def _train_epoch(state: TrainingState, runner: Runner) -> tuple[float, float, float]:
@@ -322,24 +337,25 @@ def _train_epoch(state: TrainingState, runner: Runner) -> tuple[float, float, fl
     if setup.augmenter is not None:
         setup.augmenter.begin(setup.network.epochs_trained, position.epoch, options.epochs)
     seed = setup.network.seed if options.shuffle else None
-    order = epoch_order(setup.train.pool, seed, setup.network.epochs_trained)
     first, last = position.epoch * steps, options.epochs * steps
-    rates = [options.optimizer.lr * options.schedule.factor(first + step, last) for step in range(steps)]
-    lrs = np.array(rates, dtype=np.float64)
+    rates = (options.optimizer.lr * options.schedule.factor(first + step, last) for step in range(steps))
+    lrs = np.fromiter(rates, np.float64, steps)
     for number, totals in enumerate(runner.totals()):
         totals[:] = 0 if position.tallies is None else position.tallies[number]
-    while position.step < steps:
-        stop = steps
-        if options.checkpoint is not None:
-            left = options.checkpoint.steps_left(first + position.step)
-            stop = stop if left is None else min(stop, position.step + left)
-        position.step = runner.run(setup, order, lrs, position.step, stop)
-        for callback in setup.callbacks:
-            callback.on_progress(setup.batches[position.step - 1].stop, order.size)
-        if position.step < steps:
-            position.seconds = time.perf_counter() - started
-            position.tallies = [totals.tolist() for totals in runner.totals()]
-            _write_checkpoint(state, epoch_is_over=False)
+    begin = setup.batches[position.step].start
+    with setup.train.epoch(seed, setup.network.epochs_trained, begin) as order:
+        while position.step < steps:
+            stop = setup.train.last_step(setup.batches, position.step, steps)
+            if options.checkpoint is not None:
+                left = options.checkpoint.steps_left(first + position.step)
+                stop = stop if left is None else min(stop, position.step + left)
+            position.step = runner.run(setup, order, lrs, position.step, stop)
+            for callback in setup.callbacks:
+                callback.on_progress(setup.batches[position.step - 1].stop, order.size)
+            if position.step < steps:
+                position.seconds = time.perf_counter() - started
+                position.tallies = [totals.tolist() for totals in runner.totals()]
+                _write_checkpoint(state, epoch_is_over=False)
     position.seconds = time.perf_counter() - started
     loss, hits, weights = (sum(each) for each in zip(*(one.tolist() for one in runner.totals()), strict=True))
     return loss / weights, hits / weights, float(lrs[-1])

@@ -10,10 +10,12 @@ import numpy as np
 
 from ..core import validation
 from ..core.arrays import Array, Int64
+from ..core.blocks import Blocks
 from ..core.seeding import SHUFFLE, stream
 from ..core.validation import check_number
+from ..nn import scales
 from ..nn.losses import SoftmaxCrossEntropy
-from ..nn.sequential import Sequential
+from ..nn.sequential import Sequential, check_no_labels
 from ..optim.optimizers import Adam, Optimizer
 
 STOP_FACTOR = 4.0  # times the smallest loss so far: the search stops there, as the loss will not fall again
@@ -56,9 +58,18 @@ def find_lr(
 ) -> LearningRates:
     """Check everything, then try learning rates; `NeuralNetwork.find_lr` describes the arguments."""
     network.need_logits("find_lr")
-    images = validation.check_images(x, network.input_width, "find_lr: x")
-    n, width = images.shape
-    labels = validation.check_labels(y, n, network.widths(width)[-1], "find_lr: y")
+    scale: str | None
+    if isinstance(x, Blocks):
+        check_no_labels(y, "find_lr")
+        scale = network.training_scale(x)
+        network.check_blocks(x, scale, "find_lr: x")
+        some, labels = x.first(min(len(x), x.window))
+        rows = scales.block_rows(some, scale)
+    else:
+        images = validation.check_images(x, network.input_width, "find_lr: x")
+        labels = validation.check_labels(y, len(images), network.widths(images.shape[1])[-1], "find_lr: y")
+        rows, scale = network.training_rows(images, "find_lr: x")
+    n = len(rows)
     batch_size = min(n, validation.check_count(batch_size, "batch_size", "find_lr", least=2))
     steps = validation.check_count(steps, "steps", "find_lr", least=10)
     lowest = check_number(lowest, "lowest", "find_lr", over=0)
@@ -70,7 +81,7 @@ def find_lr(
     trial_loss = SoftmaxCrossEntropy() if loss is None else copy.deepcopy(loss)
     lrs = np.geomspace(lowest, highest, steps)
     order = _order(network, n, batch_size, steps)
-    rows, trial.scale = network.training_rows(images, "find_lr: x")
+    trial.scale = scale
     losses, smoothed = _curve(trial, trial_optimizer, trial_loss, rows, labels, order, lrs)
     best = lrs[int(smoothed.argmin())]
     return LearningRates(float(best / SAFETY_FACTOR), lrs[: losses.size], losses, smoothed)

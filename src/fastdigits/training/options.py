@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from ..backend.threads import check_threads
+from ..core.blocks import Blocks
 from ..core.validation import check_count, check_number
 from ..nn.losses import SoftmaxCrossEntropy
 from ..optim.averaging import WeightAverage
@@ -59,7 +60,7 @@ class FitOptions:
     augment: Augmentation | None = None
     clip_norm: float | None = None
     average: WeightAverage | None = None
-    validation_data: tuple[Any, ...] | None = None
+    validation_data: tuple[Any, ...] | Blocks | None = None
     validation_split: float = 0.0
     sample_weight: object = None
     callbacks: Iterable[Callback] = ()

@@ -10,7 +10,8 @@ import numpy as np
 
 from .. import backend
 from ..backend.threads import get_num_threads
-from ..core.arrays import as_array
+from ..core.arrays import Array, as_array
+from ..core.blocks import Blocks
 from ..core.seeding import AUGMENT, key
 from ..nn import scales
 from ..nn.assembly import BUILT_IN
@@ -19,17 +20,17 @@ from ..nn.sequential import Sequential
 from ..optim.clipping import ClipNorm
 from .augmentation import Augmentation, Augmenter, image_sides
 from .batches import (
+    Batches,
     LabelledImages,
-    batches,
     check_training_images,
     check_validation_images,
-    digest,
     shards,
     split_off_validation,
 )
 from .callbacks import Callback, Progress
 from .checkpoint import Checkpoint
 from .options import FitOptions
+from .streaming import StreamedImages
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,9 @@ class TrainingSetup:
     network: Sequential
     options: FitOptions
     recorded: dict[str, Any]  # the options for checkpoints, before a callback changes the optimizer
-    train: LabelledImages
-    held_out: LabelledImages | None  # to validate on
-    batches: list[slice]  # the rows of each step of an epoch
+    train: LabelledImages | StreamedImages
+    held_out: LabelledImages | Blocks | None  # to validate on
+    batches: Batches  # the rows of each step of an epoch
     augmenter: Augmenter | None
     clipping: ClipNorm | None
     callbacks: tuple[Callback, ...]  # with one that shows the progress
@@ -65,9 +66,14 @@ class TrainingSetup:
             **self.recorded,
             "batch_size": self.batches[0].stop,
             "backend": backend.backend_name(),
-            "training images": digest(self.train),
-            "validation images": None if self.held_out is None else digest(self.held_out),
+            "training images": self.train.digest(),
+            "validation images": self._validation_digest(),
         }
+
+    def _validation_digest(self) -> str | None:
+        if self.held_out is None:
+            return None
+        return self.held_out.digest if isinstance(self.held_out, Blocks) else self.held_out.digest()
 
 
 def prepare(network: Sequential, x: object, y: object, options: FitOptions) -> TrainingSetup:
@@ -79,12 +85,13 @@ def prepare(network: Sequential, x: object, y: object, options: FitOptions) -> T
         If network, images, labels and options do not suit each other.
     """
     network.need_logits("fit")
-    images = check_training_images(network, x, y, options.sample_weight)
+    images = check_training_images(network, x, y, options.sample_weight, options.batch_size)
     augmenter = None if options.augment is None else _augmenter(network.seed, options.augment, x, images)
+    held_out: LabelledImages | Blocks | None
     train, held_out = split_off_validation(images, options.validation_split, network.seed)
     if options.validation_data is not None:
         held_out = check_validation_images(network, options.validation_data, images.scale)
-    parts = batches(train.pool.size, options.batch_size)
+    parts = Batches(train.count, options.batch_size)
     _check_batchnorm(network, parts)
     _check_shards(network, parts, options.batch_shards)
     return TrainingSetup(
@@ -101,19 +108,22 @@ def prepare(network: Sequential, x: object, y: object, options: FitOptions) -> T
     )
 
 
-def _augmenter(seed: int, augmentation: Augmentation, x: object, images: LabelledImages) -> Augmenter:
+def _augmenter(
+    seed: int, augmentation: Augmentation, x: object, images: LabelledImages | StreamedImages
+) -> Augmenter:
     """Return what distorts the images ``x``, whose checked rows are those of ``images``."""
-    array = as_array(x, "fit: x")
+    array: Array | Blocks = x if isinstance(x, Blocks) else as_array(x, "fit: x")
     if images.rows.dtype != np.uint8 or not scales.divides(array, images.scale):
         scale = "unknown" if images.scale is None else repr(images.scale)
-        low, high = float(array.min()), float(array.max())
+        low, high = array.range[:2] if isinstance(array, Blocks) else (float(array.min()), float(array.max()))
         raise ValueError(
             f"fit: x must hold pixels, whole numbers from 0 to 255, to be augmented; got numbers from {low:g} "
             f"to {high:g}, of scale {scale}: take x * 255 for images of 0 … 1, or set network.scale = 'pixels' "
             "for dark pixels"
         )
-    height, width = image_sides(array, "fit: x")
-    return Augmenter(augmentation, height, width, key(seed, AUGMENT))
+    shape = (len(array), *(array.image_shape if isinstance(array, Blocks) else array.shape[1:]))
+    height, width = image_sides(shape, "fit: x")
+    return Augmenter(augmentation, height, width, key(seed, AUGMENT), images.keys)
 
 
 def _callbacks(options: FitOptions) -> tuple[Callback, ...]:
@@ -128,7 +138,7 @@ def _least_rows(network: Sequential) -> int:
     return 2 if any(isinstance(layer, BatchNorm) for layer in network.layers) else 1
 
 
-def _check_shards(network: Sequential, parts: list[slice], batch_shards: int) -> None:
+def _check_shards(network: Sequential, parts: Batches, batch_shards: int) -> None:
     """Raise a ValueError if a whole batch has too few rows; the last batch of an epoch may have fewer shards."""
     size, least = parts[0].stop, _least_rows(network)
     if batch_shards > 1 and size < batch_shards * least:
@@ -138,9 +148,9 @@ def _check_shards(network: Sequential, parts: list[slice], batch_shards: int) ->
         )
 
 
-def _check_batchnorm(network: Sequential, parts: list[slice]) -> None:
+def _check_batchnorm(network: Sequential, parts: Batches) -> None:
     """Raise a ValueError if a layer normalises by the batch and a batch has one image, which has no variance."""
-    smallest = min(part.stop - part.start for part in parts)
+    smallest = parts.sizes[0]
     layer = next((layer for layer in network.layers if isinstance(layer, BatchNorm)), None)
     if smallest == 1 and layer is not None:
         raise ValueError(

@@ -16,6 +16,7 @@ from ..core.arrays import Array, Float32, Int64
 from ..errors import DivergedError
 from .lowering import TrainingStep, why_eager
 from .preparation import TrainingSetup
+from .streaming import Epoch
 
 STRETCH_SECONDS = 0.02  # of steps in one call; between calls, callbacks run and Ctrl-C takes effect
 _T = TypeVar("_T")
@@ -47,7 +48,7 @@ class Eager:
         """Return the sums over the steps of the epoch: of weight · loss, of weight · hit and of weights."""
         return [self._totals]
 
-    def run(self, setup: TrainingSetup, order: Int64, lrs: Array, step: int, stop: int) -> int:
+    def run(self, setup: TrainingSetup, order: Int64 | Epoch, lrs: Array, step: int, stop: int) -> int:
         """Run one step; return the number of the next one."""
         train = setup.train
         index = order[setup.batches[step]]
@@ -132,8 +133,7 @@ class Lowered:
     """Run the steps of one call of `fit` as recorded programs, many steps per call."""
 
     def __init__(self, setup: TrainingSetup) -> None:
-        sizes = sorted({part.stop - part.start for part in setup.batches})
-        self._totals = {size: np.zeros(3) for size in sizes}
+        self._totals = {size: np.zeros(3) for size in setup.batches.sizes}
         self.stretch = 8
         self._recordings = Recordings(setup, self._record)
 
@@ -153,7 +153,7 @@ class Lowered:
         """Return the sums of `Eager.totals` for each batch size."""
         return list(self._totals.values())
 
-    def run(self, setup: TrainingSetup, order: Int64, lrs: Array, step: int, stop: int) -> int:
+    def run(self, setup: TrainingSetup, order: Int64 | Epoch, lrs: Array, step: int, stop: int) -> int:
         """Run steps of one batch size for about `STRETCH_SECONDS`; return the number of the next step."""
         steps = self._recordings.current(setup)
         first, until = setup.batches[step], min(stop, step + self.stretch)

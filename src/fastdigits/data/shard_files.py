@@ -1,0 +1,378 @@
+"""Read the files of shards in sequence: NPY and IDX files of rows, and tables of Parquet and Arrow.
+
+Each reader computes the checksum of the bytes that it reads, and never holds more than a piece of a file.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+
+from ..core import atomic
+from ..core.arrays import Array
+from ..errors import DataError
+from . import idx
+from .arrays import npy_header
+from .checksum import PIECE, Checksum
+
+BATCH = 4096  # rows of a table read at a time
+TABLES = {".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow"}
+IMAGE_COLUMNS, LABEL_COLUMNS = ("image", "images", "pixels", "x"), ("label", "labels", "class", "y", "target")
+SHAPE = b"image_shape"  # in the metadata of a table
+
+
+class SummedFile:
+    """A file whose bytes are read once, from the first to the last, with their checksum if it is ``summed``."""
+
+    def __init__(self, path: Path, summed: bool = True) -> None:
+        self.path = path
+        self.checksum = Checksum() if summed else None
+        self._place = 0
+        self._file = cast(Any, opened(path)).detach()  # reads into the caller's memory at once
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes; fewer at the end."""
+        content: bytes = self._file.read(size)
+        self._sum(content)
+        return content
+
+    def _sum(self, content: bytes | memoryview) -> None:
+        self._place += len(content)
+        if self.checksum is not None:
+            self.checksum.update(content)
+
+    def fill(self, target: memoryview) -> None:
+        """Fill a buffer of bytes with the next ones; DataError if the file is too short."""
+        while target:
+            # A piece is still in a cache when its checksum is computed.
+            count = self._file.readinto(target[: PIECE - self._place % PIECE])
+            if not count:
+                raise DataError(f"{self.path}: must be as long as its header says; got its end {len(target):,} bytes "
+                                "before: copy it again")  # fmt: skip
+            self._sum(target[:count])
+            target = target[count:]
+
+    def rest(self) -> int:
+        """Read to the end; return the number of bytes."""
+        count = 0
+        while content := self.read(PIECE):
+            count += len(content)
+        return count
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def opened(path: Path) -> BinaryIO:
+    """Open a regular file; DataError if that fails."""
+    try:
+        return atomic.open_regular(path)
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: OSError) -> DataError:
+    """Return the error for a file that the system does not read."""
+    return DataError(
+        f"{path}: must be a file that can be read; got: {error.strerror or error}: bring the file back, or write the "
+        "shards again"
+    )
+
+
+def checksum(path: Path) -> str:
+    """Return the checksum of a file."""
+    file, total = SummedFile(path), Checksum()
+    file.checksum = total
+    try:
+        file.rest()
+    except OSError as error:
+        raise unreadable(path, error) from error
+    finally:
+        file.close()
+    return total.digest()
+
+
+def status(path: Path) -> tuple[int, ...]:
+    """Return device, number, size and time of a file; they differ after a change. DataError if it is missing."""
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def check_size(path: Path, wanted: int) -> None:
+    """Raise a DataError unless a file has this size."""
+    size = status(path)[2]
+    if size != wanted:
+        raise DataError(
+            f"{path}: must be {wanted:,} bytes, as described; got {size:,}: bring the file back, or write the shards "
+            "again"
+        )
+
+
+# -- files of one array ------------------------------------------------------------------------------------
+
+
+def array_header(path: Path) -> tuple[np.dtype[Any], tuple[int, ...], int, bool]:
+    """Return dtype, shape, offset of the elements and whether the file is compressed, of an NPY or IDX file.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, of another format, or not as long as its header says.
+    """
+    with opened(path) as file:
+        try:
+            size = os.fstat(file.fileno()).st_size
+            start = file.read(6)
+            file.seek(0)
+            if start == b"\x93NUMPY":
+                dtype, shape, fortran = npy_header(file, size, f"{path}")
+                if fortran and len(shape) > 1:
+                    raise DataError(f"{path}: must be in C order; got Fortran order: np.ascontiguousarray(x)")
+                return dtype, shape, file.tell(), False
+            packed = start[:2] == b"\x1f\x8b"
+            head = next(idx.decompressed(file, f"{path}")) if packed else file.read(20)
+        except OSError as error:
+            raise unreadable(path, error) from error
+        kind, shape = idx.header(head[:20], f"{path}")
+        offset = 4 + 4 * len(shape)
+        need = offset + math.prod(shape) * kind.itemsize
+        if not packed and need != size:
+            raise DataError(
+                f"{path}: must be {need:,} bytes, as its header says; got {size:,}: copy it again"
+            )
+        return kind, shape, offset, packed
+
+
+def check_shape(path: Path, wanted: tuple[int, ...]) -> np.dtype[Any]:
+    """Return the dtype of a file; DataError unless its header announces so many rows of this width."""
+    dtype, shape, _, _ = array_header(path)
+    if shape[:1] != wanted[:1] or math.prod(shape[1:]) != math.prod(wanted[1:]):
+        raise DataError(
+            f"{path}: must hold an array of {wanted}; got {shape}: bring the file back, or write the shards again"
+        )
+    return dtype
+
+
+class ArrayRows:
+    """The rows of an NPY or IDX file, read in order; their checksum is computed if ``summed``."""
+
+    def __init__(self, path: Path, summed: bool = True) -> None:
+        self.dtype, self.shape, offset, packed = array_header(path)
+        self._file = SummedFile(path, summed)
+        self._pieces = idx.decompressed(self._file, f"{path}") if packed else None
+        self._held = memoryview(b"")  # decompressed bytes that are not used yet
+        self._fill(memoryview(bytearray(offset)))
+
+    def read(self, rows: Array) -> None:
+        """Fill ``rows``, (n, …), with the next rows, converted to its dtype."""
+        plain = rows.dtype == self.dtype and self.dtype.isnative and rows.flags.c_contiguous
+        raw = rows if plain else np.empty(rows.shape, self.dtype)
+        self._fill(raw.reshape(-1).data.cast("B"))
+        if not plain:
+            rows[...] = raw
+
+    def _fill(self, target: memoryview) -> None:
+        try:
+            if self._pieces is None:
+                self._file.fill(target)
+                return
+            while target:
+                if not self._held:
+                    self._held = memoryview(next(self._pieces, b""))
+                    if not self._held:
+                        raise DataError(
+                            f"{self._file.path}: must be as long as its header says; got its end before: copy it again"
+                        )
+                count = min(len(self._held), len(target))
+                target[:count] = self._held[:count]
+                target, self._held = target[count:], self._held[count:]
+        except OSError as error:
+            raise unreadable(self._file.path, error) from error
+
+    def finish(self) -> str | None:
+        """Read to the end of the file, where nothing may follow; return its checksum, if it was computed."""
+        try:
+            more = len(self._held) + (sum(map(len, self._pieces)) if self._pieces else 0) + self._file.rest()
+        except OSError as error:
+            raise unreadable(self._file.path, error) from error
+        if more:
+            raise DataError(
+                f"{self._file.path}: must end after its rows; got {more:,} bytes more: copy it again"
+            )
+        return None if self._file.checksum is None else self._file.checksum.digest()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+# -- tables ------------------------------------------------------------------------------------------------
+
+
+def arrow() -> Any:
+    """Return the module pyarrow; ImportError that says how to install it."""
+    try:
+        import pyarrow
+        import pyarrow.feather
+        import pyarrow.parquet
+    except ImportError as error:
+        raise ImportError(
+            "Parquet and Arrow files need pyarrow; got none: pip install 'pyarrow>=15'"
+        ) from error
+    return pyarrow
+
+
+def _column(names: list[str], wanted: tuple[str, ...], path: Path, what: str) -> str:
+    found = [name for name in names if name.lower() in wanted]
+    if len(found) != 1:
+        raise DataError(
+            f"{path}: must have one column of {what}, named {' or '.join(wanted)}; got {', '.join(names)!s:.200}"
+        )
+    return found[0]
+
+
+class TableRows:
+    """Images and labels of a Parquet, Arrow or Feather file, read in order.
+
+    Images are a column of lists of equal length, or of bytes.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._pa = arrow()
+        with opened(path):  # refuses what is no regular file
+            pass
+        with self._errors():
+            if TABLES[path.suffix.lower()] == "parquet":
+                self._file = self._pa.parquet.ParquetFile(path)
+                self.schema, self.rows = self._file.schema_arrow, self._file.metadata.num_rows
+            else:
+                self._file = self._pa.ipc.open_file(self._pa.memory_map(os.fspath(path)))
+                self.schema = self._file.schema
+                self.rows = sum(
+                    self._file.get_batch(i).num_rows for i in range(self._file.num_record_batches)
+                )
+        names = self.schema.names
+        self.columns = [
+            _column(names, IMAGE_COLUMNS, path, "images"), _column(names, LABEL_COLUMNS, path, "labels")
+        ]  # fmt: skip
+        self._batches = self._read_batches()
+        self._x, self._y = np.empty((0, 0)), np.empty(0)
+
+    def _errors(self) -> Any:
+        return _ArrowErrors(self.path, self._pa)
+
+    def shape(self) -> tuple[int, ...]:
+        """Return the shape that the metadata name; empty if they name none."""
+        text = (self.schema.metadata or {}).get(SHAPE, b"").decode("ascii", "replace")
+        sides = text.split(",") if text else []
+        if not all(side.isdecimal() for side in sides):
+            raise DataError(f"{self.path}: its metadata image_shape must be like 28,28; got {text!r:.80}")
+        return tuple(map(int, sides))
+
+    def _read_batches(self) -> Iterator[Any]:
+        if hasattr(self._file, "iter_batches"):
+            yield from self._file.iter_batches(batch_size=BATCH, columns=self.columns, use_threads=False)
+        else:
+            for i in range(self._file.num_record_batches):
+                batch = self._file.get_batch(i)
+                yield from (batch.slice(start, BATCH) for start in range(0, batch.num_rows, BATCH))
+
+    def next_batch(self) -> tuple[Array, Array] | None:
+        """Return images, (n, d), and labels, (n,), of the next rows; None at the end."""
+        with self._errors():
+            batch = next(self._batches, None)
+            if batch is None:
+                return None
+            x, y = (batch.column(batch.schema.get_field_index(name)) for name in self.columns)
+            if x.null_count or y.null_count:
+                raise DataError(
+                    f"{self.path}: must have no missing images or labels; got missing ones: omit them"
+                )
+            return self._images(x), y.to_numpy(zero_copy_only=False)
+
+    def _images(self, x: Any) -> Array:
+        types = self._pa.types
+        n = len(x)
+        if n == 0:
+            return np.empty((0, 0), np.uint8)
+        if types.is_binary(x.type) or types.is_large_binary(x.type) or types.is_fixed_size_binary(x.type):
+            content = b"".join(one.as_buffer() for one in x)
+            numbers: Array = np.frombuffer(content, np.uint8)
+        elif types.is_list(x.type) or types.is_large_list(x.type) or types.is_fixed_size_list(x.type):
+            numbers = x.flatten().to_numpy(zero_copy_only=False)
+        else:
+            raise DataError(f"{self.path}: images must be lists of numbers, or bytes; got {x.type}")
+        if numbers.dtype.kind not in "uif" or numbers.size % n:
+            raise DataError(
+                f"{self.path}: images must be lists of as many numbers each; got {numbers.size:,} of type "
+                f"{numbers.dtype} in {n:,} rows"
+            )
+        if types.is_list(x.type) or types.is_large_list(x.type) or not types.is_fixed_size_list(x.type):
+            self._check_lengths(x, numbers.size // n)
+        return numbers.reshape(n, -1)
+
+    def _check_lengths(self, x: Any, width: int) -> None:
+        import pyarrow.compute
+
+        kind = pyarrow.compute.binary_length if "binary" in str(x.type) else pyarrow.compute.list_value_length
+        lengths = kind(x).to_numpy(zero_copy_only=False)
+        if (lengths != width).any():
+            raise DataError(
+                f"{self.path}: images must have as many numbers each; got {lengths.min():,} to {lengths.max():,}"
+            )
+
+    def read(self, x: Array, y: Array) -> None:
+        """Fill x, (n, d), and y, (n,), with the next images and labels."""
+        filled = 0
+        while filled < len(y):
+            if not len(self._y):
+                batch = self.next_batch()
+                if batch is None:
+                    raise DataError(
+                        f"{self.path}: must hold {len(y) - filled:,} rows more; got its end: copy it again"
+                    )
+                self._x, self._y = batch
+                continue
+            count = min(len(self._y), len(y) - filled)
+            if self._x.shape[1] != x.shape[1]:
+                raise DataError(
+                    f"{self.path}: images must have {x.shape[1]:,} numbers, as described; got {self._x.shape[1]:,}"
+                )
+            x[filled : filled + count], y[filled : filled + count] = self._x[:count], self._y[:count]
+            self._x, self._y = self._x[count:], self._y[count:]
+            filled += count
+
+    def close(self) -> None:
+        """Close the file."""
+        self._batches.close()  # type: ignore[attr-defined]
+        if hasattr(self._file, "close"):
+            self._file.close()
+
+
+class _ArrowErrors:
+    """Raise pyarrow's errors as DataErrors that name the file."""
+
+    def __init__(self, path: Path, pa: Any) -> None:
+        self._path, self._pa = path, pa
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, self._pa.ArrowException | OSError | EOFError) and not isinstance(
+            error, MemoryError
+        ):
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise DataError(
+                f"{self._path}: must be a whole Parquet or Arrow file; got: {reason}: write it again"
+            ) from error

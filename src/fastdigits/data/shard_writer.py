@@ -1,0 +1,187 @@
+"""Write shards: images in a random order, cut into files, with their description."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from ..core import atomic
+from ..core.arrays import Array, Int64
+from ..core.seeding import SHARDS, stream
+from .checksum import Checksum
+from .labels import Numbers
+from .shard_description import DESCRIPTION, Description, Shard, ShardFile
+from .shard_files import SHAPE, arrow, checksum
+
+KINDS = ("npy", "idx", "parquet", "arrow")
+ROWS_PER_SHARD = 100_000
+
+
+@dataclass(frozen=True)
+class Source:
+    """Images to write, which need not be in memory.
+
+    Attributes
+    ----------
+    rows : int
+        Number of images.
+    take : callable
+        Returns images, (m, height, width) uint8 or float32, and labels, (m,), for an array of their numbers.
+    image_shape : (int, int)
+    classes : int
+    class_names : tuple of str
+        Empty if numbers name the classes.
+    """
+
+    rows: int
+    take: Callable[[Int64], tuple[Array, Array]]
+    image_shape: tuple[int, int]
+    classes: int
+    class_names: tuple[str, ...] = ()
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder beside ``path``, which gets its name when the block has ended without an error.
+
+    Raises
+    ------
+    OSError
+        If ``path`` exists and is not an empty folder, or if the folder cannot be made.
+    """
+    path = path.absolute()
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise FileExistsError(
+            f"{path}: must be a new folder; got one that exists: choose another name, or remove it"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    prefix = f".{path.name[:100]}.shards-"
+    for left in path.parent.glob(f"{prefix}*.tmp"):
+        if not atomic.runs(int(left.name[len(prefix) :].removesuffix(".tmp") or 0)):
+            shutil.rmtree(left, ignore_errors=True)
+    beside = path.with_name(f"{prefix}{os.getpid()}.tmp")
+    beside.mkdir()
+    try:
+        yield beside
+        if path.exists():
+            path.rmdir()
+        os.rename(beside, path)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+
+
+def write(
+    folder: Path,
+    source: Source,
+    *,
+    rows_per_shard: int = ROWS_PER_SHARD,
+    kind: str = "npy",
+    seed: int | None = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Description:
+    """Write shards into a folder, which must exist, and last their description; return it.
+
+    Parameters
+    ----------
+    folder : Path
+    source : Source
+    rows_per_shard : int, default 100000
+        Images in each shard; the last one has the rest.
+    kind : {"npy", "idx", "parquet", "arrow"}, default "npy"
+    seed : int or None, default 0
+        Of the order of the images; None keeps their order.
+    progress : callable, optional
+        Called with the images written so far and all images.
+
+    Raises
+    ------
+    ImportError
+        If pyarrow is needed and not installed.
+    OSError
+        If a file cannot be written.
+    """
+    order = np.arange(source.rows) if seed is None else stream(seed, SHARDS).permutation(source.rows)
+    numbers, counts = Numbers(), np.zeros(source.classes, np.int64)
+    shards: list[Shard] = []
+    dtype = ""
+    for start in range(0, source.rows, rows_per_shard):
+        x, y = source.take(order[start : start + rows_per_shard])
+        numbers.add(x, "images")
+        counts += np.bincount(y, minlength=source.classes)
+        shards.append(Shard(len(y), _write_shard(folder, len(shards), x, y, kind, source.classes)))
+        dtype = x.dtype.name
+        if progress is not None:
+            progress(start + len(y), source.rows)
+    description = Description(
+        source.image_shape, dtype, numbers.low, numbers.high, numbers.whole,
+        tuple(counts.tolist()), source.class_names, tuple(shards),
+    )  # fmt: skip
+    atomic.write(folder / DESCRIPTION, description.to_json(), example=DESCRIPTION)
+    return description
+
+
+def _write_shard(
+    folder: Path, number: int, x: Array, y: Array, kind: str, classes: int
+) -> tuple[ShardFile, ...]:
+    y = y.astype(np.uint8 if classes <= 256 else np.int32)
+    if kind in ("parquet", "arrow"):
+        return (_write_table(folder / f"shard-{number:05d}.{kind}", x, y, kind),)
+    suffixes = (".npy", ".npy") if kind == "npy" else ("-idx3-ubyte", "-idx1-ubyte")
+    write_array = _write_npy if kind == "npy" else _write_idx
+    return tuple(
+        _write_file(folder / f"{name}-{number:05d}{suffix}", array, write_array)
+        for name, suffix, array in zip(("images", "labels"), suffixes, (x, y), strict=True)
+    )
+
+
+class _Summed:
+    """A binary file, and the checksum of what is written to it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self.checksum, self.size = file, Checksum(), 0
+
+    def write(self, content: Any) -> int:
+        """Write bytes."""
+        view = memoryview(content).cast("B")
+        self.checksum.update(view)
+        self.size += len(view)
+        return self._file.write(content)
+
+
+def _write_file(path: Path, array: Array, write_array: Callable[[Any, Array], None]) -> ShardFile:
+    with open(path, "xb") as file:
+        summed = _Summed(file)
+        write_array(summed, array)
+    return ShardFile(path.name, summed.size, summed.checksum.digest())
+
+
+def _write_npy(file: Any, array: Array) -> None:
+    np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def _write_idx(file: Any, array: Array) -> None:
+    kinds = {"uint8": 0x08, "int32": 0x0C, "float32": 0x0D}
+    file.write(bytes((0, 0, kinds[array.dtype.name], array.ndim)) + np.array(array.shape, ">u4").tobytes())
+    file.write(np.ascontiguousarray(array, array.dtype.newbyteorder(">")).data.cast("B"))
+
+
+def _write_table(path: Path, x: Array, y: Array, kind: str) -> ShardFile:
+    pa = arrow()
+    width = int(np.prod(x.shape[1:]))
+    images = pa.FixedSizeListArray.from_arrays(pa.array(x.reshape(-1)), width)
+    table = pa.table({"image": images, "label": pa.array(y)})
+    table = table.replace_schema_metadata({SHAPE: ",".join(map(str, x.shape[1:]))})
+    if kind == "parquet":
+        pa.parquet.write_table(table, path, compression="zstd", row_group_size=1 << 14)
+    else:
+        with pa.ipc.new_file(os.fspath(path), table.schema) as file:
+            file.write_table(table, max_chunksize=1 << 14)
+    return ShardFile(path.name, os.stat(path).st_size, checksum(path))

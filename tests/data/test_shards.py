@@ -1,0 +1,380 @@
+"""Shards: what was written is read again, and each fault names the file and the next step."""
+
+import copy
+import gzip
+import json
+import os
+import pickle
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from shard_folders import examples, make
+
+import fastdigits as fd
+from fastdigits.data import shard_files
+from fastdigits.data.shard_description import DESCRIPTION
+from fastdigits.data.shard_writer import KINDS, new_folder
+
+needs_arrow = pytest.mark.needs("pyarrow")
+ALL_KINDS = [pytest.param(kind, marks=needs_arrow if kind in ("parquet", "arrow") else ()) for kind in KINDS]
+
+
+def contents(shards: fd.Shards, size: int = 64) -> tuple[np.ndarray, np.ndarray]:
+    parts = [(x.copy(), y.copy()) for x, y in shards.pieces(size)]
+    return np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts])
+
+
+# -- what is read ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize("kind", ALL_KINDS)
+def test_what_was_written_is_read_with_and_without_the_description(kind, dtype, tmp_path):
+    x, y = examples(203, dtype)
+    shards = fd.Shards(make(tmp_path, x, y, kind=kind))
+    assert len(shards) == 203
+    assert shards.rows == (50, 50, 50, 50, 3)
+    assert (shards.image_shape, shards.dtype, shards.classes, shards.class_names) == ((4, 4), dtype, 3, ())
+    assert shards.range == (x.min(), x.max(), dtype == "uint8")
+    np.testing.assert_array_equal(shards.class_counts, np.bincount(y))
+    for size in (1000, 64, 7):
+        read_x, read_y = contents(shards, size)
+        np.testing.assert_array_equal(read_x, x.reshape(203, 16))
+        np.testing.assert_array_equal(read_y, y)
+    np.testing.assert_array_equal(shards.load()[0], x)
+    (tmp_path / DESCRIPTION).unlink()
+    found = fd.Shards(tmp_path)
+    assert found.description == shards.description
+    assert found.save() == tmp_path / DESCRIPTION
+    assert fd.Shards(tmp_path).digest == shards.digest
+    shards.check()
+
+
+def test_images_are_shuffled_once_by_a_seed_when_they_are_written(tmp_path):
+    x, y = examples()
+    read = [contents(fd.Shards(make(tmp_path / str(seed), x, y, seed=seed))) for seed in (0, 1)]
+    again = contents(fd.Shards(make(tmp_path / "again", x, y, seed=0)))
+    np.testing.assert_array_equal(read[0][0], again[0])
+    assert (read[0][0] != read[1][0]).any()
+    order = np.lexsort(read[0][0].T)
+    np.testing.assert_array_equal(read[0][0][order], x.reshape(200, 16)[np.lexsort(x.reshape(200, 16).T)])
+
+
+def test_idx_files_may_be_compressed_and_named_as_those_of_mnist(tmp_path):
+    x, y = examples(60)
+    make(tmp_path, x, y, kind="idx")
+    for path in list(tmp_path.iterdir()):
+        if path.name != DESCRIPTION:
+            named = path.name.replace("images-00000", "train-images").replace("labels-00000", "train-labels")
+            (tmp_path / f"{named}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    shards = fd.Shards(tmp_path)
+    assert sorted(shards.rows) == [10, 50]
+    shards.save()
+    assert len(contents(fd.Shards(tmp_path))[1]) == 60
+
+
+def test_paths_and_pairs_of_paths_are_taken_in_their_order(tmp_path):
+    x, y = examples(30)
+    for name, part in {"b": slice(0, 10), "a": slice(10, 30)}.items():
+        np.save(tmp_path / f"images-{name}.npy", x[part])
+        np.save(tmp_path / f"labels-{name}.npy", y[part])
+    shards = fd.Shards(
+        [tmp_path / "images-b.npy", (tmp_path / "images-a.npy", str(tmp_path / "labels-a.npy"))]
+    )
+    np.testing.assert_array_equal(contents(shards)[1], y)
+    with pytest.raises(ValueError, match=r"Shards.save: the shards must be those of a folder; got paths"):
+        shards.save()
+
+
+def test_other_types_become_numbers_of_float32_and_rows_become_squares(tmp_path):
+    x, y = examples(30)
+    np.save(tmp_path / "images.npy", x.reshape(30, 16).astype(">i8"))
+    np.save(tmp_path / "labels.npy", y.astype(">i4"))
+    shards = fd.Shards(tmp_path)
+    assert (shards.dtype, shards.image_shape, shards.range) == (np.float32, (4, 4), (x.min(), x.max(), True))
+    np.testing.assert_array_equal(contents(shards)[0], x.reshape(30, 16))
+    np.testing.assert_array_equal(contents(shards)[1], y)
+
+
+@needs_arrow
+@pytest.mark.parametrize("form", ["lists", "large lists", "bytes", "fixed bytes"])
+def test_images_of_a_table_may_be_lists_or_bytes(form, tmp_path):
+    import pyarrow as pa
+    import pyarrow.feather
+    import pyarrow.parquet
+
+    x, y = examples(30)
+    kinds = {"lists": pa.list_(pa.uint8()), "large lists": pa.large_list(pa.uint8()), "bytes": pa.binary()}
+    rows = [image.tobytes() if "bytes" in form else image.reshape(-1).tolist() for image in x]
+    table = pa.table({"id": range(30), "Image": pa.array(rows, kinds.get(form, pa.binary(16))), "label": y})
+    pa.parquet.write_table(table, tmp_path / "a.parquet")
+    pa.feather.write_feather(table, tmp_path / "b.feather")
+    shards = fd.Shards(tmp_path)
+    np.testing.assert_array_equal(contents(shards)[0], np.tile(x.reshape(30, 16), (2, 1)))
+    np.testing.assert_array_equal(contents(shards)[1], np.tile(y, 2))
+
+
+def test_class_names_stay_and_copies_and_pickles_are_equal(tmp_path):
+    shards = fd.Shards(make(tmp_path, *examples(), names=("ant", "bee", "cät")), window=77)
+    assert shards.class_names == ("ant", "bee", "cät")
+    for other in (copy.deepcopy(shards), pickle.loads(pickle.dumps(shards))):
+        assert (other.digest, other.window, len(contents(other)[1])) == (shards.digest, 77, 200)
+    assert repr(shards) == "Shards(200 images of 4 x 4 uint8 in 4 shards, window=77)"
+
+
+# -- faults ----------------------------------------------------------------------------------------------------
+
+
+def shorten(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-3])
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["images-00001.npy", "labels-00001.npy"])
+@pytest.mark.parametrize(
+    ("fault", "match"),
+    [
+        (Path.unlink, "must be a file that can be read; got: No such file.*bring the file back"),
+        (shorten, "must be [0-9]+ bytes, as described; got [0-9]+: bring the file back"),
+    ],
+)
+def test_a_missing_or_short_file_is_refused_before_anything_is_read(fault, match, name, tmp_path):
+    make(tmp_path, *examples())
+    shards = fd.Shards(tmp_path)
+    fault(tmp_path / name)
+    for work in (lambda: fd.Shards(tmp_path), shards.check_files, shards.check):
+        with pytest.raises(fd.DataError, match=match) as caught:
+            work()
+        assert name in str(caught.value)
+
+
+def test_a_file_with_another_header_is_refused(tmp_path):
+    x, y = examples()
+    make(tmp_path, x, y)
+    np.save(tmp_path / "images-00002.npy", x[:50].reshape(25, 4, 8))
+    with pytest.raises(
+        fd.DataError, match=r"images-00002.npy: must hold an array of \(50, 4, 4\); got \(25, 4, 8\)"
+    ):
+        fd.Shards(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
+def test_a_changed_file_is_found_when_it_is_read(kind, tmp_path):
+    make(tmp_path, *examples(), kind=kind)
+    shards = fd.Shards(tmp_path)
+    contents(shards)
+    name = shards.description.shards[2].files[0].name
+    flip(tmp_path / name)
+    os.utime(tmp_path / name, ns=(1, 1))
+    for found in (shards, fd.Shards(tmp_path)):
+        with pytest.raises(fd.DataError, match=f"{name}: must be as described, with the checksum"):
+            contents(found)
+
+
+def test_a_checksum_is_computed_once_as_long_as_nothing_shows_a_change(tmp_path, monkeypatch):
+    shards = fd.Shards(make(tmp_path, *examples()))
+    computed = []
+    monkeypatch.setattr(shard_files, "Checksum", lambda: computed.append(1) or pytest.fail("computed"))
+    with pytest.raises(pytest.fail.Exception):
+        contents(shards)
+    monkeypatch.undo()
+    contents(shards)
+    monkeypatch.setattr(shard_files, "Checksum", lambda: pytest.fail("computed again"))
+    contents(shards)
+    os.utime(tmp_path / "images-00001.npy", ns=(1, 1))
+    with pytest.raises(pytest.fail.Exception, match="computed again"):
+        contents(shards)
+
+
+def test_labels_and_numbers_beyond_those_described_are_found_before_they_are_used(tmp_path):
+    x, y = examples(100, "float32")
+    for name, array in {"labels": np.full(50, 3), "images": np.full((50, 4, 4), np.nan, np.float32)}.items():
+        shards = fd.Shards(make(tmp_path / name, x, y))
+        np.save(
+            tmp_path / name / f"{name}-00000.npy", array.astype(np.uint8 if name == "labels" else np.float32)
+        )
+        with pytest.raises(fd.DataError, match=f"{name}-00000.npy: (labels|numbers) must lie within"):
+            contents(shards)
+
+
+WRONG = {
+    "a shard of one file must be a table": lambda d: d["shards"][0]["files"].pop(),
+    "must lead to a file inside the folder; got '../x'": lambda d: d["shards"][0]["files"][0].update(
+        name="../x"
+    ),
+    "must lead to a file inside the folder; got '/x'": lambda d: d["shards"][0]["files"][0].update(name="/x"),
+    "must be a text; got 3": lambda d: d["shards"][0]["files"][0].update(name=3),
+    "a checksum must be 16 hexadecimal digits": lambda d: d["shards"][0]["files"][0].update(checksum="12"),
+    "a file: size must be an integer; got 1.5": lambda d: d["shards"][0]["files"][0].update(size=1.5),
+    "a shard: rows must be at least 1; got 0": lambda d: d["shards"][0].update(rows=0),
+    "a shard must have one or two files; got 0": lambda d: d["shards"][0].update(files=[]),
+    "must add up to the images of all shards, 200; got 201": lambda d: d["class_counts"].__setitem__(
+        0, d["class_counts"][0] + 1
+    ),
+    "format and version must be 'fastdigits-shards' and 1; got": lambda d: d.update(version=2),
+    "dtype must be 'uint8' or 'float32'; got 'int64'": lambda d: d.update(dtype="int64"),
+    "whole must be true or false; got 1": lambda d: d.update(whole=1),
+    "low must be at most high": lambda d: d.update(low=256),
+    "whole numbers must lie within": lambda d: d.update(high=300),
+    "image_shape must be height and width": lambda d: d.update(image_shape=[16]),
+    "class_counts must have 1 to 10,000 entries; got 0": lambda d: d.update(class_counts=[]),
+    "class_names must be 3, one per class": lambda d: d.update(class_names=["a"]),
+    "class_names must be a list": lambda d: d.update(class_names="abc"),
+    "must have format": lambda d: d.pop("low"),
+    "shards must be a list; got 7": lambda d: d.update(shards=7),
+}
+
+
+@pytest.mark.parametrize("match", WRONG)
+def test_a_wrong_description_is_refused_with_its_name(match, tmp_path):
+    path = make(tmp_path, *examples()) / DESCRIPTION
+    content = json.loads(path.read_text())
+    WRONG[match](content)
+    path.write_text(json.dumps(content))
+    with pytest.raises(fd.DataError, match=match) as caught:
+        fd.Shards(tmp_path)
+    assert str(path) in str(caught.value)
+    assert "fastdigits shard --describe" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"low": NaN}', '{"low": 1, "low": 2}', "\xff", "[" * 100_000])
+def test_a_description_that_is_no_json_is_refused(text, tmp_path):
+    (make(tmp_path, *examples()) / DESCRIPTION).write_text(text, encoding="latin-1")
+    with pytest.raises(fd.DataError, match="must describe shards; got"):
+        fd.Shards(tmp_path)
+
+
+def test_a_folder_must_hold_shards(tmp_path):
+    for source, match in {
+        tmp_path
+        / "no": "must be a folder of shards; got nothing of this name: make one with fastdigits shard",
+        tmp_path: "must hold shards.json, or files of images",
+        make(tmp_path / "all" / "train", *examples()).parent: "got the folder of train: name one of them",
+    }.items():
+        with pytest.raises(fd.DataError, match=match):
+            fd.Shards(source)
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "match"),
+    [
+        (3, TypeError, "source must be a folder or paths; got 3"),
+        ([3], TypeError, "each source must be a path, or a pair of paths; got 3"),
+        ([], ValueError, "source must name at least one file; got none"),
+        (["a.npy"], fd.DataError, "a.npy: must be a Parquet or Arrow file, or have 'images' in its name"),
+        (["images.npy"], fd.DataError, "images.npy: must be a file that can be read"),
+    ],
+)
+def test_a_wrong_source_is_refused(source, error, match):
+    with pytest.raises(error, match=match):
+        fd.Shards(source)
+    with pytest.raises(ValueError, match="Shards: window must be at least 1; got 0"):
+        fd.Shards(source, window=0)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "match"),
+    [
+        (np.zeros((0, 4, 4), np.uint8), np.zeros(0, int), "must hold at least one image; got none"),
+        (
+            np.zeros((5, 4, 5), np.uint8),
+            np.zeros(5, int),
+            r"images must be uint8 of shape \(4, 4\).*; got uint8",
+        ),
+        (np.zeros((5, 4, 4), np.float32), np.zeros(5, int), r"as in the files before; got float32"),
+        (np.zeros((5, 4, 4), np.uint8), np.zeros(6, int), r"must hold an array of \(5,\); got \(6,\)"),
+        (np.zeros((5, 4, 4), np.uint8), np.zeros(5), "labels must be integers; got float64"),
+        (np.zeros((5, 4, 4), np.uint8), np.full(5, -1), "labels must lie within 0 … 9,999; got -1 to -1"),
+        (np.zeros((5, 4, 4, 3), np.uint8), np.zeros(5, int), r"must be \(n, height, width\) or \(n, d\)"),
+        (np.full((5, 4, 4), "a"), np.zeros(5, int), "images must be numbers; got <U1"),
+        (np.zeros((5, 4, 4), np.uint8, order="F"), np.zeros(5, int), "must be in C order; got Fortran order"),
+    ],
+)
+def test_files_that_do_not_fit_together_are_refused(images, labels, match, tmp_path):
+    x, y = examples(10)
+    for name, one, other in (("a", x, y), ("b", images, labels)):
+        np.save(tmp_path / f"images-{name}.npy", one)
+        np.save(tmp_path / f"labels-{name}.npy", other)
+    with pytest.raises(fd.DataError, match=match):
+        fd.Shards(tmp_path)
+
+
+def test_floats_that_are_not_finite_are_refused(tmp_path):
+    np.save(tmp_path / "images.npy", np.full((3, 4, 4), np.nan, np.float32))
+    np.save(tmp_path / "labels.npy", np.zeros(3, int))
+    with pytest.raises(fd.DataError, match=r"images.npy: pixels must be finite; got nan"):
+        fd.Shards(tmp_path)
+
+
+@needs_arrow
+@pytest.mark.parametrize(
+    ("images", "labels", "match"),
+    [
+        (
+            [[1, 2], [3]],
+            [0, 1],
+            "images must be lists of as many numbers each|images must have as many numbers each",
+        ),
+        ([[1, 2], [3, 4, 5, 6]], [0, 1], "images must have as many numbers each; got 2 to 4"),
+        ([[1, 2], None], [0, 1], "must have no missing images or labels"),
+        ([[1, 2], [3, 4]], [0, None], "must have no missing images or labels"),
+        (["ab", "cd"], [0, 1], "images must be lists of numbers, or bytes; got string"),
+    ],
+)
+def test_a_table_of_other_columns_is_refused(images, labels, match, tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    pa.parquet.write_table(pa.table({"image": images, "label": labels}), tmp_path / "a.parquet")
+    with pytest.raises(fd.DataError, match=match):
+        fd.Shards(tmp_path)
+    pa.parquet.write_table(pa.table({"picture": images, "label": labels}), tmp_path / "a.parquet")
+    with pytest.raises(
+        fd.DataError, match=r"must have one column of images, named image or .*; got picture, label"
+    ):
+        fd.Shards(tmp_path)
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 and nothing else")
+    with pytest.raises(fd.DataError, match="must be a whole Parquet or Arrow file; got"):
+        fd.Shards(tmp_path)
+
+
+def test_without_pyarrow_the_error_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    (tmp_path / "a.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ImportError, match="need pyarrow; got none: pip install 'pyarrow>=15'"):
+        fd.Shards(tmp_path)
+
+
+# -- new folders -----------------------------------------------------------------------------------------------
+
+
+def test_a_new_folder_has_its_name_only_when_it_is_complete(tmp_path):
+    with new_folder(tmp_path / "a") as folder:
+        (folder / "x").write_text("x")
+        assert not (tmp_path / "a").exists()
+    assert (tmp_path / "a" / "x").exists()
+    with pytest.raises(ZeroDivisionError), new_folder(tmp_path / "b") as folder:
+        (folder / "x").write_text(str(1 / 0))
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    with (
+        pytest.raises(FileExistsError, match="must be a new folder; got one that exists"),
+        new_folder(tmp_path / "a"),
+    ):
+        pass
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    left = tmp_path / ".a.shards-999999999.tmp"
+    left.mkdir()
+    with new_folder(tmp_path / "a"):
+        pass
+    assert not left.exists()
+    shutil.rmtree(tmp_path / "a")
