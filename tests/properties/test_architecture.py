@@ -18,7 +18,7 @@ PACKAGE = Path(fastdigits.__file__).parent
 # A module imports only from folders before its own in this row, also inside functions and for types.
 FLOORS = (
     "errors _version < _reference < core < backend imaging metrics < nn data < optim storage export < training"
-    " < network visualize distributed < recipes < sklearn commands < train evaluate predict draw bench"
+    " < network visualize distributed < recipes < sklearn commands < train evaluate predict draw bench shard"
     " < __init__ < __main__"
 )
 FLOOR = {room: height for height, floor in enumerate(FLOORS.split("<")) for room in floor.split()}
@@ -119,6 +119,7 @@ def test_programs_of_the_comparison_use_the_package_as_users_do(path):
 # The packages that a module imports beside the standard library and numpy
 OTHER_PACKAGES = {
     "core.pages": {"jinja2"},
+    "data.shard_files": {"pyarrow"},
     "data.downloads": {"filelock", "pooch", "requests", "tqdm", "urllib3"},
     "distributed.mpi": {"mpi4py"},
     "export.onnx": {"onnx"},

@@ -14,15 +14,18 @@ import numpy as np
 
 from ..core.arrays import Array, Float32
 from ..core.text import cut, tabulate
-from ..data import Dataset, load_data
+from ..data import Dataset, Shards, load_data
+from ..data.shards import parts_of
 from ..network import NeuralNetwork
 from ..nn import scales
 from . import arguments, console, report, run_folder, runner, system
 from .assessment import MEANS, assess
 from .parser import Parser
 from .runner import CommandError
+from .train_images import check_shard_options
 
 COMMAND = "fastdigits evaluate"
+MOST_BYTES = 1 << 30  # of shards to evaluate
 NAME = 30  # characters of the longest name of a class in a table
 
 DESCRIPTION = """\
@@ -83,9 +86,7 @@ def _evaluate(options: argparse.Namespace, started: float) -> int:
     say = console.print_nothing if options.quiet else console.print_message
     _check_output(options.output)
     network, name = run_folder.read_model(options.model)
-    data = load_data(
-        options.data, size=options.size, label_column=options.label_column, progress=not options.quiet
-    )
+    data = _load(options)
     images, labels = data.test if options.part == "test" else data.train
     labels, class_names = _match_classes(network, name, data, labels)
     _check_fit(network, name, images, labels, options)
@@ -130,6 +131,24 @@ def _check_output(output: Path | None) -> None:
             f"--output: must not be the folder of a run, whose report and pictures have the same names; got "
             f"{str(output)!r}: choose another, such as {str(output / 'evaluation')!r}"
         )
+
+
+def _load(options: argparse.Namespace) -> Dataset:
+    if not (parts := parts_of(options.data)):
+        return load_data(
+            options.data, size=options.size, label_column=options.label_column, progress=not options.quiet
+        )
+    check_shard_options(options, parts, (options.part,))
+    shards = Shards(parts[options.part])
+    size = len(shards) * shards.width * shards.dtype.itemsize
+    if size > MOST_BYTES:
+        raise CommandError(
+            f"--data: images to evaluate must be at most {MOST_BYTES:,} bytes, as tables and pictures need them in "
+            f"memory; got {size:,} in {parts[options.part]}: net.evaluate(fastdigits.Shards(…)) gives loss and accuracy"
+        )
+    pair = shards.load()
+    names = shards.class_names or tuple(map(str, range(shards.classes)))
+    return Dataset(options.data, pair, pair, names)
 
 
 def _match_classes(

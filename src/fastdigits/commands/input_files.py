@@ -15,6 +15,7 @@ from ..data.arrays import read_npy
 from ..data.idx import TYPES
 from ..data.image_folders import SkippedFiles
 from ..data.labels import to_images
+from ..data.shard_description import DESCRIPTION, read_description
 from ..data.tables import CSV_ENDINGS, read_table
 from ..errors import DataError
 
@@ -44,6 +45,9 @@ def expand(names: list[str]) -> tuple[list[str], list[str]]:
         if name == STANDARD_INPUT or not Path(name).is_dir():
             found.append(name)
             continue
+        if (Path(name) / DESCRIPTION).is_file():
+            found += _files_of_images(Path(name))
+            continue
         omitted = SkippedFiles()
         try:
             pictures = omitted.images_in(Path(name), also=_ARRAYS)
@@ -60,6 +64,17 @@ def expand(names: list[str]) -> tuple[list[str], list[str]]:
             notes.append(f"{name}: left out {what}")
         found += map(str, pictures)
     return found, notes
+
+
+def _files_of_images(folder: Path) -> list[str]:
+    """Return the files of images in a folder of shards."""
+    shards = read_description(folder).shards
+    if len(shards[0].files) == 1:
+        raise DataError(
+            f"{folder}: must be shards of NPY or IDX files to be read as pictures; got {shards[0].files[0].name}: "
+            "net.predict(fastdigits.Shards(…)) takes them"
+        )
+    return [str(folder / shard.files[0].name) for shard in shards]
 
 
 @contextlib.contextmanager

@@ -38,7 +38,7 @@ from . import (
 )
 from .assessment import MEANS, assess
 from .runner import CommandError
-from .train_images import Part, RunImages
+from .train_images import Part, RunImages, ShardPart
 
 COMMAND = "fastdigits train"
 # Options that do not change the result
@@ -160,7 +160,7 @@ def _prepare(options: argparse.Namespace) -> tuple[RunImages, NeuralNetwork]:
 
 
 def _build(options: argparse.Namespace, images: RunImages) -> NeuralNetwork:
-    pixels = math.prod(images.train.x.shape[1:])
+    pixels = math.prod(images.image_shape)
     try:
         network = train_options.recipe(options).network(pixels, images.classes, seed=options.seed)
     except (MemoryError, OverflowError, ValueError) as error:
@@ -170,7 +170,7 @@ def _build(options: argparse.Namespace, images: RunImages) -> NeuralNetwork:
             f"{images.classes:,} classes: take smaller widths"
         ) from error
     try:
-        network.class_names = images.data.class_names if images.data.named else ()
+        network.class_names = images.class_names if images.named else ()
     except ValueError as error:
         raise CommandError(f"--data: {error}: rename the class") from error
     network.scale = images.scale
@@ -331,18 +331,18 @@ def _amounts(images: RunImages, network: NeuralNetwork, history: History) -> dic
     """Return the sizes of data and network, and the times."""
     seconds = sum(history.seconds)
     return {
-        "test_images": len(images.test.y),
-        "train_images": len(images.train.y),
-        "class_names": list(images.data.class_names),
+        "test_images": images.test.n,
+        "train_images": images.train.n,
+        "class_names": list(images.class_names),
         "epochs": len(history),
         "train_seconds": seconds,
-        "images_per_second": len(images.train.y) * len(history) / seconds if seconds > 0 else None,
+        "images_per_second": images.train.n * len(history) / seconds if seconds > 0 else None,
         "parameters": sum(parameter.value.size for parameter in network.parameters()),
     }
 
 
-def _interval(accuracy: float, part: Part) -> list[float]:
-    return list(wilson_interval(round(accuracy * part.y.size), part.y.size))
+def _interval(accuracy: float, part: Part | ShardPart) -> list[float]:
+    return list(wilson_interval(round(accuracy * part.n), part.n))
 
 
 def _provenance(options: argparse.Namespace, folder: Path, ranks: int) -> dict[str, Any]:
@@ -371,7 +371,7 @@ def _write_report(
 ) -> dict[str, Any]:
     """Draw the pictures and write the report; return their names and the measures for the result."""
     test = images.test
-    probabilities, found = assess(network, test.x, test.y, images.data.class_names)
+    probabilities, found = assess(network, test.x, test.y, images.class_names)
     pictures = []
     if not options.no_plots:
         if not options.quiet:
@@ -400,8 +400,8 @@ def _draw(
         labels=images.test.y,
         probabilities=probabilities,
         weight=network.parameters()[0].value,
-        image_shape=images.data.image_shape,
-        class_names=images.data.class_names,
+        image_shape=images.image_shape,
+        class_names=images.class_names,
     )
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from ..core.arrays import Array
 from ..core.splitting import split_validation
-from ..data import Dataset, load_data
+from ..data import Shards, load_data
+from ..data.shards import parts_of
 from ..nn import scales
 from .runner import CommandError
 
@@ -19,6 +22,23 @@ class Part(NamedTuple):
     x: Array
     y: Array
 
+    @property
+    def n(self) -> int:
+        """Number of images."""
+        return len(self.x)
+
+
+class ShardPart(NamedTuple):
+    """Shards, which have images and labels."""
+
+    x: Shards
+    y: None = None
+
+    @property
+    def n(self) -> int:
+        """Number of images."""
+        return len(self.x)
+
 
 @dataclass(frozen=True)
 class RunImages:
@@ -26,25 +46,37 @@ class RunImages:
 
     Attributes
     ----------
-    train, validation, test : Part
+    train : Part or ShardPart
+    validation, test : Part
         To train on, to validate on after each epoch, to test on at the end. ``validation`` is ``test`` where no images
         are held out.
-    data : Dataset
-        All images, as loaded.
+    class_names : tuple of str
+        One per class.
+    image_shape : (int, int)
+        Height and width.
+    note : str
+        Remarks for the user; may be empty.
     scale : str or None
         The scale of all training images, including held-out ones.
     """
 
-    train: Part
+    train: Part | ShardPart
     validation: Part
     test: Part
-    data: Dataset
+    class_names: tuple[str, ...]
+    image_shape: tuple[int, int]
+    note: str
     scale: str | None
 
     @property
     def classes(self) -> int:
         """Number of classes."""
-        return self.data.classes
+        return len(self.class_names)
+
+    @property
+    def named(self) -> bool:
+        """Whether the classes have names other than their numbers."""
+        return self.class_names != tuple(map(str, range(self.classes)))
 
     @property
     def holds_out(self) -> bool:
@@ -60,6 +92,8 @@ def load(options: argparse.Namespace) -> RunImages:
     CommandError, DataError
         If the data cannot be loaded, or if their scale or size is not allowed.
     """
+    if parts := parts_of(options.data):
+        return _load_shards(options, parts)
     data = load_data(
         options.data, size=options.size, label_column=options.label_column, progress=not options.quiet
     )
@@ -68,7 +102,7 @@ def load(options: argparse.Namespace) -> RunImages:
         scale = scales.infer_scale(train.x.reshape(len(train.x), -1), "--data: training images")
         scales.to_rows(test.x.reshape(len(test.x), -1), scale, "--data: test images")
         if options.validation_split == 0:
-            return RunImages(train, test, test, data, scale)
+            return RunImages(train, test, test, data.class_names, data.image_shape, data.note, scale)
         # The split of fit(validation_split=…). fit cannot make it: the final training accuracy needs it, too.
         kept, held_out = split_validation(
             len(train.y), options.validation_split, options.seed, "--validation-split:"
@@ -76,4 +110,45 @@ def load(options: argparse.Namespace) -> RunImages:
     except ValueError as error:
         raise CommandError(str(error)) from error
     validation = Part(train.x[held_out], train.y[held_out])
-    return RunImages(Part(train.x[kept], train.y[kept]), validation, test, data, scale)
+    return RunImages(
+        Part(train.x[kept], train.y[kept]),
+        validation,
+        test,
+        data.class_names,
+        data.image_shape,
+        data.note,
+        scale,
+    )
+
+
+def _load_shards(options: argparse.Namespace, parts: dict[str, Path]) -> RunImages:
+    """Return shards to train on; those to test on are read into memory."""
+    check_shard_options(options, parts, ("train", "test"))
+    if options.validation_split > 0:
+        raise CommandError(
+            f"--validation-split: must be 0 with shards; got {options.validation_split:g}: write shards of fewer images"
+        )
+    shards, tests = (Shards(parts[name]) for name in ("train", "test"))
+    if tests.image_shape != shards.image_shape or tests.class_names != shards.class_names:
+        raise CommandError(
+            f"--data: training and test images must have one size and the same classes; got {shards!r} and {tests!r}"
+        )
+    test = Part(*tests.load())
+    names = shards.class_names or tuple(map(str, range(max(shards.classes, tests.classes))))
+    note = f"shards, of which {min(shards.window, len(shards)):,} images at a time are shuffled"
+    return RunImages(
+        ShardPart(shards), test, test, names, shards.image_shape, note, scales.scale_of(*shards.range)
+    )
+
+
+def check_shard_options(options: argparse.Namespace, parts: dict[str, Path], wanted: Sequence[str]) -> None:
+    """Raise a CommandError if a folder of shards lacks a part, or if options are given that shards do not take."""
+    missing = [name for name in wanted if name not in parts]
+    if missing:
+        raise CommandError(
+            f"--data: {options.data} must hold shards in {' and '.join(wanted)}; got no {missing[0]}: write them with "
+            "fastdigits shard"
+        )
+    for name in ("size", "label_column"):
+        if getattr(options, name) is not None:
+            raise CommandError(f"--{name.replace('_', '-')}: must not be given with shards; got it: omit it")

@@ -17,16 +17,16 @@ from .train_images import RunImages
 
 def opening(options: argparse.Namespace, images: RunImages, network: NeuralNetwork, ranks: int = 1) -> str:
     """Return the settings of the run and the summary of its network."""
-    pixels = " x ".join(map(str, images.train.x.shape[1:]))
+    pixels = " x ".join(map(str, images.image_shape))
     validation = (
-        f"{len(images.validation.y):,} training images that are held out"
+        f"{images.validation.n:,} training images that are held out"
         if images.holds_out
         else "the test images, after each epoch; nothing is chosen by them"
     )
     rows = {
-        "images": f"{options.data}: {len(images.train.y):,} training, {len(images.test.y):,} test, "
+        "images": f"{options.data}: {images.train.n:,} training, {images.test.n:,} test, "
         f"{pixels} pixels, {images.classes} classes",
-        **({"data": images.data.note} if images.data.note else {}),
+        **({"data": images.note} if images.note else {}),
         "validation": validation,
         "training": f"{epochs(options.epochs)}, batch size {options.batch_size}, {options.optimizer}, "
         f"learning rate {options.learning_rate:g}, {options.schedule}",
@@ -89,7 +89,7 @@ def _next_commands(
     run = shlex.quote(str(folder))
     if interrupted:
         return [f"fastdigits train --resume {run}"]
-    height, width = images.data.image_shape
+    height, width = images.image_shape
     if height != width:  # draw and predict need square images
         size = "" if options.size is None else f" --size {height}x{width}"
         if options.label_column is not None:

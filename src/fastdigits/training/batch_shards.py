@@ -24,6 +24,7 @@ from .lowering import ShardGradients, Update
 from .preparation import TrainingSetup
 from .ranks import Ranks
 from .steps import STRETCH_SECONDS, Recordings, diverged, pixels, update
+from .streaming import Epoch
 
 
 class Sharded:
@@ -38,7 +39,7 @@ class Sharded:
         """Return the sums of `Eager.totals`."""
         return [self._totals]
 
-    def run(self, setup: TrainingSetup, order: Int64, lrs: Array, step: int, stop: int) -> int:
+    def run(self, setup: TrainingSetup, order: Int64 | Epoch, lrs: Array, step: int, stop: int) -> int:
         """Run steps for about `STRETCH_SECONDS`; return the number of the next step."""
         until = time.perf_counter() + STRETCH_SECONDS
         self._passes.begin(setup)
