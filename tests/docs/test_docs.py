@@ -94,7 +94,7 @@ def test_the_reference_shows_what_a_network_inherits():
     options = page.partition("::: fastdigits.network.NeuralNetwork\n")[2].partition("\n:::")[0]
     assert "\n      inherited_members: true\n" in options
     hidden = re.findall(r'"!\^(\w+)\$"', options)
-    assert {"run", "widths", "training_rows", "need_logits"} == set(hidden)
+    assert {"run", "widths", "training_rows", "need_logits", "score_piece"} == set(hidden)
     assert all(hasattr(fastdigits.NeuralNetwork, name) for name in hidden)
 
 

@@ -9,9 +9,11 @@ import argparse
 import contextlib
 import functools
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 from ..core import streams
@@ -41,14 +43,18 @@ def place(environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
     return 0, 1
 
 
-@contextlib.contextmanager
-def quiet_unless_first() -> Iterator[None]:
-    """Drop what this process prints, unless it is rank 0: all ranks would print the same."""
-    with contextlib.ExitStack() as stack:
-        if place()[0] > 0:
-            stack.enter_context(contextlib.redirect_stderr(streams.Messages(None)))
-            stack.enter_context(contextlib.redirect_stdout(streams.Messages(None)))
-        yield
+def speak_once(main: Callable[[], int]) -> int:
+    """Return the exit code of ``main``; on other ranks than 0, drop what it prints and return 0.
+
+    The launcher returns the code of rank 0. It may end all ranks once one ends with an error, while rank 0 still saves.
+    """
+    if place()[0] == 0:
+        return main()
+    dropped = streams.Messages(None)
+    with contextlib.redirect_stderr(dropped), contextlib.redirect_stdout(dropped):
+        with contextlib.suppress(SystemExit):  # after a wrong option
+            main()
+        return runner.SUCCESS
 
 
 def ranks(argv: Sequence[str] | None, command: str) -> Ranks:
@@ -78,6 +84,10 @@ def ranks(argv: Sequence[str] | None, command: str) -> Ranks:
         found.report = functools.partial(_report, command)  # type: ignore[method-assign]
         if hold.received:
             found.fail(KeyboardInterrupt())
+    if (
+        threading.current_thread() is threading.main_thread()
+    ):  # as batch systems and Open MPI's mpiexec end programs
+        signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
     return found
 
 

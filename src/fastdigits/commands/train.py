@@ -55,8 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0; 2 after an error that the user can correct; 130 after an interrupt. A wrong option exits at once.
     """
     started = time.perf_counter()
-    with launched.quiet_unless_first():
-        return runner.run(COMMAND, lambda: _train(argv, started), chooses=False)
+    return launched.speak_once(lambda: runner.run(COMMAND, lambda: _train(argv, started), chooses=False))
 
 
 def _train(argv: Sequence[str] | None, started: float) -> int:
