@@ -28,10 +28,17 @@ def network() -> fd.NeuralNetwork:
     return fd.NeuralNetwork(layers, seed=0)
 
 
-def speed(batch: int, threads: int, shards: int, ranks: object = None) -> float:
+def speed(batch: int, threads: int, shards: int, ranks: object = None, every: int = 0) -> float:
     """Return the images per second of one epoch."""
     history = network().fit(
-        X, Y, epochs=1, batch_size=batch, threads=threads, batch_shards=shards, ranks=ranks
+        X,
+        Y,
+        epochs=1,
+        batch_size=batch,
+        threads=threads,
+        batch_shards=shards,
+        ranks=ranks,
+        average_every=every,
     )
     return len(Y) / history.seconds[0]
 
@@ -78,6 +85,7 @@ def main() -> None:
             "one process, 1 thread, 8 shards": lambda b=batch: alone(lambda: speed(b, 1, 8)),
             f"{size} ranks, 8 shards": lambda b=batch: speed(b, 1, 8, ranks),
             f"{size} ranks, {size} shards": lambda b=batch: speed(b, 1, size, ranks),
+            f"{size} ranks, averaged every 16": lambda b=batch: speed(b, 1, size, ranks, 16),
         }
         found: dict[str, list[float]] = {name: [] for name in contenders}
         for _ in range(options.rounds):

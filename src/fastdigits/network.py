@@ -107,6 +107,7 @@ class NeuralNetwork(Sequential):
         threads: int | None = None,
         resume: str | os.PathLike[str] | None = None,
         batch_shards: int | None = None,
+        average_every: int = 0,
         ranks: Ranks | None = None,
     ) -> History:
         """Train for ``epochs`` more epochs.
@@ -163,6 +164,10 @@ class NeuralNetwork(Sequential):
             Number of shards into which each batch is cut. Batch normalisation uses the mean and variance of a shard.
             The result depends on this number, but not on the number of ranks. Default: 8 with ranks, else 1. A
             batch must have an image per shard, with batch normalisation two; a smaller last batch has fewer shards.
+        average_every : int, default 0
+            Where it is above 0: each shard trains its own copy of the network, and after so many steps, and at the end
+            of an epoch, all copies are averaged, with the moments of the optimizer. Ranks then exchange less often.
+            The result depends on this number.
         ranks : Ranks, optional
             The processes that share the training, from ``fastdigits.distributed.mpi()``. All of them call `fit` with
             the same arguments, and get the same network; only rank 0 writes checkpoints and shows the progress.
@@ -206,7 +211,7 @@ class NeuralNetwork(Sequential):
             optimizer=optimizer, schedule=schedule, loss=loss,  # type: ignore[arg-type]  # None: a new default one
             validation_data=validation_data, validation_split=validation_split, sample_weight=sample_weight,
             callbacks=callbacks, shuffle=shuffle, progress=progress, threads=threads, resume=resume,
-            batch_shards=batch_shards, ranks=ranks,  # type: ignore[arg-type]
+            average_every=average_every, batch_shards=batch_shards, ranks=ranks,  # type: ignore[arg-type]
         )  # fmt: skip
         return loop.fit(self, x, y, options)
 

@@ -120,6 +120,18 @@ SETTINGS = {
     },
     "swa": {"optimizer": lambda: fd.Momentum(0.05, nesterov=True), "average": lambda: fd.SWA(0.5, every=2)},
     "rmsprop": {"optimizer": lambda: fd.RMSprop(0.01), "sample_weight": lambda: None},
+    "local": {
+        "average_every": lambda: 3,
+        "batch_shards": lambda: 4,
+        "average": lambda: fd.EMA(0.9),
+        "clip_norm": lambda: 0.1,
+    },
+    "local, momentum": {
+        "average_every": lambda: 2,
+        "batch_shards": lambda: 5,
+        "optimizer": lambda: fd.Momentum(0.05),
+        "average": lambda: fd.SWA(0.5),
+    },
     "sgd": {"optimizer": lambda: fd.SGD(0.1), "batch_size": lambda: 38, "batch_shards": lambda: 5},
 }
 
@@ -182,6 +194,84 @@ def test_each_shard_of_each_step_has_its_own_mask():
     net = network()
     train(net=net, epochs=1)
     assert net.layers[3].step == 8 * math.ceil(135 / 40)
+
+
+# -- local steps -------------------------------------------------------------------------------------------------
+
+
+def test_an_average_of_weights_after_each_step_is_one_of_gradients():
+    """For gradient descent with equal shards; sums are rounded in another order."""
+
+    def trained(**options):
+        net = network(batchnorm=False, dropout=False)
+        x, y, _ = examples(128)
+        history = net.fit(x, y, epochs=2, batch_size=32, batch_shards=4, optimizer=fd.SGD(0.1), **options)
+        return net.values.copy(), history.loss, history.accuracy
+
+    (weights, loss, accuracy), (local, local_loss, local_accuracy) = trained(), trained(average_every=1)
+    np.testing.assert_allclose(local, weights, atol=1e-5)
+    np.testing.assert_allclose(local_loss, loss, rtol=1e-5)
+    assert local_accuracy == accuracy
+
+
+def test_workers_train_on_their_shards_and_are_averaged():
+    x, y, _ = examples(64)
+
+    def new():
+        return fd.NeuralNetwork([fd.Dense(16, 8), fd.BatchNorm(8), fd.ReLU(), fd.Dense(8, 3)], seed=4)
+
+    net, optimizer = new(), fd.Adam(0.01)
+    net.fit(
+        x, y, epochs=1, batch_size=32, batch_shards=2, average_every=2, optimizer=optimizer, shuffle=False
+    )
+    workers = []
+    for rows in (np.r_[0:16, 32:48], np.r_[16:32, 48:64]):  # the worker's shards of both batches
+        workers.append(new())
+        workers[-1].fit(x[rows], y[rows], epochs=1, batch_size=16, optimizer=fd.Adam(0.01), shuffle=False)
+    np.testing.assert_array_equal(net.values, (workers[0].values + workers[1].values) / 2)
+    for name, array in net.buffers().items():
+        np.testing.assert_array_equal(array, (workers[0].buffers()[name] + workers[1].buffers()[name]) / 2)
+    assert optimizer.step_count == 2
+
+
+def test_a_worker_that_diverges_ends_the_training_and_restores_the_last_epoch():
+    def run(ranks):
+        net = network()
+        before = digest(net)
+        with pytest.raises(fd.DivergedError):
+            train(ranks, net, average_every=3, batch_shards=4, optimizer=fd.SGD(1e30))
+        return digest(net) == before, net.layers[3].step
+
+    assert run_ranks(2, run) == [(True, 0)] * 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_shards": 1}, "average_every=2 needs batch_shards of 2 or more"),
+        (
+            {"callbacks": [fd.Checkpoint("x", every=3)]},
+            "with average_every, checkpoints are written at ends of epochs",
+        ),
+        ({"batch_size": 130}, "batch_size must be at least 16 for batch_shards=8.*got batches of 5"),
+    ],
+)
+def test_local_steps_that_do_not_fit_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        train(average_every=2, **options)
+
+
+def test_local_steps_resume_with_another_number_of_ranks(tmp_path):
+    def run(ranks, stop, resume):
+        callbacks = [Stop(stop), fd.Checkpoint(tmp_path, seconds=0)]
+        return train(ranks, callbacks=callbacks, resume=resume, average_every=2, batch_shards=4, epochs=3)
+
+    expected = run(None, None, None)
+    for file in tmp_path.glob("*"):
+        file.unlink()
+    run_ranks(2, lambda ranks: run(ranks, 1, None))
+    assert list(tmp_path.glob("*.safetensors"))
+    assert run_ranks(3, lambda ranks: run(ranks, None, tmp_path)) == [expected] * 3
 
 
 # -- checkpoints -------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ def test_fit_hands_each_option_on(monkeypatch):
         "loss": fd.SoftmaxCrossEntropy(label_smoothing=0.5), "augment": fd.Augmentation(), "clip_norm": 2.0,
         "average": fd.EMA(0.5), "validation_data": None, "validation_split": 0.25, "sample_weight": [1],
         "callbacks": (fd.Callback(),), "shuffle": False, "progress": True, "threads": 5, "resume": "here",
-            "batch_shards": 4, "ranks": Ranks(),
+            "batch_shards": 4, "average_every": 2, "ranks": Ranks(),
     }  # fmt: skip
     net = fd.NeuralNetwork([fd.Dense(2, 2)])
     assert vars(net.fit(0, 0, **given)) == given
@@ -73,6 +73,7 @@ def test_a_checkpoint_records_what_decides_the_result():
         "callbacks": ["EarlyStopping"],
         "shuffle": True,
         "batch_shards": 1,
+        "average_every": 0,
     }
 
 

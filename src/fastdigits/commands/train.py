@@ -232,6 +232,7 @@ def _fit(
             progress=not options.quiet,
             resume=options.resume,
             batch_shards=options.batch_shards,
+            average_every=options.average_every or 0,
             ranks=ranks,
         )
         hold.begin()

@@ -395,6 +395,13 @@ def _add_ranks(parser: Parser) -> None:
         help=f"shards of a batch; batch normalisation uses those of one shard (default: {SHARDS} on several "
         "processes, else 1)",
     )
+    group.add_argument(
+        "--average-every",
+        type=arguments.whole_number,
+        metavar="STEPS",
+        help="let each shard train its own copy of the network, and average the copies every so many steps: for "
+        "machines that are slow to reach (default: add the gradients of each step)",
+    )
     arguments.add_choice(
         group, "--ranks", launched.CHOICES, launched.AUTO,
         "whether processes share the training: if mpiexec or srun started several, always by MPI, or never",
@@ -429,6 +436,8 @@ def _contradiction(options: argparse.Namespace) -> str:
             return f"--{name.replace('_', '-')}: needs --optimizer {of}; got --optimizer {options.optimizer}"
     if options.ema is not None and options.swa is not None:
         return "--swa: must not be given with --ema; got both"
+    if options.average_every and options.checkpoint_every is not None:
+        return "--checkpoint-every: must not be given with --average-every, which allows checkpoints at ends of epochs"
     if options.patience is not None and options.validation_split == 0:
         return (
             "--patience: needs images that are neither trained on nor tested on; "

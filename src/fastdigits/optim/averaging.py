@@ -65,6 +65,10 @@ class WeightAverage(Configured):
                 average, parameter.flat()[0], self._step, 1 - self.decay, self._first, self.every
             )
 
+    def arrays(self) -> list[Float32]:
+        """Return the average of each parameter, flat: the arrays, not copies."""
+        return [average for _, average in self._averages]
+
     def apply(self) -> bool:
         """Set the parameters to their averages; return False, without a change, if there are none yet.
 

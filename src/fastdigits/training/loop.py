@@ -33,12 +33,13 @@ from .batch_shards import Sharded
 from .batches import Batches, LabelledImages
 from .checkpoint import SavedState, newest
 from .history import History
+from .local_steps import LocalSteps
 from .options import FitOptions
 from .preparation import TrainingSetup, prepare
 from .state import Position, TrainingState
 from .steps import Eager, Lowered, diverged, lowers
 
-Runner = Lowered | Eager | Sharded
+Runner = Lowered | Eager | Sharded | LocalSteps
 LARGE_WEIGHT = 1e4  # below it, five layers of a thousand inputs stay below 1e35
 PIECE = 1024  # images of an evaluation that ranks share; more would leave some ranks without work
 LARGE_STATISTIC = 1e12  # mean or variance of numbers that are not scaled
@@ -228,6 +229,8 @@ def _begin(
 
 
 def _runner(setup: TrainingSetup, *, lowered: bool) -> Runner:
+    if setup.options.average_every:
+        return LocalSteps(setup, lowered=lowered)
     if setup.options.batch_shards > 1:
         return Sharded(setup, lowered=lowered)
     return Lowered(setup) if lowered else Eager()

@@ -69,6 +69,7 @@ class FitOptions:
     threads: int | None = None
     resume: str | os.PathLike[str] | None = None
     batch_shards: int = None  # type: ignore[assignment]
+    average_every: int = 0
     ranks: Ranks = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
@@ -90,6 +91,7 @@ class FitOptions:
         if shards is None:
             shards = 1 if self.ranks is None else SHARDS
         checked["batch_shards"] = check_count(shards, "batch_shards", "fit")
+        checked["average_every"] = check_count(self.average_every, "average_every", "fit", least=0)
         for name, (kind, default) in _OBJECTS.items():
             value = getattr(self, name)
             if value is not None:
@@ -103,6 +105,16 @@ class FitOptions:
             raise ValueError("fit: only one of validation_data and validation_split may be given; got both")
         for name, value in checked.items():
             object.__setattr__(self, name, value)
+        if self.average_every and self.batch_shards == 1:
+            raise ValueError(
+                f"fit: average_every={self.average_every} needs batch_shards of 2 or more, whose networks it averages; "
+                "got 1"
+            )
+        if self.average_every and self.checkpoint is not None and self.checkpoint.every is not None:
+            raise ValueError(
+                f"fit: with average_every, checkpoints are written at ends of epochs; got {self.checkpoint.every} "
+                "steps: omit Checkpoint's every"
+            )
         if self.ranks.size > self.batch_shards:
             raise ValueError(
                 f"fit: batch_shards must be at least {self.ranks.size}, one per rank; got {self.batch_shards}: "

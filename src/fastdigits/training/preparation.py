@@ -93,7 +93,7 @@ def prepare(network: Sequential, x: object, y: object, options: FitOptions) -> T
         held_out = check_validation_images(network, options.validation_data, images.scale)
     parts = Batches(train.count, options.batch_size)
     _check_batchnorm(network, parts)
-    _check_shards(network, parts, options.batch_shards)
+    _check_shards(network, parts, options)
     return TrainingSetup(
         network,
         options,
@@ -138,13 +138,18 @@ def _least_rows(network: Sequential) -> int:
     return 2 if any(isinstance(layer, BatchNorm) for layer in network.layers) else 1
 
 
-def _check_shards(network: Sequential, parts: Batches, batch_shards: int) -> None:
-    """Raise a ValueError if a whole batch has too few rows; the last batch of an epoch may have fewer shards."""
-    size, least = parts[0].stop, _least_rows(network)
+def _check_shards(network: Sequential, parts: Batches, options: FitOptions) -> None:
+    """Raise a ValueError if a batch has too few rows.
+
+    The last batch of an epoch may have fewer shards, but not where each shard has a network of its own.
+    """
+    batch_shards, least = options.batch_shards, _least_rows(network)
+    last = parts[-1] if options.average_every else parts[0]
+    size = min(parts[0].stop, last.stop - last.start)
     if batch_shards > 1 and size < batch_shards * least:
         raise ValueError(
             f"fit: batch_size must be at least {batch_shards * least} for batch_shards={batch_shards}, which need "
-            f"{least} images each; got batches of {size}: take fewer shards or greater batches"
+            f"{least} images each; got batches of {size}: take fewer shards or another batch_size"
         )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from .. import backend
 from ..backend import aligned
 from ..core import changes, streams
-from ..core.arrays import Array, Float32, Int64
+from ..core.arrays import Array, Int64
 from ..errors import DivergedError
 from .lowering import TrainingStep, why_eager
 from .preparation import TrainingSetup
@@ -50,28 +50,26 @@ class Eager:
 
     def run(self, setup: TrainingSetup, order: Int64 | Epoch, lrs: Array, step: int, stop: int) -> int:
         """Run one step; return the number of the next one."""
-        train = setup.train
-        index = order[setup.batches[step]]
-        weight = None if train.weights is None else train.weights[index]
-        loss, right = _train_step(setup, pixels(setup, index), train.labels[index], weight, lrs[step])
-        if not math.isfinite(loss):
+        sums = train_step(setup, order[setup.batches[step]], lrs[step])
+        if not math.isfinite(sums[0]):
             raise diverged(setup, step, lrs[step])
-        share = float(index.size if weight is None else weight.sum(dtype=np.float64))
-        hits = float(right.sum() if weight is None else weight[right].sum(dtype=np.float64))
-        self._totals += (share * loss, hits, share)
+        self._totals += sums
         return step + 1
 
 
-def _train_step(
-    setup: TrainingSetup, rows: Array, labels: Int64, weight: Float32 | None, lr: float
-) -> tuple[float, Array]:
-    """Return loss and hits of a batch before its step, and take the step if the loss is finite."""
-    logits = setup.network.run(rows, training=True)
-    loss = setup.options.loss.forward(logits, labels, weight)
+def train_step(setup: TrainingSetup, index: Int64, lr: float) -> tuple[float, float, float]:
+    """Take a step on some rows if the loss is finite; return the sums of `Eager.totals`, as before the step."""
+    train, loss_of = setup.train, setup.options.loss
+    labels, weight = train.labels[index], None if train.weights is None else train.weights[index]
+    logits = setup.network.run(pixels(setup, index), training=True)
+    loss = loss_of.forward(logits, labels, weight)
     if math.isfinite(loss):
-        setup.network.backward(setup.options.loss.backward())
+        setup.network.backward(loss_of.backward())
         update(setup, lr)
-    return loss, logits.argmax(axis=1) == labels
+    right = logits.argmax(axis=1) == labels
+    share = float(index.size if weight is None else weight.sum(dtype=np.float64))
+    hits = float(right.sum() if weight is None else weight[right].sum(dtype=np.float64))
+    return share * loss, hits, share
 
 
 def update(setup: TrainingSetup, lr: float) -> None:
@@ -139,15 +137,7 @@ class Lowered:
 
     def _record(self, setup: TrainingSetup) -> dict[int, TrainingStep]:
         """Return a program for each batch size."""
-        train = setup.train
-        return {
-            size: TrainingStep(
-                setup.network, train.rows, train.labels, train.weights, size, setup.options.loss,
-                setup.options.optimizer, augmenter=setup.augmenter, clipping=setup.clipping,
-                average=setup.options.average, totals=totals,
-            )
-            for size, totals in self._totals.items()
-        }  # fmt: skip
+        return {size: lowered_step(setup, size, totals) for size, totals in self._totals.items()}
 
     def totals(self) -> list[Array]:
         """Return the sums of `Eager.totals` for each batch size."""
@@ -169,6 +159,15 @@ class Lowered:
             raise diverged(setup, step + done, lrs[step + done])
         self.stretch = max(1, min(2 * self.stretch, int(STRETCH_SECONDS * done / max(seconds, 1e-9))))
         return until
+
+
+def lowered_step(setup: TrainingSetup, size: int, totals: Array) -> TrainingStep:
+    """Return the recorded step of a training on ``size`` rows."""
+    train = setup.train
+    return TrainingStep(
+        setup.network, train.rows, train.labels, train.weights, size, setup.options.loss, setup.options.optimizer,
+        augmenter=setup.augmenter, clipping=setup.clipping, average=setup.options.average, totals=totals,
+    )  # fmt: skip
 
 
 def _parts_of(setup: TrainingSetup) -> list[Any]:
