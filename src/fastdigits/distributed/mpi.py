@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from types import TracebackType
@@ -12,7 +13,7 @@ from typing import Any, NoReturn, TypeVar
 
 from ..backend import threads
 from ..core.arrays import Float32
-from ..training.ranks import Ranks
+from ..training.ranks import PATIENCE, Ranks
 
 _T = TypeVar("_T")
 
@@ -118,6 +119,8 @@ class _MPIRanks(Ranks):
     ) -> None:
         """Print an error that ends the program; end all ranks if the others do not have it."""
         agreed = self.is_agreed(error)
+        if self.rank > 0 and not agreed:
+            time.sleep(PATIENCE)
         if self.rank == 0 or not agreed:
             self._hook(kind, error, traceback)
         if not agreed:

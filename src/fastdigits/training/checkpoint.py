@@ -136,7 +136,9 @@ def newest(folder: str | os.PathLike[str]) -> SavedState | None:
         except ModelFileError as error:
             if i + 1 == len(found):
                 raise
-            streams.warn(f"{error}: using an older checkpoint", stacklevel=7)  # the call of `NeuralNetwork.fit`
+            streams.warn(
+                f"{error}: using an older checkpoint", stacklevel=7
+            )  # the call of `NeuralNetwork.fit`
         else:
             return checkpoint
     return None

@@ -94,9 +94,7 @@ class Ranks:
     def fail(self, error: BaseException) -> NoReturn:
         """Report an error that only this rank has, and end all of them."""
         if self.rank > 0:
-            time.sleep(
-                0.5
-            )  # an error in the code comes to all of them: then rank 0 reports it and ends this one
+            time.sleep(PATIENCE)
         code = self.report(error)
         for stream in (sys.__stdout__, sys.__stderr__):
             with contextlib.suppress(Exception):
@@ -132,7 +130,10 @@ class Ranks:
         states = self.gather((_portable(problem), self.interrupted))
         found = [(rank, error) for rank, (error, _) in enumerate(states) if error is not None]
         if found:
-            raise self.agreed(_common(found, self.size)) from problem
+            common = _common(found, self.size)
+            if problem is not None and str(problem) == str(common):
+                common = problem  # with its own traceback
+            raise self.agreed(common) from common.__cause__
         if any(interrupted for _, interrupted in states):
             self.interrupt()
         return result
