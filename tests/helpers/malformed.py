@@ -425,7 +425,7 @@ WRONG = {  # values for an entry of the settings
 ACCEPTED = {  # the values of these that an option accepts; `load_data` checks the name of the data
     "preset": ("null",), "no_plots": ("true", "false"), "backend": ("null",), "augment": ("null",),
     "ema": ("null",), "swa": ("null",), "momentum": ("null",), "weight_decay": ("null",),
-    "patience": ("null",), "checkpoint_every": ("null",),
+    "patience": ("null",), "checkpoint_every": ("null",), "batch_shards": ("null",), "average_every": ("null",),
     "clip_norm": ("null", "a half", "a thousand as a float"), "learning_rate": ("a half", "a thousand as a float"),
     "data": ("text", "a number in quotes", "a zero byte", "an escape sequence", "invalid Unicode"), "size": ("null",),
     "label_column": ("null", "text", "a number in quotes", "a zero byte", "an escape sequence", "invalid Unicode"),
