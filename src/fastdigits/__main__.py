@@ -17,7 +17,7 @@ COMMANDS = {
     "evaluate": "measure how good a model is and where it fails",
     "draw": "open a page to draw on, with a network inside",
     "predict": "read the digits in photographs and scans",
-    "shard": "write images as files to train on without loading them",
+    "shard": "write data larger than memory as shards",
     "bench": "compare the compiled kernels with NumPy",
 }
 HELP = "\n".join(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastdigits.data.checksum import PIECE, Checksum
+from fastdigits.data.checksum import LANES, PIECE, Checksum
 
 
 def digest(*parts: bytes) -> str:
@@ -34,8 +34,8 @@ def test_parts_across_pieces_give_the_same(size):
 
 def test_it_is_that_of_its_definition():
     content = np.random.default_rng(1).bytes(PIECE + 4321)
-    words = np.frombuffer(content.ljust(2 * PIECE, b"\0"), "<u8").reshape(2, -1, 64)
-    state = np.zeros(64, np.uint64)
+    words = np.frombuffer(content.ljust(2 * PIECE, b"\0"), "<u8").reshape(2, -1, LANES)
+    state = np.zeros(LANES, np.uint64)
     for piece in words:
         state = state * np.uint64(0x9E3779B97F4A7C15) + piece.sum(axis=0)
     wanted = hashlib.sha256(state.tobytes() + len(content).to_bytes(8, "little")).hexdigest()[:16]

@@ -1,8 +1,8 @@
 """The checksum of a file of shards: as fast as memory is read, so that a training can afford it for each byte.
 
-The bytes are little-endian words of 64 bits, zeros added at the end, in pieces of 256 KiB. A piece gives 64 sums: of
-its words 0, 64, 128, …; of its words 1, 65, 129, …; and so on. Piece by piece, the state, 64 numbers, is multiplied by
-an odd constant and the sums are added, all modulo 2⁶⁴. The checksum is the beginning of the SHA-256 of state and
+The bytes are little-endian words of 64 bits, zeros added at the end, in pieces of 256 KiB. A piece gives 512 sums:
+of its words 0, 512, 1024, …; of its words 1, 513, …; and so on. Piece by piece, the state, 512 numbers, is multiplied
+by an odd constant and the sums are added, all modulo 2⁶⁴. The checksum is the beginning of the SHA-256 of state and
 length. Any change of one word, a cut, and added bytes change it. It is no protection from people who want to deceive.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 PIECE = 1 << 18  # bytes
-LANES = 64
+LANES = 512  # with 64 the sums take twice the time
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)  # 2⁶⁴ over the golden ratio, made odd
 
 
