@@ -134,7 +134,7 @@ def shorten(path: Path) -> None:
 
 def flip(path: Path) -> None:
     content = bytearray(path.read_bytes())
-    content[-5] ^= 1
+    content[len(content) // 2] ^= 1
     path.write_bytes(content)
 
 
@@ -194,6 +194,18 @@ def test_a_checksum_is_computed_once_as_long_as_nothing_shows_a_change(tmp_path,
         contents(shards)
 
 
+@needs_arrow
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+def test_a_table_with_other_rows_than_described_is_refused(kind, tmp_path):
+    path = make(tmp_path, *examples(), kind=kind) / DESCRIPTION
+    content = json.loads(path.read_text())
+    content["shards"][0]["rows"] += 1
+    content["shards"][1]["rows"] -= 1
+    path.write_text(json.dumps(content))
+    with pytest.raises(fd.DataError, match=f"shard-00000.{kind}: must hold 51 rows, as described; got 50"):
+        fd.Shards(tmp_path)
+
+
 def test_labels_and_numbers_beyond_those_described_are_found_before_they_are_used(tmp_path):
     x, y = examples(100, "float32")
     for name, array in {"labels": np.full(50, 3), "images": np.full((50, 4, 4), np.nan, np.float32)}.items():
@@ -224,7 +236,10 @@ WRONG = {
     "whole must be true or false; got 1": lambda d: d.update(whole=1),
     "low must be at most high": lambda d: d.update(low=256),
     "whole numbers must lie within": lambda d: d.update(high=300),
-    "image_shape must be height and width": lambda d: d.update(image_shape=[16]),
+    "image_shape must be height and width of .*; got .16,": lambda d: d.update(image_shape=[16]),
+    "image_shape must be height and width of at most 1,000,000 pixels": lambda d: d.update(
+        image_shape=[1 << 20, 4]
+    ),
     "class_counts must have 1 to 10,000 entries; got 0": lambda d: d.update(class_counts=[]),
     "class_names must be 3, one per class": lambda d: d.update(class_names=["a"]),
     "class_names must be a list": lambda d: d.update(class_names="abc"),

@@ -347,6 +347,19 @@ def test_what_takes_arrays_only_says_how_to_read_shards(folder):
             work(shards)
 
 
+@pytest.mark.needs("sklearn")
+def test_the_estimator_says_how_to_read_shards(folder):
+    from fastdigits.sklearn import FastDigitsClassifier
+
+    x, y = examples()
+    estimator = FastDigitsClassifier(max_iter=1, tol=None).fit(x, y)
+    for work in (lambda shards: estimator.fit(shards, y), estimator.predict):
+        with pytest.raises(
+            TypeError, match=r"X must hold real numbers; .* x, y = shards.load\(\) reads them"
+        ):
+            work(fd.Shards(folder))
+
+
 def test_a_learning_rate_is_found_on_the_first_window(folder):
     x, y = examples()
     whole, some = fd.Shards(folder), fd.Shards(folder, window=60)

@@ -23,6 +23,7 @@ from .shard_files import TABLES, ArrayRows, TableRows, array_header, check_shape
 
 DESCRIPTION = "shards.json"
 FORMAT, VERSION = "fastdigits-shards", 1
+MOST_SIZE = 1_000_000  # pixels of an image
 MOST_DESCRIPTION = 1 << 28  # bytes: a million shards
 # How the name of a file of labels follows from that of its images
 _PARTNERS = (("images", "labels"), ("idx3", "idx1"))
@@ -108,8 +109,10 @@ def _checked(content: object) -> Description:
         raise ValueError(f"whole numbers must lie within 0 … 255; got {found['low']} to {found['high']}")
     shape = tuple(integer(1)(side, "image_shape", "shards.json") for side in found["image_shape"])
     counts = tuple(integer()(count, "class_counts", "shards.json") for count in found["class_counts"])
-    if len(shape) != 2:
-        raise ValueError(f"image_shape must be height and width; got {shape}")
+    if len(shape) != 2 or math.prod(shape) > MOST_SIZE:
+        raise ValueError(
+            f"image_shape must be height and width of at most {MOST_SIZE:,} pixels; got {shape!s:.80}"
+        )
     if not 1 <= len(counts) <= MOST_CLASSES:
         raise ValueError(f"class_counts must have 1 to {MOST_CLASSES:,} entries; got {len(counts):,}")
     names = checked_class_names(_list(found["class_names"], "class_names", ""), len(counts), "class_names")

@@ -375,6 +375,17 @@ class TableRows:
             self._file.close()
 
 
+def check_rows(path: Path, wanted: int) -> None:
+    """Raise a DataError unless a table has so many rows."""
+    table = TableRows(path)
+    table.close()
+    if table.rows != wanted:
+        raise DataError(
+            f"{path}: must hold {wanted:,} rows, as described; got {table.rows:,}: bring the file back, or write the "
+            "shards again"
+        )
+
+
 class _ArrowErrors:
     """Raise pyarrow's errors as DataErrors that name the file."""
 

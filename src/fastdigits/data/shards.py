@@ -26,7 +26,7 @@ from .shard_description import (
     pairs,
     read_description,
 )
-from .shard_files import ArrayRows, TableRows, check_shape, check_size, checksum, status
+from .shard_files import ArrayRows, TableRows, check_rows, check_shape, check_size, checksum, status
 
 WINDOW = 1 << 16
 
@@ -190,7 +190,9 @@ class Shards(Blocks):
         for shard in self.description.shards:
             for file in shard.files:
                 check_size(self.folder / file.name, file.size)
-            if len(shard.files) == 2:
+            if len(shard.files) == 1:
+                check_rows(self.folder / shard.files[0].name, shard.rows)
+            else:
                 for file, wanted in zip(
                     shard.files, ((shard.rows, *self.image_shape), (shard.rows,)), strict=True
                 ):

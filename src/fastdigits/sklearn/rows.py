@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.utils import compute_class_weight
 
 from ..core.arrays import Array, Int64, as_array
+from ..core.blocks import Blocks
 from ..core.seeding import SPLIT, stream
 from ..core.splitting import split
 from ..core.validation import check_number, check_weights
@@ -28,9 +29,15 @@ class WeightedRows(NamedTuple):
 
 
 def as_numpy(values: Any, name: str) -> Any:
-    """Return tensors as NumPy arrays, also those that scikit-learn cannot read, and anything else unchanged."""
+    """Return tensors as NumPy arrays, also those that scikit-learn cannot read, and anything else unchanged.
+
+    Raises
+    ------
+    TypeError
+        For shards: scikit-learn needs all rows.
+    """
     tensor = hasattr(values, "__dlpack__") and not isinstance(values, np.ndarray)
-    return as_array(values, f"{NAME}: {name}") if tensor else values
+    return as_array(values, f"{NAME}: {name}") if tensor or isinstance(values, Blocks) else values
 
 
 def flattened(X: Any) -> Any:
