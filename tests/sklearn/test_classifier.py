@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("sklearn", reason="scikit-learn, the extra `sklearn`, is not installed")
 
 from scipy import sparse
+from shard_folders import examples, make
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_digits, load_iris
@@ -832,3 +833,13 @@ def test_a_table_of_whole_numbers_may_be_numbers():
     learned = FastDigitsClassifier(max_iter=2, tol=None).fit(x, y)
     with pytest.raises(ValueError, match=r"must hold pixels 0 … 255, .* got values from -3 to 4000"):
         learned.predict(later)
+
+
+def test_the_error_about_shards_says_how_to_read_them(tmp_path):
+    x, y = examples()
+    shards, model = fd.Shards(make(tmp_path, x, y)), FastDigitsClassifier(max_iter=1, tol=None).fit(x, y)
+    for work in (lambda: model.fit(shards, y), lambda: model.predict(shards)):
+        with pytest.raises(
+            TypeError, match=r"X must hold real numbers; .* x, y = shards.load\(\) reads them"
+        ):
+            work()

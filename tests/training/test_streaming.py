@@ -135,7 +135,7 @@ def test_the_ring_holds_two_windows_or_what_a_batch_needs():
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 def test_without_shuffling_it_is_the_training_in_memory_bit_by_bit(dtype, backend, tmp_path):
     x, y = examples(dtype=dtype)
-    augment = fd.Augmentation(alpha=5) if dtype == "uint8" else None
+    augment = fd.Augmentation() if dtype == "uint8" else None
     shards = fd.Shards(make(tmp_path, x, y, rows=37), window=45)
     options = {"epochs": 2, "batch_size": 16, "shuffle": False, "augment": augment, "clip_norm": 1.0}
     before = fd.backend_name()
@@ -345,19 +345,6 @@ def test_what_takes_arrays_only_says_how_to_read_shards(folder):
             TypeError, match=r"got dtype object from Shards: x, y = shards.load\(\) reads them"
         ):
             work(shards)
-
-
-@pytest.mark.needs("sklearn")
-def test_the_estimator_says_how_to_read_shards(folder):
-    from fastdigits.sklearn import FastDigitsClassifier
-
-    x, y = examples()
-    estimator = FastDigitsClassifier(max_iter=1, tol=None).fit(x, y)
-    for work in (lambda shards: estimator.fit(shards, y), estimator.predict):
-        with pytest.raises(
-            TypeError, match=r"X must hold real numbers; .* x, y = shards.load\(\) reads them"
-        ):
-            work(fd.Shards(folder))
 
 
 def test_a_learning_rate_is_found_on_the_first_window(folder):
