@@ -260,6 +260,52 @@ def test_a_wrong_description_is_refused_with_its_name(match, tmp_path):
     assert "fastdigits shard --describe" in str(caught.value)
 
 
+@pytest.mark.filterwarnings("error")
+def test_each_entry_with_each_of_many_values_is_refused_or_harmless(tmp_path):
+    path = make(tmp_path, *examples(60), rows=30) / DESCRIPTION
+    text = path.read_text()
+    values = [
+        None,
+        True,
+        -1,
+        0,
+        1.5,
+        2**53,
+        2**70,
+        "",
+        "x",
+        "é\x00",
+        [],
+        {},
+        [[]],
+        [{}],
+        [None],
+        ["", ""],
+        [2**62] * 2,
+    ]
+    refused = 0
+    for place in ((), ("shards", 0), ("shards", 0, "files", 0)):
+        whole = json.loads(text)
+        for step in place:
+            whole = whole[step]
+        for name in whole:
+            for value in values:
+                content = json.loads(text)
+                part = content
+                for step in place:
+                    part = part[step]
+                part[name] = value
+                path.write_text(json.dumps(content))
+                try:
+                    shards = fd.Shards(tmp_path)
+                    len(contents(shards)[1])
+                except fd.DataError as error:
+                    assert str(tmp_path) in str(error)  # noqa: PT017
+                    assert "\n" not in str(error)  # noqa: PT017
+                    refused += 1
+    assert refused > 200
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"low": NaN}', '{"low": 1, "low": 2}', "\xff", "[" * 100_000])
 def test_a_description_that_is_no_json_is_refused(text, tmp_path):
     (make(tmp_path, *examples()) / DESCRIPTION).write_text(text, encoding="latin-1")
