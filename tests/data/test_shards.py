@@ -388,6 +388,9 @@ def test_floats_that_are_not_finite_are_refused(tmp_path):
         ([[1, 2], None], [0, 1], "must have no missing images or labels"),
         ([[1, 2], [3, 4]], [0, None], "must have no missing images or labels"),
         (["ab", "cd"], [0, 1], "images must be lists of numbers, or bytes; got string"),
+        ([[1, None], [3, 4]], [0, 1], "images must have no missing numbers"),
+        ([[1, 2], [3, 4]], [0.0, 1.0], "labels must be integers; got double"),
+        ([[1, 2], [3, 4]], ["a", "b"], "labels must be integers; got string"),
     ],
 )
 def test_a_table_of_other_columns_is_refused(images, labels, match, tmp_path):

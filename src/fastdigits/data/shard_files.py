@@ -281,6 +281,9 @@ class TableRows:
         self.columns = [
             _column(names, IMAGE_COLUMNS, path, "images"), _column(names, LABEL_COLUMNS, path, "labels")
         ]  # fmt: skip
+        label = self.schema.field(self.columns[1]).type
+        if not self._pa.types.is_integer(label):
+            raise DataError(f"{path}: labels must be integers; got {label}: number the classes from 0 on")
         self._batches = self._read_batches()
         self._x, self._y = np.empty((0, 0)), np.empty(0)
 
@@ -325,7 +328,12 @@ class TableRows:
             content = b"".join(one.as_buffer() for one in x)
             numbers: Array = np.frombuffer(content, np.uint8)
         elif types.is_list(x.type) or types.is_large_list(x.type) or types.is_fixed_size_list(x.type):
-            numbers = x.flatten().to_numpy(zero_copy_only=False)
+            flat = x.flatten()
+            if flat.null_count:
+                raise DataError(
+                    f"{self.path}: images must have no missing numbers; got missing ones: fill them"
+                )
+            numbers = flat.to_numpy(zero_copy_only=False)
         else:
             raise DataError(f"{self.path}: images must be lists of numbers, or bytes; got {x.type}")
         if numbers.dtype.kind not in "uif" or numbers.size % n:
@@ -333,7 +341,7 @@ class TableRows:
                 f"{self.path}: images must be lists of as many numbers each; got {numbers.size:,} of type "
                 f"{numbers.dtype} in {n:,} rows"
             )
-        if types.is_list(x.type) or types.is_large_list(x.type) or not types.is_fixed_size_list(x.type):
+        if not types.is_fixed_size_list(x.type):
             self._check_lengths(x, numbers.size // n)
         return numbers.reshape(n, -1)
 
