@@ -131,13 +131,15 @@ def test_the_ring_holds_two_windows_or_what_a_batch_needs():
 # -- the same bits ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("batch_shards", [1, 3])
 @pytest.mark.parametrize("backend", ["numpy", None])
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
-def test_without_shuffling_it_is_the_training_in_memory_bit_by_bit(dtype, backend, tmp_path):
+def test_without_shuffling_it_is_the_training_in_memory_bit_by_bit(dtype, backend, batch_shards, tmp_path):
     x, y = examples(dtype=dtype)
     augment = fd.Augmentation() if dtype == "uint8" else None
     shards = fd.Shards(make(tmp_path, x, y, rows=37), window=45)
     options = {"epochs": 2, "batch_size": 16, "shuffle": False, "augment": augment, "clip_norm": 1.0}
+    options["batch_shards"] = batch_shards
     before = fd.backend_name()
     if backend is not None:
         fd.use_backend(backend)
@@ -304,6 +306,7 @@ REFUSED = {
     "fit: y must be omitted with Shards, which hold their labels; got list": {"y": [1]},
     "fit: sample_weight must be None with Shards; got ndarray": {"sample_weight": np.ones(200)},
     "fit: validation_split must be 0 with Shards; got 0.1: pass validation_data=": {"validation_split": 0.1},
+    "fit: average_every must be None with Shards, .* got 2: omit it": {"average_every": 2, "batch_shards": 2},
 }
 
 

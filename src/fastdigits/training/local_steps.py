@@ -24,6 +24,7 @@ from .batch_shards import TreeSum
 from .lowering import TrainingStep
 from .preparation import TrainingSetup
 from .steps import Recordings, diverged, lowered_step, train_step
+from .streaming import Epoch
 
 
 class LocalSteps:
@@ -38,7 +39,7 @@ class LocalSteps:
         """Return the sums of `Eager.totals`."""
         return [self._totals]
 
-    def run(self, setup: TrainingSetup, order: Int64, lrs: Array, step: int, stop: int) -> int:
+    def run(self, setup: TrainingSetup, order: Int64 | Epoch, lrs: Array, step: int, stop: int) -> int:
         """Run the steps to the next average, or to the end of the epoch; return the number of the next step."""
         ranks, workers = setup.options.ranks, setup.options.batch_shards
         every = setup.options.average_every
