@@ -4,7 +4,8 @@
     mpiexec -n 2 python benchmarks/scale/ranks_speed.py --batches 512 --rounds 15
 
 The network of `fastdigits train` on MNIST. The contenders take turns; while one process trains alone, the other ranks
-sleep. Shown are median and maximum over the rounds, the ratio of the medians to one thread, and the parts of a step.
+sleep. Shown are median and maximum over the rounds, and the ratio of the medians to one thread. Processes that train
+networks of their own, with a share of the batch each, exchange nothing: they show what the machine allows.
 """
 
 import argparse
@@ -52,6 +53,12 @@ def alone(work: Callable[[], float]) -> float:
     return result
 
 
+def apart(batch: int) -> float:
+    """Return the images per second of all processes together, if each trains a network of its own at the same time."""
+    WORLD.Barrier()
+    return float(sum(WORLD.allgather(speed(batch, 1, 1))))
+
+
 def exchange_time(floats: int) -> str:
     """Return median and minimum time of one exchange of so many floats between ranks 0 and 1, in µs."""
     sent, received, times = np.zeros(floats, np.float32), np.zeros(floats, np.float32), []
@@ -82,6 +89,7 @@ def main() -> None:
         contenders = {
             "one process, 1 thread": lambda b=batch: alone(lambda: speed(b, 1, 1)),
             f"one process, {size} threads": lambda b=batch: alone(lambda: speed(b, size, 1)),
+            f"{size} processes, {size} networks": lambda b=batch: apart(b // size),
             "one process, 1 thread, 8 shards": lambda b=batch: alone(lambda: speed(b, 1, 8)),
             f"{size} ranks, 8 shards": lambda b=batch: speed(b, 1, 8, ranks),
             f"{size} ranks, {size} shards": lambda b=batch: speed(b, 1, size, ranks),
