@@ -110,10 +110,10 @@ class FitOptions:
                 f"fit: average_every={self.average_every} needs batch_shards of 2 or more, whose networks it averages; "
                 "got 1"
             )
-        if self.average_every and self.checkpoint is not None and self.checkpoint.every is not None:
+        every = next((one.every for one in self.callbacks if isinstance(one, Checkpoint)), None)
+        if self.average_every and every is not None:
             raise ValueError(
-                f"fit: with average_every, checkpoints are written at ends of epochs; got {self.checkpoint.every} "
-                "steps: omit Checkpoint's every"
+                f"fit: with average_every, checkpoints are written at ends of epochs; got every={every}: omit it"
             )
         if self.ranks.size > self.batch_shards:
             raise ValueError(
