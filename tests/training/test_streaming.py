@@ -64,6 +64,7 @@ def epoch_of(blocks, batch_size, seed, epoch=0, first=0):
     """Return the numbers of the images of each batch of an epoch, as steps would see them."""
     images = StreamedImages(blocks, "pixels", batch_size)
     parts, found, step = Batches(len(blocks), batch_size), [], 0
+    assert not images.keys.any()
     while parts[step].start < first:
         step += 1
     with images.epoch(seed, epoch, parts[step].start) as order:

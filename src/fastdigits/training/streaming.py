@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -32,8 +33,6 @@ class StreamedImages:
     ----------
     rows : ndarray, (ring, d) uint8 or float32
     labels : ndarray, (ring,) int64
-    keys : ndarray, (ring,) int64
-        Number of each image among all of them, in the order of the blocks.
     """
 
     weights = None
@@ -47,8 +46,14 @@ class StreamedImages:
         ring = self.slots * self.window
         self.rows: Array = aligned.zeros(ring, blocks.width, dtype=scales.block_dtype(blocks, scale))
         self.labels: Int64 = np.zeros(ring, np.int64)
-        self.keys: Int64 = np.zeros(ring, np.int64)
+        self.numbered = False  # whether `keys` are used
         self.warned = False
+
+    @cached_property
+    def keys(self) -> Int64:
+        """Number of each image in the ring among all of them; ask for it before the first epoch."""
+        self.numbered = True
+        return np.zeros(len(self.rows), np.int64)
 
     @property
     def count(self) -> int:
@@ -205,7 +210,8 @@ class Epoch:
             self._reading.read(x, images.labels[start:stop])
             if buffer is not None:
                 images.rows[start:stop] = scales.block_rows(x, images.scale)
-        images.keys[place : place + count] = self._numbers(number * images.window, count)
+        if images.numbered:
+            images.keys[place : place + count] = self._numbers(number * images.window, count)
 
     def _opened(self, start: int) -> Reading:
         """Return a reader of the blocks that is at image ``start`` of the epoch."""
