@@ -1,4 +1,4 @@
-"""Label a file of images with Dask arrays, each block read where it is predicted: python predict_dask.py [IMAGES]"""
+"""Label a file of images as a Dask array; each block is read where it is predicted: python predict_dask.py [IMAGES]"""
 
 import sys
 import tempfile
@@ -15,22 +15,17 @@ import fastdigits as fd
 WORKERS, BLOCK = 2, 65_536
 
 
-def block(path, block_info=None):
-    """Return the rows of this block; a memory map reads no others."""
-    (start, stop), _ = block_info[None]["array-location"]
-    return np.load(path, mmap_mode="r")[start:stop].reshape(stop - start, -1)
-
-
-def labelled(rows, network):
-    return network.predict(rows).astype(np.uint8)
+def labelled(path, network, block_info=None):
+    """Return the labels of this block's images; a memory map reads no others."""
+    ((start, stop),) = block_info[None]["array-location"]
+    return network.predict(np.load(path, mmap_mode="r")[start:stop]).astype(np.uint8)
 
 
 def labels(path, network):
-    n, height, width = np.load(path, mmap_mode="r").shape
-    rows = tuple(min(BLOCK, n - start) for start in range(0, n, BLOCK))  # of each block
-    images = da.map_blocks(block, path, chunks=(rows, height * width), dtype=np.uint8)
+    n = len(np.load(path, mmap_mode="r"))
+    blocks = (tuple(min(BLOCK, n - start) for start in range(0, n, BLOCK)),)
     kind = {"dtype": np.uint8, "meta": np.empty(0, np.uint8)}
-    return images.map_blocks(labelled, dask.delayed(network), drop_axis=1, **kind).compute()
+    return da.map_blocks(labelled, path, dask.delayed(network), chunks=blocks, **kind).compute()
 
 
 if __name__ == "__main__":
