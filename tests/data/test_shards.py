@@ -224,7 +224,7 @@ WRONG = {
     ),
     "must lead to a file inside the folder; got '/x'": lambda d: d["shards"][0]["files"][0].update(name="/x"),
     "must be a text; got 3": lambda d: d["shards"][0]["files"][0].update(name=3),
-    "a checksum must be 16 hexadecimal digits": lambda d: d["shards"][0]["files"][0].update(checksum="12"),
+    "a checksum must be 8 hexadecimal digits": lambda d: d["shards"][0]["files"][0].update(checksum="12"),
     "a file: size must be an integer; got 1.5": lambda d: d["shards"][0]["files"][0].update(size=1.5),
     "a shard: rows must be at least 1; got 0": lambda d: d["shards"][0].update(rows=0),
     "a shard must have one or two files; got 0": lambda d: d["shards"][0].update(files=[]),

@@ -148,8 +148,8 @@ def _checked_shard(content: object) -> Shard:
 
 
 def _checksum(value: object, name: str, subject: str) -> str:
-    if not isinstance(value, str) or len(value) != 16 or not {*value} <= {*"0123456789abcdef"}:
-        raise ValueError(f"a checksum must be 16 hexadecimal digits; got {value!r:.80}")
+    if not isinstance(value, str) or len(value) != 8 or not {*value} <= {*"0123456789abcdef"}:
+        raise ValueError(f"a checksum must be 8 hexadecimal digits; got {value!r:.80}")
     return value
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -19,13 +20,28 @@ from ..core.arrays import Array
 from ..errors import DataError
 from . import idx
 from .arrays import npy_header
-from .checksum import PIECE, Checksum
 
 ALIGNED = 1 << 12  # bytes from which a copy to an aligned buffer pays
 BATCH = 4096  # rows of a table read at a time
+PIECE = 1 << 18  # bytes of a file read at a time
 TABLES = {".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow"}
 IMAGE_COLUMNS, LABEL_COLUMNS = ("image", "images", "pixels", "x"), ("label", "labels", "class", "y", "target")
 SHAPE = b"image_shape"  # in the metadata of a table
+
+
+class Checksum:
+    """The CRC-32 of bytes that come in parts."""
+
+    def __init__(self) -> None:
+        self._value = 0
+
+    def update(self, content: bytes | memoryview) -> None:
+        """Add the next bytes."""
+        self._value = zlib.crc32(content, self._value)
+
+    def digest(self) -> str:
+        """Return 8 hexadecimal digits."""
+        return f"{self._value:08x}"
 
 
 class SummedFile:

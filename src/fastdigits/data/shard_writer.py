@@ -15,10 +15,9 @@ import numpy as np
 from ..core import atomic
 from ..core.arrays import Array, Int64
 from ..core.seeding import SHARDS, stream
-from .checksum import Checksum
 from .labels import Numbers
 from .shard_description import DESCRIPTION, Description, Shard, ShardFile
-from .shard_files import SHAPE, arrow, checksum
+from .shard_files import SHAPE, Checksum, arrow, checksum
 
 KINDS = ("npy", "idx", "parquet", "arrow")
 ROWS_PER_SHARD = 100_000
