@@ -44,6 +44,7 @@ SETTINGS: dict[str, Callable[[], dict[str, Any]]] = {
     "clipping": lambda: {"clip_norm": 0.2},
     "sample weights": lambda: {"sample_weight": np.random.default_rng(1).random(IMAGES)},
     "schedule": lambda: {"schedule": fd.OneCycle()},
+    "local steps": lambda: {"average_every": 4},
     "all of these": lambda: {
         "optimizer": fd.AdamW(0.01),
         "schedule": fd.OneCycle(),
