@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from sampled import sampled
 from toy_dataset import write_dataset
 
 import fastdigits as fd
@@ -287,7 +288,13 @@ def test_no_file_takes_the_number_of_a_stream_that_is_closed(tmp_path):
     assert (tmp_path / "model").read_bytes() == b""
 
 
-@pytest.mark.parametrize("narrow", [{"PYTHONIOENCODING": "cp1252"}, {"PYTHONIOENCODING": "ascii"}, {}])
+@pytest.mark.parametrize(
+    "narrow",
+    sampled(
+        [{"PYTHONIOENCODING": "cp1252"}, {"PYTHONIOENCODING": "ascii"}, {}],
+        lambda names: "ascii" in names.values(),
+    ),
+)
 def test_letters_that_a_stream_lacks_do_not_end_a_command(digits, tmp_path, narrow):
     environment = narrow or {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     net = fd.load_pretrained()

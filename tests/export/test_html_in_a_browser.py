@@ -15,7 +15,7 @@ import fastdigits as fd
 from fastdigits.export import html
 from fastdigits.nn import assembly
 
-pytestmark = pytest.mark.needs("selenium", "chromium", "chromedriver")
+pytestmark = [pytest.mark.needs("selenium", "chromium", "chromedriver"), pytest.mark.exhaustive]
 
 SEEN = 300  # test images that go through the page's network
 
