@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import signal
 import threading
 import warnings
 
@@ -267,11 +268,19 @@ def test_a_missing_shard_is_an_error_before_anything_changes(folder, tmp_path):
     assert net.scale is None
 
 
-def test_ctrl_c_ends_the_wait_for_a_slow_disk(folder, monkeypatch):
+@pytest.fixture
+def python_answers_ctrl_c():
+    """Give Ctrl-C the handler of a new process: one that an interrupted command left ignores it for seconds."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_ends_the_wait_for_a_slow_disk(folder, monkeypatch, python_answers_ctrl_c):
     blocked = threading.Event()
     monkeypatch.setattr(Reading, "read", lambda self, x, y: blocked.wait(30))
     monkeypatch.setattr(streaming, "PATIENCE", 0.01)
-    interrupts = threading.Timer(0.1, lambda: os.kill(os.getpid(), 2))
+    interrupts = threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGINT))
     interrupts.start()
     net = network()
     with pytest.raises(KeyboardInterrupt):
