@@ -204,14 +204,14 @@ class NeuralNetwork(Sequential):
         On the NumPy backend, or with a part written in Python, a MemoryError may leave a step done in part.
         """
         from .training import loop
-        from .training.options import FitOptions
+        from .training.options import checked_together
 
-        options = FitOptions(
+        options = checked_together(
             epochs=epochs, batch_size=batch_size, augment=augment, clip_norm=clip_norm, average=average,
-            optimizer=optimizer, schedule=schedule, loss=loss,  # type: ignore[arg-type]  # None: a new default one
+            optimizer=optimizer, schedule=schedule, loss=loss,
             validation_data=validation_data, validation_split=validation_split, sample_weight=sample_weight,
             callbacks=callbacks, shuffle=shuffle, progress=progress, threads=threads, resume=resume,
-            average_every=average_every, batch_shards=batch_shards, ranks=ranks,  # type: ignore[arg-type]
+            average_every=average_every, batch_shards=batch_shards, ranks=ranks,
         )  # fmt: skip
         return loop.fit(self, x, y, options)
 

@@ -42,9 +42,20 @@ def test_a_launcher_needs_mpi4py(two_started, monkeypatch):
         launched.ranks([], "x")
 
 
-def test_other_ranks_than_the_first_print_nothing(two_started, capsys, settings_kept):
-    assert train.main(["--ranks", "none", "--no-such-option"]) == 0  # the exit code is that of rank 0
+def test_other_ranks_than_the_first_print_nothing(two_started, capsys):
+    def work():
+        print("an answer")
+        print("a message", file=sys.stderr)
+        raise SystemExit(2)
+
+    assert launched.speak_once([], work) == 0  # the exit code is that of rank 0
     assert capsys.readouterr() == ("", "")
+
+
+def test_trainings_of_their_own_report_their_errors(two_started, capsys):
+    with pytest.raises(SystemExit):
+        train.main(["--ranks", "none", "--no-such-option"])
+    assert "--no-such-option" in capsys.readouterr().err
 
 
 def test_a_wrong_choice_is_reported_with_the_other_options(capsys):

@@ -207,14 +207,74 @@ def test_a_table_with_other_rows_than_described_is_refused(kind, tmp_path):
 
 
 def test_labels_and_numbers_beyond_those_described_are_found_before_they_are_used(tmp_path):
-    x, y = examples(100, "float32")
-    for name, array in {"labels": np.full(50, 3), "images": np.full((50, 4, 4), np.nan, np.float32)}.items():
-        shards = fd.Shards(make(tmp_path / name, x, y))
-        np.save(
-            tmp_path / name / f"{name}-00000.npy", array.astype(np.uint8 if name == "labels" else np.float32)
-        )
-        with pytest.raises(fd.DataError, match=f"{name}-00000.npy: (labels|numbers) must lie within"):
-            contents(shards)
+    path = make(tmp_path, *examples(100, "float32")) / DESCRIPTION
+    whole = json.loads(path.read_text())
+    for change, match in (
+        ({"class_counts": [100]}, "labels-00000.npy: labels must lie within 0 … 0"),
+        ({"high": whole["low"]}, "images-00000.npy: numbers must lie within"),
+        ({"dtype": "uint8"}, "images-00000.npy: numbers must be uint8, as described; got float32"),
+    ):
+        path.write_text(json.dumps(whole | change))
+        with pytest.raises(fd.DataError, match=match):
+            contents(fd.Shards(tmp_path))
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
+def test_no_image_of_a_changed_file_is_used(kind, tmp_path):
+    shards = fd.Shards(make(tmp_path, *examples(100), kind=kind))
+    name = shards.description.shards[0].files[0].name
+    content = bytearray((tmp_path / name).read_bytes())
+    content[-1] ^= 1
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(fd.DataError, match=f"{name}: must be as described, with the checksum"):
+        next(shards.pieces(1))
+
+
+@needs_arrow
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+def test_a_table_that_is_cut_while_it_is_read_is_an_error(kind, tmp_path):
+    x, y = examples(20_000, side=16)
+    shards = fd.Shards(make(tmp_path, x, y, rows=20_000, kind=kind))
+    pieces = shards.pieces(100)
+    next(pieces)
+    os.truncate(tmp_path / shards.description.shards[0].files[0].name, 4000)
+    with pytest.raises(fd.DataError, match=r"shard-00000\.\w+: must"):
+        for _ in pieces:
+            pass
+
+
+@pytest.mark.parametrize("size", [9, 50])
+def test_a_cut_header_is_an_error_with_the_name_of_the_file(size, tmp_path):
+    make(tmp_path, *examples(50))
+    (tmp_path / DESCRIPTION).unlink()
+    os.truncate(tmp_path / "images-00000.npy", size)
+    with pytest.raises(fd.DataError, match=r"images-00000\.npy: must"):
+        fd.Shards(tmp_path)
+
+
+def test_the_present_folder_can_be_described(tmp_path, monkeypatch):
+    make(tmp_path, *examples(50))
+    (tmp_path / DESCRIPTION).unlink()
+    monkeypatch.chdir(tmp_path)
+    assert fd.Shards(".").save().is_file()
+    with pytest.raises(ValueError, match="got paths"):
+        fd.Shards(["images-00000.npy"]).save()
+
+
+def test_the_first_file_decides_the_dtype(tmp_path):
+    make(tmp_path, *examples(50))
+    np.save(tmp_path / "images-00001.npy", np.zeros((50, 4, 4), np.float32))
+    np.save(tmp_path / "labels-00001.npy", np.zeros(50, np.uint8))
+    (tmp_path / DESCRIPTION).unlink()
+    with pytest.raises(fd.DataError, match=r"images-00001.npy: images must be uint8 .*; got float32"):
+        fd.Shards(tmp_path)
+
+
+def test_what_others_left_beside_the_new_folder_stays(tmp_path):
+    (tmp_path / ".new.shards-old.tmp").mkdir()
+    with new_folder(tmp_path / "new"):
+        pass
+    assert (tmp_path / ".new.shards-old.tmp").is_dir()
 
 
 WRONG = {

@@ -121,6 +121,39 @@ def test_an_error_of_one_rank_ends_all(tmp_path):
     assert err.count("AssertionError: only here") == 1
 
 
+ALONE = """
+import numpy as np
+import fastdigits as fd
+ranks = fd.distributed.mpi()
+x, y = np.random.default_rng(0).integers(0, 256, (200, 8, 8)).astype(np.uint8), np.arange(200) % 10
+def net():
+    return fd.NeuralNetwork([fd.Dense(64, 8), fd.ReLU(), fd.Dense(8, 10)], seed=0)
+"""
+
+
+def test_an_error_of_a_training_alone_is_not_that_of_all(tmp_path):
+    (tmp_path / "program.py").write_text(
+        ALONE + "if ranks.rank == 0: net().fit(x, y, epochs=5, batch_size=32, optimizer=fd.SGD(1e30))\n"
+        "net().fit(x, y, epochs=1, batch_size=32, ranks=ranks)\n"
+    )
+    begun = time.monotonic()
+    code, _, err = run(2, "program.py", folder=tmp_path)
+    assert code != 0
+    assert "DivergedError" in err
+    assert time.monotonic() - begun < LONGEST
+
+
+def test_a_wrong_argument_of_one_rank_is_an_error_of_all_and_training_goes_on(tmp_path):
+    (tmp_path / "program.py").write_text(
+        ALONE + "for size in (0 if ranks.rank else 32, 32):\n"
+        "    try: net().fit(x, y, epochs=1, batch_size=size, ranks=ranks)\n"
+        "    except ValueError as error: print(error)\n"
+    )
+    code, out, err = run(2, "program.py", folder=tmp_path)
+    assert code == 0, err
+    assert out.count("rank 1: fit: batch_size must be at least 1; got 0") == 2
+
+
 def test_processors_are_shared_between_the_ranks_of_a_machine(tmp_path):
     code = "print(fd.get_num_threads(), len(ranks.gather(0)))"
     returncode, out, err = run(2, "-c", PROGRAM.format(code=code), folder=tmp_path)

@@ -4,6 +4,7 @@ import itertools
 import os
 import signal
 import threading
+import types
 import warnings
 
 import numpy as np
@@ -291,6 +292,19 @@ def test_ctrl_c_ends_the_wait_for_a_slow_disk(folder, monkeypatch, python_answer
     net.fit(fd.Shards(folder), epochs=1)
 
 
+def test_without_a_thread_windows_are_read_all_the_same(folder, monkeypatch):
+    nets = [network(), network()]
+    nets[0].fit(fd.Shards(folder, window=64), epochs=1)
+    monkeypatch.setattr(streaming, "threading", types.SimpleNamespace(Thread=_NoThread))
+    nets[1].fit(fd.Shards(folder, window=64), epochs=1, threads=1)
+    assert state(nets[0]) == state(nets[1])
+
+
+class _NoThread(threading.Thread):
+    def start(self):
+        raise RuntimeError("can't start new thread")
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_forked_child_continues_with_files_of_its_own(folder):
     whole = network()
@@ -316,7 +330,7 @@ REFUSED = {
     "fit: y must be omitted with Shards, which hold their labels; got list": {"y": [1]},
     "fit: sample_weight must be None with Shards; got ndarray": {"sample_weight": np.ones(200)},
     "fit: validation_split must be 0 with Shards; got 0.1: pass validation_data=": {"validation_split": 0.1},
-    "fit: average_every must be None with Shards, .* got 2: omit it": {"average_every": 2, "batch_shards": 2},
+    "fit: average_every must be 0 with Shards, .* got 2: omit it": {"average_every": 2, "batch_shards": 2},
 }
 
 

@@ -43,12 +43,12 @@ def place(environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
     return 0, 1
 
 
-def speak_once(main: Callable[[], int]) -> int:
-    """Return the exit code of ``main``; on other ranks than 0, drop what it prints and return 0.
+def speak_once(argv: Sequence[str] | None, main: Callable[[], int]) -> int:
+    """Return the exit code of ``main``; on other ranks of one training than 0, drop what it prints and return 0.
 
     The launcher returns the code of rank 0. It may end all ranks once one ends with an error, while rank 0 still saves.
     """
-    if place()[0] == 0:
+    if place()[0] == 0 or _choice(argv) == NONE:
         return main()
     dropped = streams.Messages(None)
     with contextlib.redirect_stderr(dropped), contextlib.redirect_stdout(dropped):

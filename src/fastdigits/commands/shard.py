@@ -153,6 +153,12 @@ def _parts(folder: Path) -> dict[str, Path]:
 
 
 def _check(folder: Path) -> dict[str, Any]:
+    if len(written := parts_of(folder)) == 1:
+        (name,) = written
+        raise CommandError(
+            f"--check: {folder} must have the parts train and test, each with {DESCRIPTION}; got {name} alone: bring "
+            f"the other one back, or check {folder / name}"
+        )
     parts = {name: Shards(path) for name, path in _parts(folder).items()}
     for name, shards in parts.items():
         if not shards.described:

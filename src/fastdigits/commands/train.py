@@ -55,7 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         0; 2 after an error that the user can correct; 130 after an interrupt. A wrong option exits at once.
     """
     started = time.perf_counter()
-    return launched.speak_once(lambda: runner.run(COMMAND, lambda: _train(argv, started), chooses=False))
+    return launched.speak_once(
+        argv, lambda: runner.run(COMMAND, lambda: _train(argv, started), chooses=False)
+    )
 
 
 def _train(argv: Sequence[str] | None, started: float) -> int:
@@ -79,8 +81,10 @@ def _train(argv: Sequence[str] | None, started: float) -> int:
         say(train_messages.opening(options, images, network, ranks.size))
         try:
             history, outcome = _fit(options, images, network, folder, hold, ranks)
-        except (CommandError, DivergedError):  # a new run without a result leaves no files
-            if ranks.rank == 0 and options.resume is None and not (folder / run_folder.MODEL).exists():
+        except (CommandError, DivergedError) as error:  # a new run without a result leaves no files
+            resumable = isinstance(error.__cause__, DataError)  # a file changed, and can be brought back
+            new = options.resume is None and not (folder / run_folder.MODEL).exists()
+            if ranks.rank == 0 and new and not resumable:
                 clear(folder)
                 (folder / run_folder.SETTINGS).unlink(missing_ok=True)
             raise
@@ -236,6 +240,8 @@ def _fit(
             ranks=ranks,
         )
         hold.begin()
+    except DataError as error:
+        raise CommandError(f"{error}, then fastdigits train --resume {folder}") from error
     except (TypeError, ValueError) as error:  # the images do not suit; the message says what to do
         raise CommandError(_message(options, error)) from error
     except DivergedError as error:

@@ -235,17 +235,17 @@ def pairs(source: Iterable[Any], folder: Path = Path()) -> list[tuple[Path, ...]
 def describe(folder: Path, files: Sequence[tuple[Path, ...]], names: tuple[str, ...] = ()) -> Description:
     """Read all files and describe them."""
     numbers, counts = Numbers(), np.zeros(0, np.int64)
-    shards, shape, dtypes = [], None, set()
+    shards, shape, first = [], None, ""
     for paths in files:
         whole = tuple(folder / path for path in paths)
         own_shape, dtype, rows = _kind(whole)
         if rows == 0:
             raise DataError(f"{whole[0]}: must hold at least one image; got none: omit the file")
         shape = shape or own_shape
-        dtypes.add(dtype)
-        if own_shape != shape or len(dtypes) > 1:
+        first = first or dtype
+        if own_shape != shape or dtype != first:
             raise DataError(
-                f"{whole[0]}: images must be {dtypes and sorted(dtypes)[0]} of shape {shape}, as in the files before; "
+                f"{whole[0]}: images must be {first} of shape {shape}, as in the files before; "
                 f"got {dtype} of shape {own_shape}: write the shards again"
             )
         sums, counts = _read_through(whole, rows, own_shape, dtype, numbers, counts)
@@ -256,7 +256,7 @@ def describe(folder: Path, files: Sequence[tuple[Path, ...]], names: tuple[str, 
             ))
         )  # fmt: skip
     return Description(
-        cast(tuple[int, int], shape), dtypes.pop(), numbers.low, numbers.high, numbers.whole,
+        cast(tuple[int, int], shape), first, numbers.low, numbers.high, numbers.whole,
         tuple(counts.tolist()), names, tuple(shards),
     )  # fmt: skip
 
@@ -271,7 +271,7 @@ def _kind(paths: tuple[Path, ...]) -> tuple[tuple[int, ...], str, int]:
                 return (0,), "uint8", 0
             return (
                 image_shape(table.shape() or batch[0].shape[1:]),
-                _dtype(batch[0].dtype, paths[0]),
+                stored_dtype(batch[0].dtype, paths[0]),
                 table.rows,
             )
         finally:
@@ -282,10 +282,11 @@ def _kind(paths: tuple[Path, ...]) -> tuple[tuple[int, ...], str, int]:
     labels = check_shape(paths[1], shape[:1])
     if labels.kind not in "ui":
         raise DataError(f"{paths[1]}: labels must be integers; got {labels}: y.astype(np.int64)")
-    return image_shape(shape[1:]), _dtype(dtype, paths[0]), shape[0]
+    return image_shape(shape[1:]), stored_dtype(dtype, paths[0]), shape[0]
 
 
-def _dtype(dtype: np.dtype[Any], path: Path) -> str:
+def stored_dtype(dtype: np.dtype[Any], path: Path) -> str:
+    """Return in which dtype images of a file are read: "uint8" or "float32"."""
     if dtype.kind not in "uif":
         raise DataError(f"{path}: images must be numbers; got {dtype}")
     return "uint8" if dtype == np.uint8 else "float32"

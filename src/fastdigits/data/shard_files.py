@@ -171,9 +171,15 @@ def array_header(path: Path) -> tuple[np.dtype[Any], tuple[int, ...], int, bool]
                     raise DataError(f"{path}: must be in C order; got Fortran order: np.ascontiguousarray(x)")
                 return dtype, shape, file.tell(), False
             packed = start[:2] == b"\x1f\x8b"
-            head = next(idx.decompressed(file, f"{path}")) if packed else file.read(20)
+            head = next(idx.decompressed(file, f"{path}"), b"") if packed else file.read(20)
         except OSError as error:
             raise unreadable(path, error) from error
+        except DataError:
+            raise
+        except (EOFError, SyntaxError, ValueError) as error:  # NumPy's errors about a header
+            raise DataError(
+                f"{path}: must have the header of an NPY file; got: {error}: copy it again"
+            ) from error
         kind, shape = idx.header(head[:20], f"{path}")
         offset = 4 + 4 * len(shape)
         need = offset + math.prod(shape) * kind.itemsize
@@ -285,10 +291,12 @@ class TableRows:
             pass
         with self._errors():
             if TABLES[path.suffix.lower()] == "parquet":
-                self._file = self._pa.parquet.ParquetFile(path)
+                # Without both arguments, a whole group of rows is read at once.
+                self._file = self._pa.parquet.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False)
                 self.schema, self.rows = self._file.schema_arrow, self._file.metadata.num_rows
             else:
-                self._file = self._pa.ipc.open_file(self._pa.memory_map(os.fspath(path)))
+                # No memory map: a file that is cut would end the process.
+                self._file = self._pa.ipc.open_file(self._pa.OSFile(os.fspath(path)))
                 self.schema = self._file.schema
                 self.rows = sum(
                     self._file.get_batch(i).num_rows for i in range(self._file.num_record_batches)
@@ -320,6 +328,7 @@ class TableRows:
         else:
             for i in range(self._file.num_record_batches):
                 batch = self._file.get_batch(i)
+                batch.validate(full=True)  # offsets of a damaged file would end the process
                 yield from (batch.slice(start, BATCH) for start in range(0, batch.num_rows, BATCH))
 
     def next_batch(self) -> tuple[Array, Array] | None:
@@ -420,9 +429,8 @@ class _ArrowErrors:
         pass
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, self._pa.ArrowException | OSError | EOFError) and not isinstance(
-            error, MemoryError
-        ):
+        known = self._pa.ArrowException | OSError | EOFError | UnicodeDecodeError
+        if isinstance(error, known) and not isinstance(error, MemoryError):
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise DataError(
                 f"{self._path}: must be a whole Parquet or Arrow file; got: {reason}: write it again"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -62,8 +63,9 @@ def new_folder(path: Path) -> Iterator[Path]:
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{path.name[:100]}.shards-"
-    for left in path.parent.glob(f"{prefix}*.tmp"):
-        if not atomic.runs(int(left.name[len(prefix) :].removesuffix(".tmp") or 0)):
+    for left in path.parent.glob(f"{glob.escape(prefix)}*.tmp"):
+        process = left.name[len(prefix) :].removesuffix(".tmp")
+        if process.isdecimal() and not atomic.runs(int(process)):
             shutil.rmtree(left, ignore_errors=True)
     beside = path.with_name(f"{prefix}{os.getpid()}.tmp")
     beside.mkdir()

@@ -25,6 +25,7 @@ from .shard_description import (
     find_files,
     pairs,
     read_description,
+    stored_dtype,
 )
 from .shard_files import ArrayRows, TableRows, check_rows, check_shape, check_size, checksum, status
 
@@ -94,6 +95,7 @@ class Shards(Blocks):
             Path, tuple[int, ...]
         ] = {}  # files whose checksum was right, and their status then
         self._lock = threading.Lock()
+        self._named = False  # whether the paths of the files were given
         if isinstance(source, str | os.PathLike):
             self.folder, self.described = _folder_of(Path(source)), False
             if (self.folder / DESCRIPTION).exists():
@@ -102,6 +104,7 @@ class Shards(Blocks):
                 self.description = describe(self.folder, find_files(self.folder))
         else:
             self.folder, self.described = Path(), False
+            self._named = True
             self.description = describe(self.folder, pairs(source))
         self._take(self.description)
         if self.described:
@@ -170,7 +173,7 @@ class Shards(Blocks):
         OSError
             If the file cannot be written.
         """
-        if self.folder == Path():
+        if self._named:
             raise ValueError(
                 "Shards.save: the shards must be those of a folder; got paths: pass their folder"
             )
@@ -193,10 +196,14 @@ class Shards(Blocks):
             if len(shard.files) == 1:
                 check_rows(self.folder / shard.files[0].name, shard.rows)
             else:
-                for file, wanted in zip(
-                    shard.files, ((shard.rows, *self.image_shape), (shard.rows,)), strict=True
-                ):
-                    check_shape(self.folder / file.name, wanted)
+                images, labels = (self.folder / file.name for file in shard.files)
+                found = stored_dtype(check_shape(images, (shard.rows, *self.image_shape)), images)
+                if found != self.dtype:
+                    raise DataError(
+                        f"{images}: numbers must be {self.dtype}, as described; got {found}: bring the file back, or "
+                        "write the shards again"
+                    )
+                check_shape(labels, (shard.rows,))
 
     def open(self, block: int) -> BlockReader:
         """Return a reader of one shard."""
@@ -225,15 +232,16 @@ class Shards(Blocks):
 
 
 class _Reader(BlockReader):
-    """Read a shard: compare what can be compared at once, and the checksums at the end."""
+    """Read a shard. Checksums come first: no step may use images of a file that has changed."""
 
     def __init__(self, shards: Shards, shard: Shard) -> None:
         self._shards, self._left = shards, shard.rows
         self._paths = [shards.folder / file.name for file in shard.files]
-        self._files = shard.files
-        self._statuses = [status(path) for path in self._paths]
         for path, file in zip(self._paths, shard.files, strict=True):
             check_size(path, file.size)
+            if not shards.is_checked(path):
+                before = status(path)
+                shards.compare(path, file, checksum(path), before)
 
     def read(self, x: Array, y: Int64) -> None:
         """Fill x, (n, d), and y, (n,), with the next images and labels."""
@@ -270,7 +278,7 @@ class _PairReader(_Reader):
         self._sources: list[ArrayRows] = []
         try:
             for path in self._paths:
-                self._sources.append(ArrayRows(path, summed=not shards.is_checked(path)))
+                self._sources.append(ArrayRows(path, summed=False))
         except BaseException:
             self.close()
             raise
@@ -280,10 +288,8 @@ class _PairReader(_Reader):
             source.read(rows)
 
     def _finish(self) -> None:
-        for i, source in enumerate(self._sources):
-            found = source.finish()
-            if found is not None:
-                self._shards.compare(self._paths[i], self._files[i], found, self._statuses[i])
+        for source in self._sources:
+            source.finish()
 
     def close(self) -> None:
         """Close the files."""
@@ -292,14 +298,11 @@ class _PairReader(_Reader):
 
 
 class _TableReader(_Reader):
-    """Read a table; its checksum comes first, as its parts are not read in order."""
+    """Read a table."""
 
     def __init__(self, shards: Shards, shard: Shard) -> None:
         super().__init__(shards, shard)
-        (path,), (file,), (before,) = self._paths, self._files, self._statuses
-        if not shards.is_checked(path):
-            shards.compare(path, file, checksum(path), before)
-        self._table = TableRows(path)
+        self._table = TableRows(self._paths[0])
 
     def _fill(self, x: Array, y: Int64) -> None:
         self._table.read(x, y)

@@ -53,12 +53,19 @@ def fit(network: Sequential, x: object, y: object, options: FitOptions) -> Histo
         saved = (
             None if options.resume is None else ranks.from_first(functools.partial(newest, options.resume))
         )
-        ranks.together(lambda: _reserve(network, options.average))
+        reserved = []  # by this call; another one's reservation stays
+
+        def reserve() -> None:
+            _reserve(network, options.average)
+            reserved.append(network)
+
         try:
+            ranks.together(reserve)
             return _fit(setup, saved)
         finally:
-            network.trained_by = None
-            _averaging.discard(id(options.average))
+            if reserved:
+                network.trained_by = None
+                _averaging.discard(id(options.average))
 
 
 # Held while `fit` reserves a network. A forked child makes its own lock: its parent's may stay locked.
@@ -164,7 +171,8 @@ def _train(state: TrainingState, saved: SavedState | None, *, lowered: bool) -> 
     with contextlib.ExitStack() as ends:  # each callback gets its end, even if another one raises
         if ranks.size > 1:
             ranks.compare(ranks.together(lambda: _facts(state)), "fit")
-        runner = ranks.together(lambda: _begin(state, saved, ends, lowered=lowered))
+        with state.rollback():  # also if another rank cannot begin
+            runner = ranks.together(lambda: _begin(state, saved, ends, lowered=lowered))
         while position.epoch < options.epochs:
             before = Snapshot(network)
             try:
@@ -208,23 +216,22 @@ def _facts(state: TrainingState) -> dict[str, str]:
 def _begin(
     state: TrainingState, saved: SavedState | None, ends: contextlib.ExitStack, *, lowered: bool
 ) -> Runner:
-    """Begin, or continue from a checkpoint; if that fails, restore network, optimizer and average."""
+    """Begin, or continue from a checkpoint."""
     setup = state.setup
     network, options = setup.network, setup.options
     checkpoint = None if saved is None else state.check(saved)
-    with state.rollback():
-        network.scale = setup.train.scale
-        if options.average is not None:
-            options.average.begin(network.parameters(), options.epochs * len(setup.batches))
-        if checkpoint is not None:
-            state.restore(checkpoint)
-        runner = _runner(setup, lowered=lowered)
-        for callback in reversed(setup.callbacks):
-            ends.callback(callback.on_train_end, network, state.history)
-        for callback in setup.callbacks:
-            callback.on_train_begin(network, state.history)
-        if checkpoint is not None and saved is not None:
-            state.restore_callbacks(checkpoint, saved)
+    network.scale = setup.train.scale
+    if options.average is not None:
+        options.average.begin(network.parameters(), options.epochs * len(setup.batches))
+    if checkpoint is not None:
+        state.restore(checkpoint)
+    runner = _runner(setup, lowered=lowered)
+    for callback in reversed(setup.callbacks):
+        ends.callback(callback.on_train_end, network, state.history)
+    for callback in setup.callbacks:
+        callback.on_train_begin(network, state.history)
+    if checkpoint is not None and saved is not None:
+        state.restore_callbacks(checkpoint, saved)
     return runner
 
 

@@ -155,3 +155,12 @@ def _instance(value: object, kind: type[_T], name: str) -> _T:
         return value
     hint = ": call it to make one" if isinstance(value, type) else ""
     raise TypeError(f"fit: {name} must be an instance of fastdigits.{kind.__name__}; got {value!r}{hint}")
+
+
+def checked_together(**given: Any) -> FitOptions:
+    """Return the options of `NeuralNetwork.fit`; where ranks share the training, all of them raise an error of one."""
+    ranks = given.get("ranks")
+    if not isinstance(ranks, Ranks):
+        return FitOptions(**given)
+    with ranks.guard(defer=False):
+        return ranks.together(lambda: FitOptions(**given))

@@ -93,7 +93,7 @@ def prepare(network: Sequential, x: object, y: object, options: FitOptions) -> T
         held_out = check_validation_images(network, options.validation_data, images.scale)
     if options.average_every and isinstance(train, StreamedImages):  # workers take turns on the same batches
         raise ValueError(
-            f"fit: average_every must be None with Shards, of which each window is read once; got "
+            f"fit: average_every must be 0 with Shards, of which each window is read once; got "
             f"{options.average_every}: omit it, or train on shards.load()"
         )
     parts = Batches(train.count, options.batch_size)

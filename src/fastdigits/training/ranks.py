@@ -16,11 +16,11 @@ from typing import NoReturn, TypeVar
 
 from ..core.arrays import Float32
 from ..core.interrupts import DeferInterrupts
-from ..errors import DivergedError
 
 # An error in the code comes to all ranks. The others wait so many seconds, in which rank 0 reports it and ends them.
 PATIENCE = 0.5
 _T = TypeVar("_T")
+_E = TypeVar("_E", bound=BaseException)
 
 
 class Ranks:
@@ -102,15 +102,15 @@ class Ranks:
         self.abort(code)
 
     def is_agreed(self, error: BaseException) -> bool:
-        """Return whether all ranks raise this error. The loss, and so its divergence, is the same on all of them."""
+        """Return whether all ranks raise this error."""
         cause: BaseException | None = error
         while cause is not None:
-            if cause is self._agreed or isinstance(cause, DivergedError):
+            if cause is self._agreed:
                 return True
             cause = cause.__cause__
         return False
 
-    def agreed(self, error: BaseException) -> BaseException:
+    def agreed(self, error: _E) -> _E:
         """Mark an error that all ranks raise, and return it."""
         self._agreed = error
         return error
@@ -183,7 +183,7 @@ def _portable(error: BaseException | None) -> BaseException | None:
 def _common(found: list[tuple[int, BaseException]], size: int) -> BaseException:
     """Return the error that all ranks raise for those of some; it names the rank, unless that is 0 or they all fail."""
     rank, error = found[0]
-    if rank == 0 or len(found) == size or isinstance(error, KeyboardInterrupt):
+    if rank == 0 or len(found) == size or isinstance(error, KeyboardInterrupt | SystemExit):
         return error
     text = f"rank {rank}: {error}"
     try:

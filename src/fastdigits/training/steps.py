@@ -186,11 +186,12 @@ def _parts_of(setup: TrainingSetup) -> list[Any]:
 
 
 def diverged(setup: TrainingSetup, step: int, lr: float) -> DivergedError:
-    """Return the error that names epoch, step and learning rate."""
+    """Return the error that names epoch, step and learning rate; all ranks have the same loss, and raise it."""
     rows = setup.train.rows
     most = 0.0 if rows.dtype == np.uint8 else float(max(rows.max(), -rows.min()))
     scale = f", or scale the images, whose largest number is {most:g}" if most > LARGE else ""
-    return DivergedError(
+    error = DivergedError(
         f"fit: loss and weights must stay finite; they were not in epoch {setup.network.epochs_trained + 1}, "
         f"step {step + 1} of {len(setup.batches)}, at learning rate {lr:g}: take a smaller one{scale}"
     )
+    return setup.options.ranks.agreed(error)

@@ -85,6 +85,17 @@ class StreamedImages:
         return f"{self.blocks.digest} window {self.blocks.window}"
 
 
+class _EndedThread:
+    """Stands for a thread where the system has none."""
+
+    def join(self, timeout: float | None = None) -> None:
+        """Return at once."""
+
+    def is_alive(self) -> bool:
+        """Return False."""
+        return False
+
+
 class Epoch:
     """The order of one epoch: ``epoch[start:stop]`` are rows of the ring, read from the files by then.
 
@@ -112,7 +123,7 @@ class Epoch:
         """Begin to read at the window ``_next``."""
         self._process = os.getpid()
         self._reading: Reading | None = None
-        self._thread: threading.Thread | None = None
+        self._thread: threading.Thread | _EndedThread | None = None
         self._error: BaseException | None = None
         self._stopped = False
 
@@ -183,10 +194,13 @@ class Epoch:
         images = self._images
         if self._thread is None and self._next < min(images.windows, first + images.slots):
             number, self._next = self._next, self._next + 1
-            self._thread = threading.Thread(
-                target=self._read, args=(number,), daemon=True, name="fastdigits-read"
-            )
-            self._thread.start()
+            thread = threading.Thread(target=self._read, args=(number,), daemon=True, name="fastdigits-read")
+            try:
+                thread.start()
+                self._thread = thread
+            except RuntimeError:  # the system has no thread left
+                self._read(number)
+                self._thread = _EndedThread()
 
     def _read(self, number: int) -> None:
         """Read a window into its part of the ring; an error is kept for the thread that waits."""
