@@ -248,13 +248,12 @@ def describe(folder: Path, files: Sequence[tuple[Path, ...]], names: tuple[str, 
                 f"{whole[0]}: images must be {first} of shape {shape}, as in the files before; "
                 f"got {dtype} of shape {own_shape}: write the shards again"
             )
-        sums, counts = _read_through(whole, rows, own_shape, dtype, numbers, counts)
-        shards.append(
-            Shard(rows, tuple(
-                ShardFile(path.as_posix(), status(at)[2], total)
-                for path, at, total in zip(paths, whole, sums, strict=True)
-            ))
-        )  # fmt: skip
+        counts = _read_through(whole, rows, own_shape, dtype, numbers, counts)
+        files_of = (
+            ShardFile(path.as_posix(), status(at)[2], checksum(at))
+            for path, at in zip(paths, whole, strict=True)
+        )
+        shards.append(Shard(rows, tuple(files_of)))
     return Description(
         cast(tuple[int, int], shape), first, numbers.low, numbers.high, numbers.whole,
         tuple(counts.tolist()), names, tuple(shards),
@@ -302,8 +301,8 @@ def image_shape(shape: tuple[int, ...]) -> tuple[int, int]:
 
 def _read_through(
     paths: tuple[Path, ...], rows: int, shape: tuple[int, ...], dtype: str, numbers: Numbers, counts: Int64
-) -> tuple[list[str], Int64]:
-    """Read a shard; return the checksums of its files, and the images of each class so far."""
+) -> Int64:
+    """Read a shard; return the images of each class so far."""
     sources: list[Any] = [TableRows(*paths)] if len(paths) == 1 else [ArrayRows(path) for path in paths]
     x, y = np.empty((min(rows, 4096), math.prod(shape)), dtype), np.empty(min(rows, 4096), np.int64)
     try:
@@ -323,7 +322,10 @@ def _read_through(
             found = np.bincount(y[:count], minlength=len(counts))
             found[: len(counts)] += counts
             counts = found
-        return [checksum(paths[0])] if len(paths) == 1 else [one.finish() for one in sources], counts
+        if len(sources) == 2:
+            for source in sources:
+                source.finish()
+        return counts
     finally:
         for source in sources:
             source.close()

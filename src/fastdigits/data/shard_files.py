@@ -1,6 +1,6 @@
 """Read the files of shards in sequence: NPY and IDX files of rows, and tables of Parquet and Arrow.
 
-Each reader computes the checksum of the bytes that it reads, and never holds more than a piece of a file.
+No reader holds more than a piece of a file.
 """
 
 from __future__ import annotations
@@ -44,36 +44,26 @@ class Checksum:
         return f"{self._value:08x}"
 
 
-class SummedFile:
-    """A file whose bytes are read once, from the first to the last, with their checksum if it is ``summed``."""
+class _File:
+    """A file that is read once, from the first byte to the last, into the caller's memory."""
 
-    def __init__(self, path: Path, summed: bool = True) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self.checksum = Checksum() if summed else None
-        self._place = 0
-        self._file = cast(Any, opened(path)).detach()  # reads into the caller's memory at once
+        self._file = cast(Any, opened(path)).detach()
         self._aligned: memoryview | None = None
 
     def read(self, size: int) -> bytes:
         """Return the next bytes; fewer at the end."""
         content: bytes = self._file.read(size)
-        self._sum(content)
         return content
-
-    def _sum(self, content: bytes | memoryview) -> None:
-        self._place += len(content)
-        if self.checksum is not None:
-            self.checksum.update(content)
 
     def fill(self, target: memoryview) -> None:
         """Fill a buffer of bytes with the next ones; DataError if the file is too short."""
         while target:
-            # A piece is still in a cache when its checksum is computed.
-            count = self._read_piece(target[: PIECE - self._place % PIECE])
+            count = self._read_piece(target[:PIECE])
             if not count:
                 raise DataError(f"{self.path}: must be as long as its header says; got its end {len(target):,} bytes "
                                 "before: copy it again")  # fmt: skip
-            self._sum(target[:count])
             target = target[count:]
 
     def _read_piece(self, target: memoryview) -> int:
@@ -119,14 +109,13 @@ def unreadable(path: Path, error: OSError) -> DataError:
 
 def checksum(path: Path) -> str:
     """Return the checksum of a file."""
-    file, total = SummedFile(path), Checksum()
-    file.checksum = total
-    try:
-        file.rest()
-    except OSError as error:
-        raise unreadable(path, error) from error
-    finally:
-        file.close()
+    total = Checksum()
+    with opened(path) as file:
+        try:
+            while content := file.read(PIECE):
+                total.update(content)
+        except OSError as error:
+            raise unreadable(path, error) from error
     return total.digest()
 
 
@@ -201,11 +190,11 @@ def check_shape(path: Path, wanted: tuple[int, ...]) -> np.dtype[Any]:
 
 
 class ArrayRows:
-    """The rows of an NPY or IDX file, read in order; their checksum is computed if ``summed``."""
+    """The rows of an NPY or IDX file, read in order."""
 
-    def __init__(self, path: Path, summed: bool = True) -> None:
+    def __init__(self, path: Path) -> None:
         self.dtype, self.shape, offset, packed = array_header(path)
-        self._file = SummedFile(path, summed)
+        self._file = _File(path)
         self._pieces = idx.decompressed(self._file, f"{path}") if packed else None
         self._held = memoryview(b"")  # decompressed bytes that are not used yet
         self._fill(memoryview(bytearray(offset)))
@@ -236,8 +225,8 @@ class ArrayRows:
         except OSError as error:
             raise unreadable(self._file.path, error) from error
 
-    def finish(self) -> str | None:
-        """Read to the end of the file, where nothing may follow; return its checksum, if it was computed."""
+    def finish(self) -> None:
+        """Read to the end of the file, where nothing may follow."""
         try:
             more = len(self._held) + (sum(map(len, self._pieces)) if self._pieces else 0) + self._file.rest()
         except OSError as error:
@@ -246,7 +235,6 @@ class ArrayRows:
             raise DataError(
                 f"{self._file.path}: must end after its rows; got {more:,} bytes more: copy it again"
             )
-        return None if self._file.checksum is None else self._file.checksum.digest()
 
     def close(self) -> None:
         """Close the file."""

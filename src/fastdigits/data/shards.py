@@ -278,7 +278,7 @@ class _PairReader(_Reader):
         self._sources: list[ArrayRows] = []
         try:
             for path in self._paths:
-                self._sources.append(ArrayRows(path, summed=False))
+                self._sources.append(ArrayRows(path))
         except BaseException:
             self.close()
             raise
