@@ -145,3 +145,8 @@ def _shares(n: int, sample_weight: object) -> Float32:
     weights = check_weights(sample_weight, n, "SoftmaxCrossEntropy: sample_weight").astype(np.float64)
     shares: Float32 = (weights / weights.sum()).astype(np.float32)
     return shares
+
+
+def total_weight(count: int, weights: Float32 | None) -> float:
+    """Return the sum of the weights of ``count`` images, which weigh 1 each if there are none."""
+    return float(count if weights is None else weights.sum(dtype=np.float64))

@@ -16,7 +16,7 @@ from ..core.arrays import Array, Float32, Int64, as_array, in_order
 from ..core.blocks import Blocks
 from . import assembly, scales
 from .layers import Dropout, Layer
-from .losses import SoftmaxCrossEntropy
+from .losses import SoftmaxCrossEntropy, total_weight
 from .parameters import Parameter, flatten
 from .predictor import Predictor
 
@@ -351,10 +351,10 @@ class Sequential:
         """Return the sums over a few images of weight · loss, of weight · hit and of weights."""
         logits = self._predictor.logits(self.layers, rows)
         right = logits.argmax(axis=1) == labels
-        share = float(right.size if weight is None else weight.sum(dtype=np.float64))
+        share = total_weight(right.size, weight)
         if share == 0.0:  # every image has the weight 0
             return 0.0, 0.0, 0.0
-        hits = float(right.sum() if weight is None else weight[right].sum(dtype=np.float64))
+        hits = total_weight(int(right.sum()), None if weight is None else weight[right])
         return share * loss.forward(logits, labels, weight), hits, share
 
     # -- for other modules and for copies ----------------------------------------------------------------

@@ -18,7 +18,7 @@ import numpy as np
 from ..backend import aligned
 from ..core.arrays import Array, Float32, Int64
 from ..nn.layers import Dropout
-from ..nn.losses import SoftmaxCrossEntropy
+from ..nn.losses import SoftmaxCrossEntropy, total_weight
 from ..nn.sequential import Sequential
 from .lowering import ShardGradients, Update
 from .preparation import TrainingSetup
@@ -54,7 +54,7 @@ class Sharded:
         ranks, weights = setup.options.ranks, None
         if setup.train.weights is not None:
             weights = setup.train.weights[index]
-        mass = _mass(index.size, weights)
+        mass = total_weight(index.size, weights)
         parts = setup.shards(index.size)
 
         def compute(number: int) -> None:
@@ -154,13 +154,13 @@ class _EagerPasses:
             losses, _ = loss.run(logits, labels, _shares(index.size, weight, mass))
             part, dlogits = float(losses.sum(dtype=np.float64)), loss.backward()
         else:  # it returns the mean over the shard
-            share = _mass(index.size, weight) / mass
+            share = total_weight(index.size, weight) / mass
             part = loss.forward(logits, labels, weight) * share
             dlogits = loss.backward() * np.float32(share)
         if math.isfinite(part):
             setup.network.backward(dlogits)
         right = logits.argmax(axis=1) == labels
-        return part, _mass(int(right.sum()), None if weight is None else weight[right]) / mass
+        return part, total_weight(int(right.sum()), None if weight is None else weight[right]) / mass
 
     def update(self, setup: TrainingSetup, lr: Array) -> None:
         """Update the parameters from the added gradients."""
@@ -184,7 +184,7 @@ class _LoweredPasses:
         program = self._gradients[index.size]
         program.shares[...] = 1 / mass if weight is None else _shares(index.size, weight, mass)
         loss, hits = program.run(index, setup.threads)
-        return loss, hits * _mass(index.size, weight) / mass
+        return loss, hits * total_weight(index.size, weight) / mass
 
     def update(self, setup: TrainingSetup, lr: Array) -> None:
         """Update the parameters from the added gradients."""
@@ -201,11 +201,6 @@ def _record(setup: TrainingSetup) -> tuple[dict[int, ShardGradients], Update]:
         for size in sizes
     }
     return passes, Update(setup.network, options.optimizer, clipping=setup.clipping, average=options.average)
-
-
-def _mass(size: int, weight: Float32 | None) -> float:
-    """Return the sum of weights, or the number of images, which have weight 1."""
-    return float(size if weight is None else weight.sum(dtype=np.float64))
 
 
 def _shares(size: int, weight: Float32 | None, mass: float) -> Float32:

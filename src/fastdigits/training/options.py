@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
-from functools import cached_property
 from typing import Any, TypeVar
 
 from ..backend.threads import check_threads
@@ -110,10 +109,10 @@ class FitOptions:
                 f"fit: average_every={self.average_every} needs batch_shards of 2 or more, whose networks it averages; "
                 "got 1"
             )
-        every = next((one.every for one in self.callbacks if isinstance(one, Checkpoint)), None)
-        if self.average_every and every is not None:
+        if self.average_every and self.checkpoint is not None and self.checkpoint.every is not None:
             raise ValueError(
-                f"fit: with average_every, checkpoints are written at ends of epochs; got every={every}: omit it"
+                "fit: with average_every, checkpoints are written at ends of epochs; got "
+                f"every={self.checkpoint.every}: omit it"
             )
         if self.ranks.size > self.batch_shards:
             raise ValueError(
@@ -121,7 +120,7 @@ class FitOptions:
                 "start fewer ranks or take more shards"
             )
 
-    @cached_property
+    @property
     def checkpoint(self) -> Checkpoint | None:
         """The callback that writes checkpoints, if there is one."""
         return next((one for one in self.callbacks if isinstance(one, Checkpoint)), None)

@@ -14,6 +14,7 @@ from ..backend import aligned
 from ..core import changes, streams
 from ..core.arrays import Array, Int64
 from ..errors import DivergedError
+from ..nn.losses import total_weight
 from .lowering import TrainingStep, why_eager
 from .preparation import TrainingSetup
 from .streaming import Epoch
@@ -67,8 +68,10 @@ def train_step(setup: TrainingSetup, index: Int64, lr: float) -> tuple[float, fl
         setup.network.backward(loss_of.backward())
         update(setup, lr)
     right = logits.argmax(axis=1) == labels
-    share = float(index.size if weight is None else weight.sum(dtype=np.float64))
-    hits = float(right.sum() if weight is None else weight[right].sum(dtype=np.float64))
+    share, hits = (
+        total_weight(index.size, weight),
+        total_weight(int(right.sum()), None if weight is None else weight[right]),
+    )
     return share * loss, hits, share
 
 
@@ -77,7 +80,7 @@ def update(setup: TrainingSetup, lr: float) -> None:
     parameters = setup.network.parameters()
     if setup.clipping is not None:
         setup.clipping.apply(parameters)
-    setup.options.optimizer.step(parameters, lr=lr)
+    setup.options.optimizer.step(parameters, lr=lr)  # a user's optimizer takes no kernels
     if setup.options.average is not None:
         setup.options.average.update()
 
