@@ -9,7 +9,6 @@ compiler for loops that use one resource. Calls take turns; times are medians, f
 
 import argparse
 import json
-import re
 import statistics
 import subprocess
 import tempfile
@@ -21,7 +20,7 @@ import numpy as np
 
 from fastdigits import backend, load_mnist
 from fastdigits.commands import bench
-from fastdigits.commands.peers import machine
+from fastdigits.commands.peers import machine, report
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "limits.md"
 BATCHES = (64, 256)
@@ -208,15 +207,12 @@ def main() -> None:
     print(text)
     if options.write:
         page = PAGE.read_text(encoding="utf-8")
-        mark = f"<!-- limits {backend.backend_name()} -->"
-        if mark not in page:
+        mark = f"limits {backend.backend_name()}"
+        if f"<!-- {mark} -->" not in page:
             raise SystemExit(
-                f"step_limits.py: docs/limits.md has no place for this backend: add {mark}, <!-- end -->"
+                f"step_limits.py: docs/limits.md has no place for this backend: add <!-- {mark} -->, <!-- end -->"
             )
-        between = re.compile(rf"({re.escape(mark)}).*?(<!-- end -->)", re.DOTALL)
-        PAGE.write_text(
-            between.sub(lambda found: f"{found[1]}\n\n{text}\n\n{found[2]}", page), encoding="utf-8"
-        )
+        PAGE.write_text(report.replaced(page, mark, f"\n{text}\n"), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -64,16 +63,9 @@ def main() -> int:
     for path, texts in parts.items():
         page = path.read_text(encoding="utf-8")
         for name, text in texts.items():
-            page = replaced(page, f"peers {options.machine}: {name}", text)
+            page = report.replaced(page, f"peers {options.machine}: {name}", text)
         path.write_text(page, encoding="utf-8")
     return 0
-
-
-def replaced(page: str, mark: str, text: str) -> str:
-    """Return the page with ``text`` between its mark and the next end; unchanged if it has no such mark."""
-    between = re.compile(rf"(<!-- {re.escape(mark)} -->)(.*?)(<!-- end -->)", re.DOTALL)
-    gap = "\n" if "\n" in text else ""
-    return between.sub(lambda found: f"{found[1]}{gap}{text}{gap}{found[3]}", page)
 
 
 def sentence(measures: dict[str, Any]) -> str:

@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import re
 import statistics
 import subprocess
 import sys
@@ -32,6 +31,7 @@ from typing import Any
 import numpy as np
 
 import fastdigits as fd
+from fastdigits.commands.peers import report
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "scale-model.md"
 SHARDS = 8
@@ -439,13 +439,11 @@ def write(path: Path) -> None:
     """Write all tables into the page, each between its marks."""
     page = PAGE.read_text(encoding="utf-8")
     for name, table in TABLES.items():
-        text = "\n".join(table(path))
-        between = re.compile(rf"(<!-- model {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        page, count = between.subn(lambda found, text=text: f"{found[1]}\n{text}\n\n{found[2]}", page)
-        if count != 1:
+        if f"<!-- model {name} -->" not in page:
             sys.exit(
-                f"model.py: {PAGE.name} must have one place for {name}: add <!-- model {name} --> and <!-- end -->"
+                f"model.py: {PAGE.name} must have a place for {name}: add <!-- model {name} --> and <!-- end -->"
             )
+        page = report.replaced(page, f"model {name}", "\n".join(["", *table(path), ""]))
     PAGE.write_text(page, encoding="utf-8")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -335,3 +336,10 @@ def everything(machine: dict[str, Any], measures: dict[str, Any]) -> list[str]:
         "\n".join(absences(measures)),
     ]
     return [part for part in parts if part]
+
+
+def replaced(page: str, mark: str, text: str) -> str:
+    """Return a page with ``text`` between ``<!-- mark -->`` and the next ``<!-- end -->``; as it is without one."""
+    between = re.compile(rf"(<!-- {re.escape(mark)} -->)(.*?)(<!-- end -->)", re.DOTALL)
+    gap = "\n" if "\n" in text else ""
+    return between.sub(lambda found: f"{found[1]}{gap}{text}{gap}{found[3]}", page)
