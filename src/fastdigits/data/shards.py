@@ -75,8 +75,8 @@ class Shards(Blocks):
     Notes
     -----
     Making one checks that each file is there, with its size and its header. The checksum of a file (CRC-32) is compared
-    before its images are used for the first time, and again if its size, time or number has changed since. Files without
-    a description, ``shards.json``, are read to describe them; `save` writes what was found.
+    before its images are used for the first time, and again if its size, time or number has changed since. Files
+    without a description, ``shards.json``, are read to describe them; `save` writes what was found.
 
     An epoch's order depends on the network's seed and the epoch alone: shards in random order, and images shuffled
     within consecutive windows. Shards whose images are sorted by class therefore train badly, and `fit` warns.
