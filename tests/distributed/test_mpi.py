@@ -96,7 +96,7 @@ def test_wrong_options_are_one_message_and_exit_code_2(data, tmp_path):
     code, _, err = train(2, "--data", data, "--batch-size", 8, "--quiet", "--output", "run", folder=tmp_path)
     assert code == 2
     assert err.count("error:") == 1
-    assert "batch_size must be at least 16 for batch_shards=8" in err
+    assert "each batch must hold at least 16 images, 2 for each of batch_shards=8" in err
     assert not (tmp_path / "run").exists()
 
 

@@ -253,7 +253,11 @@ def test_a_worker_that_diverges_ends_the_training_and_restores_the_last_epoch():
             {"callbacks": [fd.Checkpoint("x", every=3)]},
             "with average_every, checkpoints are written at ends of epochs",
         ),
-        ({"batch_size": 130}, "batch_size must be at least 16 for batch_shards=8.*got batches of 5"),
+        (
+            {"batch_size": 130},
+            "the last batch of an epoch must hold at least 16 images, 2 for each of batch_shards=8; got 5, as 135 "
+            "images come in batches of 130: take fewer shards or another batch_size",
+        ),
     ],
 )
 def test_local_steps_that_do_not_fit_are_refused(options, message):
@@ -447,7 +451,11 @@ def test_an_interrupt_of_one_rank_ends_all_at_the_same_step():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"batch_size": 15}, "batch_size must be at least 16 for batch_shards=8, which need 2 images each"),
+        (
+            {"batch_size": 15},
+            "each batch must hold at least 16 images, 2 for each of .*; got 15, as 135 images",
+        ),
+        ({"batch_size": 200, "validation_split": 0.9}, "got 15, as 15 images come in batches of 15"),
         ({"batch_shards": 0}, "batch_shards must be at least 1"),
         ({"ranks": 3}, r"ranks must be those of fastdigits.distributed.mpi\(\); got 3"),
     ],

@@ -149,12 +149,15 @@ def _check_shards(network: Sequential, parts: Batches, options: FitOptions) -> N
     The last batch of an epoch may have fewer shards, but not where each shard has a network of its own.
     """
     batch_shards, least = options.batch_shards, _least_rows(network)
-    last = parts[-1] if options.average_every else parts[0]
-    size = min(parts[0].stop, last.stop - last.start)
+    first, last = (part.stop - part.start for part in (parts[0], parts[-1]))
+    size, which = first, "each batch"
+    if options.average_every and last < first:
+        size, which = last, "the last batch of an epoch"
     if batch_shards > 1 and size < batch_shards * least:
         raise ValueError(
-            f"fit: batch_size must be at least {batch_shards * least} for batch_shards={batch_shards}, which need "
-            f"{least} images each; got batches of {size}: take fewer shards or another batch_size"
+            f"fit: {which} must hold at least {batch_shards * least} images, {least} for each of "
+            f"batch_shards={batch_shards}; got {size}, as {parts[-1].stop} images come in batches of {first}: "
+            "take fewer shards or another batch_size"
         )
 
 
