@@ -375,7 +375,51 @@ def test_ranks_must_have_the_same_weights():
         return train(ranks, net)
 
     for error in run_ranks(2, run):
-        assert "the state of network and optimizer must be the same on all ranks" in str(error)
+        assert "before the first step, the state of the network must be the same on all ranks" in str(error)
+
+
+class Apart(fd.Callback):
+    """Change something on rank 1 only, after the second epoch."""
+
+    def __init__(self, ranks, change):
+        self.ranks, self.change = ranks, change
+
+    def on_epoch_end(self, epoch, network, history):
+        if self.ranks.rank == 1 and epoch == 2:
+            self.change(network)
+
+
+@pytest.mark.parametrize("average_every", [0, 2])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda net, adam: setattr(adam, "lr", 0.02),
+            r"optimizer .* rank 0 has Adam\(lr=0.01.*rank 1 has Adam\(lr=0.02",
+        ),
+        (
+            lambda net, adam: net.parameters()[0].value.fill(0),
+            "the state of the network .* rank 1 has one with",
+        ),
+        (lambda net, adam: adam.forget(net.parameters()), "the state of the optimizer"),
+        (lambda net, adam: setattr(net.layers[3], "rate", 0.1), "layers"),
+        (lambda net, adam: setattr(net.layers[3], "step", 9), "the counts of steps"),
+    ],
+)
+def test_ranks_that_part_are_told_at_the_end_of_the_epoch(change, message, average_every):
+    def run(ranks):
+        adam = fd.Adam(0.01)
+        callback = Apart(ranks, lambda net: change(net, adam))
+        return train(
+            ranks, epochs=3, optimizer=adam, callbacks=[callback], average_every=average_every, batch_shards=4
+        )
+
+    found = run_ranks(2, run)
+    for error in found:
+        with pytest.raises(
+            ValueError, match=f"fit: after epoch 2, {message}.*change it in callbacks, on all ranks"
+        ):
+            raise error
 
 
 def test_a_training_diverges_on_all_ranks_and_restores_the_last_epoch():

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import itertools
 import math
 import os
@@ -27,7 +26,6 @@ from ..nn import scales
 from ..nn.layers import BatchNorm, Dropout
 from ..nn.sequential import Sequential, mean_score
 from ..nn.snapshot import Snapshot
-from ..nn.tensors import named_tensors
 from ..optim.averaging import WeightAverage
 from .batch_shards import Sharded
 from .batches import Batches, LabelledImages
@@ -170,9 +168,11 @@ def _train(state: TrainingState, saved: SavedState | None, *, lowered: bool) -> 
     network, options, ranks = setup.network, setup.options, setup.options.ranks
     with contextlib.ExitStack() as ends:  # each callback gets its end, even if another one raises
         if ranks.size > 1:
-            ranks.compare(ranks.together(lambda: _facts(state)), "fit")
+            facts = ranks.together(lambda: {"the version of fastdigits": __version__, **setup.settings})
+            ranks.compare(facts, "fit:", "start all ranks with the same version, data and arguments")
         with state.rollback():  # also if another rank cannot begin
             runner = ranks.together(lambda: _begin(state, saved, ends, lowered=lowered))
+            _compare(state, "before the first step")
         while position.epoch < options.epochs:
             before = Snapshot(network)
             try:
@@ -182,6 +182,7 @@ def _train(state: TrainingState, saved: SavedState | None, *, lowered: bool) -> 
                 options.optimizer.forget(network.parameters())
                 raise
             stops = ranks.together(lambda: _end_epoch(setup, history))
+            _compare(state, f"after epoch {history.epoch[-1]}")
             if any(ranks.gather(stops)):
                 if position.epoch < options.epochs:
                     _apply_average(setup)
@@ -197,20 +198,13 @@ def _end_epoch(setup: TrainingSetup, history: History) -> bool:
     return any(stops)
 
 
-def _facts(state: TrainingState) -> dict[str, str]:
-    """Return what must be the same on all ranks, with names for messages."""
-    network, optimizer = state.setup.network, state.setup.options.optimizer
-    arrays = {**named_tensors(network), **optimizer.state_dict(network.parameters())}
-    total = hashlib.sha256()
-    for name, array in arrays.items():
-        total.update(name.encode())
-        total.update(np.ascontiguousarray(array).data)
-    facts = {name: str(value) for name, value in state.setup.settings.items()}
-    return {
-        "the version of fastdigits": __version__,
-        **facts,
-        "the state of network and optimizer": total.hexdigest(),
-    }
+def _compare(state: TrainingState, when: str) -> None:
+    """Raise the same ValueError on all ranks if what they train has become different."""
+    ranks = state.setup.options.ranks
+    if ranks.size > 1:
+        ranks.compare(
+            state.facts(), f"fit: {when},", "create it, and change it in callbacks, on all ranks alike"
+        )
 
 
 def _begin(

@@ -55,13 +55,17 @@ class TrainingSetup:
             self._shards[n] = shards(n, self.options.batch_shards, _least_rows(self.network))
         return self._shards[n]
 
+    def layers(self) -> list[str]:
+        """Return what describes each layer: with its settings, if it is built in."""
+        return [repr(one) if type(one) in BUILT_IN.values() else one.name for one in self.network.layers]
+
     @cached_property
     def settings(self) -> dict[str, Any]:
         """What a resumed training must have in common with this one, as JSON can hold it."""
         network = self.network
         return {
             "parameters": [f"{one.name} {one.value.shape}" for one in network.parameters()],
-            "layers": [repr(one) if type(one) in BUILT_IN.values() else one.name for one in network.layers],
+            "layers": self.layers(),
             "seed": network.seed,
             **self.recorded,
             "batch_size": self.batches[0].stop,

@@ -143,16 +143,16 @@ class Ranks:
         result = self.together(lambda: work() if self.rank == 0 else None)
         return self.gather(result)[0]  # type: ignore[return-value]
 
-    def compare(self, facts: Mapping[str, str], subject: str) -> None:
-        """Raise the same ValueError on all ranks if one of the facts differs from that of rank 0."""
-        first, *others = self.gather(dict(facts))
+    def compare(self, facts: Mapping[str, object], subject: str, hint: str) -> None:
+        """Raise the same ValueError on all ranks if one of the facts, as text, differs from that of rank 0."""
+        first, *others = self.gather({name: str(fact) for name, fact in facts.items()})
         for rank, theirs in enumerate(others, 1):
             for name in {**first, **theirs}:
                 if first.get(name) != theirs.get(name):
                     raise self.agreed(
                         ValueError(
-                            f"{subject}: {name} must be the same on all ranks; rank 0 has "
-                            f"{first.get(name, 'none')!s:.200}, rank {rank} has {theirs.get(name, 'none')!s:.200}"
+                            f"{subject} {name} must be the same on all ranks; rank 0 has "
+                            f"{first.get(name, 'none'):.200}, rank {rank} has {theirs.get(name, 'none'):.200}: {hint}"
                         )
                     )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import zlib
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -83,6 +84,22 @@ class TrainingState:
             counts[owner] = content.pop("step")
             tensors |= {f"{owner}/{name}": array for name, array in content.items()}
         return tensors, counts
+
+    def facts(self) -> dict[str, object]:
+        """Return what must stay the same on all ranks, with names for messages; arrays as checksums."""
+        tensors, counts = self._arrays()
+        sums: dict[str, int] = {}
+        for name, array in tensors.items():
+            owner = name.partition("/")[0]
+            sums[owner] = zlib.crc32(np.ascontiguousarray(array).data, sums.get(owner, 0))
+        return {
+            "layers": self.setup.layers(),
+            **self.setup.options.recorded(),
+            **{
+                f"the state of the {owner}": f"one with checksum {total:08x}" for owner, total in sums.items()
+            },
+            "the counts of steps": counts,
+        }
 
     def rollback(self) -> contextlib.AbstractContextManager[None]:
         """Put back what `restore` and the beginning of a training may change, if the block raises."""
