@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import math
+import signal
 
 import numpy as np
 import pytest
@@ -490,6 +491,44 @@ def test_an_interrupt_of_one_rank_ends_all_at_the_same_step():
     first, second = run_ranks(2, run)
     assert first == second
     assert first[0] == 1
+
+
+ALONE = pytest.mark.parametrize("options", [{"batch_shards": 8}, {"batch_shards": 4, "average_every": 2}])
+
+
+@ALONE
+@pytest.mark.parametrize("hook", ["on_train_begin", "on_progress", "on_epoch_end", "on_train_end"])
+def test_in_one_process_ctrl_c_interrupts_a_callback(options, hook):
+    went_on = []
+
+    def interrupted(*arguments):
+        signal.raise_signal(signal.SIGINT)
+        went_on.append(True)
+
+    callback = fd.Callback()
+    setattr(callback, hook, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(callbacks=[callback], **options)
+    assert not went_on
+
+
+@ALONE
+def test_in_one_process_ctrl_c_ends_after_a_whole_step(monkeypatch, options):
+    shards, real = [], TreeSum.add
+
+    def add(self, count, compute, parts):
+        def interrupting(number):
+            signal.raise_signal(signal.SIGINT)
+            compute(number)
+            shards.append(number)
+
+        real(self, count, interrupting, parts)
+
+    monkeypatch.setattr(TreeSum, "add", add)
+    with pytest.raises(KeyboardInterrupt):
+        train(**options)
+    assert shards == list(range(options["batch_shards"]))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.parametrize(

@@ -44,11 +44,12 @@ class Sharded:
         until = time.perf_counter() + STRETCH_SECONDS
         self._passes.begin(setup)
         state = _ShardState(setup.network)
-        while True:
-            self._run_step(setup, order[setup.batches[step]], lrs[step : step + 1], step, state)
-            step += 1
-            if step == stop or time.perf_counter() > until:
-                return step
+        with setup.options.ranks.whole_steps():
+            while True:
+                self._run_step(setup, order[setup.batches[step]], lrs[step : step + 1], step, state)
+                step += 1
+                if step == stop or time.perf_counter() > until:
+                    return step
 
     def _run_step(self, setup: TrainingSetup, index: Int64, lr: Array, step: int, state: _ShardState) -> None:
         ranks, weights = setup.options.ranks, None

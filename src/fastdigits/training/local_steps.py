@@ -55,15 +55,16 @@ class LocalSteps:
                 shards.append(order[batch.start + part.start : batch.start + part.stop])
             sums[:] = *self._train(setup, shards, lrs[step:stop]), ranks.interrupted
 
-        with state.undone_on_error():
-            self._tree.add(workers, compute, (*state.arrays, sums))
-            loss, hits, mass, interrupts = sums.tolist()
-            if not math.isfinite(loss):
-                raise diverged(setup, step, lrs[step])
-        state.average(workers)
-        self._totals += (loss, min(hits, mass), mass)
-        if interrupts:
-            ranks.interrupt()
+        with ranks.whole_steps():
+            with state.undone_on_error():
+                self._tree.add(workers, compute, (*state.arrays, sums))
+                loss, hits, mass, interrupts = sums.tolist()
+                if not math.isfinite(loss):
+                    raise diverged(setup, step, lrs[step])
+            state.average(workers)
+            self._totals += (loss, min(hits, mass), mass)
+            if interrupts:
+                ranks.interrupt()
         return stop
 
     def _train(self, setup: TrainingSetup, shards: list[Int64], lrs: Array) -> tuple[float, float, float]:

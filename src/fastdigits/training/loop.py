@@ -46,7 +46,7 @@ LARGE_STATISTIC = 1e12  # mean or variance of numbers that are not scaled
 def fit(network: Sequential, x: object, y: object, options: FitOptions) -> History:
     """Check everything, then train ``network``; `NeuralNetwork.fit` describes the arguments."""
     ranks = options.ranks
-    with ranks.guard(defer=options.batch_shards > 1):
+    with ranks.guard(defer=ranks.size > 1):
         setup = ranks.together(lambda: prepare(network, x, y, options))
         saved = (
             None if options.resume is None else ranks.from_first(functools.partial(newest, options.resume))

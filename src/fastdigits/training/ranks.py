@@ -91,6 +91,16 @@ class Ranks:
                     self.fail(error)
                 raise
 
+    @contextlib.contextmanager
+    def whole_steps(self) -> Iterator[None]:
+        """Defer Ctrl-C in this block, to the end of a step; ranks that share a training defer it all the time."""
+        if self.size > 1:
+            yield
+            return
+        with self._interrupts:
+            self._interrupts.begin()
+            yield
+
     def fail(self, error: BaseException) -> NoReturn:
         """Report an error that only this rank has, and end all of them."""
         if self.rank > 0:
@@ -118,10 +128,7 @@ class Ranks:
     def together(self, work: Callable[[], _T]) -> _T:
         """Call ``work`` on all ranks; if it fails on one, or if Ctrl-C came to one, raise that on all of them."""
         if self.size == 1:
-            result = work()
-            if self.interrupted:
-                self.interrupt()
-            return result
+            return work()
         problem: BaseException | None = None
         try:
             result = work()
