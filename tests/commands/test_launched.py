@@ -42,6 +42,18 @@ def test_a_launcher_needs_mpi4py(two_started, monkeypatch):
         launched.ranks([], "x")
 
 
+@pytest.mark.parametrize("word", ["--help", "-h", "--version"])
+def test_help_and_version_need_no_mpi(monkeypatch, capsys, word):
+    monkeypatch.setenv("PMI_RANK", "0")
+    monkeypatch.setenv("PMI_SIZE", "2")
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    with pytest.raises(SystemExit) as ended:
+        train.main([word])
+    out, err = capsys.readouterr()
+    assert (ended.value.code, err) == (0, "")
+    assert "fastdigits" in out
+
+
 def test_other_ranks_than_the_first_print_nothing(two_started, capsys):
     def work():
         print("an answer")

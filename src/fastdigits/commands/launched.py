@@ -48,7 +48,7 @@ def speak_once(argv: Sequence[str] | None, main: Callable[[], int]) -> int:
 
     The launcher returns the code of rank 0. It may end all ranks once one ends with an error, while rank 0 still saves.
     """
-    if place()[0] == 0 or _choice(argv) == NONE:
+    if place()[0] == 0 or _first_words(argv).ranks == NONE:
         return main()
     dropped = streams.Messages(None)
     with contextlib.redirect_stderr(dropped), contextlib.redirect_stdout(dropped):
@@ -65,8 +65,8 @@ def ranks(argv: Sequence[str] | None, command: str) -> Ranks:
     CommandError
         If mpi4py is not installed, or belongs to another MPI than the launcher.
     """
-    choice, (_, started) = _choice(argv), place()
-    if choice == NONE or (choice == AUTO and started == 1):
+    first, (_, started) = _first_words(argv), place()
+    if first.answers or first.ranks == NONE or (first.ranks == AUTO and started == 1):
         return Ranks()
     from ..distributed import mpi
 
@@ -91,14 +91,18 @@ def ranks(argv: Sequence[str] | None, command: str) -> Ranks:
     return found
 
 
-def _choice(argv: Sequence[str] | None) -> str:
-    """Return the value of ``--ranks``, before all options are read; wrong ones are reported then."""
+def _first_words(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Return what decides before all options are read: ``ranks``, and whether help or version ``answers``.
+
+    Wrong values are reported when all options are read.
+    """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--ranks", choices=CHOICES, default=AUTO)
+    parser.add_argument("-h", "--help", "--version", action="store_true", dest="answers")
     try:
-        return str(parser.parse_known_args(argv)[0].ranks)
+        return parser.parse_known_args(argv)[0]
     except argparse.ArgumentError:
-        return AUTO
+        return argparse.Namespace(ranks=AUTO, answers=False)
 
 
 def _report(command: str, error: BaseException) -> int:
