@@ -100,6 +100,21 @@ def test_wrong_options_are_one_message_and_exit_code_2(data, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_wrong_option_of_one_rank_is_a_message_that_names_it(data, tmp_path):
+    words = ["-m", "fastdigits.train", "--data", data, "--output", "run"]
+    code, out, err = run(1, *words, ":", "-n", 1, sys.executable, *words, "--no-such-option", folder=tmp_path)
+    assert (code, out) == (2, "")
+    assert err.count("fastdigits train: error: rank 1: unknown option '--no-such-option'") == 1
+    assert err.count("error:") == 1
+
+
+def test_a_wrong_option_of_all_ranks_is_one_message(tmp_path):
+    code, _, err = train(2, "--no-such-option", folder=tmp_path)
+    assert code == 2
+    assert err.count("error:") == 1
+    assert "rank" not in err
+
+
 def test_ranks_with_different_data_are_told(tmp_path):
     code = """
 import numpy as np

@@ -13,7 +13,7 @@ from .._version import __version__
 from ..core.text import wrap
 from . import console
 from .console import quoted
-from .runner import ERROR
+from .runner import ERROR, CommandError
 
 
 class Parser(argparse.ArgumentParser):
@@ -81,15 +81,19 @@ class Parser(argparse.ArgumentParser):
         return f"unknown option {quoted(name)}; {f'did you mean {close[0]!r}?' if close else 'see --help'}"
 
     def error(self, message: str) -> NoReturn:
-        """Print an error in one line and exit with code 2; name an unknown option before a missing argument."""
+        """Print an error in one line and exit with code 2; name an unknown option before a missing argument.
+
+        The text is the cause of the SystemExit, for where standard error is not shown.
+        """
         missing = message.partition("the following arguments are required: ")[2]
         if missing:
             names = [word for word in self._words if word.startswith("--")]
             unknown = [word for word in names if word.partition("=")[0] not in self._option_string_actions]
             message = self._unknown(unknown[0]) if unknown else f"missing argument {missing}; see --help"
         text = re.sub(r"^argument (-\w/)?", "", message)
-        console.print_error(self.prog, re.sub(r"^(--[\w-]+)(/--[\w-]+)+", r"\1", text))
-        raise SystemExit(ERROR)
+        text = re.sub(r"^(--[\w-]+)(/--[\w-]+)+", r"\1", text)
+        console.print_error(self.prog, text)
+        raise SystemExit(ERROR) from CommandError(text)
 
 
 class _Layout(argparse.HelpFormatter):

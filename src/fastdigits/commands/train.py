@@ -65,7 +65,7 @@ def _train(argv: Sequence[str] | None, started: float) -> int:
     with contextlib.ExitStack() as ends:
         shared = ends.enter_context(contextlib.ExitStack())  # until the training is over
         shared.enter_context(ranks.guard(defer=ranks.size > 1))
-        options = ranks.together(lambda: _read(argv, ranks.size))
+        options = ranks.together(lambda: _read(argv, ranks))
         result = None
         if options.resume is not None:
             result = ranks.from_first(functools.partial(run_folder.finished, options.resume))
@@ -126,13 +126,18 @@ def _train(argv: Sequence[str] | None, started: float) -> int:
 # -- before the training ---------------------------------------------------------------------------------
 
 
-def _read(argv: Sequence[str] | None, ranks: int) -> argparse.Namespace:
+def _read(argv: Sequence[str] | None, ranks: Ranks) -> argparse.Namespace:
     """Return the options; choose backend and threads."""
-    options = train_options.read(argv)
+    try:
+        options = train_options.read(argv)
+    except SystemExit as error:
+        if ranks.rank > 0 and error.__cause__ is not None:  # rank 0 prints it, unless it has the error itself
+            raise error.__cause__ from None
+        raise
     if options.resume is None:  # else the folder of the run has both
         options.command, options.resumed = arguments.command_line("train", argv), 0
     if options.batch_shards is None:
-        options.batch_shards = SHARDS if ranks > 1 or options.ranks == launched.MPI else 1
+        options.batch_shards = SHARDS if ranks.size > 1 or options.ranks == launched.MPI else 1
     runner.choose(options.backend, options.threads)
     return options
 
