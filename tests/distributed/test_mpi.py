@@ -169,6 +169,19 @@ def test_a_wrong_argument_of_one_rank_is_an_error_of_all_and_training_goes_on(tm
     assert out.count("rank 1: fit: batch_size must be at least 1; got 0") == 2
 
 
+@pytest.mark.parametrize("hook", ["on_progress", "on_epoch_end"])
+def test_sys_exit_in_a_callback_of_one_rank_ends_all_with_its_code(tmp_path, hook):
+    (tmp_path / "program.py").write_text(
+        ALONE + "import sys\ncallback = fd.Callback()\n"
+        f"callback.{hook} = lambda *arguments: sys.exit(3) if ranks.rank else None\n"
+        "net().fit(x, y, epochs=5, batch_size=32, ranks=ranks, callbacks=[callback])\n"
+    )
+    begun = time.monotonic()
+    code, _, err = run(2, "program.py", folder=tmp_path)
+    assert code == 3, err
+    assert time.monotonic() - begun < LONGEST
+
+
 def test_processors_are_shared_between_the_ranks_of_a_machine(tmp_path):
     code = "sys.stdout.write(f'{fd.get_num_threads()} {len(ranks.gather(0))};')"  # at once: the ranks share a pipe
     returncode, out, err = run(2, "-c", PROGRAM.format(code=code), folder=tmp_path)

@@ -70,6 +70,8 @@ class Ranks:
     def report(self, error: BaseException) -> int:
         """Print an error that ends all ranks, and return the exit code. Commands replace it."""
         traceback.print_exception(error, file=sys.__stderr__)
+        if isinstance(error, SystemExit) and isinstance(error.code, int):
+            return error.code
         return 130 if isinstance(error, KeyboardInterrupt) else 1
 
     # -- agreement -------------------------------------------------------------------------------------------
