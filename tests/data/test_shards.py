@@ -277,6 +277,28 @@ def test_what_others_left_beside_the_new_folder_stays(tmp_path):
     assert (tmp_path / ".new.shards-old.tmp").is_dir()
 
 
+@pytest.mark.parametrize(
+    ("dtype", "changes"),
+    [
+        ("uint8", {"class_counts": [1, 1, 198]}),
+        ("uint8", {"low": -7, "whole": False}),
+        ("uint8", {"high": 254.5}),
+        ("uint8", {"whole": False}),
+        ("float32", {"low": -7}),
+        ("float32", {"high": 255}),
+    ],
+)
+def test_check_counts_what_the_description_says_of_the_images(dtype, changes, tmp_path):
+    path = make(tmp_path, *examples(200, dtype)) / DESCRIPTION
+    fd.Shards(tmp_path).check()
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    shards, name = fd.Shards(tmp_path), next(iter(changes))
+    with pytest.raises(
+        fd.DataError, match=f"{name} must be that of the images, .*; got .*: remove it, and write"
+    ):
+        shards.check()
+
+
 WRONG = {
     "a shard of one file must be a table": lambda d: d["shards"][0]["files"].pop(),
     "must lead to a file inside the folder; got '../x'": lambda d: d["shards"][0]["files"][0].update(

@@ -16,6 +16,7 @@ from ..core.arrays import Array, Int64
 from ..core.blocks import BlockReader, Blocks
 from ..core.validation import check_count
 from ..errors import DataError
+from .labels import Numbers
 from .shard_description import (
     DESCRIPTION,
     Description,
@@ -182,11 +183,26 @@ class Shards(Blocks):
         return path
 
     def check(self) -> None:
-        """Read all files and compare them with the description; DataError for the first that differs."""
+        """Read all files and compare them with the description; DataError for the first that differs.
+
+        The images of each class and the range of all numbers are counted again.
+        """
         self._checked.clear()
         self.check_files()
-        for _ in self.pieces():
-            pass
+        numbers, counts = Numbers(), np.zeros(self.classes, np.int64)
+        for x, y in self.pieces():
+            numbers.add(x, f"{self.folder}")
+            counts += np.bincount(y, minlength=self.classes)
+        found = {
+            "class_counts": tuple(counts.tolist()), "low": numbers.low, "high": numbers.high, "whole": numbers.whole
+        }  # fmt: skip
+        for name, value in found.items():
+            described = getattr(self.description, name)
+            if described != value:
+                raise DataError(
+                    f"{self.folder / DESCRIPTION}: {name} must be that of the images, {value!s:.200}; got "
+                    f"{described!s:.200}: remove it, and write it again with fastdigits shard --describe {self.folder}"
+                )
 
     def check_files(self) -> None:
         """Check that each file is there, with its size and its header; DataError for the first that differs."""
