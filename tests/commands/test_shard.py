@@ -98,6 +98,26 @@ def test_check_finds_a_change_and_describe_makes_a_description(digits, capsys):
     assert "--describe: shards/train must not have shards.json yet" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("damage", ["", "{}", '{"format": "fastdigits-shards"}', "link", "counts"])
+def test_describe_replaces_a_description_that_cannot_be_read(damage, digits, capsys):
+    folder = write(digits) / "test"
+    file = folder / "shards.json"
+    right = file.read_text()
+    if damage == "link":
+        file.unlink()
+        file.symlink_to("nothing")
+    else:
+        file.write_text(right.replace("20", "21", 1) if damage == "counts" else damage)
+    assert damage == "link" or run(shard, "--check", folder) == 2
+    assert run(shard, "--describe", folder, "--json") == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["replaced"]
+    assert "replaced" in captured.err
+    assert "which was damaged; names of classes in it are lost" in captured.err
+    assert file.read_text() == right
+    assert run(shard, "--check", folder) == 0
+
+
 @pytest.mark.parametrize(
     ("argv", "match"),
     [

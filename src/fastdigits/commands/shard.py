@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,9 +16,10 @@ from ..core.arrays import Array, Int64
 from ..core.seeding import AUGMENT, key
 from ..data import Dataset, Shards, load_data
 from ..data.idx_folder import Pair
-from ..data.shard_description import DESCRIPTION
+from ..data.shard_description import DESCRIPTION, describe, find_files, read_description, write_description
 from ..data.shard_writer import KINDS, ROWS_PER_SHARD, Source, new_folder, write
-from ..data.shards import parts_of
+from ..data.shards import folder_of, parts_of
+from ..errors import DataError
 from ..training.augmentation import Augmentation, Augmenter, image_sides
 from . import arguments, console, runner
 from .parser import Parser
@@ -111,7 +114,7 @@ def _run(options: argparse.Namespace) -> int:
         if options.check is not None:
             result = _check(options.check)
         elif options.describe is not None:
-            result = _describe(options.describe)
+            result = _describe(options.describe, say)
         else:
             result = _write(options, say)
     except ImportError as error:
@@ -169,14 +172,25 @@ def _check(folder: Path) -> dict[str, Any]:
     return {"done": "checked", "folder": str(folder), "parts": {k: _summary(v) for k, v in parts.items()}}
 
 
-def _describe(folder: Path) -> dict[str, Any]:
-    shards = Shards(folder)
-    if shards.described:
-        raise CommandError(
-            f"--describe: {folder} must not have {DESCRIPTION} yet; got one: check it with --check, or remove it"
+def _describe(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
+    """Describe the files of a folder; a description that cannot be used is replaced."""
+    folder_of(folder)
+    damaged = os.path.lexists(folder / DESCRIPTION)
+    if damaged:
+        with contextlib.suppress(DataError):
+            read_description(folder)
+            damaged = False
+        if not damaged:
+            raise CommandError(
+                f"--describe: {folder} must not have {DESCRIPTION} yet; got one: check it with --check, or remove it"
+            )
+    write_description(folder, describe(folder, find_files(folder)))
+    if damaged:
+        say(
+            console.fields({"replaced": f"{DESCRIPTION}, which was damaged; names of classes in it are lost"})
         )
-    shards.save()
-    return {"done": "described", "folder": str(folder), "parts": {"shards": _summary(shards)}}
+    summary = _summary(Shards(folder))
+    return {"done": "described", "folder": str(folder), "replaced": damaged, "parts": {"shards": summary}}
 
 
 # -- writing -----------------------------------------------------------------------------------------------

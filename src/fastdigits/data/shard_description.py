@@ -92,6 +92,13 @@ def read_description(folder: Path) -> Description:
         ) from error
 
 
+def write_description(folder: Path, description: Description) -> Path:
+    """Write the description of a folder of shards; return the path of the file."""
+    path = folder / DESCRIPTION
+    atomic.write(path, description.to_json(), example=DESCRIPTION)
+    return path
+
+
 def _checked(content: object) -> Description:
     plain = dict.fromkeys(("format", "version", "dtype", "whole", "class_names"), _same)
     lists = dict.fromkeys(("image_shape", "class_counts", "shards"), _list)

@@ -17,7 +17,7 @@ from ..core import atomic
 from ..core.arrays import Array, Int64
 from ..core.seeding import SHARDS, stream
 from .labels import Numbers
-from .shard_description import DESCRIPTION, Description, Shard, ShardFile
+from .shard_description import Description, Shard, ShardFile, write_description
 from .shard_files import SHAPE, Checksum, arrow, checksum
 
 KINDS = ("npy", "idx", "parquet", "arrow")
@@ -125,7 +125,7 @@ def write(
         source.image_shape, dtype, numbers.low, numbers.high, numbers.whole,
         tuple(counts.tolist()), source.class_names, tuple(shards),
     )  # fmt: skip
-    atomic.write(folder / DESCRIPTION, description.to_json(), example=DESCRIPTION)
+    write_description(folder, description)
     return description
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from ..core import atomic
 from ..core.arrays import Array, Int64
 from ..core.blocks import BlockReader, Blocks
 from ..core.validation import check_count
@@ -27,6 +26,7 @@ from .shard_description import (
     pairs,
     read_description,
     stored_dtype,
+    write_description,
 )
 from .shard_files import ArrayRows, TableRows, check_rows, check_shape, check_size, checksum, status
 
@@ -98,7 +98,7 @@ class Shards(Blocks):
         self._lock = threading.Lock()
         self._named = False  # whether the paths of the files were given
         if isinstance(source, str | os.PathLike):
-            self.folder, self.described = _folder_of(Path(source)), False
+            self.folder, self.described = folder_of(Path(source)), False
             if (self.folder / DESCRIPTION).exists():
                 self.description, self.described = read_description(self.folder), True
             else:
@@ -178,9 +178,7 @@ class Shards(Blocks):
             raise ValueError(
                 "Shards.save: the shards must be those of a folder; got paths: pass their folder"
             )
-        path = self.folder / DESCRIPTION
-        atomic.write(path, self.description.to_json(), example=DESCRIPTION)
-        return path
+        return write_description(self.folder, self.description)
 
     def check(self) -> None:
         """Read all files and compare them with the description; DataError for the first that differs.
@@ -341,7 +339,8 @@ def parts_of(folder: str | os.PathLike[str]) -> dict[str, Path]:
     return {name: path for name, path in paths.items() if (path / DESCRIPTION).is_file()}
 
 
-def _folder_of(path: Path) -> Path:
+def folder_of(path: Path) -> Path:
+    """Return a folder of shards; DataError if it is none, or if it holds folders of parts."""
     if not path.is_dir():
         what = "a file" if path.exists() else "nothing of this name"
         raise DataError(f"{path}: must be a folder of shards; got {what}: make one with fastdigits shard")
