@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -299,6 +300,30 @@ def test_check_counts_what_the_description_says_of_the_images(dtype, changes, tm
         shards.check()
 
 
+def test_images_that_could_not_be_read_again_are_neither_described_nor_written(tmp_path):
+    match = r"images must have height and width of 1 to 1,000,000 pixels; got \(1, 1000001\)"
+    for shape in ((1, 1, 1_000_001), (1, 1_000_001)):
+        np.save(tmp_path / "images.npy", np.zeros(shape, np.uint8))
+        np.save(tmp_path / "labels.npy", np.zeros(1, np.uint8))
+        with pytest.raises(fd.DataError, match=rf"images.npy: {match}"):
+            fd.Shards(tmp_path)
+    np.save(tmp_path / "images.npy", np.zeros((1, 0, 4), np.uint8))
+    with pytest.raises(fd.DataError, match=r"images must have .*; got \(0, 4\)"):
+        fd.Shards(tmp_path)
+    with pytest.raises(fd.DataError, match=match):
+        make(tmp_path / "new", np.zeros((1, 1, 1_000_001), np.uint8), np.zeros(1, int))
+    assert not list((tmp_path / "new").iterdir())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not allow such names")
+def test_a_name_that_a_description_cannot_hold_is_refused(tmp_path):
+    x, y = examples(5)
+    for name, array in {"images": x, "labels": y}.items():
+        np.save(tmp_path / f"{name}-\udcff.npy", array)
+    with pytest.raises(fd.DataError, match=r"images-.udcff.npy': must be a name in UTF-8.*: rename it"):
+        fd.Shards(tmp_path)
+
+
 WRONG = {
     "a shard of one file must be a table": lambda d: d["shards"][0]["files"].pop(),
     "must lead to a file inside the folder; got '../x'": lambda d: d["shards"][0]["files"][0].update(
@@ -318,8 +343,8 @@ WRONG = {
     "whole must be true or false; got 1": lambda d: d.update(whole=1),
     "low must be at most high": lambda d: d.update(low=256),
     "whole numbers must lie within": lambda d: d.update(high=300),
-    "image_shape must be height and width of .*; got .16,": lambda d: d.update(image_shape=[16]),
-    "image_shape must be height and width of at most 1,000,000 pixels": lambda d: d.update(
+    "image_shape: images must have height and width of .*; got .16,": lambda d: d.update(image_shape=[16]),
+    "image_shape: images must have height and width of 1 to 1,000,000 pixels": lambda d: d.update(
         image_shape=[1 << 20, 4]
     ),
     "class_counts must have 1 to 10,000 entries; got 0": lambda d: d.update(class_counts=[]),

@@ -13,7 +13,8 @@ from pathlib import Path
 from .. import backend
 from ..core.schema import MAX_COUNT
 from ..core.validation import check_number
-from ..data.loading import FORMS, MOST_SIZE, NAMES
+from ..data.labels import MOST_SIZE
+from ..data.loading import FORMS, NAMES
 from .console import quoted
 
 MOST_LAYERS = 1_000  # hidden ones: a model file holds ten thousand arrays, up to six for each

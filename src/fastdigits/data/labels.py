@@ -13,6 +13,7 @@ from ..core.validation import checked_class_names
 from ..errors import DataError
 
 MOST_CLASSES = 10_000  # a larger number is a year or an identifier, not a class
+MOST_SIZE = 1_000_000  # pixels of an image: the first layer, of 64 neurons, then has 256 MB
 DARKEST_WHITE = 16  # whole numbers up to it may be counts or 4-bit shades; larger ones are pixels of 0 … 255
 TOO_MANY = f"labels must have at most {MOST_CLASSES:,} different values, one per class; got more"
 _BLOCK = 1024  # images: limits the memory of a comparison

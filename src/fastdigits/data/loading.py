@@ -19,7 +19,7 @@ from .arrays import read_npz
 from .idx import find_file
 from .idx_folder import IDX_NAMES, Pair, load_folder
 from .image_folders import class_folders, read_image_folders
-from .labels import check_pair, plain_number, to_classes, to_images
+from .labels import MOST_SIZE, check_pair, plain_number, to_classes, to_images
 from .mnist import load_mnist
 from .published import DIGITS, PUBLISHED, load_published
 from .shard_description import DESCRIPTION
@@ -28,7 +28,6 @@ from .tables import CSV_ENDINGS, read_table
 
 NAMES = ("mnist", *PUBLISHED)
 FORMS = "a folder of four IDX files, a folder for each class of images, a .csv or an .npz file"
-MOST_SIZE = 1_000_000  # pixels of an image: the first layer, of 64 neurons, then has 256 MB
 HOLD_OUT = 6  # one of so many images is for testing if the source has no test images
 
 

@@ -18,12 +18,11 @@ from ..core.arrays import Int64
 from ..core.schema import integer, number, parse, validate
 from ..core.validation import checked_class_names
 from ..errors import DataError
-from .labels import MOST_CLASSES, Numbers
+from .labels import MOST_CLASSES, MOST_SIZE, Numbers
 from .shard_files import TABLES, ArrayRows, TableRows, array_header, check_shape, checksum, status, unreadable
 
 DESCRIPTION = "shards.json"
 FORMAT, VERSION = "fastdigits-shards", 1
-MOST_SIZE = 1_000_000  # pixels of an image
 MOST_DESCRIPTION = 1 << 28  # bytes: a million shards
 # How the name of a file of labels follows from that of its images
 _PARTNERS = (("images", "labels"), ("idx3", "idx1"))
@@ -116,10 +115,7 @@ def _checked(content: object) -> Description:
         raise ValueError(f"whole numbers must lie within 0 … 255; got {found['low']} to {found['high']}")
     shape = tuple(integer(1)(side, "image_shape", "shards.json") for side in found["image_shape"])
     counts = tuple(integer()(count, "class_counts", "shards.json") for count in found["class_counts"])
-    if len(shape) != 2 or math.prod(shape) > MOST_SIZE:
-        raise ValueError(
-            f"image_shape must be height and width of at most {MOST_SIZE:,} pixels; got {shape!s:.80}"
-        )
+    height, width = checked_shape(shape, "image_shape")
     if not 1 <= len(counts) <= MOST_CLASSES:
         raise ValueError(f"class_counts must have 1 to {MOST_CLASSES:,} entries; got {len(counts):,}")
     names = checked_class_names(_list(found["class_names"], "class_names", ""), len(counts), "class_names")
@@ -130,7 +126,7 @@ def _checked(content: object) -> Description:
             f"class_counts must add up to the images of all shards, {total:,}; got {sum(counts):,}"
         )
     return Description(
-        (shape[0], shape[1]),
+        (height, width),
         found["dtype"],
         found["low"],
         found["high"],
@@ -139,6 +135,15 @@ def _checked(content: object) -> Description:
         names,
         shards,
     )
+
+
+def checked_shape(shape: tuple[int, ...], subject: str) -> tuple[int, int]:
+    """Return the shape of images; DataError unless it is height and width of as many pixels as an image may have."""
+    if len(shape) != 2 or not 1 <= math.prod(shape) <= MOST_SIZE:
+        raise DataError(
+            f"{subject}: images must have height and width of 1 to {MOST_SIZE:,} pixels; got {shape!s:.80}"
+        )
+    return shape[0], shape[1]
 
 
 def _checked_shard(content: object) -> Shard:
@@ -235,6 +240,12 @@ def pairs(source: Iterable[Any], folder: Path = Path()) -> list[tuple[Path, ...]
         raise ValueError("Shards: source must name at least one file; got none")
     for files in found:
         for path in files:
+            try:
+                os.fspath(path).encode()
+            except UnicodeEncodeError as error:
+                raise DataError(
+                    f"{os.fspath(path)!a}: must be a name in UTF-8, for {DESCRIPTION}; got other bytes: rename it"
+                ) from error
             status(folder / path)
     return found
 
@@ -276,7 +287,7 @@ def _kind(paths: tuple[Path, ...]) -> tuple[tuple[int, ...], str, int]:
             if batch is None:
                 return (0,), "uint8", 0
             return (
-                image_shape(table.shape() or batch[0].shape[1:]),
+                image_shape(table.shape() or batch[0].shape[1:], paths[0]),
                 stored_dtype(batch[0].dtype, paths[0]),
                 table.rows,
             )
@@ -288,7 +299,7 @@ def _kind(paths: tuple[Path, ...]) -> tuple[tuple[int, ...], str, int]:
     labels = check_shape(paths[1], shape[:1])
     if labels.kind not in "ui":
         raise DataError(f"{paths[1]}: labels must be integers; got {labels}: y.astype(np.int64)")
-    return image_shape(shape[1:]), stored_dtype(dtype, paths[0]), shape[0]
+    return image_shape(shape[1:], paths[0]), stored_dtype(dtype, paths[0]), shape[0]
 
 
 def stored_dtype(dtype: np.dtype[Any], path: Path) -> str:
@@ -298,12 +309,12 @@ def stored_dtype(dtype: np.dtype[Any], path: Path) -> str:
     return "uint8" if dtype == np.uint8 else "float32"
 
 
-def image_shape(shape: tuple[int, ...]) -> tuple[int, int]:
+def image_shape(shape: tuple[int, ...], path: Path) -> tuple[int, int]:
     """Return height and width; a row is a square image, or one of height 1."""
-    if len(shape) == 2:
-        return shape[0], shape[1]
-    side = math.isqrt(shape[0])
-    return (side, side) if side * side == shape[0] else (1, shape[0])
+    if len(shape) == 1:
+        side = math.isqrt(shape[0])
+        shape = (side, side) if side * side == shape[0] else (1, shape[0])
+    return checked_shape(shape, f"{path}")
 
 
 def _read_through(

@@ -17,7 +17,7 @@ from ..core import atomic
 from ..core.arrays import Array, Int64
 from ..core.seeding import SHARDS, stream
 from .labels import Numbers
-from .shard_description import Description, Shard, ShardFile, write_description
+from .shard_description import Description, Shard, ShardFile, checked_shape, write_description
 from .shard_files import SHAPE, Checksum, arrow, checksum
 
 KINDS = ("npy", "idx", "parquet", "arrow")
@@ -104,11 +104,14 @@ def write(
 
     Raises
     ------
+    DataError
+        If the images have more pixels than shards may have.
     ImportError
         If pyarrow is needed and not installed.
     OSError
         If a file cannot be written.
     """
+    shape = checked_shape(source.image_shape, f"{folder.name}")
     order = np.arange(source.rows) if seed is None else stream(seed, SHARDS).permutation(source.rows)
     numbers, counts = Numbers(), np.zeros(source.classes, np.int64)
     shards: list[Shard] = []
@@ -122,7 +125,7 @@ def write(
         if progress is not None:
             progress(start + len(y), source.rows)
     description = Description(
-        source.image_shape, dtype, numbers.low, numbers.high, numbers.whole,
+        shape, dtype, numbers.low, numbers.high, numbers.whole,
         tuple(counts.tolist()), source.class_names, tuple(shards),
     )  # fmt: skip
     write_description(folder, description)
