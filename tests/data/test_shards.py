@@ -324,6 +324,33 @@ def test_a_name_that_a_description_cannot_hold_is_refused(tmp_path):
         fd.Shards(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("names", "match"),
+    [
+        (
+            ("train-images-idx3-ubyte", "train-images-idx3-ubyte.gz"),
+            "must hold each image once; got .* and .*gz, the",
+        ),
+        (("images-0.npy", "images-0-idx3-ubyte"), "must hold each image once; got .*: remove one of them"),
+        (("a.parquet", "a.feather"), "must hold each image once"),
+        (
+            ("train-images-idx3-ubyte", "t10k-images-idx3-ubyte"),
+            "must hold the files of one part .* test and train",
+        ),
+        (("train-0-of-2.parquet", "test-0-of-1.parquet"), "must hold the files of one part"),
+        (
+            ("images_train.npy", "images_val.npy"),
+            "got those of train and validation, .*: move them into a folder",
+        ),
+    ],
+)
+def test_files_that_belong_to_two_sets_are_not_merged(names, match, tmp_path):
+    for name in names:
+        (tmp_path / name).touch()
+    with pytest.raises(fd.DataError, match=match):
+        fd.Shards(tmp_path)
+
+
 WRONG = {
     "a shard of one file must be a table": lambda d: d["shards"][0]["files"].pop(),
     "must lead to a file inside the folder; got '../x'": lambda d: d["shards"][0]["files"][0].update(

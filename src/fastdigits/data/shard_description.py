@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,13 @@ FORMAT, VERSION = "fastdigits-shards", 1
 MOST_DESCRIPTION = 1 << 28  # bytes: a million shards
 # How the name of a file of labels follows from that of its images
 _PARTNERS = (("images", "labels"), ("idx3", "idx1"))
+# Endings of names that differ for the same content, and words in names that say which part of the data a file holds
+_ENDINGS = re.compile(r"([-.]idx3-ubyte|\.(npy|parquet|arrows?|feather))?(\.gz)?$", re.IGNORECASE)
+_PARTS = {
+    "train": {"train", "training"},
+    "validation": {"validation", "valid", "val", "dev"},
+    "test": {"test", "testing", "t10k"},
+}
 
 
 @dataclass(frozen=True)
@@ -204,7 +212,29 @@ def find_files(folder: Path) -> list[tuple[Path, ...]]:
             f"{folder}: must hold {DESCRIPTION}, or files of images: names with 'images' in them and others with "
             "'labels', .parquet or .arrow; got none of them: make shards with fastdigits shard"
         )
+    _check_names(folder, [path.name for path in found])
     return pairs(found, folder)
+
+
+def _check_names(folder: Path, names: list[str]) -> None:
+    """Raise a DataError if the names of files show that they hold the same images twice, or images of two parts."""
+    stems: dict[str, str] = {}
+    parts: dict[str, str] = {}
+    for name in names:
+        other = stems.setdefault(_ENDINGS.sub("", name), name)
+        if other != name:
+            raise DataError(
+                f"{folder}: must hold each image once; got {other} and {name}, the same but for their endings: remove "
+                "one of them, or pass the paths of the files to use"
+            )
+        words = re.split(r"[^a-z0-9]+", name.lower())
+        parts.setdefault(next((part for part, known in _PARTS.items() if known & {*words}), ""), name)
+    parts.pop("", None)
+    if len(parts) > 1:
+        raise DataError(
+            f"{folder}: must hold the files of one part of the data; got those of {' and '.join(parts)}, such as "
+            f"{' and '.join(parts.values())}: move them into a folder for each part, or pass the paths of one part"
+        )
 
 
 def _labels_of(images: Path) -> Path | None:
