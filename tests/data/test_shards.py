@@ -272,10 +272,10 @@ def test_the_first_file_decides_the_dtype(tmp_path):
 
 
 def test_what_others_left_beside_the_new_folder_stays(tmp_path):
-    (tmp_path / ".new.shards-old.tmp").mkdir()
+    (tmp_path / ".shards-new.old.tmp").mkdir()
     with new_folder(tmp_path / "new"):
         pass
-    assert (tmp_path / ".new.shards-old.tmp").is_dir()
+    assert (tmp_path / ".shards-new.old.tmp").is_dir()
 
 
 @pytest.mark.parametrize(
@@ -569,8 +569,33 @@ def test_a_new_folder_has_its_name_only_when_it_is_complete(tmp_path):
         pass
 
 
+def test_a_link_and_an_empty_folder_stay_and_hold_the_content(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / ".shards-999999999.tmp").mkdir()
+    (tmp_path / "link").symlink_to("empty")
+    (tmp_path / "open").symlink_to("missing/inner")
+    (tmp_path / "loop").symlink_to("loop")
+    number = (tmp_path / "empty").stat().st_ino
+    with pytest.raises(ZeroDivisionError), new_folder(tmp_path / "link"):
+        raise ZeroDivisionError
+    assert not list((tmp_path / "empty").iterdir())
+    for name, target in {"link": "empty", "open": "missing/inner"}.items():
+        with new_folder(tmp_path / name) as folder:
+            (folder / "x").write_text("x")
+        assert (tmp_path / name).is_symlink()
+        assert [path.name for path in (tmp_path / target).iterdir()] == ["x"]
+    assert (tmp_path / "empty").stat().st_ino == number
+    for name in ("link", "loop"):
+        with (
+            pytest.raises(FileExistsError, match="must be a new folder; got one that exists"),
+            new_folder(tmp_path / name),
+        ):
+            pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "link", "loop", "missing", "open"]
+
+
 def test_what_a_killed_process_left_is_removed(tmp_path):
-    left = tmp_path / ".a.shards-999999999.tmp"
+    left = tmp_path / ".shards-a.999999999.tmp"
     left.mkdir()
     with new_folder(tmp_path / "a"):
         pass

@@ -17,7 +17,7 @@ from ..core.seeding import AUGMENT, key
 from ..data import Dataset, Shards, load_data
 from ..data.idx_folder import Pair
 from ..data.shard_description import DESCRIPTION, describe, find_files, read_description, write_description
-from ..data.shard_writer import KINDS, ROWS_PER_SHARD, Source, new_folder, write
+from ..data.shard_writer import KINDS, ROWS_PER_SHARD, Source, check_new, new_folder, write
 from ..data.shards import folder_of, parts_of
 from ..errors import DataError
 from ..training.augmentation import Augmentation, Augmenter, image_sides
@@ -197,6 +197,7 @@ def _describe(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
 
 
 def _write(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
+    check_new(options.output)  # before images are loaded, which may take long
     data = load_data(
         options.data, size=options.size, label_column=options.label_column, progress=not options.quiet
     )

@@ -22,6 +22,7 @@ from .shard_files import SHAPE, Checksum, arrow, checksum
 
 KINDS = ("npy", "idx", "parquet", "arrow")
 ROWS_PER_SHARD = 100_000
+_LEFT = ".shards-"  # the beginning of the names of folders that are not complete
 
 
 @dataclass(frozen=True)
@@ -47,35 +48,52 @@ class Source:
     class_names: tuple[str, ...] = ()
 
 
+def check_new(path: Path) -> Path:
+    """Return a path without links; FileExistsError if it exists and is not an empty folder.
+
+    What an ended process left in the folder, or beside it, does not count, and is removed.
+    """
+    target = Path(os.path.realpath(path))
+    for place, prefix in ((target, _LEFT), (target.parent, f"{_LEFT}{target.name[:100]}.")):
+        for left in place.glob(f"{glob.escape(prefix)}*.tmp"):
+            process = left.name[len(prefix) :].removesuffix(".tmp")
+            if process.isdecimal() and not atomic.runs(int(process)):
+                shutil.rmtree(left, ignore_errors=True)
+    if os.path.lexists(target) and (not target.is_dir() or any(target.iterdir())):
+        raise FileExistsError(
+            f"{path}: must be a new folder; got one that exists: choose another name, or remove it"
+        )
+    return target
+
+
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Yield a new folder beside ``path``, which gets its name when the block has ended without an error.
+    """Yield a folder whose content is at ``path`` when the block has ended without an error, and nowhere else.
+
+    A new folder is made beside ``path`` and gets its name at the end. An empty one stays, also behind a link or as the
+    root of a file system: the new folder is made inside, and its content moves up at the end.
 
     Raises
     ------
     OSError
         If ``path`` exists and is not an empty folder, or if the folder cannot be made.
     """
-    path = path.absolute()
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise FileExistsError(
-            f"{path}: must be a new folder; got one that exists: choose another name, or remove it"
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    prefix = f".{path.name[:100]}.shards-"
-    for left in path.parent.glob(f"{glob.escape(prefix)}*.tmp"):
-        process = left.name[len(prefix) :].removesuffix(".tmp")
-        if process.isdecimal() and not atomic.runs(int(process)):
-            shutil.rmtree(left, ignore_errors=True)
-    beside = path.with_name(f"{prefix}{os.getpid()}.tmp")
-    beside.mkdir()
+    target = check_new(path)
+    existed = target.exists()
+    name = f"{os.getpid()}.tmp"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    new = target / f"{_LEFT}{name}" if existed else target.with_name(f"{_LEFT}{target.name[:100]}.{name}")
+    new.mkdir()
     try:
-        yield beside
-        if path.exists():
-            path.rmdir()
-        os.rename(beside, path)
+        yield new
+        if existed:
+            for one in sorted(new.iterdir()):
+                os.rename(one, target / one.name)
+            new.rmdir()
+        else:
+            os.rename(new, target)
     except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(new, ignore_errors=True)
         raise
 
 
