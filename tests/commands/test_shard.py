@@ -124,6 +124,13 @@ def test_describe_replaces_a_description_that_cannot_be_read(damage, digits, cap
         ([], "--output: must name a new folder for the shards; got none"),
         (["--output", "a", "--check", "b"], "--check: not allowed with"),
         (["--output", "digits"], "digits: must be a new folder; got one that exists"),
+        (["--output", "digits", "--data", "nothing"], "digits: must be a new folder; got one that exists"),
+        (["--check", "b", "--format", "npy"], "--format: must not be given with --check; got it: omit it"),
+        (
+            ["--describe", "b", "--rows-per-shard=7"],
+            "--rows-per-shard: must not be given with --describe; got it",
+        ),
+        (["--describe", "b", "--keep-order"], "--keep-order: must not be given with --describe"),
         (["--output", "a", "--augment", 1 << 30], "--augment: must make at most 1,073,741,824 images"),
         (["--output", "a", "--data", "nothing"], "'nothing': data must be one of"),
         (["--check", "nothing"], "nothing: must be a folder of shards; got nothing of this name"),
@@ -131,7 +138,7 @@ def test_describe_replaces_a_description_that_cannot_be_read(damage, digits, cap
 )
 def test_a_wrong_option_is_an_error_in_one_line(argv, match, digits, capsys):
     try:
-        code = run(shard, *(() if "--data" in argv else ("--data", digits)), *argv)
+        code = run(shard, *(("--data", digits) if "a" in argv and "--data" not in argv else ()), *argv)
     except SystemExit as error:
         code = error.code
     assert code == 2

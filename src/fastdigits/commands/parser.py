@@ -56,6 +56,13 @@ class Parser(argparse.ArgumentParser):
             self.error(self._unknown(unknown[0]))
         return options
 
+    def given(self, group: argparse._ArgumentGroup) -> list[str]:
+        """Return the names of the options of a group that the arguments of `read` have, also with their defaults."""
+        words = {word.partition("=")[0] for word in self._words}
+        return [
+            action.option_strings[-1] for action in group._group_actions if words & {*action.option_strings}
+        ]
+
     def parse_value(self, option: argparse.Action, text: str) -> Any:
         """Return the value that an option has for a text; argparse.ArgumentError if the text is wrong."""
         value = self._get_value(option, text)

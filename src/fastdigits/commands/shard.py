@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _read(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = Parser("shard", DESCRIPTION_TEXT, EXAMPLES)
-    group = parser.add_argument_group("images")
+    images = group = parser.add_argument_group("images")
     arguments.add_data_option(group, "training and test images become shards")
     group.add_argument(
         "--augment",
@@ -69,7 +69,7 @@ def _read(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="N",
         help="write each training image N times: once as it is, the others distorted at random (default: 1)",
     )
-    group = parser.add_argument_group("shards")
+    files = group = parser.add_argument_group("shards")
     group.add_argument(
         "--rows-per-shard",
         type=arguments.whole_number,
@@ -104,6 +104,10 @@ def _read(argv: Sequence[str] | None) -> argparse.Namespace:
     options = parser.read(argv)
     if options.output is None and options.check is None and options.describe is None:
         parser.error("--output: must name a new folder for the shards; got none; see --help")
+    if options.output is None:
+        for name in [*parser.given(images), *parser.given(files)]:
+            work = "--check" if options.check is not None else "--describe"
+            parser.error(f"{name}: must not be given with {work}; got it: omit it")
     return options
 
 
