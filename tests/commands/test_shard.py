@@ -13,7 +13,7 @@ import pytest
 from toy_dataset import write_dataset
 
 import fastdigits as fd
-from fastdigits.commands import evaluate, input_files, shard, train
+from fastdigits.commands import evaluate, input_files, shard, train, train_images
 from fastdigits.data import shard_writer
 from fastdigits.training.augmentation import Augmenter
 
@@ -208,6 +208,22 @@ def test_a_network_trains_on_shards_and_is_evaluated_on_them(digits, capsys):
         assert (found["images"], found["accuracy"]) == (images, result[f"{part}_accuracy"])
     names, _ = input_files.expand([str(folder / "test")])
     assert names == [str(folder / "test" / "images-00000.npy")]
+
+
+def test_the_window_is_a_setting_of_the_run(digits, monkeypatch, capsys):
+    folder = write(digits)
+    few = ["--epochs", 2, "--batch-size", 16, "--no-plots", "--quiet"]
+    opened = []
+    monkeypatch.setattr(train_images, "Shards", lambda *a, **k: opened.append(k) or fd.Shards(*a, **k))
+    assert run(train, "--data", folder, "--window", 70, "--output", "run", *few) == 0
+    assert json.loads(Path("run/settings.json").read_text())["window"] == 70
+    for name in ("result.json", "model.safetensors"):
+        Path("run", name).unlink()
+    assert run(train, "--resume", "run", "--quiet") == 0
+    assert opened == [{"window": 70}, {}] * 2
+    assert run(train, "--data", "mnist", "--window", 70, "--output", "other") == 2
+    assert "--window: must be given with a folder that fastdigits shard wrote; got" in capsys.readouterr().err
+    assert not Path("other").exists()
 
 
 def test_names_of_classes_reach_the_model(here, capsys):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from ..core.arrays import Array
 from ..core.splitting import split_validation
 from ..data import Shards, load_data
-from ..data.shards import parts_of
+from ..data.shards import WINDOW, parts_of
 from ..nn import scales
 from .runner import CommandError
 
@@ -94,6 +94,10 @@ def load(options: argparse.Namespace) -> RunImages:
     """
     if parts := parts_of(options.data):
         return _load_shards(options, parts)
+    if options.window is not None:
+        raise CommandError(
+            f"--window: must be given with a folder that fastdigits shard wrote; got --data {options.data}: omit it"
+        )
     data = load_data(
         options.data, size=options.size, label_column=options.label_column, progress=not options.quiet
     )
@@ -128,7 +132,8 @@ def _load_shards(options: argparse.Namespace, parts: dict[str, Path]) -> RunImag
         raise CommandError(
             f"--validation-split: must be 0 with shards; got {options.validation_split:g}: write shards of fewer images"
         )
-    shards, tests = (Shards(parts[name]) for name in ("train", "test"))
+    window = WINDOW if options.window is None else options.window
+    shards, tests = Shards(parts["train"], window=window), Shards(parts["test"])
     if tests.image_shape != shards.image_shape or tests.class_names != shards.class_names:
         raise CommandError(
             f"--data: training and test images must have one size and the same classes; got {shards!r} and {tests!r}"

@@ -11,6 +11,7 @@ from typing import Any
 
 from .. import recipes
 from ..core.schema import Check, integer, validate
+from ..data.shards import WINDOW
 from ..errors import DataError
 from ..optim.optimizers import AdamW, Momentum
 from ..recipes import ACTIVATIONS, BATCHNORMS, OPTIMIZERS, SCHEDULES, Recipe
@@ -278,6 +279,13 @@ def _augmentation(text: str) -> Augmentation | None:
 def _add_network(parser: Parser) -> None:
     group = parser.add_argument_group("images and network")
     arguments.add_data_option(group, "their pixels and classes set the width of input and output")
+    group.add_argument(
+        "--window",
+        type=arguments.whole_number,
+        metavar="N",
+        help="images of shards that are shuffled together; memory holds two windows; only for a folder that "
+        f"fastdigits shard wrote (default: {WINDOW})",
+    )
     hidden = _shown("hidden", Recipe.hidden)
     _add_setting(
         group, "--hidden", arguments.widths, "N,N,...",
