@@ -394,9 +394,12 @@ def test_sorted_images_are_a_warning_unless_a_window_holds_all_of_them(tmp_path)
         UserWarning, match=r"each window of 300 images must have about the classes .* fastdigits shard"
     ):
         network().fit(fd.Shards(folder, window=300), epochs=1)
+    with pytest.warns(UserWarning, match="each window of 20 images"):
+        network().fit(fd.Shards(folder, window=20), epochs=1)
     mixed = make(tmp_path / "mixed", x, y, rows=100)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         network().fit(fd.Shards(folder), epochs=1)
         network().fit(fd.Shards(mixed, window=300), epochs=1)
+        network().fit(fd.Shards(mixed, window=20), epochs=1)
         network().fit(fd.Shards(folder, window=300), epochs=1, shuffle=False)

@@ -15,12 +15,9 @@ from ..core.arrays import Array, Int64
 from ..core.blocks import ROWS, Blocks, Reading
 from ..core.seeding import SHUFFLE, stream
 from ..nn import scales
+from .class_shares import ClassShares
 
 PATIENCE = 1.0  # seconds to wait for the reading thread at the end
-LEAST_CHECKED = (
-    100  # images per class in a window, so that chance moves its shares of classes by a few percent
-)
-SORTED = 0.3  # half the sum of the differences of these shares from those of all images
 
 
 class StreamedImages:
@@ -109,6 +106,7 @@ class Epoch:
         self._blocks = np.arange(len(blocks.rows))
         if seed is not None:
             self._blocks = stream(seed, SHUFFLE, epoch, 0).permutation(self._blocks)
+        self._shares = ClassShares(blocks.class_counts)
         self._starts = np.cumsum([0, *blocks.rows])  # number of the first image of each block
         self._orders: dict[int, Int64] = {}  # of the windows in the ring: rows of the ring
         self._next = first  # the first window that is not being read
@@ -163,25 +161,22 @@ class Epoch:
         self._finish(self._next - 1)
 
     def _finish(self, number: int) -> None:
-        """Shuffle a window that was read; warn once if its classes are others than those of all images."""
+        """Shuffle a window that was read; warn once if its classes are not those of random order."""
         images = self._images
         place, count = number % images.slots * images.window, self._count(number)
         order = np.arange(count)
         if self._seed is not None:
             order = stream(self._seed, SHUFFLE, self._epoch, 1 + number).permutation(order)
         self._orders[number] = place + order
-        totals = images.blocks.class_counts
-        if images.warned or self._seed is None or count < LEAST_CHECKED * len(totals):
+        if self._seed is None or images.warned or not self._shares.add(images.labels[place : place + count]):
             return
-        shares = np.bincount(images.labels[place : place + count], minlength=len(totals)) / count
-        if np.abs(shares - totals / totals.sum()).sum() / 2 > SORTED:
-            images.warned = True
-            streams.warn(
-                f"fit: each window of {images.window:,} images must have about the classes of all images to train "
-                "well; got one with others, as from sorted images: write them in random order with fastdigits shard, "
-                "or take a larger window",
-                stacklevel=6,
-            )
+        images.warned = True
+        streams.warn(
+            f"fit: each window of {images.window:,} images must have about the classes of all images to train well; "
+            "got others, as from sorted images: write shards in random order with fastdigits shard --data FOLDER "
+            "--output NEW, or take a larger window",
+            stacklevel=6,
+        )
 
     def _count(self, number: int) -> int:
         """Return the images of a window."""
