@@ -78,6 +78,32 @@ def test_copies_are_distorted_except_for_the_first_one(digits):
     assert rows_of(shuffled / "train") == rows_of(folder / "train")
 
 
+@pytest.mark.parametrize("most", [1 << 30, 1], ids=["loaded", "in passes"])
+def test_shards_are_written_in_another_order(most, digits, monkeypatch, capsys):
+    monkeypatch.setattr(shard_writer, "MOST_LOADED", most)
+    kept = write(digits, "--keep-order")
+    mixed = write(kept, output="mixed")
+    assert mixed == Path("mixed")
+    for part in ("train", "test"):
+        assert rows_of(mixed / part) == rows_of(kept / part)
+        assert (fd.Shards(mixed / part).load()[0] != fd.Shards(kept / part).load()[0]).any()
+    for path in (kept / "train").glob("shards.json"):
+        path.unlink()
+    one = write(kept / "train", output="one")
+    assert fd.Shards(one).description == fd.Shards(mixed / "train").description
+    again = write(kept / "train", "--augment", 2, "--keep-order", output="again")
+    assert len(fd.Shards(again)) == 480
+    assert run(shard, "--data", one, "--output", "a", "--size", "6x5") == 2
+    assert "--size: must not be given with shards" in capsys.readouterr().err
+
+
+@pytest.mark.needs("pyarrow")
+def test_a_folder_of_tables_is_written_in_another_order(digits):
+    kept = write(digits, "--keep-order", "--format", "parquet") / "train"
+    (kept / "shards.json").unlink()
+    assert rows_of(write(kept, output="mixed")) == rows_of(kept)
+
+
 def test_check_finds_a_change_and_describe_makes_a_description(digits, capsys):
     folder = write(digits)
     assert run(shard, "--check", folder, "--json") == 0

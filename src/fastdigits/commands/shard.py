@@ -16,14 +16,23 @@ from ..core.arrays import Array, Int64
 from ..core.seeding import AUGMENT, key
 from ..data import Dataset, Shards, load_data
 from ..data.idx_folder import Pair
-from ..data.shard_description import DESCRIPTION, describe, find_files, read_description, write_description
-from ..data.shard_writer import KINDS, ROWS_PER_SHARD, Source, check_new, new_folder, write
+from ..data.loading import NAMES
+from ..data.shard_description import (
+    DESCRIPTION,
+    describe,
+    find_files,
+    holds_part,
+    read_description,
+    write_description,
+)
+from ..data.shard_writer import KINDS, ROWS_PER_SHARD, Source, check_new, from_shards, new_folder, write
 from ..data.shards import folder_of, parts_of
 from ..errors import DataError
 from ..training.augmentation import Augmentation, Augmenter, image_sides
 from . import arguments, console, runner
 from .parser import Parser
 from .runner import CommandError
+from .train_images import check_shard_options
 
 COMMAND = "fastdigits shard"
 MOST_ROWS = 1 << 30  # images to make: their order takes 8 bytes each
@@ -35,6 +44,8 @@ memory. The folder gets two parts, train and test; --data of the other commands
 takes the folder, and fastdigits.Shards takes each of the parts.
 
 The images are shuffled once, as a training shuffles them within windows only.
+--data may be shards, too, such as a folder of Parquet files: shards of one part
+become one part.
 """
 
 EXAMPLES = """\
@@ -42,6 +53,7 @@ examples:
   fastdigits shard --data mnist --output digits       MNIST in one shard
   fastdigits shard --data my-digits --output digits --rows-per-shard 10000
   fastdigits shard --output large --augment 20        20 times MNIST, distorted
+  fastdigits shard --data parquet --output mixed      in random order
   fastdigits shard --check digits                     compare all checksums
   fastdigits shard --describe files                   describe files that exist
   fastdigits train --data digits
@@ -202,23 +214,40 @@ def _describe(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
 
 def _write(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
     check_new(options.output)  # before images are loaded, which may take long
-    data = load_data(
-        options.data, size=options.size, label_column=options.label_column, progress=not options.quiet
-    )
-    sources = {"train": _augmented(data, options), "test": _plain(data, data.test)}
+    sources, note = _sources(options)
     seed = None if options.keep_order else options.seed
-    if data.note:
-        say(console.fields({"data": data.note}))
+    if note:
+        say(console.fields({"data": note}))
     parts = {}
     with new_folder(options.output) as folder:
         for name, source in sources.items():
-            (folder / name).mkdir()
+            part = folder if len(sources) == 1 else folder / name
+            part.mkdir(exist_ok=True)
             write(
-                folder / name, source, rows_per_shard=options.rows_per_shard, kind=options.format, seed=seed,
+                part, source, rows_per_shard=options.rows_per_shard, kind=options.format, seed=seed,
                 progress=None if options.quiet else _progress(name),
             )  # fmt: skip
-            parts[name] = _summary(Shards(folder / name))
+            parts[name] = _summary(Shards(part))
     return {"done": "written", "folder": str(options.output), "parts": parts}
+
+
+def _sources(options: argparse.Namespace) -> tuple[dict[str, Source], str]:
+    """Return the images to write, for each part, and a note; shards of one part stay one part."""
+    parts = parts_of(options.data)
+    if not parts and options.data not in NAMES and holds_part(Path(options.data)):
+        parts = {"shards": Path(options.data)}
+    if parts:
+        check_shard_options(options, parts, ("shards",) if "shards" in parts else ("train", "test"))
+        sources = {name: from_shards(Shards(path)) for name, path in parts.items()}
+        note = ""
+    else:
+        data = load_data(
+            options.data, size=options.size, label_column=options.label_column, progress=not options.quiet
+        )
+        sources, note = {"train": _plain(data, data.train), "test": _plain(data, data.test)}, data.note
+    first = next(iter(sources))
+    sources[first] = _augmented(sources[first], options)
+    return sources, note
 
 
 def _progress(name: str) -> Callable[[int, int], None]:
@@ -241,11 +270,14 @@ def _plain(data: Dataset, pair: Pair) -> Source:
     return Source(len(y), lambda rows: (x[rows], y[rows]), data.image_shape, data.classes, names)
 
 
-def _augmented(data: Dataset, options: argparse.Namespace) -> Source:
-    """Return the training images, each several times: once as it is, then distorted."""
-    plain, (x, y), copies = _plain(data, data.train), data.train, options.augment
+def _augmented(plain: Source, options: argparse.Namespace) -> Source:
+    """Return images several times each: once as they are, then distorted. They are loaded for it."""
+    copies, n = options.augment, plain.rows
     if copies == 1:
         return plain
+    if copies * n > MOST_ROWS:
+        raise CommandError(f"--augment: must make at most {MOST_ROWS:,} images; got {copies * n:,}")
+    x, y = plain.take(np.arange(n))
     if x.dtype != np.uint8:
         raise CommandError(
             "--augment: images must be pixels, whole numbers from 0 to 255; got other numbers: omit it"
@@ -254,9 +286,6 @@ def _augmented(data: Dataset, options: argparse.Namespace) -> Source:
         height, width = image_sides(x.shape, "--augment: images")
     except ValueError as error:
         raise CommandError(str(error)) from error
-    n = len(y)
-    if copies * n > MOST_ROWS:
-        raise CommandError(f"--augment: must make at most {MOST_ROWS:,} images; got {copies * n:,}")
     images = np.ascontiguousarray(x).reshape(n, height * width)
     augmenter = Augmenter(Augmentation(), height, width, key(options.seed, AUGMENT))
 

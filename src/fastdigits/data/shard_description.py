@@ -19,6 +19,7 @@ from ..core.arrays import Int64
 from ..core.schema import integer, number, parse, validate
 from ..core.validation import checked_class_names
 from ..errors import DataError
+from .idx_folder import IDX_NAMES
 from .labels import MOST_CLASSES, MOST_SIZE, Numbers
 from .shard_files import TABLES, ArrayRows, TableRows, array_header, check_shape, checksum, status, unreadable
 
@@ -214,6 +215,22 @@ def find_files(folder: Path) -> list[tuple[Path, ...]]:
         )
     _check_names(folder, [path.name for path in found])
     return pairs(found, folder)
+
+
+def holds_part(folder: Path) -> bool:
+    """Return whether a folder holds shards of one part, with or without a description.
+
+    IDX files with MNIST's names do not count: they are a whole data set.
+    """
+    if not folder.is_dir():
+        return False
+    names = os.listdir(folder)
+    tables = any(Path(name).suffix.lower() in TABLES for name in names)
+    whole = {name for known in IDX_NAMES.values() for name in known}
+    arrays = (
+        name for name in names if cast(re.Match[str], _ENDINGS.search(name))[1] and _labels_of(Path(name))
+    )
+    return DESCRIPTION in names or tables or any(name.removesuffix(".gz") not in whole for name in arrays)
 
 
 def _check_names(folder: Path, names: list[str]) -> None:

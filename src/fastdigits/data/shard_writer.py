@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import glob
 import os
 import shutil
@@ -19,9 +20,11 @@ from ..core.seeding import SHARDS, stream
 from .labels import Numbers
 from .shard_description import Description, Shard, ShardFile, checked_shape, write_description
 from .shard_files import SHAPE, Checksum, arrow, checksum
+from .shards import Shards
 
 KINDS = ("npy", "idx", "parquet", "arrow")
 ROWS_PER_SHARD = 100_000
+MOST_LOADED = 1 << 30  # bytes of shards to load before they are written in another order
 _LEFT = ".shards-"  # the beginning of the names of folders that are not complete
 
 
@@ -46,6 +49,29 @@ class Source:
     image_shape: tuple[int, int]
     classes: int
     class_names: tuple[str, ...] = ()
+
+
+def from_shards(shards: Shards) -> Source:
+    """Return the images of shards; those that are too large to load are read once for each shard to write."""
+    rest = shards.image_shape, shards.classes, shards.class_names
+    if len(shards) * shards.width * shards.dtype.itemsize > MOST_LOADED:
+        return Source(len(shards), functools.partial(_pick, shards), *rest)
+    x, y = shards.load()
+    return Source(len(shards), lambda rows: (x[rows], y[rows]), *rest)
+
+
+def _pick(shards: Shards, rows: Int64) -> tuple[Array, Array]:
+    """Read through all shards; return the images and labels of some rows."""
+    x, y = np.empty((len(rows), shards.width), shards.dtype), np.empty(len(rows), np.int64)
+    places = np.argsort(rows)
+    wanted = rows[places]
+    first = 0
+    for images, labels in shards.pieces():
+        start, stop = np.searchsorted(wanted, (first, first + len(labels)))
+        here = wanted[start:stop] - first
+        x[places[start:stop]], y[places[start:stop]] = images[here], labels[here]
+        first += len(labels)
+    return x.reshape(len(rows), *shards.image_shape), y
 
 
 def check_new(path: Path) -> Path:
