@@ -291,6 +291,31 @@ def test_a_part_that_is_missing_or_too_large_is_named(digits, monkeypatch, capsy
         fd.load_data(folder)
 
 
+def test_one_part_and_files_without_a_description_are_named_with_the_next_step(digits, capsys):
+    folder = write(digits)
+
+    def message(source: Path) -> str:
+        assert run(train, "--data", source) == 2
+        assert run(evaluate, "--data", source) == 2
+        first, second = capsys.readouterr().err.splitlines()
+        assert first.partition("error:")[2] == second.partition("error:")[2]
+        return first
+
+    part = "shards/train: must hold images to train on and others to test on; got shards of one part: "
+    assert f"{part}name shards, which has both" in message(folder / "train")
+    (folder / "test").rename("other")
+    assert f"{part}put them into a folder train and others into test beside it" in message(folder / "train")
+    (folder / "train" / "shards.json").unlink()
+    assert "got files of shards, which are one part: put them into a folder train" in message(
+        folder / "train"
+    )
+    assert "got none in train: write it with fastdigits shard --describe shards/train" in message(folder)
+    assert run(shard, "--describe", folder / "train", "--quiet") == 0
+    (folder / "test").mkdir()
+    assert run(train, "--data", folder) == 2
+    assert "or describe its files with fastdigits shard --describe shards/test" in capsys.readouterr().err
+
+
 @pytest.mark.needs("pyarrow")
 def test_tables_are_not_read_as_pictures(digits):
     folder = write(digits, "--format", "arrow")

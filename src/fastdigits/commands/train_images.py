@@ -152,7 +152,7 @@ def check_shard_options(options: argparse.Namespace, parts: dict[str, Path], wan
     if missing:
         raise CommandError(
             f"--data: {options.data} must hold shards in {' and '.join(wanted)}; got no {missing[0]}: write them with "
-            "fastdigits shard"
+            f"fastdigits shard, or describe its files with fastdigits shard --describe {Path(options.data, missing[0])}"
         )
     for name in ("size", "label_column"):
         if getattr(options, name) is not None:

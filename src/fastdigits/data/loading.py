@@ -22,12 +22,16 @@ from .image_folders import class_folders, read_image_folders
 from .labels import MOST_SIZE, check_pair, plain_number, to_classes, to_images
 from .mnist import load_mnist
 from .published import DIGITS, PUBLISHED, load_published
-from .shard_description import DESCRIPTION
+from .shard_description import DESCRIPTION, holds_part
 from .shards import parts_of
 from .tables import CSV_ENDINGS, read_table
 
 NAMES = ("mnist", *PUBLISHED)
 FORMS = "a folder of four IDX files, a folder for each class of images, a .csv or an .npz file"
+_TO_PARTS = (
+    "put them into a folder train and others into test beside it, each with fastdigits shard --describe, and name the "
+    "folder of both"
+)
 HOLD_OUT = 6  # one of so many images is for testing if the source has no test images
 
 
@@ -156,10 +160,16 @@ def _load(
     if name in PUBLISHED:
         return Dataset(name, *load_published(name, progress=progress), PUBLISHED[name].class_names)
     path = _path(name)
-    if parts_of(path) or (path / DESCRIPTION).is_file():
+    if parts_of(path):
         raise DataError(
-            f"{path}: must be images that fit into memory; got shards: fastdigits.Shards takes a folder with "
-            f"{DESCRIPTION}"
+            f"{path}: must be images that fit into memory; got shards: fastdigits.Shards takes each of its parts"
+        )
+    if (path / DESCRIPTION).is_file():
+        parent = path.parent if path.name else path.resolve().parent
+        both = len(parts_of(parent)) == 2
+        raise DataError(
+            f"{path}: must hold images to train on and others to test on; got shards of one part: "
+            + (f"name {parent}, which has both" if both else f"{_TO_PARTS}; fastdigits.Shards takes one part")
         )
     try:
         return _load_path(path, name, size, seed, label_column)
@@ -206,11 +216,18 @@ def _load_path(
             return Dataset(name, train, test, tuple(map(str, range(classes))), note)
         if csv is not None:
             given, tested, notes = _read_csv_files(csv, _csv(path, "test"), label_column)
+        elif parts := [part for part in (path / "train", path / "test") if _waits(part)]:
+            raise DataError(
+                f"{path}: must have shards with {DESCRIPTION} in its parts; got none in {parts[0].name}: write it with "
+                f"fastdigits shard --describe {parts[0]}"
+            )
         elif class_folders(path):
             given, tested, note = read_image_folders(path, size)
             notes = [note]
         else:
-            raise DataError(f"{path}: must be {FORMS}; got a folder with none of them in it")
+            shards = holds_part(path)
+            got = "files of shards, which are one part" if shards else "a folder with none of them in it"
+            raise DataError(f"{path}: must be {FORMS}; got {got}{f': {_TO_PARTS}' if shards else ''}")
     else:
         with atomic.open_regular(path):  # refuses a pipe or a device, whatever its name
             pass
@@ -221,6 +238,11 @@ def _load_path(
         else:
             raise DataError(f"{path}: must be {FORMS}; got a file of another kind")
     return _dataset(name, str(path), given, tested, notes, seed)
+
+
+def _waits(folder: Path) -> bool:
+    """Return whether a folder holds files of shards that are not described."""
+    return holds_part(folder) and not (folder / DESCRIPTION).is_file() and not class_folders(folder)
 
 
 def _has_idx(folder: Path) -> bool:
