@@ -196,6 +196,24 @@ def test_a_checksum_is_computed_once_as_long_as_nothing_shows_a_change(tmp_path,
 
 
 @needs_arrow
+def test_the_rows_of_a_compressed_table_are_counted_without_its_images(tmp_path, monkeypatch):
+    import pyarrow as pa
+    import pyarrow.feather
+
+    table = pa.table({"image": [[1, 2, 3, 4]] * 30, "label": [0] * 30})
+    pa.feather.write_feather(table, tmp_path / "a.feather", compression="zstd", chunksize=7)
+    opened, plain = [], shard_files.TableRows._open_arrow
+
+    def spy(self, columns=None):
+        opened.append(columns)
+        return plain(self, columns)
+
+    monkeypatch.setattr(shard_files.TableRows, "_open_arrow", spy)
+    shard_files.check_rows(tmp_path / "a.feather", 30)
+    assert opened == [None, ["label"]]
+
+
+@needs_arrow
 @pytest.mark.parametrize("kind", ["parquet", "arrow"])
 def test_a_table_with_other_rows_than_described_is_refused(kind, tmp_path):
     path = make(tmp_path, *examples(), kind=kind) / DESCRIPTION

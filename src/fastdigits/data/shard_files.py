@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -281,14 +282,10 @@ class TableRows:
             if TABLES[path.suffix.lower()] == "parquet":
                 # Without both arguments, a whole group of rows is read at once.
                 self._file = self._pa.parquet.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False)
-                self.schema, self.rows = self._file.schema_arrow, self._file.metadata.num_rows
+                self.schema = self._file.schema_arrow
             else:
-                # No memory map: a file that is cut would end the process.
-                self._file = self._pa.ipc.open_file(self._pa.OSFile(os.fspath(path)))
+                self._file = self._open_arrow()
                 self.schema = self._file.schema
-                self.rows = sum(
-                    self._file.get_batch(i).num_rows for i in range(self._file.num_record_batches)
-                )
         names = self.schema.names
         self.columns = [
             _column(names, IMAGE_COLUMNS, path, "images"), _column(names, LABEL_COLUMNS, path, "labels")
@@ -301,6 +298,24 @@ class TableRows:
 
     def _errors(self) -> Any:
         return _ArrowErrors(self.path, self._pa)
+
+    def _open_arrow(self, columns: Sequence[str] | None = None) -> Any:
+        """Open an Arrow file, to read some of its columns, or all."""
+        # No memory map: a file that is cut would end the process.
+        if columns is None:
+            return self._pa.ipc.open_file(self._pa.OSFile(os.fspath(self.path)))
+        numbers = [self.schema.get_field_index(name) for name in columns]
+        options = self._pa.ipc.IpcReadOptions(included_fields=numbers)
+        return self._pa.ipc.open_file(self._pa.OSFile(os.fspath(self.path)), options=options)
+
+    @cached_property
+    def rows(self) -> int:
+        """Number of rows; of an Arrow file, which does not say it, the labels alone are decompressed for it."""
+        with self._errors():
+            if hasattr(self._file, "iter_batches"):
+                return int(self._file.metadata.num_rows)
+            file = self._open_arrow(self.columns[1:])
+            return sum(file.get_batch(i).num_rows for i in range(file.num_record_batches))
 
     def shape(self) -> tuple[int, ...]:
         """Return the shape that the metadata name; empty if they name none."""
