@@ -196,6 +196,39 @@ def test_a_checksum_is_computed_once_as_long_as_nothing_shows_a_change(tmp_path,
 
 
 @needs_arrow
+@pytest.mark.parametrize("name", ["a.arrows", "a.arrow"])
+def test_an_arrow_stream_is_refused_with_the_way_to_convert_it(name, tmp_path):
+    import pyarrow as pa
+    import pyarrow.feather
+
+    table = pa.table({"image": [[1, 2, 3, 4]] * 3, "label": [0] * 3})
+    with pa.ipc.new_stream(tmp_path / name, table.schema) as stream:
+        stream.write_table(table)
+    for source in (tmp_path, [tmp_path / name]):
+        with pytest.raises(
+            fd.DataError,
+            match=r"must be an Arrow file, .* got an Arrow stream: convert it with pyarrow\.feather",
+        ):
+            fd.Shards(source)
+    with pa.ipc.open_stream(tmp_path / name) as stream:
+        pa.feather.write_feather(stream.read_all(), tmp_path / "x.feather")
+    assert len(fd.Shards([tmp_path / "x.feather"])) == 3
+
+
+@needs_arrow
+@pytest.mark.parametrize("shape", ["2,3", "4", "2,2,1", "x", "0,4", "9" * 5000])
+def test_a_table_whose_metadata_have_another_size_is_refused(shape, tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    table = pa.table({"image": [[1, 2, 3, 4]] * 3, "label": [0] * 3})
+    pa.parquet.write_table(table.replace_schema_metadata({"image_shape": shape}), tmp_path / "a.parquet")
+    match = r"a.parquet: its metadata image_shape must be height,width of its images of 4 numbers, .*; got"
+    with pytest.raises(fd.DataError, match=match):
+        fd.Shards(tmp_path)
+
+
+@needs_arrow
 def test_the_rows_of_a_compressed_table_are_counted_without_its_images(tmp_path, monkeypatch):
     import pyarrow as pa
     import pyarrow.feather

@@ -334,7 +334,7 @@ def _kind(paths: tuple[Path, ...]) -> tuple[tuple[int, ...], str, int]:
             if batch is None:
                 return (0,), "uint8", 0
             return (
-                image_shape(table.shape() or batch[0].shape[1:], paths[0]),
+                image_shape(table.shape(batch[0].shape[1]), paths[0]),
                 stored_dtype(batch[0].dtype, paths[0]),
                 table.rows,
             )

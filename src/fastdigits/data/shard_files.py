@@ -25,8 +25,9 @@ from .arrays import npy_header
 ALIGNED = 1 << 12  # bytes from which a copy to an aligned buffer pays
 BATCH = 4096  # rows of a table read at a time
 PIECE = 1 << 18  # bytes of a file read at a time
-TABLES = {".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow"}
+TABLES = {".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow", ".arrows": "arrow"}
 IMAGE_COLUMNS, LABEL_COLUMNS = ("image", "images", "pixels", "x"), ("label", "labels", "class", "y", "target")
+STREAM = b"\xff" * 4  # how an Arrow stream begins
 SHAPE = b"image_shape"  # in the metadata of a table
 
 
@@ -303,6 +304,13 @@ class TableRows:
         """Open an Arrow file, to read some of its columns, or all."""
         # No memory map: a file that is cut would end the process.
         if columns is None:
+            with opened(self.path) as file:
+                if file.read(4) == STREAM:
+                    raise DataError(
+                        f"{self.path}: must be an Arrow file, which ends with a list of its parts; got an Arrow "
+                        "stream: convert it with pyarrow.feather.write_feather(pyarrow.ipc.open_stream(path)"
+                        ".read_all(), 'x.feather')"
+                    )
             return self._pa.ipc.open_file(self._pa.OSFile(os.fspath(self.path)))
         numbers = [self.schema.get_field_index(name) for name in columns]
         options = self._pa.ipc.IpcReadOptions(included_fields=numbers)
@@ -317,13 +325,19 @@ class TableRows:
             file = self._open_arrow(self.columns[1:])
             return sum(file.get_batch(i).num_rows for i in range(file.num_record_batches))
 
-    def shape(self) -> tuple[int, ...]:
-        """Return the shape that the metadata name; empty if they name none."""
+    def shape(self, width: int) -> tuple[int, ...]:
+        """Return the shape of images of ``width`` numbers that the metadata name; (width,) if they name none."""
         text = (self.schema.metadata or {}).get(SHAPE, b"").decode("ascii", "replace")
-        sides = text.split(",") if text else []
-        if not all(side.isdecimal() for side in sides):
-            raise DataError(f"{self.path}: its metadata image_shape must be like 28,28; got {text!r:.80}")
-        return tuple(map(int, sides))
+        if not text:
+            return (width,)
+        sides = text.split(",")
+        shape = tuple(map(int, sides)) if all(side.isdecimal() and len(side) < 10 for side in sides) else ()
+        if len(shape) != 2 or math.prod(shape) != width:
+            raise DataError(
+                f"{self.path}: its metadata image_shape must be height,width of its images of {width:,} numbers, such "
+                f"as 28,28; got {text!r:.80}: correct or remove it"
+            )
+        return shape
 
     def _read_batches(self) -> Iterator[Any]:
         if hasattr(self._file, "iter_batches"):
