@@ -15,6 +15,7 @@ import numpy as np
 from ..core.arrays import Array, Float32
 from ..core.text import cut, tabulate
 from ..data import Dataset, Shards, load_data
+from ..data.labels import numbered
 from ..data.shards import parts_of
 from ..network import NeuralNetwork
 from ..nn import scales
@@ -147,7 +148,7 @@ def _load(options: argparse.Namespace) -> Dataset:
             f"memory; got {size:,} in {parts[options.part]}: net.evaluate(fastdigits.Shards(…)) gives loss and accuracy"
         )
     pair = shards.load()
-    names = shards.class_names or tuple(map(str, range(shards.classes)))
+    names = shards.class_names or numbered(shards.classes)
     return Dataset(options.data, pair, pair, names)
 
 

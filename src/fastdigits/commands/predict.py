@@ -17,6 +17,7 @@ import numpy as np
 from ..core import atomic
 from ..core.arrays import Array
 from ..core.text import tabulate
+from ..data.labels import numbered
 from ..errors import DataError, printable
 from ..imaging.digits import SIDE, find_digits
 from ..imaging.opening import fitted, has_frames, open_image, read_grey, to_uint8
@@ -166,7 +167,7 @@ def _check_model(network: NeuralNetwork, model: str) -> None:
             f"--model: {model} must have a fixed number of inputs and at least two classes; got {got}: "
             "choose another model"
         )
-    network.class_names = network.class_names or map(str, range(classes))
+    network.class_names = network.class_names or numbered(classes)
 
 
 def _check_output(output: Path | None, names: list[str], option: str, endings: tuple[str, ...]) -> None:

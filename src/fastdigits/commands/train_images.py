@@ -11,6 +11,7 @@ from typing import NamedTuple
 from ..core.arrays import Array
 from ..core.splitting import split_validation
 from ..data import Shards, load_data
+from ..data.labels import numbered
 from ..data.shards import WINDOW, parts_of
 from ..nn import scales
 from .runner import CommandError
@@ -76,7 +77,7 @@ class RunImages:
     @property
     def named(self) -> bool:
         """Whether the classes have names other than their numbers."""
-        return self.class_names != tuple(map(str, range(self.classes)))
+        return self.class_names != numbered(self.classes)
 
     @property
     def holds_out(self) -> bool:
@@ -139,7 +140,7 @@ def _load_shards(options: argparse.Namespace, parts: dict[str, Path]) -> RunImag
             f"--data: training and test images must have one size and the same classes; got {shards!r} and {tests!r}"
         )
     test = Part(*tests.load())
-    names = shards.class_names or tuple(map(str, range(max(shards.classes, tests.classes))))
+    names = shards.class_names or numbered(max(shards.classes, tests.classes))
     note = f"shards, of which {min(shards.window, len(shards)):,} images at a time are shuffled"
     return RunImages(
         ShardPart(shards), test, test, names, shards.image_shape, note, scales.scale_of(*shards.range)

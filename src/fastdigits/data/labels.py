@@ -49,12 +49,17 @@ def to_classes(parts: Sequence[Array], subject: str) -> tuple[list[Array], tuple
                 f"{subject}: labels must be numbers of classes from 0 to {MOST_CLASSES - 1:,}, or words; got "
                 f"{low} to {high}: number the classes from 0 on"
             )
-        names = tuple(map(str, range(high + 1)))
+        names = numbered(high + 1)
     if low == high:
         raise DataError(f"{subject}: must hold at least two classes; got only {names[low]}")
     numbers = numbers.astype(np.uint8 if len(names) <= 256 else np.int64)
     ends = np.cumsum([len(part) for part in parts])[:-1]
     return np.split(numbers, ends), names
+
+
+def numbered(classes: int) -> tuple[str, ...]:
+    """Return the names of classes that have none: their numbers."""
+    return tuple(map(str, range(classes)))
 
 
 def _from_numbers(labels: Array, subject: str) -> Array:

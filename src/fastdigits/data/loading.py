@@ -19,7 +19,7 @@ from .arrays import read_npz
 from .idx import find_file
 from .idx_folder import IDX_NAMES, Pair, load_folder
 from .image_folders import class_folders, read_image_folders
-from .labels import MOST_SIZE, check_pair, plain_number, to_classes, to_images
+from .labels import MOST_SIZE, check_pair, numbered, plain_number, to_classes, to_images
 from .mnist import load_mnist
 from .published import DIGITS, PUBLISHED, load_published
 from .shard_description import DESCRIPTION, holds_part
@@ -69,7 +69,7 @@ class Dataset:
     @property
     def named(self) -> bool:
         """Whether the classes have names other than their numbers."""
-        return self.class_names != tuple(map(str, range(self.classes)))
+        return self.class_names != numbered(self.classes)
 
     @property
     def image_shape(self) -> tuple[int, int]:
@@ -213,7 +213,7 @@ def _load_path(
             train, test = load_folder(idx)
             classes = int(max(train[1].max(), test[1].max())) + 1
             note = "" if idx == path else f"read from {printable(str(idx.relative_to(path)))}"
-            return Dataset(name, train, test, tuple(map(str, range(classes))), note)
+            return Dataset(name, train, test, numbered(classes), note)
         if csv is not None:
             given, tested, notes = _read_csv_files(csv, _csv(path, "test"), label_column)
         elif parts := [part for part in (path / "train", path / "test") if _waits(part)]:
