@@ -124,7 +124,7 @@ def test_check_finds_a_change_and_describe_makes_a_description(digits, capsys):
     assert "--describe: shards/train must not have shards.json yet" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("damage", ["", "{}", '{"format": "fastdigits-shards"}', "link", "counts"])
+@pytest.mark.parametrize("damage", ["{}", "link", "counts"])
 def test_describe_replaces_a_description_that_cannot_be_read(damage, digits, capsys):
     folder = write(digits) / "test"
     file = folder / "shards.json"
