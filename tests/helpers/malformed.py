@@ -428,6 +428,7 @@ ACCEPTED = {  # the values of these that an option accepts; `load_data` checks t
     "patience": ("null",), "checkpoint_every": ("null",), "batch_shards": ("null",), "average_every": ("null",),
     "clip_norm": ("null", "a half", "a thousand as a float"), "learning_rate": ("a half", "a thousand as a float"),
     "data": ("text", "a number in quotes", "a zero byte", "an escape sequence", "invalid Unicode"), "size": ("null",),
+    "window": ("null",),
     "label_column": ("null", "text", "a number in quotes", "a zero byte", "an escape sequence", "invalid Unicode"),
 }  # fmt: skip
 
