@@ -33,5 +33,6 @@ for name, picture in pictures.items():
         print(error)
         continue
     probs = net.predict_proba(digits)
-    number, least = "".join(map(str, probs.argmax(axis=1))), probs.max(axis=1).min()
+    # The eleventh class of this network is "not a digit".
+    number, least = "".join("0123456789?"[label] for label in probs.argmax(axis=1)), probs.max(axis=1).min()
     print(f"{name}: {number}, least certain digit {least:.1%}")  # drawn: 2074, least certain digit …%

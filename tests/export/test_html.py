@@ -38,10 +38,10 @@ def test_the_page_is_one_file_that_names_no_other(page):
 
 
 def test_the_size_is_what_the_docstring_says(page):
-    weights = 784 * 64 + 64 + 64 * 32 + 32 + 32 * 10 + 10
+    weights = sum(parameter.value.size for parameter in digits_network().parameters())
     source = page.stat().st_size - weights * 4 * 4 / 3
     assert 45_000 < source < 55_000
-    assert page.stat().st_size < 0.35e6
+    assert page.stat().st_size < 1.35e6
 
 
 def test_the_policy_forbids_all_but_the_page_itself(page):
@@ -146,7 +146,7 @@ def test_classes_go_by_the_names_of_the_network(tmp_path):
 
 
 def test_names_of_classes_cannot_end_the_element_that_holds_them(page, tmp_path):
-    names = ["</script><script>alert(1)</script>", "<!--", "<!--<script>", *"3456789"]
+    names = ["</script><script>alert(1)</script>", "<!--", "<!--<script>", *"3456789A"]
     fd.export_html(digits_network(), tmp_path / "a.html", labels=names)
     assert in_page(tmp_path / "a.html")["labels"] == names
     texts = [path.read_text(encoding="utf-8") for path in (page, tmp_path / "a.html")]

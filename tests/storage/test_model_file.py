@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import fastdigits as fd
+from fastdigits.imaging.reading import NOT_A_DIGIT
 from fastdigits.storage import safetensors
 
 
@@ -408,10 +409,9 @@ def test_the_network_that_comes_with_the_package_reads_digits():
     _, (x_test, y_test) = fd.load_mnist()
     network = fd.load_pretrained()
     assert fd.load_pretrained() is not network
-    assert network.evaluate(x_test, y_test)["accuracy"] == pytest.approx(
-        0.9907, abs=0.0003
-    )  # rounding differs
-    assert [layer.n_out for layer in network.layers if isinstance(layer, fd.Dense)] == [64, 32, 10]
+    assert network.evaluate(x_test, y_test)["accuracy"] > 0.99
+    assert [layer.n_out for layer in network.layers if isinstance(layer, fd.Dense)] == [256, 128, 11]
+    assert network.class_names == (*"0123456789", NOT_A_DIGIT)
 
 
 def test_numbers_of_numpy_are_saved_and_those_that_load_would_refuse_are_not(tmp_path):

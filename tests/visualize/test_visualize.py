@@ -258,6 +258,12 @@ def test_the_confusion_matrix_takes_names():
     assert [label.get_text() for label in axes.get_yticklabels()] == ["cat", "dog"]
 
 
+def test_only_long_names_of_the_confusion_matrix_are_upright():
+    names = [*"0123456789", "not a digit"]
+    axes = visualize.confusion_matrix_figure(np.eye(11, dtype=int), names).axes[0]
+    assert [label.get_rotation() for label in axes.get_xticklabels()] == [0] * 10 + [90]
+
+
 def test_weights_are_drawn_neuron_by_neuron():
     weight = RNG.standard_normal((48, 10))
     figure = visualize.first_layer_weights(weight, (8, 6), count=5)

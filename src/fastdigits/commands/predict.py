@@ -348,9 +348,13 @@ def _write_submission(
     lines = io.StringIO()
     table = csv.writer(lines, lineterminator="\n")
     table.writerow(["ImageId", "Label"])
-    table.writerows([number, reading.reads] for number, reading in enumerate(readings, 1))
+    table.writerows([number, reading.digits] for number, reading in enumerate(readings, 1))
     atomic.write(options.submission, lines.getvalue().encode(), example="submission.csv")
-    _say(f"{_labels(len(readings))} written to {options.submission}", options)
+    unread = sum(reading.reads != reading.digits for reading in readings)
+    note = (
+        f"; {unread:,} of these labels are digits of images that are probably not a digit" if unread else ""
+    )
+    _say(f"{_labels(len(readings))} written to {options.submission}{note}", options)
 
 
 def _draw(readings: list[Reading], options: argparse.Namespace) -> None:

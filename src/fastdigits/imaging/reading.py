@@ -11,6 +11,8 @@ import numpy as np
 from ..core.arrays import Array, Float32
 
 COLUMNS = ("reads", "confidence", "runner-up")
+NOT_A_DIGIT = "not a digit"  # a class of this name means that an image shows none of the others
+UNREAD = "?"  # its sign in a number
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,13 @@ class Reading:
     @property
     def reads(self) -> str:
         """The digits as one word, separated by spaces if a class has a name of several letters."""
-        between = "" if max(map(len, self.class_names)) == 1 else " "
-        return between.join(self.class_names[row[0]] for row in self.ranked)
+        return self._joined(self.ranked[:, 0])
+
+    @property
+    def digits(self) -> str:
+        """The word with the most probable digit wherever `reads` has none."""
+        rejects = np.array([name == NOT_A_DIGIT for name in self.class_names])
+        return self._joined(np.where(rejects, -1, self.probabilities).argmax(axis=1))
 
     def cells(self) -> tuple[str, str, str]:
         """Return the cells of a table: prediction, confidence and runner-up."""
@@ -58,18 +65,18 @@ class Reading:
         confidence = " ".join(f"{value:.1f}" for value in sure) + " %"
         if len(first) == 1:
             return self.reads, confidence, f"{self.class_names[second[0]]} ({less[0]:.1f} %)"
-        return self.reads, confidence, " ".join(self.class_names[label] for label in second)
+        return self.reads, confidence, " ".join(self._sign(label) for label in second)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the predictions as a JSON object; probabilities are fractions."""
+        """Return the predictions as a JSON object; probabilities are fractions, and the number of no digit is null."""
         digits = []
         for number, (row, ranked) in enumerate(zip(self.probabilities, self.ranked, strict=True)):
             digits.append(
                 {
-                    "digit": int(ranked[0]),
+                    "digit": self._number(ranked[0]),
                     "class": self.class_names[ranked[0]],
                     "confidence": float(row[ranked[0]]),
-                    "runner_up": int(ranked[1]),
+                    "runner_up": self._number(ranked[1]),
                     "runner_up_class": self.class_names[ranked[1]],
                     "runner_up_confidence": float(row[ranked[1]]),
                     "probabilities": [float(value) for value in row],
@@ -77,3 +84,16 @@ class Reading:
                 }
             )
         return {"image": self.name, "reads": self.reads, "digits": digits}
+
+    def _joined(self, labels: Array) -> str:
+        if len(labels) == 1:
+            return str(self.class_names[labels[0]])
+        signs = [self._sign(label) for label in range(len(self.class_names))]
+        return ("" if max(map(len, signs)) == 1 else " ").join(signs[label] for label in labels)
+
+    def _sign(self, label: int) -> str:
+        name = self.class_names[label]
+        return UNREAD if name == NOT_A_DIGIT else name
+
+    def _number(self, label: int) -> int | None:
+        return None if self.class_names[label] == NOT_A_DIGIT else int(label)

@@ -50,9 +50,9 @@ def confusion_matrix_figure(matrix: object, class_names: Sequence[str] | None = 
     names = names_of(class_names, size, "confusion_matrix_figure")
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = max(4.85, (0.34 if size <= NUMBERED else 0.2) * size)  # of the matrix, inches
-    upright = size > 12 or max(map(len, names)) * size > 60  # horizontal names would overlap
+    upright = [size > 12 or len(name) * size > 60 for name in names]  # horizontal, they would overlap
     words, line = text_width(names, LABEL), 1.2 * LABEL / 72
-    left, below = words + line + 0.25, (words if upright else line) + line + 0.2
+    left, below = words + line + 0.25, (words if any(upright) else line) + line + 0.2
     figure = new_figure(left + side + 1.3, HEAD + side + below)
     axes = add_axes(figure, left, HEAD, side, side)
     # With the power 0.4, mistakes of a few per cent are visible.
@@ -69,7 +69,9 @@ def confusion_matrix_figure(matrix: object, class_names: Sequence[str] | None = 
                 fontsize=CAPTION if size <= 12 else 6,
                 color="white" if dark else "black",
             )
-    axes.set_xticks(range(size), names, rotation=90 if upright else 0, parse_math=False)
+    axes.set_xticks(range(size), names, parse_math=False)
+    for text, vertical in zip(axes.get_xticklabels(), upright, strict=True):
+        text.set_rotation(90 if vertical else 0)
     axes.set_yticks(range(size), names, parse_math=False)
     axes.tick_params(labelsize=LABEL if size <= NUMBERED else 8)
     axes.set_xlabel("predicted", fontsize=LABEL)

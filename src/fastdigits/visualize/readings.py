@@ -70,9 +70,10 @@ def _draw_bars(axes: Axes, probabilities: Float32, class_names: Sequence[str]) -
     axes.set_yticks([])
     axes.spines[["top", "right", "left"]].set_visible(False)
     if len(classes) <= 30:
-        long = max(map(len, names)) > 2
-        size, angle = (7, 90) if long else (None, None)
-        axes.set_xticks(classes, names, fontsize=size, rotation=angle, parse_math=False)
+        axes.set_xticks(classes, names, parse_math=False)
+        for text in axes.get_xticklabels():
+            if len(text.get_text()) > 2:
+                text.set(fontsize=7, rotation=90)
     for label, value in zip(classes, 100 * probabilities, strict=True):
         if value >= 0.95:
             axes.text(label, value + 3, f"{value:.0f}", ha="center", fontsize=8)
