@@ -29,7 +29,7 @@ from ..nn.sequential import Sequential
 PAGE = Path(__file__).parent / "page"
 GENERATOR = "fastdigits"  # in the page's meta data, before the version
 # In this order: each uses those before it.
-SCRIPTS = ("network.js", "prepare.js", "pad.js", "view.js", "page.js")
+SCRIPTS = ("network.js", "prepare.js", "strokes.js", "pad.js", "view.js", "answer.js", "page.js")
 DIGITS = tuple("0123456789")
 CREDIT = (
     "The examples are from MNIST by Yann LeCun, Corinna Cortes and Christopher J. C. Burges, CC BY-SA 3.0."

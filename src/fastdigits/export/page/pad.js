@@ -1,62 +1,77 @@
 // The pad: a list of marks, and the canvas that shows them.
 //
-// A mark is a stroke, {points: [{x, y, width}, …]}; an example, {picture: bytes}; or a blank sheet, {}. The last two
-// hide the marks before them, and undo shows these again. Positions and widths are in points of the canvas, which is
-// SIZE × SIZE for any size on the screen; its alpha channel is the ink.
+// A mark is a stroke or an example, as in strokes.js; or a blank sheet, {}. The last two hide the marks before them, and
+// undo shows these again. The canvas is SIZE × SIZE for any size on the screen.
 
-const SIZE = 560;
 const STEP = SIZE / 28; // of the pen for an arrow key
 const NEAR = SIZE / 90; // minimum distance of two points: with whole pixels, a line would look shaky
 
 class Pad {
-  /** Take the canvas, the side of an example in pixels, and a function to call when the ink changes. */
-  constructor(canvas, side, onChange) {
+  /**
+   * Take the canvas, the side of an example in pixels, whether the marks may be several digits or are always one
+   * picture, and a function to call when the ink changes.
+   */
+  constructor(canvas, side, isText, onChange) {
     canvas.width = canvas.height = SIZE;
     this.canvas = canvas;
-    this.context = canvas.getContext("2d", { willReadFrequently: true });
+    this.context = canvas.getContext("2d");
     this.side = side;
+    this.isText = isText;
     this.onChange = onChange;
     this.marks = [];
+    this.undone = []; // marks that redo brings back, the next one last
     this.penWidth = 0;
   }
 
   /** Return the visible marks. */
   visible() {
     const sheet = this.marks.findLastIndex(({ points }) => !points);
-    return this.marks.slice(Math.max(0, sheet)).filter(({ points, picture }) => points || picture);
+    return this.marks.slice(Math.max(0, sheet)).filter(({ box }) => box);
   }
 
   get isEmpty() {
     return this.visible().length === 0;
   }
 
+  add(mark) {
+    this.marks.push(mark);
+    this.undone = [];
+  }
+
   /** Begin a stroke with a dot. */
   begin(x, y, pressure = 0.5) {
-    this.marks.push({ points: [] });
+    this.add({ points: [], box: { left: x, top: y, right: x, bottom: y } });
     this.extend(x, y, pressure);
   }
 
   /** Continue the stroke to a point. At half of the maximum pressure, the line has the chosen width. */
   extend(x, y, pressure = 0.5) {
-    const { points } = this.marks.at(-1);
+    const mark = this.marks.at(-1);
+    const { points } = mark;
     points.push({ x, y, width: this.penWidth * (0.5 + pressure) });
+    mark.box = around([mark.box, { left: x, top: y, right: x, bottom: y }]);
     this.drawLine(points.at(-2) ?? points[0], points.at(-1));
     this.onChange();
   }
 
   /** Replace the drawing by an example. */
   show(picture) {
-    this.marks.push({ picture });
+    this.add({ picture, box: boxOfPicture(picture, this.side) });
     this.repaint();
   }
 
   undo() {
-    this.marks.pop();
+    if (this.marks.length) this.undone.push(this.marks.pop());
+    this.repaint();
+  }
+
+  redo() {
+    if (this.undone.length) this.marks.push(this.undone.pop());
     this.repaint();
   }
 
   clear() {
-    if (!this.isEmpty) this.marks.push({});
+    if (!this.isEmpty) this.add({});
     this.repaint();
   }
 
@@ -88,14 +103,11 @@ class Pad {
     this.context.drawImage(small, 0, 0, SIZE, SIZE);
   }
 
-  /** Return the network's input. An example without strokes needs no preparation. */
-  pixels() {
+  /** Return the digits in the order of reading, each with its marks, its box and its pixels, the network's input. */
+  digits() {
     const marks = this.visible();
-    if (marks.length === 1 && marks[0].picture) return marks[0].picture;
-    const { data } = this.context.getImageData(0, 0, SIZE, SIZE); // red, green, blue, alpha of each point
-    const ink = new Uint8Array(SIZE * SIZE);
-    for (let i = 0; i < ink.length; i++) ink[i] = data[4 * i + 3]; // faster than `filter`, with a million calls
-    return prepare(ink, SIZE, this.side);
+    const whole = marks.length ? [{ marks, box: around(marks.map(({ box }) => box)) }] : [];
+    return (this.isText ? findDigits(marks) : whole).map((digit) => ({ ...digit, pixels: toPixels(digit, this.side) }));
   }
 }
 

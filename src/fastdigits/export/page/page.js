@@ -4,9 +4,16 @@ const data = JSON.parse(document.getElementById("network").textContent);
 const network = new Network(data.side, data.layers);
 const element = (id) => document.getElementById(id);
 
-const showBars = makeBars(element("bars"), data.labels);
-const pad = new Pad(element("pad"), data.side, () => requestUpdate());
-let values = network.run(new Uint8Array(data.side ** 2)); // of all layers, for the current drawing
+const blank = new Uint8Array(data.side ** 2);
+const isText = data.labels.every((label) => label.length === 1 || label === REJECT); // else a drawing is one picture
+const pad = new Pad(element("pad"), data.side, isText, () => requestUpdate());
+const answer = new Answer(data.labels, ({ marks }) => {
+  choice = { mark: marks[0], last: pad.marks.at(-1) };
+  update();
+});
+let digits = []; // on the pad, in the order of reading: {marks, box, pixels, values, probabilities}
+let shown = null; // the one whose pixels and activations are shown; null if the pad is empty
+let choice = null; // of a digit; it holds until another mark is the last one
 let chosen = { stage: 0, neuron: 0 }; // the neuron whose weights are shown
 let isRequested = false;
 
@@ -16,29 +23,19 @@ function requestUpdate() {
   isRequested = true;
 }
 
+/** Read the pad and show everything. */
 function update() {
   isRequested = false;
-  const pixels = pad.pixels();
-  values = network.run(pixels);
-  paint(element("seen"), pixels, { columns: data.side, limit: 255, positive: "--lit" });
-  showAnswer(pad.isEmpty ? null : values.at(-1));
+  digits = pad.digits().map((digit) => {
+    const values = network.run(digit.pixels); // of all layers
+    return { ...digit, values, probabilities: values.at(-1) };
+  });
+  const last = pad.marks.at(-1);
+  const wanted = choice && choice.last === last ? choice.mark : last;
+  shown = digits.find(({ marks }) => marks.includes(wanted)) ?? digits.at(-1) ?? null;
+  answer.show(digits, shown);
+  paint(element("seen"), shown?.pixels ?? [], { columns: data.side, limit: 255, positive: "--lit" });
   showInside();
-}
-
-// -- the answer ---------------------------------------------------------------------------------------------
-
-/** Return the classes, most probable first. */
-function ranked(probabilities) {
-  return [...probabilities.keys()].sort((a, b) => probabilities[b] - probabilities[a]);
-}
-
-function showAnswer(probabilities) {
-  const [first, second] = probabilities ? ranked(probabilities) : [];
-  showBars(probabilities, first);
-  element("digit").textContent = probabilities ? data.labels[first] : "–";
-  element("sure").textContent = probabilities ? `${roughly(probabilities[first])} sure` : "nothing drawn yet";
-  element("second").textContent =
-    second === undefined ? "" : `then ${data.labels[second]}, ${roughly(probabilities[second])}`;
 }
 
 /** Make a screen reader say a text. It says the answer only after a stroke, as the answer changes continuously. */
@@ -48,8 +45,7 @@ function say(text) {
 
 function sayAnswer(before = "") {
   update();
-  const answer = ["digit", "sure", "second"].map((id) => element(id).textContent);
-  say([before, ...(pad.isEmpty ? ["the pad is empty"] : answer)].filter(Boolean).join(", "));
+  say([before, answer.spoken].filter(Boolean).join(", "));
 }
 
 // -- inside -------------------------------------------------------------------------------------------------
@@ -69,19 +65,20 @@ const grids = network.stages.map(({ size }, i) => {
   });
 });
 
-/** Show the activations of all layers, and the weights of the chosen neuron. */
+/** Show the activations of all layers, and the weights of the chosen neuron; of an empty pad, only the latter. */
 function showInside() {
   if (grids.length === 0) return; // a network without a dense layer
-  grids.forEach((grid, i) => {
-    const activations = values[network.stages[i].end + 1];
-    grid.show(activations, i === chosen.stage ? chosen.neuron : null);
-  });
   const { stage, neuron } = chosen;
-  const weights = network.pixelWeights(values, network.stages[stage].dense, neuron);
+  grids.forEach((grid, i) => {
+    grid.show(shown?.values[network.stages[i].end + 1] ?? null, i === stage ? neuron : null);
+  });
+  // The weights of the first layer do not depend on the drawing.
+  const values = shown?.values ?? (stage === 0 ? network.run(blank) : null);
+  const weights = values ? network.pixelWeights(values, network.stages[stage].dense, neuron) : [0];
   paint(element("weights"), weights, { columns: data.side, limit: largest(weights), base: "--cell" });
   element("neuron").textContent = grids[stage].title(neuron);
   const kind = stage === grids.length - 1 ? "Probability" : "Activation";
-  element("activation").textContent = `${kind} ${grids[stage].values[neuron].toFixed(2)}.`;
+  element("activation").textContent = shown ? `${kind} ${grids[stage].values[neuron].toFixed(2)}.` : "";
   element("meaning").textContent =
     stage === 0
       ? "Its weights: ink on blue raises it, ink on orange lowers it."
@@ -113,15 +110,17 @@ function listen() {
     action();
     sayAnswer();
   };
-  const undo = act(() => pad.undo()), clear = act(() => pad.clear());
+  const undo = act(() => pad.undo()), redo = act(() => pad.redo()), clear = act(() => pad.clear());
   element("undo").addEventListener("click", undo);
+  element("redo").addEventListener("click", redo);
   element("clear").addEventListener("click", clear);
   element("example").addEventListener("click", act(showExample));
   element("example").hidden = data.examples.length === 0;
   element("pen").addEventListener("input", choosePen);
   document.addEventListener("keydown", (event) => {
-    const isUndo = (event.ctrlKey || event.metaKey) && !event.shiftKey && event.key.toLowerCase() === "z";
-    if (isUndo) undo();
+    const key = event.ctrlKey || event.metaKey ? event.key.toLowerCase() : "";
+    if (key === "y" || (key === "z" && event.shiftKey)) redo();
+    else if (key === "z") undo();
     else if (event.key === "Delete" || event.key === "Backspace") clear();
     else return;
     event.preventDefault();
@@ -151,8 +150,11 @@ globalThis.fastdigits = {
   probabilities: (pixels) => network.run(pixels).at(-1),
   /** Return the network's input, side × side bytes, for size × size bytes of ink. */
   prepare: (ink, size) => prepare(ink, size, data.side),
-  /** Return the network's input for the current drawing. */
-  pixels: () => pad.pixels(),
+  /** Return the network's input for the digit that is shown. */
+  pixels() {
+    update();
+    return shown?.pixels ?? blank;
+  },
   /** Return the gradient of a neuron's sum with respect to the pixels; dense layers and neurons count from 0. */
   pixelWeights: (pixels, layer, neuron) =>
     network.pixelWeights(network.run(pixels), network.stages[layer].dense, neuron),

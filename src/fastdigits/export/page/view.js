@@ -1,5 +1,7 @@
 // Show numbers: coloured cells, bars and text.
 
+const REJECT = "not a digit"; // a class of this name means that a drawing is none of the others
+
 /** Return a colour from the style sheet, for the current mode, light or dark. */
 function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -46,9 +48,11 @@ function roughly(share) {
 
 /** Make a row with label, bar and number for each class; return a function that shows probabilities. */
 function makeBars(list, labels) {
-  list.style.setProperty("--label", `${Math.max(...labels.map((label) => label.length))}ch`);
+  const short = labels.filter((label) => label !== REJECT);
+  list.style.setProperty("--label", `${Math.max(...short.map((label) => label.length))}ch`);
   const rows = labels.map((label) => {
     const row = document.createElement("li");
+    row.classList.toggle("reject", label === REJECT); // a row of its own, as its label is long
     for (const [name, text] of [["label", label], ["bar", ""], ["figure", ""]]) {
       const part = document.createElement("span");
       part.className = name;
@@ -124,18 +128,18 @@ class Grid {
     return this.labels ? `${this.name}, class ${this.labels[neuron]}` : `${this.name}, neuron ${neuron + 1}`;
   }
 
-  /** Show the values of all neurons, with a frame around the chosen one. */
+  /** Show the values of all neurons, or none for null, with a frame around the chosen neuron. */
   show(values, chosen) {
-    Object.assign(this, { values, chosen });
+    Object.assign(this, { values: values ?? new Float32Array(this.size), chosen });
     const { canvas, columns, cell } = this;
     const gap = cell >= 16 ? cell / 8 : 1;
-    const limit = this.labels ? 1 : largest(values); // classes have probabilities
-    paint(canvas, values, { columns, limit, cell, gap, base: "--cell" });
+    const limit = this.labels ? 1 : largest(this.values); // classes have probabilities
+    paint(canvas, this.values, { columns, limit, cell, gap, base: "--cell" });
     if (this.labels) this.write();
     if (chosen !== null) this.frame(chosen);
     const spoken = chosen ?? 0;
     canvas.setAttribute("aria-valuenow", spoken + 1);
-    canvas.setAttribute("aria-valuetext", `${this.title(spoken)}: ${values[spoken].toFixed(2)}`);
+    canvas.setAttribute("aria-valuetext", this.title(spoken) + (values ? `: ${values[spoken].toFixed(2)}` : ""));
   }
 
   frame(neuron) {
@@ -150,7 +154,8 @@ class Grid {
   write() {
     const context = this.canvas.getContext("2d");
     Object.assign(context, { font: `${this.cell * 0.45}px sans-serif`, textAlign: "center", textBaseline: "middle" });
-    this.labels.forEach((label, i) => {
+    this.labels.forEach((name, i) => {
+      const label = name === REJECT ? "?" : name;
       context.fillStyle = colour(this.values[i] > 0.5 ? "--card" : "--text"); // readable on a bright cell too
       const x = ((i % this.columns) + 0.5) * this.cell, y = (Math.floor(i / this.columns) + 0.54) * this.cell;
       if (context.measureText(label).width < this.cell) context.fillText(label, x, y);
