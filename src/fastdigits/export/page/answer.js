@@ -46,11 +46,11 @@ class Answer {
     this.digit.textContent = number || "–";
     this.digit.style.setProperty("--characters", Math.max(1, number.length));
     this.digit.classList.toggle("doubtful", readings.some(({ isDoubtful }) => isDoubtful));
-    const weakest = several && Math.min(...readings.map(({ share }) => share));
+    const least = wholePercent(Math.min(...readings.map(({ share }) => share)));
     this.sure.textContent = !reading
       ? "nothing drawn yet"
-      : several ? `${readings.length} digits, the least sure ${roughly(weakest)}` : reading.sure;
-    this.second.textContent = !reading ? "" : several ? `${reading.mark}: ${reading.sure}, ${reading.then}` : reading.then;
+      : several ? `${readings.length} digits, each at least ${least} sure` : reading.sure;
+    this.second.textContent = !reading ? "" : several ? `${reading.mark}: ${reading.sure}` : reading.then;
     const texts = [number.replaceAll("?", ""), this.sure.textContent, several ? "" : this.second.textContent];
     this.spoken = reading ? texts.filter(Boolean).join(", ") : "the pad is empty";
   }
@@ -65,7 +65,7 @@ class Answer {
       const button = this.buttons.children[i], frame = this.frames.children[i];
       const isChosen = this.digits[i] === chosen;
       button.children[0].textContent = mark;
-      button.children[1].textContent = percent(share);
+      button.children[1].textContent = wholePercent(share);
       button.setAttribute("aria-pressed", isChosen);
       for (const part of [button, frame]) part.classList.toggle("doubtful", isDoubtful);
       frame.classList.toggle("chosen", isChosen);

@@ -21,8 +21,9 @@ function around(boxes) {
 
 // -- digits -------------------------------------------------------------------------------------------------
 
-const MARGIN = 0.05; // on each side of a box, relative to the larger height: a vertical line has a width, too
-const SHARED = 0.3; // minimum part of the narrower box, with margins, that lies above or below the other
+// Chosen on 1,050 generated numbers, whose digits are up to 30 % of their height apart or overlap by up to 10 %.
+const MARGIN = 0.12; // on each side of a box, relative to the larger height: a vertical line has a width, too
+const SHARED = 0.6; // minimum part of the narrower box, with margins, that lies above or below the other
 const APART = 0.25; // minimum gap between two lines of digits, relative to the larger height
 
 /** Return whether two boxes belong to one digit: they are above each other, without a gap like that of two lines. */

@@ -38,12 +38,13 @@ function largest(values) {
   return values.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-12);
 }
 
-const percent = (share) => `${(100 * share).toFixed(1)} %`;
+const percent = (share) => `${(100 * share).toFixed(1)}\u00a0%`; // no line break before the sign
+const wholePercent = (share) => `${Math.floor(100 * share)}\u00a0%`; // never 100 % for less
 
 /** Return a probability as text, never as 0 % or 100 %, which a softmax cannot give. */
 function roughly(share) {
-  if (share > 0.9995) return "over 99.9 %";
-  return share < 0.0005 ? "below 0.1 %" : percent(share);
+  if (share > 0.9995) return "over 99.9\u00a0%";
+  return share < 0.0005 ? "below 0.1\u00a0%" : percent(share);
 }
 
 /** Make a row with label, bar and number for each class; return a function that shows probabilities. */
