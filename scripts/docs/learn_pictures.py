@@ -18,7 +18,7 @@ from matplotlib.patches import Rectangle
 
 import fastdigits as fd
 from fastdigits import _reference
-from fastdigits.visualize.canvas import BLUE, GREEN, GREY, ORANGE
+from fastdigits.visualize.canvas import BLUE, GREEN, GREY, ORANGE, signed_colours
 
 FOLDER = Path(__file__).parents[2] / "docs" / "images" / "learn"
 PICTURES: dict[str, Callable[[], Figure]] = {}
@@ -105,11 +105,11 @@ def dense() -> Figure:
         fontsize=9,
     )
     for column, unit in enumerate(chosen, start=1):
-        grid[0, column].imshow(weight[unit], cmap="RdBu_r", vmin=-limit, vmax=limit)
+        grid[0, column].imshow(weight[unit], cmap=signed_colours(), vmin=-limit, vmax=limit)
         grid[0, column].set_title(f"unit {unit}", fontsize=9)
-        grid[1, column].imshow(weight[unit] * image, cmap="RdBu_r", vmin=-limit, vmax=limit)
+        grid[1, column].imshow(weight[unit] * image, cmap=signed_colours(), vmin=-limit, vmax=limit)
         grid[1, column].set_xlabel(
-            f"sum {sums[unit]:+.1f}", fontsize=9, color=ORANGE if sums[unit] > 0 else BLUE
+            f"sum {sums[unit]:+.1f}", fontsize=9, color=BLUE if sums[unit] > 0 else ORANGE
         )
     return figure
 

@@ -9,6 +9,7 @@ import pytest
 
 import fastdigits as fd
 from fastdigits.export import html
+from fastdigits.visualize.canvas import BLUE, ORANGE
 
 
 def digits_network():
@@ -42,6 +43,12 @@ def test_the_size_is_what_the_docstring_says(page):
     source = page.stat().st_size - weights * 4 * 4 / 3
     assert 45_000 < source < 55_000
     assert page.stat().st_size < 1.35e6
+
+
+def test_blue_and_orange_mean_the_same_on_the_page_and_in_pictures(page):
+    style = page.read_text(encoding="utf-8").split("</style>")[0]
+    assert f"--for: {BLUE.lower()};" in style
+    assert f"--against: {ORANGE.lower()};" in style
 
 
 def test_the_policy_forbids_all_but_the_page_itself(page):

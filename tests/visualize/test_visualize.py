@@ -11,11 +11,13 @@ import time
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 from tqdm import tqdm
 
 import fastdigits as fd
 from fastdigits import visualize
 from fastdigits.visualize import writing
+from fastdigits.visualize.canvas import BLUE, ORANGE
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (40, 8, 6)).astype(np.uint8)
@@ -269,8 +271,10 @@ def test_weights_are_drawn_neuron_by_neuron():
     figure = visualize.first_layer_weights(weight, (8, 6), count=5)
     for (_, tile), neuron in zip(tiles(figure), weight.T[:5], strict=True):
         np.testing.assert_array_equal(shrunk(tile), neuron.reshape(8, 6))
-    low, high = figure.axes[0].images[0].get_clim()
+    image = figure.axes[0].images[0]
+    low, high = image.get_clim()
     assert low == -high < 0
+    assert [to_hex(colour).upper() for colour in image.cmap([0.0, 1.0])] == [ORANGE, BLUE]
 
 
 def test_the_reliability_diagram_sets_shares_that_are_right_against_confidence():

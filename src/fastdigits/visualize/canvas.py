@@ -21,6 +21,7 @@ from ..metrics.classification import check_predictions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
 # Okabe and Ito's palette (2008), also for colour-blind readers
@@ -29,6 +30,13 @@ DPI = 150  # of the files; sizes of figures and tiles are whole pixels
 TITLE, LABEL, CAPTION = 12, 10, 9  # font sizes, points
 HEAD, EDGE = 0.36, 0.08  # height of a title, margin of a figure, inches
 LONGEST = 24  # characters of a class name; longer ones are cut
+
+
+def signed_colours() -> Colormap:
+    """Return the colours of numbers around 0, as on the page to draw on: blue above, orange below, white between."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("signed", [ORANGE, "white", BLUE])
 
 
 def new_figure(width: float, height: float) -> Figure:

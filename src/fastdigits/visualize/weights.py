@@ -17,6 +17,7 @@ from .canvas import (
     add_axes,
     height_and_width,
     new_sheet,
+    signed_colours,
     text_width,
     whole,
     write_head,
@@ -75,13 +76,13 @@ def first_layer_weights(
         neurons,
         [divmod(place, columns) for place in range(len(neurons))],
         (left, whole(top + max(0, tall - height) / 2)),
-        cmap="RdBu_r",
+        cmap=signed_colours(),
         vmin=-limit,
         vmax=limit,
     )
     beside = add_axes(figure, left + width + 0.2, top + max(0, height - tall) / 2, 0.2, tall)
     figure.colorbar(image, cax=beside, extend="both").set_label(
-        "weight: red is positive, blue is negative", size=LABEL
+        "weight: blue is positive, orange is negative", size=LABEL
     )
     beside.tick_params(labelsize=LABEL)
     write_head(figure, title)
