@@ -1,4 +1,4 @@
-"""Hooks for MkDocs: show sources and the help of commands, write formulas as MathML, add the notebook.
+"""Hooks for MkDocs: sources and the help of commands, formulas as MathML, the notebook, the page to draw on.
 
 MkDocs calls the functions ``on_…``; see ``hooks`` in mkdocs.yml. In a page, ``<!-- twin: dense_forward -->`` becomes
 the source of that function in _reference.py, ``<!-- kernel: tile -->`` of one in kernels/, and ``<!-- commands -->``
@@ -10,12 +10,14 @@ import html
 import io
 import os
 import re
+import tempfile
 from pathlib import Path
 from unittest import mock
 
 SOURCES = Path(__file__).parents[2] / "src" / "fastdigits"
 KINDS = {"twin": ("_reference.py", "python"), "kernel": ("kernels/*.pxi", "cython")}
 NOTEBOOK = "tutorial.ipynb"
+DRAW = "assets/draw.html"  # the page to draw on, which index.md shows in a frame
 
 _INCLUDE = re.compile(r"^<!-- (twin|kernel): (.+?) -->$", re.MULTILINE)
 _CHECK = re.compile(r"^ +_expect\w*\(.*\)\n", re.MULTILINE)
@@ -100,11 +102,22 @@ def on_page_content(content, **_):
     return _FORMULA.sub(mathml, content)
 
 
+def draw_page() -> str:
+    """Return the page to draw on, with the network that comes with the package."""
+    import fastdigits as fd
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "draw.html")
+        fd.export_html(fd.load_pretrained(), path)
+        return path.read_text(encoding="utf-8")
+
+
 def on_files(files, *, config):
-    """Add the notebook to the pages: text and stored outputs as Markdown, pictures as files."""
+    """Add the page to draw on, and the notebook: text and stored outputs as Markdown, pictures as files."""
     from mkdocs.structure.files import File
     from nbconvert import MarkdownExporter
 
+    files.append(File.generated(config, DRAW, content=draw_page()))
     notebook = files.get_file_from_path(NOTEBOOK)
     body, resources = MarkdownExporter().from_filename(
         notebook.abs_src_path, {"unique_key": "output", "output_files_dir": "tutorial_files"}

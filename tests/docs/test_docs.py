@@ -182,3 +182,13 @@ def test_pictures_have_at_most_300_kilobytes():
 @pytest.mark.parametrize("page", **named([page for page in PAGES if page.stem != "index"]))
 def test_links_lead_to_files(page):
     assert [link for link in broken_links(page) if link != "../tutorial.md"] == []
+
+
+def test_the_first_page_shows_the_page_to_draw_on_and_links_to_it():
+    text = (DOCS / "index.md").read_text("utf-8")
+    frame = re.search(r"<iframe ([^>]*)></iframe>", text)[1]
+    assert dict(re.findall(r'(\w+)="([^"]*)"', frame)).keys() == {"class", "src", "title", "loading"}
+    assert f'src="{HOOKS.DRAW}"' in frame
+    assert 'loading="lazy"' in frame
+    assert f"]({HOOKS.DRAW})" in text
+    assert HOOKS.draw_page().startswith("<!DOCTYPE html>")
