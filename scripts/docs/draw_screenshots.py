@@ -1,4 +1,4 @@
-"""Draw digits on the page of `fastdigits draw` in a real browser and take screenshots, light and dark.
+"""Draw digits on the page of `fastdigits draw` in a real browser and take screenshots: phone, laptop, projector.
 
 pip install selenium; Debian: apt-get install chromium chromium-driver
 python scripts/docs/draw_screenshots.py [FOLDER]
@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from selenium import webdriver
 from selenium.webdriver import ActionChains
@@ -39,24 +40,51 @@ SEVEN = [
     [(28, 22), (50, 22), (72, 20), (64, 36), (56, 52), (50, 68), (46, 84)],
     [(38, 52), (52, 51), (66, 50)],
 ]
-# name: colours, strokes, and the neuron that the mouse points at: its layer, and its place from left and top
+ONE = [[(42, 32), (52, 18), (52, 84)]]
+W = [[(28, 25), (38, 80), (50, 40), (62, 80), (72, 25)]]
+
+
+class Shot(NamedTuple):
+    """A screenshot: the screen, its pixels per point, its colours, the strokes, and where the mouse points at last."""
+
+    size: tuple[int, int]
+    ratio: float
+    scheme: str
+    strokes: list[list[tuple[float, float]]]
+    neuron: tuple[int, float, float] | None = None  # layer, and place from left and top
+
+
+def number(*digits: list[list[tuple[int, int]]]) -> list[list[tuple[float, float]]]:
+    """Return strokes of digits side by side."""
+    size, pitch = 1 / (len(digits) + 0.2), 100 / (len(digits) + 0.4)
+    middles = [50 + pitch * (place - (len(digits) - 1) / 2) for place in range(len(digits))]
+    return [
+        [(middle + 1.3 * size * (x - 50), 50 + 1.3 * size * (y - 50)) for x, y in stroke]
+        for middle, digit in zip(middles, digits, strict=True)
+        for stroke in digit
+    ]
+
+
 SHOTS = {
-    "draw": ("light", THREE, (0, 0.78, 0.12)),
-    "draw-dark": ("dark", SEVEN, (1, 0.41, 0.3)),
+    "draw": Shot((1180, 830), 1.25, "light", number(THREE, ONE, SEVEN), (0, 0.5, 0.12)),
+    "draw-dark": Shot((1180, 830), 1.25, "dark", SEVEN, (1, 0.41, 0.3)),
+    "draw-phone": Shot((360, 640), 2, "light", number(ONE, SEVEN)),
+    "draw-projector": Shot((1920, 1080), 1, "dark", number(W, THREE)),
 }
-METRICS = {"width": 1180, "height": 830, "deviceScaleFactor": 1.25, "mobile": False}
 
 
 @contextmanager
-def browser(scheme: str) -> Iterator[webdriver.Chrome]:
-    """Yield a browser that prefers "light" or "dark" colours; close it at the end."""
+def browser(shot: Shot) -> Iterator[webdriver.Chrome]:
+    """Yield a browser with the screen and the colours of a screenshot; close it at the end."""
     options = webdriver.ChromeOptions()
     for argument in ("--headless=new", "--no-sandbox", "--hide-scrollbars"):
         options.add_argument(argument)
     options.binary_location = shutil.which("chromium")
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", METRICS)
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    width, height = shot.size
+    metrics = {"width": width, "height": height, "deviceScaleFactor": shot.ratio, "mobile": width < 500}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    features = [{"name": "prefers-color-scheme", "value": shot.scheme}]
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
     try:
         yield driver
@@ -76,7 +104,7 @@ def rounded(points: list[tuple[float, float]], times: int = 2) -> list[tuple[flo
     return points
 
 
-def draw(driver: webdriver.Chrome, strokes: list[list[tuple[int, int]]]) -> None:
+def draw(driver: webdriver.Chrome, strokes: list[list[tuple[float, float]]]) -> None:
     """Draw strokes with the mouse."""
     pad = driver.find_element("id", "pad")
     for stroke in strokes:
@@ -103,14 +131,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         page = Path(temporary, "draw.html")
         fd.export_html(fd.load_pretrained(), page)
-        for name, (scheme, strokes, neuron) in SHOTS.items():
-            with browser(scheme) as driver:
+        for name, shot in SHOTS.items():
+            with browser(shot) as driver:
                 driver.get(page.as_uri())
-                draw(driver, strokes)
-                hover(driver, *neuron)
-                driver.execute_async_script(
-                    "setTimeout(arguments[0], 300)"
-                )  # wait for the animation of the bars
+                draw(driver, shot.strokes)
+                if shot.neuron:
+                    hover(driver, *shot.neuron)
+                # wait for the animation of the bars
+                driver.execute_async_script("setTimeout(arguments[0], 300)")
                 driver.save_screenshot(str(folder / f"{name}.png"))
 
 

@@ -9,10 +9,12 @@ import threading
 
 import numpy as np
 import pytest
+from drawn_digits import DIGITS, placed
 from sampled import sampled
 
 import fastdigits as fd
 from fastdigits.export import html
+from fastdigits.imaging.reading import NOT_A_DIGIT
 from fastdigits.nn import assembly
 
 pytestmark = [pytest.mark.needs("selenium", "chromium", "chromedriver"), pytest.mark.exhaustive]
@@ -155,7 +157,7 @@ SEVEN = [(28, 22), (50, 21), (72, 20), (62, 40), (52, 62), (46, 84)]
 def test_the_page_gives_the_probabilities_of_python(at):
     images = mnist(SEEN)
     found, expected = call(at, "probabilities", images), digits_network().predict_proba(images)
-    assert found.shape == (SEEN, 10)
+    assert found.shape == expected.shape
     np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE)
     assert np.array_equal(found.argmax(axis=1), expected.argmax(axis=1))
 
@@ -329,24 +331,6 @@ def test_a_digit_that_is_drawn_is_read(at, kind):
     assert spoken(at).startswith("7, ")
 
 
-def curve(x, y, width, height, start, stop):
-    """Part of an ellipse; angles in degrees, clockwise from the right."""
-    angles = np.radians(np.linspace(start, stop, 25))
-    return [*zip(x + width * np.cos(angles), y + height * np.sin(angles), strict=True)]
-
-
-DIGITS = {  # as strokes, in hundredths of the pad
-    "0": [curve(50, 50, 22, 32, -90, 280)],
-    "1": [[(50, 15), (48, 50), (46, 85)]],
-    "2": [[*curve(50, 34, 20, 18, -160, 40), (32, 82), (72, 80)]],
-    "3": [curve(48, 33, 17, 16, -160, 90), curve(48, 66, 20, 18, -90, 150)],
-    "4": [[(42, 16), (30, 54), (74, 54)], [(62, 20), (58, 86)]],
-    "5": [[(66, 18), (40, 18), (37, 46), *curve(48, 62, 20, 20, -110, 140)]],
-    "6": [[(60, 15), (42, 38), (34, 62), *curve(50, 66, 16, 17, 180, -180)]],
-    "7": [[(30, 20), (70, 20), (50, 84)]],
-    "8": [curve(50, 33, 15, 16, -60, -400), curve(50, 67, 18, 18, -90, 270)],
-    "9": [[*curve(50, 34, 16, 17, 0, -360), (65, 50), (60, 84)]],
-}
 STROKES = """
 const [pen, strokes] = arguments, pad = document.getElementById("pad"), box = pad.getBoundingClientRect();
 const send = (kind, [x, y]) => pad.dispatchEvent(new PointerEvent(kind, {pointerId: 7, isPrimary: true, button: 0,
@@ -354,27 +338,26 @@ const send = (kind, [x, y]) => pad.dispatchEvent(new PointerEvent(kind, {pointer
 pad.setPointerCapture = () => {}; // there is no pointer to capture
 document.getElementById("pen").value = pen;
 document.getElementById("pen").dispatchEvent(new Event("input"));
-document.getElementById("clear").click();
 for (const stroke of strokes) {
   stroke.forEach((place, i) => send(i ? "pointermove" : "pointerdown", place));
   send("pointerup", stroke.at(-1));
 }
 return document.getElementById("digit").textContent;
 """
+CLEAR = 'document.getElementById("clear").click();'
 
 
 @pytest.mark.parametrize(
     ("share", "shift", "pen"),
     sampled(
-        [(*place, pen) for place in [(1.0, 0), (0.5, 0), (0.5, 22), (0.5, -22)] for pen in (4, 8, 10)],
-        lambda *case: case in [(1.0, 0, 8), (0.5, 22, 4), (0.5, -22, 10)],
+        [(*place, pen) for place in [(1.0, 0), (0.5, 22), (0.5, -22), (0.2, 0)] for pen in (4, 6, 10)],
+        lambda *case: case in [(1.0, 0, 10), (0.5, 22, 4), (0.2, 0, 6)],
     ),
 )
 def test_digits_thin_and_thick_small_and_off_centre_are_read(at, pen, share, shift):
     read = {}
     for digit, strokes in DIGITS.items():
-        places = [[[50 + shift + share * (at - 50) for at in place] for place in line] for line in strokes]
-        read[digit] = at.execute_script(STROKES, pen, places)
+        read[digit] = at.execute_script(CLEAR + STROKES, pen, placed(strokes, share, shift, shift))
     assert read == {digit: digit for digit in DIGITS}
 
 
@@ -444,6 +427,112 @@ def test_undo_takes_back_one_step_and_clear_all(at):
     assert np.array_equal(seen(at), two)
 
 
+def test_redo_brings_back_what_undo_took_until_something_is_drawn(at):
+    from selenium.webdriver.common.keys import Keys
+
+    stroke(at, [(50, 20), (50, 80)])
+    one = seen(at)
+    stroke(at, [(20, 50), (80, 50)])
+    two = seen(at)
+    undo, redo = (at.find_element("id", name) for name in ("undo", "redo"))
+    redo.click()  # nothing was undone
+    assert np.array_equal(seen(at), two)
+    undo.click()
+    undo.click()
+    press(at, "y", held=Keys.CONTROL)
+    assert np.array_equal(seen(at), one)
+    press(at, "Z", held=Keys.CONTROL)  # with Shift
+    assert np.array_equal(seen(at), two)
+    undo.click()
+    stroke(at, [(30, 60), (60, 60)])
+    three = seen(at)
+    redo.click()
+    assert np.array_equal(seen(at), three)
+
+
+def test_a_small_drawing_is_read_like_a_large_one(at):
+    """At a fifth of the pad, the line on the pad is a third as wide as the digit; the network gets a thinner one."""
+    for digit in "2580":
+        lines = [line[:: 1 if len(line) < 10 else 3] + line[-1:] for line in DIGITS[digit]]
+        for line in placed(lines, 0.2):
+            stroke(at, line)
+        assert text(at, "digit") == digit
+        at.find_element("id", "clear").click()
+
+
+def test_several_digits_are_a_number_and_one_of_them_is_shown(at):
+    for digit, right in zip("317", (-32, 0, 30), strict=True):
+        for line in placed(DIGITS[digit], 0.4, right):
+            stroke(at, line)
+    assert text(at, "digit") == "317"
+    assert spoken(at).startswith("317, 3 digits, each at least ")
+    buttons = at.find_elements("css selector", "#digits button")
+    assert [button.text[0] for button in buttons] == [*"317"]
+    assert pressed(buttons) == [False, False, True]  # the last one drawn
+    widths = [frame.size["width"] for frame in at.find_elements("css selector", "#frames span")]
+    assert widths[0] > widths[1] < widths[2]
+    seven = seen(at)
+    buttons[0].click()
+    three = seen(at)
+    assert pressed(buttons) == [True, False, False]
+    assert not np.array_equal(three, seven)
+    assert call(at, "probabilities", [three])[0].argmax() == 3
+    assert at.find_element("css selector", "#bars .winner .label").text == "3"
+    stroke(at, [(88, 90), (92, 90)])  # elsewhere, so that it is the last one
+    assert pressed(at.find_elements("css selector", "#digits button")) == [False, False, False, True]
+    for _ in range(3):
+        at.find_element("id", "undo").click()
+    assert text(at, "digit") == "3"
+    assert at.find_elements("css selector", "#digits button, #frames span") == []
+
+
+def pressed(buttons):
+    return [button.get_attribute("aria-pressed") == "true" for button in buttons]
+
+
+def test_what_is_not_a_digit_is_said(at, tmp_path):
+    stroke(at, [(15, 25), (30, 80), (50, 35), (70, 80), (85, 25)])  # a W
+    assert text(at, "digit") == "?"
+    assert text(at, "sure").startswith(f"{NOT_A_DIGIT}, ")
+    assert re.match(r"not a digit, [\d.]+.% sure, or \d, ", spoken(at))
+    names = [*"0123456", NOT_A_DIGIT, *"89A"]
+    fd.export_html(digits_network(), tmp_path / "a.html", labels=names)
+    at.get((tmp_path / "a.html").as_uri())
+    stroke(at, SEVEN)
+    assert text(at, "digit") == "?"
+    assert at.find_element("css selector", "#bars .winner").text.startswith(NOT_A_DIGIT)
+
+
+def test_a_doubtful_answer_is_said_by_a_network_without_a_class_for_it(at, tmp_path):
+    fd.export_html(fd.NeuralNetwork([fd.Dense(784, 10)], seed=0), tmp_path / "a.html")
+    at.get((tmp_path / "a.html").as_uri())
+    stroke(at, SEVEN)
+    assert re.fullmatch(r"only \d\d\.\d % sure", text(at, "sure"))
+    assert at.find_element("id", "digit").get_attribute("class") == "doubtful"
+
+
+def test_an_empty_pad_lights_nothing(at):
+    def colours():
+        return at.execute_script(
+            "return ['#seen', ...Array(3).keys()].map((place) => {"
+            "  const canvas = place === '#seen' ? document.querySelector(place)"
+            "    : document.querySelectorAll('#layers canvas')[place];"
+            "  const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);"
+            "  return new Set(new Uint32Array(data.buffer)).size; })"
+        )
+
+    press(at)
+    empty = colours()
+    assert empty[0] == 1
+    assert empty[2] == 2  # cells, and the gaps between them
+    assert text(at, "activation") == ""
+    stroke(at, SEVEN)
+    assert colours()[2] > 10
+    assert text(at, "activation").startswith("Activation ")
+    at.find_element("id", "clear").click()
+    assert colours() == empty
+
+
 def test_examples_are_shown_in_turn_as_they_are(at):
     _, (images, labels) = fd.load_mnist()
     button = at.find_element("id", "example")
@@ -462,13 +551,13 @@ def test_everything_is_reached_with_tab_in_order_and_shows_its_focus(at):
     from selenium.webdriver.common.keys import Keys
 
     found = []
-    for _ in range(8):
+    for _ in range(9):
         press(at, Keys.TAB)
         active = at.switch_to.active_element
         found.append(active.get_attribute("id") or active.get_attribute("aria-label"))
         assert active.value_of_css_property("outline-style") == "solid"
     assert found == [
-        "pad", "undo", "clear", "example", "pen", "Hidden layer 1", "Hidden layer 2", "Output layer",
+        "pad", "undo", "redo", "clear", "example", "pen", "Hidden layer 1", "Hidden layer 2", "Output layer",
     ]  # fmt: skip
 
 
@@ -535,10 +624,10 @@ def test_the_neuron_under_the_pointer_or_the_keys_shows_its_weights(at):
 
     stroke(at, SEVEN)
     grids = at.find_elements("css selector", "#layers canvas")
-    assert [grid.get_attribute("aria-valuemax") for grid in grids] == ["64", "32", "10"]
+    assert [grid.get_attribute("aria-valuemax") for grid in grids] == ["256", "128", "11"]
     pictures = {picture(at)}
     ActionChains(at, duration=0).move_to_element_with_offset(grids[0], 5, 5).perform()
-    assert text(at, "neuron") == "Hidden layer 1, neuron 41"  # right below the middle of four rows of sixteen
+    assert text(at, "neuron") == "Hidden layer 1, neuron 150"  # right below the middle of twelve rows of 23
     assert "Its weights" in text(at, "meaning")
     pictures.add(picture(at))
     ActionChains(at, duration=0).move_to_element(grids[1]).perform()
@@ -546,14 +635,14 @@ def test_the_neuron_under_the_pointer_or_the_keys_shows_its_weights(at):
     pictures.add(picture(at))
     at.find_element("id", "pen").click()
     press(at, Keys.TAB, Keys.ARROW_RIGHT, Keys.ARROW_DOWN)
-    assert text(at, "neuron") == "Hidden layer 1, neuron 18"
+    assert text(at, "neuron") == "Hidden layer 1, neuron 25"
     said = grids[0].get_attribute("aria-valuetext")
-    assert re.fullmatch(r"Hidden layer 1, neuron 18: \d+\.\d\d", said)
+    assert re.fullmatch(r"Hidden layer 1, neuron 25: \d+\.\d\d", said)
     assert text(at, "activation") == f"Activation {said.split(': ')[1]}."
     press(at, Keys.HOME, Keys.ARROW_LEFT)  # there is nothing beyond the first
     assert text(at, "neuron") == "Hidden layer 1, neuron 1"
     press(at, Keys.END)
-    assert text(at, "neuron") == "Hidden layer 1, neuron 64"
+    assert text(at, "neuron") == "Hidden layer 1, neuron 256"
     ActionChains(at, duration=0).move_to_element_with_offset(grids[2], 5, 0).click().perform()
     assert text(at, "neuron") == "Output layer, class 5"
     pictures.add(picture(at))
@@ -574,22 +663,39 @@ def test_the_layers_light_up_as_one_draws(at):
 @pytest.mark.parametrize(
     ("size", "last"),
     sampled(
-        [((360, 640), "#bars li:last-child .bar"), ((320, 568), "#second"), ((768, 1024), "#bars")],
-        lambda size, last: size == (360, 640),
+        [((360, 640), ".answer"), ((390, 844), ".answer"), ((1024, 600), ".answer"), ((320, 568), "#second")],
+        lambda size, last: size in [(360, 640), (1024, 600)],
     ),
 )
-def test_a_small_screen_needs_no_scrolling_sideways_and_shows_the_answer_first(at, size, last):
+def test_pad_and_answer_need_no_scrolling(at, size, last):
     resize(at, *size)
-    stroke(at, SEVEN)
-    width, bottom = at.execute_script(
-        "return [document.documentElement.scrollWidth,"
-        "  document.querySelector(arguments[0]).getBoundingClientRect().bottom]",
+    for digit, right in zip("317", (-32, 0, 30), strict=True):
+        at.execute_script(STROKES, 6, placed(DIGITS[digit], 0.4, right))
+    assert text(at, "digit") == "317"  # which needs more room than one digit
+    places = at.execute_script(
+        "return ['.paper', arguments[0]].map((name) => {"
+        "  const {left, top, right, bottom} = document.querySelector(name).getBoundingClientRect();"
+        "  return [left, top, right, bottom]; })",
         last,
     )
-    assert width <= size[0]
-    assert bottom <= size[1]
+    for left, top, right, bottom in places:
+        assert 0 <= left < right <= size[0]
+        assert 0 <= top < bottom <= size[1]
+    assert at.execute_script("return document.documentElement.scrollWidth") <= size[0]
     for button in at.find_elements("tag name", "button"):
         assert button.size["height"] >= 44
+
+
+def test_a_projector_is_used(at):
+    resize(at, 1920, 1080)
+    stroke(at, SEVEN)
+    places = [at.find_element("css selector", name).rect for name in (".draw", ".answer", ".inside")]
+    assert [place["y"] for place in places] == [places[0]["y"]] * 3  # side by side
+    assert places[-1]["x"] + places[-1]["width"] > 1880
+    assert at.find_element("id", "pad").size["width"] > 600
+    for name, pixels in (("#digit", 100), ("#sure", 20), (".note", 16)):
+        size = at.find_element("css selector", name).value_of_css_property("font-size")
+        assert float(size.removesuffix("px")) >= pixels
 
 
 def test_a_drawing_finger_does_not_scroll_the_page(at):
