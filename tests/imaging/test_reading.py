@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from fastdigits.imaging.reading import NOT_A_DIGIT, Reading
+from fastdigits.visualize.readings import readings_figure
 
 NAMES = (*"0123456789", NOT_A_DIGIT)
 
@@ -43,3 +44,10 @@ def test_json_has_no_number_for_what_is_not_a_digit():
 )
 def test_names_of_several_letters_are_separated(names, reads):
     assert reading(1, 0, names=names).reads == reads
+
+
+def test_a_long_name_of_a_class_has_room_below_its_bar():
+    figure = readings_figure([reading(1, 10)])
+    figure.draw_without_rendering()
+    above, below = figure.axes[2], figure.axes[5]
+    assert min(label.get_window_extent().y0 for label in above.get_xticklabels()) > below.bbox.y1

@@ -31,6 +31,7 @@ def readings_figure(readings: Sequence[Reading], most: int = DRAWN) -> Figure:
     """
     rows = [(reading, number) for reading in readings for number in range(len(reading.images))][:most]
     figure = new_figure(8, 1.75 * len(rows) + 0.3)
+    figure.set_layout_engine("constrained")  # room for long names of classes
     grid = figure.subplots(len(rows), 3, squeeze=False, width_ratios=[1.5, 1, 2])
     for (given, seen, bars), (reading, number) in zip(grid, rows, strict=True):
         _draw_given(given, reading, number)
