@@ -224,8 +224,8 @@ def refused(made, here, capsys, *argv: object) -> str:
 def test_images_of_another_size_are_refused(made, here, capsys):
     line = refused(made, here, capsys, "--data", "mnist")
     assert re.match(
-        r"--data: images must have the 30 pixels that the model takes \(.*run.*\); got 784, 28 x 28, from mnist: "
-        "evaluate it on images like those it was trained on\n",
+        r"--data: images must have the 30 numbers that the model takes \(.*run.*\); got 784, 28 x 28 pixels, from "
+        "mnist: evaluate it on images like those it was trained on\n",
         line,
     )
 
@@ -460,7 +460,8 @@ def test_tables_of_many_classes_with_long_names_fit_80_columns():
         assert len(lines) == (13 if count == 9 else 1)
     means = dict.fromkeys(("precision", "recall", "f1"), 1.0)
     classes = [{"label": label, "support": 10_000, **means} for label in range(12)]
-    text = evaluate._class_table({"class_names": labels, "classes": classes, "images": 120_000, **means})
+    result = {"class_names": labels, "classes": classes, "images": 120_000, "image_shape": [28, 28], **means}
+    text = evaluate._class_table(result)
     assert max(map(len, text.splitlines())) <= 80
 
 

@@ -283,6 +283,7 @@ def test_an_evaluation_without_a_mistake_says_so(tmp_path):
         "part": "train",
         "parameters": 10,
         "epochs_trained": 0,
+        "image_shape": [2, 2],
         "output": str(tmp_path),
         "total_seconds": 1.0,
         **system.provenance("again"),

@@ -283,6 +283,29 @@ def test_images_that_are_not_square_are_evaluated_next(digits, here, capfd):
     assert entry.main([*words[1:], "--no-plots"]) == 0
 
 
+def test_a_table_has_rows_and_columns_and_no_pictures_of_them(here, capfd):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(60, 4)).round(2), np.array(["a", "b", "c"])[np.arange(60) % 3]
+    lines = [",".join([*map(str, row), name]) for row, name in zip(x.tolist(), y, strict=True)]
+    Path("flowers.csv").write_text("\n".join(["p,q,r,s,target", *lines]))
+    assert main("--data", "flowers.csv", "--epochs", 1, "-o", "run") == 0
+    err = capfd.readouterr().err
+    assert "flowers.csv: 50 training, 10 test, 4 columns, 3 classes" in " ".join(err.split())
+    assert {path.name for path in Path("run").glob("*.png")} == {
+        "curves.png",
+        "confusion.png",
+        "calibration.png",
+    }
+    page = Path("run", "report.html").read_text()
+    assert "of 10 test rows recognised" in page
+    assert not re.search("test images|pixels", page + err)
+    evaluate, predict = next_lines(err)
+    assert entry.main([*evaluate[1:], "--no-plots"]) == 0
+    assert "flowers.csv: 10 test rows, 4 columns" in " ".join(capfd.readouterr().err.split())
+    Path("rows.csv").write_text("\n".join(["p,q,r,s", *(line.rpartition(",")[0] for line in lines)]))
+    assert entry.main(predict[1:]) == 0
+
+
 @pytest.mark.parametrize(
     "words", [("--no-plots",), pytest.param((), marks=pytest.mark.exhaustive)], ids=["numbers", "pictures"]
 )

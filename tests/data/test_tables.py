@@ -90,7 +90,7 @@ def test_the_column_of_labels_is_found_and_named(tmp_path, name):
     data = read(tmp_path, text)
     check(data, x, INDEX % 10 if name.startswith("last") else Y)
     assert data.train[0].dtype == np.uint8
-    assert data.note.rpartition("no images to test on")[0].removesuffix("; ") == note
+    assert data.note.rpartition("no rows to test on")[0].removesuffix("; ") == note
 
 
 def test_words_in_one_column_are_labels_wherever_it_is(tmp_path):
@@ -262,7 +262,7 @@ def test_a_test_table_without_labels_is_ignored(tmp_path, heading, column):
     (tmp_path / "train.csv").write_text(HEAD * heading + rows(Y, X))
     (tmp_path / "test.csv").write_text("a,b,c,d\n" * heading + rows(X))
     if heading or column != "label":
-        assert "test.csv has no labels; no images" in fd.load_data(tmp_path, label_column=column).note
+        assert "test.csv has no labels; no rows" in fd.load_data(tmp_path, label_column=column).note
 
 
 @pytest.mark.parametrize(
@@ -275,10 +275,43 @@ def test_one_scale_for_both_tables_whatever_the_spelling(tmp_path, ends, dtype):
         (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
     data = fd.load_data(tmp_path)
     assert data.train[0].dtype == data.test[0].dtype == dtype
-    told = (
-        "" if dtype == np.uint8 else "numbers from 0 to 255, not all whole within 0 … 255: taken as they are"
-    )
-    assert data.note == told
+    assert data.note == ""
+
+
+# -- tables and images --------------------------------------------------------------------------------------
+
+PIXELS = RNG.integers(0, 256, (60, 64))
+
+
+def head(*names: str) -> str:
+    return ",".join(["label", *names]) + "\n"
+
+
+SHAPES = {
+    "iris": (head("a", "b", "c", "d"), X / 10, (1, 4)),
+    "iris, without names": ("", X[:, :4] / 10, (1, 4)),
+    "16 columns of whole numbers": ("", PIXELS[:, :16] % 16, (1, 16)),
+    "16 columns that are named pixels": (head(*(f"pixel{i}" for i in range(16))), PIXELS[:, :16], (4, 4)),
+    "floats that are named pixels": (head(*(f"1x{i}" for i in range(16))), PIXELS[:, :16] / 7, (4, 4)),
+    "load_digits": ("", PIXELS % 17, (8, 8)),
+    "load_digits with pandas": (head(*(f"pixel_{i}_{j}" for i in range(8) for j in range(8))), PIXELS % 17, (8, 8)),
+    "numbered names": (head(*(f"V{i}" for i in range(64))), PIXELS, (8, 8)),
+    "fractions": ("", PIXELS / 255, (8, 8)),
+    "fractions above 1": ("", PIXELS / 2, (1, 64)),
+    "too large": ("", PIXELS + 1, (1, 64)),
+    "negative": ("", PIXELS - 1, (1, 64)),
+    "words": (head(*(f"{'ab'[i % 2]}{i}" for i in range(64))), PIXELS, (1, 64)),
+    "63 columns": ("", PIXELS[:, :63], (1, 63)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_columns_are_pixels_only_where_that_can_be_meant(tmp_path, name):
+    heading, x, shape = SHAPES[name]
+    labels = np.array(["p", "q", "r"])[Y]
+    data = read(tmp_path, heading + rows(labels, x + (x == 0) * (name == "too large")))
+    assert data.image_shape == shape
+    assert ("no rows to test on" in data.note) == (shape[0] == 1)
 
 
 # -- from the command line -----------------------------------------------------------------------------------

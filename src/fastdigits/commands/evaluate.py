@@ -15,7 +15,7 @@ import numpy as np
 from ..core.arrays import Array, Float32
 from ..core.text import cut, tabulate
 from ..data import Dataset, Shards, load_data
-from ..data.labels import numbered
+from ..data.labels import is_table, numbered, shape_text
 from ..data.shards import parts_of
 from ..network import NeuralNetwork
 from ..nn import scales
@@ -109,7 +109,10 @@ def _evaluate(options: argparse.Namespace, started: float) -> int:
         run_folder.write_result(folder, result, run_folder.EVALUATION)
         pictures = []
         if not options.no_plots:
-            say(f"\n{console.fields({'drawing': 'predictions, confusion, calibration'})}")
+            drawing = "confusion, calibration"
+            if not is_table(images.shape[1:]):
+                drawing = f"predictions, {drawing}"
+            say(f"\n{console.fields({'drawing': drawing})}")
             pictures = _draw(folder, images, labels, probabilities, assessment["class_names"])
         result |= {"pictures": [path.name for path in pictures], "report": run_folder.REPORT}
         result["total_seconds"] = time.perf_counter() - started
@@ -180,11 +183,10 @@ def _check_fit(
     """Raise a CommandError if the images or labels do not fit the model."""
     pixels = math.prod(images.shape[1:])
     width = network.input_width or pixels
-    size = " x ".join(map(str, images.shape[1:]))
     if width != pixels:
         raise CommandError(
-            f"--data: images must have the {width:,} pixels that the model takes ({name}); got {pixels:,}, {size}, "
-            f"from {options.data}: evaluate it on images like those it was trained on"
+            f"--data: images must have the {width:,} numbers that the model takes ({name}); got {pixels:,}, "
+            f"{shape_text(images.shape[1:])}, from {options.data}: evaluate it on images like those it was trained on"
         )
     classes = network.widths(width)[-1]
     if labels.max() >= classes:
@@ -234,10 +236,10 @@ def _draw(
 def _numbers(result: dict[str, Any]) -> str:
     """Return all numbers as text; printed before the pictures are drawn, because that takes longer."""
     low, high = result["accuracy_interval"]
-    pixels = " x ".join(map(str, result["image_shape"]))
+    what = "rows" if is_table(result["image_shape"]) else "images"
     rows: dict[str, str | list[str]] = {
         "model": [f"{result['model']}, {result['parameters']:,} parameters"],
-        "images": f"{result['data']}: {result['images']:,} {result['part']} images, {pixels} pixels",
+        what: f"{result['data']}: {result['images']:,} {result['part']} {what}, {shape_text(result['image_shape'])}",
         **({"data": result["data_note"]} if result["data_note"] else {}),
         "accuracy": f"{console.percent(result['accuracy'])}, 95 % interval {100 * low:.2f} to "
         f"{console.percent(high)}; {result['mistakes']:,} mistakes",
@@ -262,7 +264,7 @@ def _class_table(result: dict[str, Any]) -> str:
         (names[score["label"]], *(console.percent(score[name]) for name in MEANS), f"{score['support']:,}")
         for score in result["classes"]
     ]
-    heading = ("class", "precision", "recall", "F1", "images")
+    heading = ("class", "precision", "recall", "F1", "rows" if is_table(result["image_shape"]) else "images")
     means = ("mean", *(console.percent(result[name]) for name in MEANS), f"{result['images']:,}")
     return tabulate([heading, *rows, means], "<>")
 

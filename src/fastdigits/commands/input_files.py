@@ -14,7 +14,7 @@ from ..data import read_idx
 from ..data.arrays import read_npy
 from ..data.idx import TYPES
 from ..data.image_folders import SkippedFiles
-from ..data.labels import to_images
+from ..data.labels import is_table, to_images
 from ..data.shard_description import DESCRIPTION, read_description
 from ..data.tables import CSV_ENDINGS, read_table
 from ..errors import DataError
@@ -130,8 +130,9 @@ def read_array(path: Path, width: int, label_column: str | None = None) -> tuple
         raise DataError(f"{path}: must be a file that can be read; got: {error.strerror}{also}") from error
     if path.name.lower().endswith(CSV_ENDINGS):
         table = read_table(path, label_column, width=width)
-        (images,), note = to_images([table.x], str(path))
-        return images, "; ".join(filter(None, [table.note, note]))
+        (images,), note = to_images([table.x], str(path), table.names)
+        notes = [table.note] if is_table(images.shape[1:]) else [table.note, note]
+        return images, "; ".join(filter(None, notes))
     if label_column is not None:
         raise DataError(
             f"{path}: must be a .csv file for --label-column; got another file: omit --label-column"

@@ -17,7 +17,7 @@ import numpy as np
 from ..core import atomic
 from ..core.arrays import Array
 from ..core.text import tabulate
-from ..data.labels import numbered
+from ..data.labels import is_table, numbered, shape_text
 from ..errors import DataError, printable
 from ..imaging.digits import SIDE, find_digits
 from ..imaging.opening import fitted, has_frames, open_image, read_grey, to_uint8
@@ -267,7 +267,8 @@ def _read_unchanged(
     width = network.input_width
     size = images[0].size
     if size != width:
-        shape = " × ".join(map(str, images.shape[1:]))
+        sides = images.shape[1:]
+        shape = shape_text(sides) if is_table(sides) else " × ".join(map(str, sides))
         hints = ["--size HxW scales it"] if picture else []
         if width == SIDE * SIDE and (picture or (images.ndim == 3 and images.shape[1] > 1)):
             hints.append("--prepare makes digits like those of MNIST")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core import atomic, pages
+from ..data.labels import is_table
 from ..training.history import History
 from .console import percent
 
@@ -70,6 +71,7 @@ def _page(
         result=result,
         measures=measures,
         summary=summary,
+        noun="row" if is_table(result["image_shape"]) else "image",
         folder=Path(result["output"]).resolve().name,
         pictures={path.stem: base64.b64encode(path.read_bytes()).decode("ascii") for path in pictures},
         percent=percent,

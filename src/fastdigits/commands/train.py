@@ -14,6 +14,7 @@ from typing import Any
 
 from ..core.arrays import Float32
 from ..core.interrupts import DeferInterrupts
+from ..data.labels import is_table
 from ..errors import DataError, DivergedError, ModelFileError
 from ..metrics.classification import wilson_interval
 from ..network import NeuralNetwork
@@ -345,6 +346,7 @@ def _amounts(images: RunImages, network: NeuralNetwork, history: History) -> dic
         "test_images": images.test.n,
         "train_images": images.train.n,
         "class_names": list(images.class_names),
+        "image_shape": list(images.image_shape),
         "epochs": len(history),
         "train_seconds": seconds,
         "images_per_second": images.train.n * len(history) / seconds if seconds > 0 else None,
@@ -386,9 +388,10 @@ def _write_report(
     pictures = []
     if not options.no_plots:
         if not options.quiet:
-            console.print_message(
-                console.fields({"drawing": "curves, predictions, confusion, calibration, weights"})
-            )
+            drawing = "curves, confusion, calibration"
+            if not is_table(images.image_shape):
+                drawing = "curves, predictions, confusion, calibration, weights"
+            console.print_message(console.fields({"drawing": drawing}))
         pictures = _draw(folder, images, probabilities, network, history)
     known = {name: found[name] for name in (*MEANS, "calibration_error", "classes")}
     known |= {"pictures": [path.name for path in pictures], "report": run_folder.REPORT}

@@ -9,6 +9,7 @@ from typing import Any
 
 from .. import backend
 from .._version import __version__
+from ..data.labels import is_table, shape_text
 from ..imaging.digits import SIDE
 from ..network import NeuralNetwork
 from . import console, run_folder, train_options
@@ -17,15 +18,15 @@ from .train_images import RunImages
 
 def opening(options: argparse.Namespace, images: RunImages, network: NeuralNetwork, ranks: int = 1) -> str:
     """Return the settings of the run and the summary of its network."""
-    pixels = " x ".join(map(str, images.image_shape))
+    what = "rows" if is_table(images.image_shape) else "images"
     validation = (
-        f"{images.validation.n:,} training images that are held out"
+        f"{images.validation.n:,} training {what} that are held out"
         if images.holds_out
-        else "the test images, after each epoch; nothing is chosen by them"
+        else f"the test {what}, after each epoch; nothing is chosen by them"
     )
     rows = {
-        "images": f"{options.data}: {images.train.n:,} training, {images.test.n:,} test, "
-        f"{pixels} pixels, {images.classes} classes",
+        what: f"{options.data}: {images.train.n:,} training, {images.test.n:,} test, "
+        f"{shape_text(images.image_shape)}, {images.classes} classes",
         **({"data": images.note} if images.note else {}),
         "validation": validation,
         "training": f"{epochs(options.epochs)}, batch size {options.batch_size}, {options.optimizer}, "
@@ -75,7 +76,8 @@ def saved(options: argparse.Namespace, folder: Path, images: RunImages, result: 
         rows["report"] = [str(Path(result["output"]) / run_folder.REPORT)]
     if result["pictures"]:
         rows["pictures"] = ", ".join(result["pictures"])
-    speed = f", {result['images_per_second']:,.0f} images/s" if result["images_per_second"] else ""
+    what = "rows" if is_table(images.image_shape) else "images"
+    speed = f", {result['images_per_second']:,.0f} {what}/s" if result["images_per_second"] else ""
     trained = f"{epochs(result['epochs'])} in {result['train_seconds']:.1f} s{speed}"
     rows["time"] = f"{trained}; {result['total_seconds']:.1f} s in all"
     rows["next"] = _next_commands(options, folder, images, result["interrupted"])
@@ -94,7 +96,10 @@ def _next_commands(
         size = "" if options.size is None else f" --size {height}x{width}"
         if options.label_column is not None:
             size += f" --label-column {shlex.quote(options.label_column)}"
-        return [f"fastdigits evaluate --model {run} --data {shlex.quote(options.data)}{size}"]
+        commands = [f"fastdigits evaluate --model {run} --data {shlex.quote(options.data)}{size}"]
+        if is_table(images.image_shape):
+            commands.append(f"fastdigits predict rows.csv --model {run}")
+        return commands
     commands = [f"fastdigits draw --model {run}"]
     if height == SIDE:
         commands.append(f"fastdigits predict photo.jpg --model {run}")

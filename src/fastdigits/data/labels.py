@@ -16,6 +16,8 @@ MOST_CLASSES = 10_000  # a larger number is a year or an identifier, not a class
 MOST_SIZE = 1_000_000  # pixels of an image: the first layer, of 64 neurons, then has 256 MB
 DARKEST_WHITE = 16  # whole numbers up to it may be counts or 4-bit shades; larger ones are pixels of 0 … 255
 TOO_MANY = f"labels must have at most {MOST_CLASSES:,} different values, one per class; got more"
+LEAST_SIDE = 8  # of images in columns without names: those of scikit-learn's load_digits have 8 × 8 pixels
+_PIXEL_NAME = re.compile(r"(pixels?|px|pix)[ _.-]?\d+([ _.,x-]\d+)?|\d+x\d+")  # of Kaggle, pandas and others
 _BLOCK = 1024  # images: limits the memory of a comparison
 _PLAIN = re.compile(r"[0-9]{1,9}(?:\.0*)?")
 # Missing labels as pandas, R, SQL and the UCI repository write them, in lower case
@@ -160,7 +162,45 @@ def _some(labels: Array) -> str:
     return ", ".join(values[:3]) + (", …" if len(values) > 3 else "")
 
 
-def to_images(parts: Sequence[Array], subject: str) -> tuple[list[Array], str]:
+def are_pixels(x: Array, names: Sequence[str] = ()) -> bool:
+    """Return whether the columns of a table are the pixels of square images: the one rule for CSV, NPZ and NPY files.
+
+    Their number must be a square. Then names such as pixel7, pixel_0_7 or 1x8 decide. Columns without names, or with
+    names that differ in their numbers only, such as V7, are pixels if there are at least 64, 8 × 8, and if all numbers
+    lie within 0 … 1, or are whole and lie within 0 … 255.
+
+    Parameters
+    ----------
+    x : ndarray of real numbers, (n, d)
+    names : sequence of str, default ()
+        The names of the columns; empty if they have none.
+    """
+    side = math.isqrt(x.shape[1])
+    if side * side != x.shape[1]:
+        return False
+    if names and all(_PIXEL_NAME.fullmatch(name.strip().lower()) for name in names):
+        return True
+    if side < LEAST_SIDE or len({re.sub(r"\d+", "", name) for name in names}) > 1:
+        return False
+    if x.dtype.kind == "b":
+        return True
+    low, high = x.min(), x.max()
+    return bool(low >= 0 and (high <= 1 or (high <= 255 and _whole(x))))
+
+
+def is_table(image_shape: Sequence[int]) -> bool:
+    """Return whether images of this height and width are the rows of a table, which have the height 1."""
+    return image_shape[0] == 1
+
+
+def shape_text(image_shape: Sequence[int]) -> str:
+    """Return the size of images for a message: 28 x 28 pixels, or 4 columns."""
+    if is_table(image_shape):
+        return f"{image_shape[1]:,} column{'s' * (image_shape[1] != 1)}"
+    return f"{' x '.join(map(str, image_shape))} pixels"
+
+
+def to_images(parts: Sequence[Array], subject: str, names: Sequence[str] = ()) -> tuple[list[Array], str]:
     """Return the images of all parts as (n, height, width), and a note on their range.
 
     The values of all parts together decide, not their types: whole numbers from 0 to 255 become uint8, others float32.
@@ -168,10 +208,12 @@ def to_images(parts: Sequence[Array], subject: str) -> tuple[list[Array], str]:
     Parameters
     ----------
     parts : sequence of ndarray, each (n, height, width), (n, height, width, 1), (n, 1, height, width) or (n, d)
-        A row of d numbers is a square image if d is a square, else an image of height 1. False and True are 0 and 255;
-        0 and 1 if another part has only these values.
+        Rows of d numbers are square images if `are_pixels` says so, else images of height 1, the rows of a table. False
+        and True are 0 and 255; 0 and 1 if another part has only these values.
     subject : str
         The beginning of error messages.
+    names : sequence of str, default ()
+        The names of the columns, for `are_pixels`.
 
     Raises
     ------
@@ -180,6 +222,8 @@ def to_images(parts: Sequence[Array], subject: str) -> tuple[list[Array], str]:
         fractions from 0 to 1.
     """
     shaped = [_shaped(x, subject) for x in parts]
+    square = all(x.ndim == 3 or are_pixels(x, names) for x in shaped)
+    shaped = [_with_sides(x, square) if x.ndim == 2 else x for x in shaped]
     if any(x.dtype.kind == "b" for x in shaped):
         white = 255 if all(x.dtype.kind == "b" or x.max() > 1 for x in shaped) else 1
         shaped = [x * np.uint8(white) if x.dtype.kind == "b" else x for x in shaped]
@@ -200,7 +244,7 @@ def to_images(parts: Sequence[Array], subject: str) -> tuple[list[Array], str]:
 
 
 def _shaped(x: Array, subject: str) -> Array:
-    """Return images as (n, height, width)."""
+    """Return images as (n, height, width), or rows as (n, d)."""
     if x.dtype.kind not in "buif":
         raise DataError(f"{subject}: images must hold numbers; got dtype {x.dtype}")
     if x.size == 0 or x.ndim < 2:
@@ -212,10 +256,12 @@ def _shaped(x: Array, subject: str) -> Array:
     if x.ndim > 3:
         hint = ": make them grey first, such as by x.mean(axis=-1)" if x.shape[-1] in (3, 4) else ""
         raise DataError(f"{subject}: images must be (n, height, width) or (n, d); got {x.shape}{hint}")
-    if x.ndim == 2:
-        side = math.isqrt(x.shape[1])
-        x = x.reshape(len(x), side, side) if side * side == x.shape[1] else x[:, np.newaxis]
     return x
+
+
+def _with_sides(x: Array, square: bool) -> Array:
+    """Return rows, (n, d), as square images or as images of height 1."""
+    return x.reshape(len(x), math.isqrt(x.shape[1]), -1) if square else x[:, np.newaxis]
 
 
 def _range(x: Array, subject: str) -> tuple[float, float, bool]:
@@ -230,8 +276,15 @@ def _range(x: Array, subject: str) -> tuple[float, float, bool]:
         raise DataError(
             f"{subject}: pixels must lie within the range of float32; got {low:g} to {high:g}: scale them"
         )
+    return float(low), float(high), _whole(x)
+
+
+def _whole(x: Array) -> bool:
+    """Return whether all numbers are whole."""
+    if x.dtype.kind != "f":
+        return True
     blocks = (x[start : start + _BLOCK] for start in range(0, len(x), _BLOCK))
-    return float(low), float(high), all((block == np.rint(block)).all() for block in blocks)
+    return all((block == np.rint(block)).all() for block in blocks)
 
 
 def check_pair(x: Array, y: Array, subject: str) -> None:

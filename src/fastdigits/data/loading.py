@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -19,7 +19,7 @@ from .arrays import read_npz
 from .idx import find_file
 from .idx_folder import IDX_NAMES, Pair, load_folder
 from .image_folders import class_folders, read_image_folders
-from .labels import MOST_SIZE, check_pair, numbered, plain_number, to_classes, to_images
+from .labels import MOST_SIZE, check_pair, is_table, numbered, plain_number, shape_text, to_classes, to_images
 from .mnist import load_mnist
 from .published import DIGITS, PUBLISHED, load_published
 from .shard_description import DESCRIPTION, holds_part
@@ -44,7 +44,8 @@ class Dataset:
     source : str
         The name or path that was loaded.
     train, test : (ndarray, ndarray)
-        Images (n, height, width), uint8 or floats; labels (n,), whole numbers from 0 on.
+        Images (n, height, width), uint8 or floats; labels (n,), whole numbers from 0 on. Rows of a table of other
+        numbers than pixels are images of height 1, (n, 1, columns).
     class_names : tuple of str
         One per class: the digits, or the names in the source.
     note : str
@@ -136,7 +137,7 @@ def load_data(
     if size is not None and data.image_shape != size:
         raise DataError(
             f"{data.source}: must be a folder of pictures for --size (size) {size[0]}x{size[1]}; got other data, of "
-            f"{data.image_shape[0]} x {data.image_shape[1]} pixels: omit it"
+            f"{shape_text(data.image_shape)}: omit it"
         )
     return data
 
@@ -203,6 +204,7 @@ def _load_path(
 ) -> Dataset:
     """Read a file or folder; names and endings tell its format."""
     notes: list[str] = []
+    columns: list[str] = []
     is_csv = path.name.lower().endswith(CSV_ENDINGS)
     csv = _csv(path, "train") if path.is_dir() else path if is_csv else None
     if csv is None and label_column is not None:
@@ -215,7 +217,7 @@ def _load_path(
             note = "" if idx == path else f"read from {printable(str(idx.relative_to(path)))}"
             return Dataset(name, train, test, numbered(classes), note)
         if csv is not None:
-            given, tested, notes = _read_csv_files(csv, _csv(path, "test"), label_column)
+            given, tested, notes, columns = _read_csv_files(csv, _csv(path, "test"), label_column)
         elif parts := [part for part in (path / "train", path / "test") if _waits(part)]:
             raise DataError(
                 f"{path}: must have shards with {DESCRIPTION} in its parts; got none in {parts[0].name}: write it with "
@@ -234,10 +236,10 @@ def _load_path(
         if path.suffix.lower() == ".npz":
             given, tested = read_npz(path)
         elif csv is not None:
-            given, tested, notes = _read_csv_files(csv, None, label_column)
+            given, tested, notes, columns = _read_csv_files(csv, None, label_column)
         else:
             raise DataError(f"{path}: must be {FORMS}; got a file of another kind")
-    return _dataset(name, str(path), given, tested, notes, seed)
+    return _dataset(name, str(path), given, tested, notes, seed, columns)
 
 
 def _waits(folder: Path) -> bool:
@@ -272,19 +274,19 @@ def _csv(folder: Path, name: str) -> Path | None:
 
 def _read_csv_files(
     train: Path, test: Path | None, label_column: str | int | None
-) -> tuple[Pair, Pair | None, list[str]]:
-    """Read one or two CSV files; a test.csv without labels, such as Kaggle's, is ignored."""
+) -> tuple[Pair, Pair | None, list[str], list[str]]:
+    """Read one or two CSV files, with notes and the names of the columns; a test.csv without labels is ignored."""
     table = read_table(train, label_column, needs_labels=True)
     given = table.x, cast(Array, table.y)
     if test is None:
-        return given, None, [table.note]
+        return given, None, [table.note], table.names
     # The test table uses the label column of the training table: its own values may leave a doubt.
     column = (
         table.label_column if label_column is None and isinstance(table.label_column, int) else label_column
     )
     tested = read_table(test, column, width=given[0].shape[1])
     if tested.y is None:
-        return given, None, [table.note, f"{test.name} has no labels"]
+        return given, None, [table.note, f"{test.name} has no labels"], table.names
     x = tested.x
     if (
         table.names
@@ -293,17 +295,23 @@ def _read_csv_files(
     ):
         x = x[:, [tested.names.index(name) for name in table.names]]  # the same columns in another order
     if table.note == tested.note:
-        return given, (x, tested.y), [table.note]
+        return given, (x, tested.y), [table.note], table.names
     both = [f"{path.name}: {one.note}" for path, one in ((train, table), (test, tested)) if one.note]
-    return given, (x, tested.y), both
+    return given, (x, tested.y), both, table.names
 
 
 def _dataset(
-    name: str, subject: str, given: Pair, tested: Pair | None, notes: list[str], seed: int
+    name: str,
+    subject: str,
+    given: Pair,
+    tested: Pair | None,
+    notes: list[str],
+    seed: int,
+    columns: Sequence[str],
 ) -> Dataset:
     """Check the parts, number the classes, and hold images out if there are no test images."""
     parts = [given] if tested is None else [given, tested]
-    images, scale = to_images([x for x, _ in parts], subject)
+    images, scale = to_images([x for x, _ in parts], subject, columns)
     for x, (_, y) in zip(images, parts, strict=True):
         check_pair(x, y, subject)
     if images[0].shape[1:] != images[-1].shape[1:]:
@@ -315,12 +323,14 @@ def _dataset(
     numbers = [plain_number(name) is not None for name in class_names]
     if any(numbers) and not all(numbers):
         notes = [*notes, "labels are numbers and words: each is the name of a class"]
-    notes = [*notes, scale]
+    table = is_table(images[0].shape[1:])
+    notes = notes if table else [*notes, scale]
     if tested is not None:
         return Dataset(name, (images[0], labels[0]), (images[1], labels[1]), class_names, _joined(notes))
     x, y = images[0], labels[0]
     train, test = _split(y, seed, subject)
-    notes.append(f"no images to test on: {len(test):,} of {len(y):,} are set apart for it, by seed {seed}")
+    what = "rows" if table else "images"
+    notes.append(f"no {what} to test on: {len(test):,} of {len(y):,} are set apart for it, by seed {seed}")
     return Dataset(name, (x[train], y[train]), (x[test], y[test]), class_names, _joined(notes))
 
 

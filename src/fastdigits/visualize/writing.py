@@ -43,6 +43,8 @@ def write_pictures(
 ) -> list[Path]:
     """Write all pictures of a run into an existing folder.
 
+    Images of height 1 are the rows of a table: neither they nor the weights of their columns are drawn.
+
     Parameters
     ----------
     folder : str or path-like
@@ -72,19 +74,21 @@ def write_pictures(
     drawings: dict[str, Callable[[], Figure]] = {}
     if history is not None and history.epoch:
         drawings["curves"] = lambda: training_curves(history)
-    if right:
+    table = pictures.shape[1] == 1
+    if right and not table:
         drawings["predictions_right"] = lambda: prediction_grid(
             pictures, truth, probs, correct=True, class_names=class_names
         )
-    drawings["predictions_wrong"] = lambda: prediction_grid(
-        pictures, truth, probs, correct=False, class_names=class_names
-    )
-    drawings["confused_pairs"] = lambda: confused_pairs(pictures, truth, probs, class_names=class_names)
+    if not table:
+        drawings["predictions_wrong"] = lambda: prediction_grid(
+            pictures, truth, probs, correct=False, class_names=class_names
+        )
+        drawings["confused_pairs"] = lambda: confused_pairs(pictures, truth, probs, class_names=class_names)
     drawings["confusion"] = lambda: confusion_matrix_figure(
         confusion_matrix(truth, probs.argmax(axis=1), probs.shape[1]), class_names
     )
     drawings["calibration"] = lambda: reliability_diagram(truth, probs)
-    if weight is not None:
+    if weight is not None and not table:
         drawings["weights"] = lambda: first_layer_weights(weight, (pictures.shape[1], pictures.shape[2]))
     paths = {Path(folder) / f"{name}.png": draw for name, draw in drawings.items()}
     if sys.platform == "linux" and get_num_threads() > 1 and _may_fork():
