@@ -84,6 +84,10 @@ def _logit_tolerance(network: fd.NeuralNetwork, x: np.ndarray) -> np.ndarray:
             terms = abs(scale) * (abs(y) + abs(layer.running_mean)) + abs(layer.beta.value)
             variance = variance * scale**2 + 8 * one * terms**2
             y = (y - layer.running_mean) * scale + layer.beta.value
+        elif isinstance(layer, fd.Standardize):
+            scale = 1 / np.sqrt(layer.var.astype(np.float64))
+            variance = variance * scale**2 + 8 * one * (scale * (abs(y) + abs(layer.mean))) ** 2
+            y = (y - layer.mean) * scale
         elif isinstance(layer, fd.ReLU | fd.LeakyReLU):
             y = np.where(y > 0, y, getattr(layer, "slope", 0.0) * y)
             variance = variance + one * y**2

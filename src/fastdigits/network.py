@@ -309,7 +309,8 @@ class NeuralNetwork(Sequential):
 
         A `BatchNorm` after a `Dense`, with only dropout between them, becomes part of it:
         weight ← weight · scale and bias ← (bias - running_mean) · scale + beta, with
-        scale = gamma / √(running_var + eps), computed in float64. All other layers stay.
+        scale = gamma / √(running_var + eps), computed in float64. A `Standardize` before a `Dense` becomes part of it
+        in the same way. All other layers stay.
 
         Returns
         -------

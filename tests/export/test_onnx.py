@@ -56,6 +56,12 @@ def before_softmax(net: fd.NeuralNetwork, x: np.ndarray) -> np.ndarray:
     return y
 
 
+def standardize() -> fd.Standardize:
+    layer = fd.Standardize(784)
+    layer.mean, layer.var = np.linspace(0, 0.5, 784), np.linspace(0.1, 1, 784)
+    return layer
+
+
 NETWORKS = {
     "dense": lambda: [fd.Dense(784, 10)],
     "every layer": lambda: [
@@ -63,6 +69,8 @@ NETWORKS = {
         fd.Dense(24, 16), fd.LeakyReLU(0.2), fd.BatchNorm(16, eps=1e-3), fd.Dense(16, 10), fd.Dropout(0.1),
     ],
     "normalised images": lambda: [fd.BatchNorm(784), fd.Dense(784, 10)],
+    "standardised images": lambda: [standardize(), fd.Dense(784, 10)],
+    "not folded": lambda: [standardize(), fd.ReLU(), fd.Dense(784, 10)],
     "softmax at the end": lambda: [fd.Dense(784, 16), fd.ReLU(), fd.Dense(16, 10), fd.Softmax()],
     "softmax and dropout at the end": lambda: [fd.Dense(784, 10), fd.Softmax(), fd.Dropout(0.2)],
     "softmax in the middle": lambda: [fd.Dense(784, 16), fd.Softmax(), fd.Dense(16, 2)],

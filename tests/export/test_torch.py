@@ -215,3 +215,16 @@ def test_without_pytorch_there_is_a_clear_error(monkeypatch):
         ImportError, match=r"to_torch_state_dict: PyTorch must be installed.*pip install torch"
     ):
         ours().to_torch_state_dict()
+
+
+def test_a_standardised_input_is_batch_normalisation_that_does_not_train():
+    torch = torch_module()
+    x = np.random.default_rng(0).normal(5, 3, (40, 6)).astype(np.float32)
+    net = fd.NeuralNetwork([fd.Standardize(6).adapt(x), fd.Dense(6, 3)])
+    module = torch.nn.Sequential(torch.nn.BatchNorm1d(6, eps=0, affine=False), torch.nn.Linear(6, 3)).eval()
+    module.load_state_dict(net.to_torch_state_dict())
+    with torch.no_grad():
+        np.testing.assert_allclose(module(torch.from_numpy(x)).numpy(), net.forward(x), atol=1e-5)
+    other = fd.NeuralNetwork([fd.Standardize(6), fd.Dense(6, 3)], seed=1)
+    other.load_torch_state_dict(module.state_dict())
+    np.testing.assert_array_equal(other.forward(x), net.forward(x))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import fastdigits.nn.layers
-from fastdigits.nn.layers import BatchNorm, Dense, Dropout, Layer, LeakyReLU, ReLU, Softmax
+from fastdigits.nn.layers import BatchNorm, Dense, Dropout, Layer, LeakyReLU, ReLU, Softmax, Standardize
 
 WIDTH, ROWS = 5, 7
 
@@ -28,7 +28,13 @@ def batchnorm() -> BatchNorm:
     return layer
 
 
-MAKERS = [dense, batchnorm, ReLU, lambda: LeakyReLU(0.1), Softmax, lambda: Dropout(0.4)]
+def standardize() -> Standardize:
+    layer = Standardize(WIDTH)
+    layer.mean, layer.var = np.linspace(-1, 1, WIDTH), np.linspace(0.5, 4, WIDTH)
+    return layer
+
+
+MAKERS = [dense, batchnorm, ReLU, lambda: LeakyReLU(0.1), Softmax, lambda: Dropout(0.4), standardize]
 
 on_every_backend = pytest.mark.usefixtures(
     "backend"

@@ -33,6 +33,7 @@ LAYERS: dict[str, Callable[[], fd.Layer]] = {
     "LeakyReLU": lambda: fd.LeakyReLU(0.1),
     "Softmax": fd.Softmax,
     "Dropout": lambda: fd.Dropout(0.5),
+    "Standardize": lambda: fd.Standardize(WIDTH),
 }
 OPTIMIZERS = (fd.SGD, fd.Momentum, fd.RMSprop, fd.Adam, fd.AdamW)
 

@@ -119,4 +119,6 @@ def bad_numbers(array: Float32, least: float | None = None) -> str:
 
 def lower_bound(name: str) -> float | None:
     """Return the lower bound of a parameter or buffer of this name, None if it has none."""
+    if name.endswith(".var"):  # of `Standardize`, which divides by its root
+        return float(np.finfo(np.float32).tiny)
     return 0.0 if name.endswith("running_var") else None

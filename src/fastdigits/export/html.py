@@ -22,7 +22,7 @@ from ..data import load_mnist
 from ..imaging.reading import NOT_A_DIGIT
 from ..nn.assembly import BUILT_IN, ends_in_softmax
 from ..nn.folding import folded
-from ..nn.layers import BatchNorm, Dense, Layer, LeakyReLU, Softmax
+from ..nn.layers import BatchNorm, Dense, Layer, LeakyReLU, Softmax, Standardize
 from ..nn.scales import NUMBERS, to_uint8
 from ..nn.sequential import Sequential
 
@@ -185,6 +185,13 @@ def _layer(layer: Layer) -> dict[str, Any]:
         return _described(
             "scale", arrays={"mean": layer.running_mean, "scale": scale, "shift": layer.beta.value}
         )
+    if isinstance(layer, Standardize):
+        arrays: dict[str, Array] = {
+            "mean": layer.mean,
+            "scale": 1 / np.sqrt(layer.var),
+            "shift": np.zeros(layer.n),
+        }
+        return _described("scale", arrays=arrays)
     if isinstance(layer, Softmax):
         return _described("softmax")
     return _described("relu", {"slope": layer.slope if isinstance(layer, LeakyReLU) else 0.0})

@@ -24,7 +24,7 @@ from ..core import atomic
 from ..core.arrays import Float32
 from ..nn.assembly import ends_in_softmax, require_built_in
 from ..nn.folding import folded
-from ..nn.layers import BatchNorm, Dense, Layer, LeakyReLU, ReLU, Softmax
+from ..nn.layers import BatchNorm, Dense, Layer, LeakyReLU, ReLU, Softmax, Standardize
 from ..nn.scales import PIXELS, WHITE
 from ..nn.sequential import Sequential
 from ..nn.tensors import finite_tensors
@@ -37,6 +37,7 @@ TYPES = {"uint8": onnx.TensorProto.UINT8, "float32": onnx.TensorProto.FLOAT}
 OPERATORS: dict[type[Layer], tuple[str, dict[str, str]]] = {
     Dense: ("Gemm", {}),
     BatchNorm: ("BatchNormalization", {"epsilon": "eps"}),
+    Standardize: ("BatchNormalization", {"epsilon": "eps"}),
     ReLU: ("Relu", {}),
     LeakyReLU: ("LeakyRelu", {"alpha": "slope"}),
     Softmax: ("Softmax", {}),
@@ -92,6 +93,11 @@ def _graph(
         tensors, last = tensors | {"white": np.array(WHITE, dtype=np.float32)}, "pixels"
     for layer in layers:
         operator, attributes = OPERATORS[type(layer)]
+        if isinstance(
+            layer, Standardize
+        ):  # with the operator of batch normalisation, which has two more inputs
+            ends = {"gamma": np.ones(layer.n, np.float32), "beta": np.zeros(layer.n, np.float32)}
+            tensors = {f"{layer.name}.{name}": array for name, array in ends.items()} | tensors
         before, last = last, "logits" if layer is layers[-1] else layer.name
         arrays = [name for name in tensors if name.startswith(f"{layer.name}.")]
         values = {name: getattr(layer, ours) for name, ours in attributes.items()}

@@ -14,7 +14,7 @@ import numpy as np
 from ..core.arrays import Float32, as_array
 from ..core.validation import differing_names
 from ..nn.assembly import require_built_in
-from ..nn.layers import BatchNorm, Dense
+from ..nn.layers import BatchNorm, Dense, Standardize
 from ..nn.sequential import Sequential
 from ..nn.tensors import bad_values
 
@@ -68,6 +68,9 @@ def _views(network: Sequential, subject: str) -> dict[str, Float32]:
             views[f"{position}.bias"] = layer.beta.value
             views[f"{position}.running_mean"] = layer.running_mean
             views[f"{position}.running_var"] = layer.running_var
+        elif isinstance(layer, Standardize):
+            views[f"{position}.running_mean"] = layer.mean
+            views[f"{position}.running_var"] = layer.var
     return views
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Array, Float32
-from .layers import BatchNorm, Dense, Dropout, Layer, LeakyReLU, ReLU, Softmax
+from .layers import BatchNorm, Dense, Dropout, Layer, LeakyReLU, ReLU, Softmax, Standardize
 from .parameters import Parameter
 
 BUILT_IN: dict[str, type[Layer]] = {
-    kind.__name__: kind for kind in (Dense, BatchNorm, ReLU, LeakyReLU, Softmax, Dropout)
+    kind.__name__: kind for kind in (Dense, BatchNorm, ReLU, LeakyReLU, Softmax, Dropout, Standardize)
 }
 
 
@@ -42,11 +42,11 @@ def checked_layers(layers: Sequence[Layer]) -> tuple[Layer, ...]:
 
 
 def input_width(layers: Sequence[Layer]) -> int | None:
-    """Return the input width of the first `Dense` or `BatchNorm`, None if a layer before it changes the width."""
+    """Return the width of the first layer that has one, None if a layer before it changes the width."""
     for layer in layers:
         if isinstance(layer, Dense):
             return layer.n_in
-        if isinstance(layer, BatchNorm):
+        if isinstance(layer, BatchNorm | Standardize):
             return layer.n
         if type(layer).output_width is not Layer.output_width:
             return None

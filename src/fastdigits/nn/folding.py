@@ -1,4 +1,4 @@
-"""Fold batch normalisation into the dense layers before it, for predictions."""
+"""Fold batch normalisation and standardisation into dense layers, for predictions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from . import assembly
-from .layers import BatchNorm, Dense, Dropout, Layer
+from .layers import BatchNorm, Dense, Dropout, Layer, Standardize
 from .sequential import Sequential
 
 _Network = TypeVar("_Network", bound=Sequential)
@@ -22,6 +22,8 @@ def folded(network: _Network) -> _Network:
         if type(layer) is BatchNorm and kept and type(kept[-1]) is Dense:
             _fold(kept[-1], layer)
         elif type(layer) is not Dropout:
+            if type(layer) is Dense and kept and type(kept[-1]) is Standardize:
+                _fold_input(layer, kept.pop())
             kept.append(layer)
             for parameter in layer.parameters():  # the number in the layer's name may change
                 parameter.name = parameter.name.removeprefix(f"{layer.name}.")
@@ -33,6 +35,14 @@ def folded(network: _Network) -> _Network:
     assembly.name_layers(layers)
     network.__setstate__({"layers": layers, "_parameters": assembly.named_parameters(layers)})
     return network
+
+
+def _fold_input(dense: Dense, standardize: Layer) -> None:
+    """Scale and shift a dense layer's input as the layer before it does."""
+    arrays = {name: array.astype(np.float64) for name, array in standardize.buffers().items()}
+    weight = dense.weight.value / np.sqrt(arrays["var"])[:, np.newaxis]
+    dense.bias.value = dense.bias.value - arrays["mean"] @ weight
+    dense.weight.value = weight
 
 
 def _fold(dense: Dense, norm: BatchNorm) -> None:

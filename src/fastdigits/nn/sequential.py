@@ -15,7 +15,7 @@ from ..core import changes, seeding, validation
 from ..core.arrays import Array, Float32, Int64, as_array, in_order
 from ..core.blocks import Blocks
 from . import assembly, scales
-from .layers import Dropout, Layer
+from .layers import Dropout, Layer, Standardize
 from .losses import SoftmaxCrossEntropy, total_weight
 from .parameters import Parameter, flatten
 from .predictor import Predictor
@@ -56,8 +56,9 @@ class Sequential:
             layer.initialize(generator)
             if isinstance(layer, Dropout):
                 layer.seed = seeding.key(self.seed, seeding.DROPOUT, position)
-        if hasattr(self.layers[0], "needs_input_gradient"):
-            self.layers[0].needs_input_gradient = False
+        first = next((layer for layer in self.layers if not isinstance(layer, Standardize)), self.layers[0])
+        if hasattr(first, "needs_input_gradient"):
+            first.needs_input_gradient = False
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}([{', '.join(map(repr, self.layers))}], seed={self.seed})"
@@ -150,7 +151,7 @@ class Sequential:
         for position in range(len(self.layers) - 1, -1, -1):
             layer = self.layers[position]
             dx = layer.backward(dy) if kernels is None else layer.backward(dy, kernels)  # type: ignore[call-arg]
-            if position == 0:
+            if position == 0 or (dx is None and isinstance(self.layers[position - 1], Standardize)):
                 return dx
             if dx is None:
                 raise TypeError(

@@ -5,5 +5,6 @@ from .base import Layer
 from .batchnorm import BatchNorm
 from .dense import Dense
 from .dropout import Dropout
+from .standardize import Standardize
 
-__all__ = ["BatchNorm", "Dense", "Dropout", "Layer", "LeakyReLU", "ReLU", "Softmax"]
+__all__ = ["BatchNorm", "Dense", "Dropout", "Layer", "LeakyReLU", "ReLU", "Softmax", "Standardize"]
