@@ -18,6 +18,7 @@ from ..data.labels import is_table
 from ..errors import DataError, DivergedError, ModelFileError
 from ..metrics.classification import wilson_interval
 from ..network import NeuralNetwork
+from ..nn.layers import Standardize
 from ..nn.losses import SoftmaxCrossEntropy
 from ..training.best_epoch import BestEpoch
 from ..training.callbacks import Callback, EarlyStopping
@@ -171,7 +172,10 @@ def _prepare(options: argparse.Namespace) -> tuple[RunImages, NeuralNetwork]:
 def _build(options: argparse.Namespace, images: RunImages) -> NeuralNetwork:
     pixels = math.prod(images.image_shape)
     try:
-        network = train_options.recipe(options).network(pixels, images.classes, seed=options.seed)
+        layers = train_options.recipe(options).layers(pixels, images.classes)
+        if images.standardized:
+            layers.insert(0, Standardize(pixels).adapt(images.train.x))
+        network = NeuralNetwork(layers, seed=options.seed)
     except (MemoryError, OverflowError, ValueError) as error:
         hidden = ",".join(map(str, options.hidden))
         raise CommandError(

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from ..core.arrays import Array
 from ..core.splitting import split_validation
 from ..data import Shards, load_data
-from ..data.labels import numbered
+from ..data.labels import is_table, numbered
 from ..data.shards import WINDOW, parts_of
 from ..nn import scales
 from .runner import CommandError
@@ -75,6 +75,11 @@ class RunImages:
         return len(self.class_names)
 
     @property
+    def standardized(self) -> bool:
+        """Whether the network standardises the columns: those of a table in memory."""
+        return is_table(self.image_shape) and isinstance(self.train, Part)
+
+    @property
     def named(self) -> bool:
         """Whether the classes have names other than their numbers."""
         return self.class_names != numbered(self.classes)
@@ -104,7 +109,9 @@ def load(options: argparse.Namespace) -> RunImages:
     )
     train, test = Part(*data.train), Part(*data.test)
     try:
-        scale = scales.infer_scale(train.x.reshape(len(train.x), -1), "--data: training images")
+        scale: str | None = scales.NUMBERS  # of a table, whose columns the network standardises
+        if not is_table(data.image_shape):
+            scale = scales.infer_scale(train.x.reshape(len(train.x), -1), "--data: training images")
         scales.to_rows(test.x.reshape(len(test.x), -1), scale, "--data: test images")
         if options.validation_split == 0:
             return RunImages(train, test, test, data.class_names, data.image_shape, data.note, scale)
