@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import re
 import struct
 import warnings
 
@@ -362,12 +363,15 @@ def test_masks_are_black_and_white(tmp_path):
 def test_images_of_several_sizes_are_fitted_to_size(tmp_path):
     for number in range(N):
         put(tmp_path, number, Image.fromarray(X[number]).resize((20 + number, 48)))
-    with pytest.raises(
-        fd.DataError,
-        match=r"1\.png: all images must have one size, 48 x 20 pixels \(height x width\) as .*0\.png; got 48 x 21: "
-        r"fit them to one with --size 48x20, or load_data\(…, size=\(48, 20\)\)",
-    ):
-        fd.load_data(tmp_path)
+    data = fd.load_data(tmp_path)
+    assert data.image_shape == (28, 28)
+    assert re.match(
+        r"fitted 30 of 30 pictures to 28 x 28 pixels, as .*0\.png has 48 x 20 and .*1\.png 48 x 21 pixels; "
+        r"--size HxW chooses another size; " + NO_TEST,
+        data.note,
+    )
+    images = [image.tobytes() for image in whole(data)]
+    assert fitted(np.asarray(Image.fromarray(X[3]).resize((23, 48))), (28, 28)).tobytes() in images
     data = fd.load_data(tmp_path, size=(28, 20))
     assert data.image_shape == (28, 20)
     assert data.note.startswith(f"fitted 30 of 30 pictures to 28 x 20 pixels; {NO_TEST}")
@@ -424,6 +428,26 @@ def test_a_size_for_other_sources_than_image_folders_is_refused():
     with pytest.raises(fd.DataError, match=r"mnist: .* for --size \(size\) 14x14; .* of 28 x 28"):
         fd.load_data("mnist", size=(14, 14))
     assert fd.load_data("mnist", size=(28, 28)).image_shape == (28, 28)
+
+
+def test_pictures_of_several_sizes_are_fitted_alike_in_training_and_prediction(tmp_path, capsys):
+    for number in range(N):
+        put(tmp_path / "data", number, Image.fromarray(X[number]).resize((20 + number, 48)))
+    run = tmp_path / "run"
+    words = ["--data", str(tmp_path / "data"), "--epochs", "1", "--no-plots", "-o", str(run)]
+    assert train.main(words) == 0
+    err = " ".join(capsys.readouterr().err.split())
+    assert "fitted 30 of 30 pictures to 28 x 28 pixels, as" in err
+    assert f"fastdigits predict photo.jpg --model {run} --no-prepare" in err
+    picture = next((tmp_path / "data" / "0").glob("*.png"))
+    assert predict.main([str(picture), "--model", str(run), "--no-prepare", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert "fitted to the 28 x 28 pixels of the model's images" in " ".join(err.split())
+    image = fitted(np.asarray(Image.open(picture)), (28, 28))
+    found = json.loads(out)["images"][0]["digits"][0]["probabilities"]
+    np.testing.assert_allclose(
+        found, fd.load(run / "model.safetensors").predict_proba(image[None])[0], atol=1e-6
+    )
 
 
 def test_the_commands_take_a_size(tmp_path, capsys):

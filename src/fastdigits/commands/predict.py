@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import csv
 import io
+import math
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -94,7 +95,7 @@ def _parser() -> Parser:
         "--single", action="store_true", help="read each picture as one digit, even if its strokes are apart"
     )
     arguments.add_size_option(
-        group, "pictures that are not prepared", "they must have as many pixels as the model has inputs"
+        group, "pictures that are not prepared", "they are scaled to the model's images if these are square"
     )
     arguments.add_label_column_option(group, "the column of a .csv file that holds labels, which are ignored")
     arguments.add_backend_option(group)
@@ -216,7 +217,11 @@ def _read(path: Path, name: str, network: NeuralNetwork, options: argparse.Names
     if array is None:
         if options.prepare is False:
             yield from _read_unchanged(
-                _grey_picture(path, name, options)[np.newaxis], name, network, several=False, picture=True
+                _grey_picture(path, name, options, network)[np.newaxis],
+                name,
+                network,
+                several=False,
+                picture=True,
             )
         else:
             yield _read_prepared(path, name, network, options)
@@ -231,12 +236,16 @@ def _read(path: Path, name: str, network: NeuralNetwork, options: argparse.Names
         yield from _read_unchanged(images, name, network, several=several)
 
 
-def _grey_picture(path: Path, name: str, options: argparse.Namespace) -> Array:
-    """Return a picture as a data set holds it, not prepared."""
+def _grey_picture(path: Path, name: str, options: argparse.Namespace, network: NeuralNetwork) -> Array:
+    """Return a picture as a data set holds it, not prepared; fitted to the size, or to the model's square images."""
     picture = read_grey(path)
     _note_frames(picture.frames, name, options)
-    if options.size is not None:
-        picture = replace(picture, values=fitted(picture.values, options.size))
+    side, size = math.isqrt(network.input_width or 0), options.size
+    if size is None and picture.values.size != network.input_width == side * side:
+        size = (side, side)
+        _say(f"{name}: fitted to the {side} x {side} pixels of the model's images", options)
+    if size is not None:
+        picture = replace(picture, values=fitted(picture.values, size))
     return to_uint8([picture], name)[0]
 
 

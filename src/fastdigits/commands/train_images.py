@@ -59,6 +59,8 @@ class RunImages:
         Remarks for the user; may be empty.
     scale : str or None
         The scale of all training images, including held-out ones.
+    pictures : bool
+        Whether the images are picture files; `predict` must not prepare others then.
     """
 
     train: Part | ShardPart
@@ -68,6 +70,7 @@ class RunImages:
     image_shape: tuple[int, int]
     note: str
     scale: str | None
+    pictures: bool = False
 
     @property
     def classes(self) -> int:
@@ -114,7 +117,9 @@ def load(options: argparse.Namespace) -> RunImages:
             scale = scales.infer_scale(train.x.reshape(len(train.x), -1), "--data: training images")
         scales.to_rows(test.x.reshape(len(test.x), -1), scale, "--data: test images")
         if options.validation_split == 0:
-            return RunImages(train, test, test, data.class_names, data.image_shape, data.note, scale)
+            return RunImages(
+                train, test, test, data.class_names, data.image_shape, data.note, scale, data.pictures
+            )
         # The split of fit(validation_split=…). fit cannot make it: the final training accuracy needs it, too.
         kept, held_out = split_validation(
             len(train.y), options.validation_split, options.seed, "--validation-split:"
@@ -130,6 +135,7 @@ def load(options: argparse.Namespace) -> RunImages:
         data.image_shape,
         data.note,
         scale,
+        data.pictures,
     )
 
 

@@ -101,8 +101,9 @@ def _next_commands(
             commands.append(f"fastdigits predict rows.csv --model {run}")
         return commands
     commands = [f"fastdigits draw --model {run}"]
-    if height == SIDE:
-        commands.append(f"fastdigits predict photo.jpg --model {run}")
+    if height == SIDE or images.pictures:
+        unchanged = " --no-prepare" if images.pictures else ""
+        commands.append(f"fastdigits predict photo.jpg --model {run}{unchanged}")
     return commands
 
 

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 TRAIN = ("train", "training")
 TEST = ("test", "testing", "val", "valid", "validation")  # the first that exists is used
 HIDDEN = (".", "__MACOSX")  # beginnings of names that systems add
+MIXED = (
+    28,
+    28,
+)  # height and width for pictures of several sizes: those of MNIST, as predict and draw take them
 WRAPPERS = 3  # outer folders, each with one folder only, that are skipped: archives often have them
 
 
@@ -46,7 +50,8 @@ def read_image_folders(folder: Path, size: tuple[int, int] | None = None) -> tup
         `opening.endings`. ``test`` may be named ``val``, ``valid`` or ``validation``. All of this may lie one or more
         folders deeper, as in archives.
     size : (int, int), optional
-        Height and width to which `opening.fitted` scales images of other sizes.
+        Height and width to which `opening.fitted` scales images of other sizes. If omitted, images of one size keep it,
+        and images of several sizes get 28 × 28.
 
     Returns
     -------
@@ -58,12 +63,19 @@ def read_image_folders(folder: Path, size: tuple[int, int] | None = None) -> tup
     Raises
     ------
     DataError
-        If there are no images, if one cannot be read, or if their sizes differ and ``size`` is not given.
+        If there are no images, or if one cannot be read.
     """
+    try:
+        return _read(folder, _Reader(size))
+    except _MixedSizesError as mixed:
+        return _read(folder, _Reader(MIXED, mixed.sizes))
+
+
+def _read(folder: Path, reader: _Reader) -> tuple[Pair, Pair | None, str]:
+    """Return what `read_image_folders` returns."""
     from ..imaging.opening import to_uint8  # here: Pillow takes longer to import than all else
 
     root = _unwrapped(folder)
-    reader = _Reader(size)
     notes = [] if root == folder else [f"read from {printable(str(root.relative_to(folder)))}"]
     if root != folder:
         reader.skip(folder, class_folders(folder))
@@ -152,11 +164,25 @@ class SkippedFiles:
         return ", ".join(found)
 
 
-class _Reader:
-    """Reads class folders, and counts the images that it skips or changes."""
+class _MixedSizesError(Exception):
+    """Two images have different sizes; ``sizes`` describes them."""
 
-    def __init__(self, size: tuple[int, int] | None) -> None:
+    def __init__(
+        self, first: Path, shape: tuple[int, ...], other: Path, other_shape: tuple[int, ...]
+    ) -> None:
+        ours, theirs = (f"{height} x {width}" for height, width in (shape, other_shape))
+        self.sizes = f"{printable(first.name)} has {ours} and {printable(other.name)} {theirs} pixels"
+
+
+class _Reader:
+    """Reads class folders, and counts the images that it skips or changes.
+
+    ``mixed`` describes images of several sizes, for which the user gave no size.
+    """
+
+    def __init__(self, size: tuple[int, int] | None, mixed: str = "") -> None:
         self._size = size
+        self._mixed = mixed
         self._first: tuple[Path, tuple[int, ...]] | None = None  # the first image's shape: all must have it
         self._images = self._fitted = self._frames = self._invisible = 0
         self._skipped = SkippedFiles()
@@ -186,9 +212,10 @@ class _Reader:
     def notes(self) -> list[str]:
         """Return remarks on the images that were read or skipped."""
         size = "" if self._size is None else f"{self._size[0]} x {self._size[1]}"
+        why = f", as {self._mixed}; --size HxW chooses another size" if self._mixed else ""
         skipped = self._skipped.summary()
         notes = {
-            f"fitted {self._fitted:,} of {_count(self._images, 'picture')} to {size} pixels": self._fitted,
+            f"fitted {self._fitted:,} of {_count(self._images, 'picture')} to {size} pixels{why}": self._fitted,
             f"took the first frame of {_count(self._frames, 'picture')} with several": self._frames,
             f"{_count(self._invisible, 'transparent picture')} showed nothing on white paper: put light ink on black "
             "paper first": self._invisible,
@@ -197,7 +224,7 @@ class _Reader:
         return [note for note, count in notes.items() if count]
 
     def _image(self, file: Path) -> GreyImage:
-        """Read an image; fit it to the size, or check that it has the size of the others."""
+        """Read an image; fit it to the size, or raise _MixedSizesError if it has not the size of the others."""
         from ..imaging.opening import fitted, read_grey
 
         image = read_grey(file)
@@ -210,12 +237,7 @@ class _Reader:
             return dataclasses.replace(image, values=fitted(values, self._size))
         first, shape = self._first = self._first or (file, values.shape)
         if values.shape != shape:
-            height, width = shape
-            raise DataError(
-                f"{file}: all images must have one size, {height} x {width} pixels (height x width) as {first}; got "
-                f"{values.shape[0]} x {values.shape[1]}: fit them to one with --size {height}x{width}, or "
-                f"load_data(…, size=({height}, {width}))"
-            )
+            raise _MixedSizesError(first, shape, file, values.shape)
         return image
 
 

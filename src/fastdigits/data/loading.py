@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -50,6 +50,8 @@ class Dataset:
         One per class: the digits, or the names in the source.
     note : str
         Remarks for the user, such as that test images were held out; may be empty.
+    pictures : bool
+        Whether the images are picture files, which were read unchanged, not prepared like MNIST's digits.
     """
 
     source: str
@@ -57,6 +59,7 @@ class Dataset:
     test: Pair
     class_names: tuple[str, ...]
     note: str = ""
+    pictures: bool = False
 
     def __iter__(self) -> Iterator[Pair]:
         """Yield the pair for training and the pair for testing."""
@@ -98,7 +101,8 @@ def load_data(
         the format of Kaggle's digit recogniser; an ``.npz`` file with ``x_train`` and so on, or ``x`` and ``y``.
     size : (int, int), optional
         Height and width of the images from folders. They are scaled with their proportions kept, antialiased, and
-        centred on paper of their own colour (the median of their border). If omitted, all must have one size.
+        centred on paper of their own colour (the median of their border). If omitted, images of several sizes get
+        28 × 28, and ``note`` says so.
     seed : int, default 0
         Selects the sixth of the images that is held out for testing if the source has no test images. The commands
         always use 0, so that all runs and evaluations hold out the same images, and networks of different seeds can be
@@ -225,7 +229,8 @@ def _load_path(
             )
         elif class_folders(path):
             given, tested, note = read_image_folders(path, size)
-            notes = [note]
+            data = _dataset(name, str(path), given, tested, [note], seed, ())
+            return replace(data, pictures=True)
         else:
             shards = holds_part(path)
             got = "files of shards, which are one part" if shards else "a folder with none of them in it"
