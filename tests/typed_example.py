@@ -47,13 +47,16 @@ def main(folder: Path) -> None:
         resume=folder,
     )
     seconds: float = sum(history.seconds)
+    rows: list[dict[str, float]] = list(history)
+    history.plot().savefig(folder / "curves.png")
+    fd.visualize.training_curves(history).savefig(folder / "curves.svg")
     scores: dict[str, float] = net.evaluate(x_test, y_test)
     labels: npt.NDArray[np.int64] = net.predict(x_test)
     probabilities: npt.NDArray[np.float32] = net.predict_proba(x_test[:5])
     rate: float = net.find_lr(x, y).lr
     table: npt.NDArray[np.int64] = fd.confusion_matrix(y_test, labels, 10)
     names: list[str] = [parameter.name for parameter in net.parameters()]
-    print(seconds, scores["accuracy"], probabilities.shape, rate, table.sum(), names)
+    print(seconds, rows, scores["accuracy"], probabilities.shape, rate, table.sum(), names)
     quick: fd.NeuralNetwork = fd.load_pretrained().folded()
     quick.save(folder / "model.safetensors")
     again: fd.NeuralNetwork = fd.load(folder / "model.safetensors")

@@ -26,19 +26,30 @@ FRAMES = """<!DOCTYPE html><body style="margin:0;background:#8b949e;display:flex
 
 def main() -> None:
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[2] / "docs/images/report.png"
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
-        sys.exit(f"report_screenshot: needs one of {', '.join(BROWSERS)}; got none: install Chromium")
     with tempfile.TemporaryDirectory() as folder:
         if train.main(["--output", f"{folder}/first", "--quiet"]) != 0:
             sys.exit("report_screenshot: the training failed")
         page = (Path(folder) / "first" / run_folder.REPORT).as_uri()
         frames = Path(folder) / "frames.html"
         frames.write_text(FRAMES.format(page=page, wide=WIDE, narrow=NARROW, height=HEIGHT, gap=GAP))
-        picture = Path(folder) / "report.png"
-        window = f"--window-size={WIDE + GAP + NARROW},{HEIGHT}"
-        options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", window]
-        command = [browser, *options, f"--screenshot={picture}", frames.as_uri()]
+        take(frames, WIDE + GAP + NARROW, HEIGHT, path)
+
+
+def take(page: Path, width: int, height: int, path: Path) -> None:
+    """Write a picture of a page in a window of this size."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        sys.exit(f"a screenshot needs one of {', '.join(BROWSERS)}; got none: install Chromium")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
+    with tempfile.TemporaryDirectory() as folder:
+        picture = Path(folder) / "picture.png"
+        command = [
+            browser,
+            *options,
+            f"--window-size={width},{height}",
+            f"--screenshot={picture}",
+            page.as_uri(),
+        ]
         subprocess.run(command, check=True, capture_output=True, timeout=120)
         with Image.open(picture) as image:
             image.convert("RGB").quantize(224, dither=Image.Dither.NONE).save(path, optimize=True)

@@ -22,7 +22,7 @@ from .nn.losses import SoftmaxCrossEntropy
 from .nn.parameters import Parameter
 
 if TYPE_CHECKING:
-    from . import distributed, recipes
+    from . import distributed, recipes, visualize
     from .data import Dataset, Shards, load_data, load_folder, load_mnist, read_idx
     from .export import export_html
     from .imaging.digits import cut_digits, prepare
@@ -56,11 +56,13 @@ _LATER: dict[str, tuple[str, ...]] = {
     "optim.optimizers": ("SGD", "Adam", "AdamW", "Momentum", "Optimizer", "RMSprop"),
     "optim.schedules": ("Constant", "Cosine", "OneCycle", "Schedule", "Step", "WarmUp"),
     "recipes": (),
+    "sklearn": (),  # not in __all__, as it needs an extra
     "training.augmentation": ("Augmentation",),
     "training.callbacks": ("Callback", "EarlyStopping", "Progress", "ReduceOnPlateau"),
     "training.checkpoint": ("Checkpoint",),
     "training.history": ("History",),
     "training.lr_finder": ("LearningRates",),
+    "visualize": (),
 }
 _ROOM_OF = {name: room for room, names in _LATER.items() for name in names}
 
@@ -78,7 +80,7 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     """Return every public name, those not imported yet as well."""
-    return sorted({*globals(), *__all__})
+    return __all__
 
 
 __all__ = [
@@ -147,5 +149,6 @@ __all__ = [
     "set_num_threads",
     "show_config",
     "use_backend",
+    "visualize",
     "wilson_interval",
 ]

@@ -14,6 +14,7 @@ from .nn.losses import SoftmaxCrossEntropy
 from .nn.sequential import Sequential
 
 if TYPE_CHECKING:
+    from .core.text import Table
     from .data.shards import Shards
     from .optim.averaging import WeightAverage
     from .optim.optimizers import Optimizer
@@ -103,7 +104,7 @@ class NeuralNetwork(Sequential):
         sample_weight: object = None,
         callbacks: Iterable[Callback] = (),
         shuffle: bool = True,
-        progress: bool = False,
+        progress: bool | None = None,
         threads: int | None = None,
         resume: str | os.PathLike[str] | None = None,
         batch_shards: int | None = None,
@@ -152,8 +153,8 @@ class NeuralNetwork(Sequential):
             Called in this order.
         shuffle : bool, default True
             Whether each epoch has its own order, which depends only on the seed and the epoch's number.
-        progress : bool, default False
-            Whether to show a bar and a line per epoch on standard error.
+        progress : bool, optional
+            Whether to show a bar and a line per epoch, see `Progress`. Default: in a notebook.
         threads : int, optional
             Number of threads; by default the package decides. The result does not depend on it.
         resume : str or path-like, optional
@@ -466,14 +467,21 @@ class NeuralNetwork(Sequential):
 
         torch.load_state(self, state)
 
-    def summary(self) -> str:
+    def summary(self) -> Table:
         """Return a table of the layers: output shape, parameters and operations (multiply-adds) per image.
 
-        The last line shows the scale.
+        Returns
+        -------
+        Table
+            A string, whose last line shows the scale. As the last line of a cell, a notebook shows it as a table, as it
+            does with the network itself.
         """
         from .nn import summary
 
         return summary.summary(self)
+
+    def _repr_html_(self) -> str:
+        return self.summary()._repr_html_()
 
 
 def load(path: str | os.PathLike[str] | IO[bytes] | bytes | bytearray | memoryview) -> NeuralNetwork:

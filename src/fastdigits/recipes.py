@@ -19,6 +19,8 @@ from .optim.schedules import Constant, Cosine, OneCycle, Schedule, Step, WarmUp
 from .training.augmentation import Augmentation
 from .training.options import FitOptions
 
+__all__ = ["ACCURATE", "BEST", "DEFAULT", "FAST", "ORIGINAL", "RECIPES", "Recipe", "get", "table"]
+
 ACTIVATIONS: dict[str, type[Layer]] = {"relu": ReLU, "leaky-relu": LeakyReLU}
 BATCHNORMS = ("first", "all", "none")
 OPTIMIZERS: dict[str, type[Optimizer]] = {
@@ -232,3 +234,8 @@ def get(name: str) -> Recipe:
 def table(recipes: Iterable[Recipe] = tuple(RECIPES.values())) -> str:
     """Return the tables of recipes, one below another."""
     return "\n\n".join(map(str, recipes))
+
+
+def __dir__() -> list[str]:
+    """Return the public names, without the modules and types that the code uses."""
+    return __all__

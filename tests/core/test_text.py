@@ -2,7 +2,9 @@
 
 import json
 import os
+import pickle
 import sys
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from PIL import Image
 import fastdigits as fd
 from fastdigits.commands import console, draw, evaluate, predict, train
 from fastdigits.core import pages
-from fastdigits.core.text import cut, tabulate, wrap
+from fastdigits.core.text import Table, cut, tabulate, wrap
 from fastdigits.errors import printable
 from fastdigits.imaging.reading import Reading
 from fastdigits.visualize.readings import readings_figure
@@ -191,3 +193,32 @@ def test_words_longer_than_a_line_and_hyphenated_names_stay_whole():
 def test_what_is_cut_ends_with_an_ellipsis():
     assert [cut("digits", length) for length in (6, 5, 1)] == ["digits", "digi…", "…"]
     assert cut("a\nb", 3) == "a\\…"
+
+
+# -- tables ------------------------------------------------------------------------------------------------
+
+ROWS = [("name", "n"), ("<b>", "1,000"), ("a\nb", "2"), ("total", "1,002")]
+
+
+def test_a_table_is_its_text_and_a_console_shows_it_without_quotes():
+    table = Table(ROWS, "<>", ruled=True, caption="two & more")
+    assert table == tabulate(ROWS, "<>", ruled=True) + "\ntwo & more"
+    assert repr(table) == str(table) == table
+    assert pickle.loads(pickle.dumps(table))._repr_html_() == table._repr_html_()
+    assert Table(ROWS) == tabulate(ROWS)
+
+
+def test_a_notebook_shows_a_table_as_html():
+    page = ElementTree.fromstring(Table(ROWS, "<>", ruled=True, caption="two & more")._repr_html_())
+    cells = {
+        part.tag: [[cell.text for cell in row] for row in part] for part in page if part.tag != "caption"
+    }
+    assert cells == {
+        "thead": [["name", "n"]],
+        "tbody": [["<b>", "1,000"], [r"a\nb", "2"]],
+        "tfoot": [["total", "1,002"]],
+    }
+    assert page.find("caption").text == "two & more"
+    assert [cell.get("style") for cell in page.find("thead/tr")] == ["text-align: left", "text-align: right"]
+    plain = ElementTree.fromstring(Table(ROWS)._repr_html_())
+    assert [len(part) for part in plain] == [1, 3]

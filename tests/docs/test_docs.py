@@ -85,8 +85,8 @@ def test_each_claim_about_reliability_has_one_row():
 def test_the_reference_has_every_public_name():
     shown = "\n".join(page.read_text("utf-8") for page in (DOCS / "reference").glob("*.md"))
     described = set(re.findall(r"^::: [\w.]+\.(\w+)$", shown, re.MULTILINE))
-    assert {name for name in fastdigits.__all__ if not name.startswith("_")} <= described
-    assert set(visualize.__all__) <= described
+    names = {name for name in fastdigits.__all__ if not name.startswith("_")}
+    assert names - {"visualize"} | set(visualize.__all__) <= described
 
 
 def test_the_reference_shows_what_a_network_inherits():
@@ -181,7 +181,8 @@ def test_pictures_have_at_most_300_kilobytes():
 
 @pytest.mark.parametrize("page", **named([page for page in PAGES if page.stem != "index"]))
 def test_links_lead_to_files(page):
-    assert [link for link in broken_links(page) if link != "../tutorial.md"] == []
+    # The notebook becomes tutorial.md when the documentation is built.
+    assert [link for link in broken_links(page) if link not in ("tutorial.md", "../tutorial.md")] == []
 
 
 def test_the_first_page_shows_the_page_to_draw_on_and_links_to_it():

@@ -558,6 +558,9 @@ def test_the_summary_shows_shapes_parameters_and_operations():
     total = lines[-1].split()
     assert total[0] == "total"
     assert total[1] == f"{50_240 + 128 + 2_080 + 330:,}"
+    assert repr(net.summary()) == net.summary()
+    assert net._repr_html_() == net.summary()._repr_html_()
+    assert net._repr_html_().count("<tr>") == 8
 
 
 # -- copies ------------------------------------------------------------------------------------------------

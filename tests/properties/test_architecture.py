@@ -17,8 +17,8 @@ from fastdigits import _reference
 PACKAGE = Path(fastdigits.__file__).parent
 # A module imports only from folders before its own in this row, also inside functions and for types.
 FLOORS = (
-    "errors _version < _reference < core < backend imaging metrics < nn data < optim storage export < training"
-    " < network visualize distributed < recipes < sklearn commands < train evaluate predict draw bench shard"
+    "errors _version < _reference < core < backend imaging metrics < nn data < optim storage export visualize"
+    " < training < network distributed < recipes < sklearn commands < train evaluate predict draw bench shard"
     " < __init__ < __main__"
 )
 FLOOR = {room: height for height, floor in enumerate(FLOORS.split("<")) for room in floor.split()}
@@ -118,6 +118,7 @@ def test_programs_of_the_comparison_use_the_package_as_users_do(path):
 
 # The packages that a module imports beside the standard library and numpy
 OTHER_PACKAGES = {
+    "core.notebook": {"IPython"},
     "core.pages": {"jinja2"},
     "data.shard_files": {"pyarrow"},
     "data.downloads": {"filelock", "pooch", "requests", "tqdm", "urllib3"},
@@ -127,6 +128,7 @@ OTHER_PACKAGES = {
     "imaging": {"PIL"},
     "sklearn": {"sklearn"},
     "training.callbacks": {"tqdm"},
+    "training.history": {"matplotlib"},  # the type of its plot
     "visualize": {"matplotlib"},
     "visualize.writing": {"matplotlib", "tqdm"},  # to recognise the thread of its progress bars
 }
@@ -171,6 +173,8 @@ def test_importing_the_package_is_cheap():
         "jinja2",
         "argparse",
         "PIL",
+        "IPython",
+        "pandas",
     } & set(run.stdout.split())
 
 

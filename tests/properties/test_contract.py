@@ -130,6 +130,25 @@ def test_every_public_name_exists_and_is_documented():
             assert getattr(fd, name).__doc__, name
 
 
+@pytest.mark.parametrize(
+    "module", [fd, fd.visualize, fd.recipes, fd.distributed], ids=lambda one: one.__name__
+)
+def test_dir_shows_the_public_names_and_nothing_else(module):
+    assert dir(module) == sorted(module.__all__)
+    assert all(hasattr(module, name) for name in dir(module))
+
+
+@pytest.mark.needs("sklearn")
+def test_the_estimator_is_there_without_another_import():
+    assert dir(fd.__getattr__("sklearn")) == ["FastDigitsClassifier"]
+    assert "sklearn" not in fd.__all__  # a star import must not need an extra
+
+
+def test_recipes_lists_every_recipe():
+    found = {name for name, value in vars(fd.recipes).items() if isinstance(value, fd.recipes.Recipe)}
+    assert found == set(fd.recipes.__all__) - {"RECIPES", "Recipe", "get", "table"}
+
+
 def test_the_version_is_that_of_the_installed_package():
     assert importlib.metadata.version("fastdigits") == fd.__version__
 

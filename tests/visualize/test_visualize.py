@@ -12,6 +12,7 @@ import time
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
+from PIL import Image
 from tqdm import tqdm
 
 import fastdigits as fd
@@ -649,3 +650,12 @@ def test_an_error_ends_both_processes(draw_all, monkeypatch, name, error):
         draw_all(2)
     assert raised.type in (KeyboardInterrupt, ValueError)
     assert multiprocessing.active_children() == []
+
+
+# -- notebooks ---------------------------------------------------------------------------------------------
+
+
+def test_a_figure_has_a_picture_for_a_notebook_without_pyplot():
+    figure = visualize.training_curves(history(2))
+    with Image.open(io.BytesIO(figure._repr_png_())) as picture:
+        assert picture.size == tuple(figure.get_size_inches() * figure.dpi)

@@ -23,7 +23,11 @@ class Messages(io.TextIOBase):
     ----------
     lost : bool
         Whether a message was lost. Later ones are still tried: a full disk may get space again.
+    position : int or None
+        The line of a progress bar, as tqdm takes it; by default below all other bars.
     """
+
+    position: int | None = None
 
     def __init__(self, stream: TextIO | None) -> None:
         self._wrapped = stream  # tqdm reads this name to tell which bars share a stream
@@ -53,6 +57,9 @@ class Messages(io.TextIOBase):
                 self._wrapped.flush()
         except Exception:  # as in `write`
             self.lost = True
+
+    def end(self) -> None:
+        """Show what a stream may have held back; nothing is left to do here."""
 
     def isatty(self) -> bool:
         """Return whether the stream is a terminal."""

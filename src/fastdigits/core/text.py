@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
+from typing import Self
 
 from ..errors import printable
 
@@ -39,6 +40,58 @@ def tabulate(
     if ruled:
         lines = [lines[0], rule, *lines[1:-1], rule, lines[-1]]
     return "\n".join(lines)
+
+
+class Table(str):
+    """A table as text, which a notebook shows as HTML, and a console without quotes.
+
+    Parameters
+    ----------
+    rows, align, ruled
+        As for `tabulate`. The first row is the head, and with ``ruled`` the last row the foot.
+    caption : str, default ""
+        A line below the table.
+    """
+
+    def __new__(
+        cls, rows: Iterable[Sequence[str]], align: str = "<", *, ruled: bool = False, caption: str = ""
+    ) -> Self:
+        """Lay out the text; the HTML is made when it is shown."""
+        rows = list(rows)
+        text = tabulate(rows, align, ruled=ruled)
+        table = super().__new__(cls, f"{text}\n{caption}" if caption else text)
+        table._parts = rows, align, ruled, caption
+        return table
+
+    _parts: tuple[list[Sequence[str]], str, bool, str]
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        from html import escape  # not at the top: few programs show HTML
+
+        rows, align, ruled, caption = self._parts
+        signs = align.ljust(len(rows[0]), align[-1])
+        sides = ["left" if sign == "<" else "right" for sign in signs]
+
+        def lines(part: Iterable[Sequence[str]], kind: str) -> str:
+            cells = (
+                "".join(
+                    f'<{kind} style="text-align: {side}">{escape(printable(cell))}</{kind}>'
+                    for cell, side in zip(row, sides, strict=True)
+                )
+                for row in part
+            )
+            return "".join(f"<tr>{row}</tr>" for row in cells)
+
+        last, place = len(rows) - ruled, "caption-side: bottom; text-align: left"
+        return (
+            f"<table><thead>{lines(rows[:1], 'th')}</thead><tbody>{lines(rows[1:last], 'td')}</tbody>"
+            + (f"<tfoot>{lines(rows[last:], 'th')}</tfoot>" if ruled else "")
+            + (f'<caption style="{place}">{escape(caption)}</caption>' if caption else "")
+            + "</table>"
+        )
 
 
 def wrap(text: str, width: int) -> list[str]:

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..core import streams
+from ..core import notebook
 from ..errors import DataError
 
 TIMEOUT = 10, 30  # seconds to connect, and without a byte
@@ -65,7 +65,7 @@ def fetch(subject: str, files: Sequence[RemoteFile], folder: Path, *, progress: 
     folder : Path
         Created if it is missing. It should hold only these files.
     progress : bool, default False
-        Whether to show progress on standard error.
+        Whether to show progress, in the output of a notebook or on standard error.
 
     Raises
     ------
@@ -125,11 +125,13 @@ def _logging(pooch: Any, progress: bool) -> Iterator[None]:
 def _download(pooch: Any, file: RemoteFile, folder: Path, progress: bool) -> None:
     from tqdm import tqdm
 
+    stream = notebook.progress_stream()
+
     def attempt(url: str, output: str, cache: object) -> None:
         bar = tqdm(
             desc=file.name, total=file.size, unit="B", unit_scale=True, leave=False,
             disable=None if progress else True,  # None: only on a terminal
-            file=streams.messages(),
+            file=stream, position=stream.position,
         )  # fmt: skip
         with bar:
             pooch.HTTPDownloader(
@@ -139,7 +141,10 @@ def _download(pooch: Any, file: RemoteFile, folder: Path, progress: bool) -> Non
     cache = pooch.create(
         folder, "", registry={file.name: file.sha256}, urls={file.name: file.url}, retry_if_failed=RETRIES
     )
-    cache.fetch(file.name, downloader=attempt)
+    try:
+        cache.fetch(file.name, downloader=attempt)
+    finally:
+        stream.end()
 
 
 def _keep_compressed(response: Any, **_: object) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
-from ..core import atomic
+from ..core import atomic, notebook
 from ..core.arrays import Array, Int64
 from ..core.seeding import TEST_SPLIT, stream
 from ..core.splitting import split
@@ -88,7 +88,7 @@ def load_data(
     size: tuple[int, int] | None = None,
     seed: int = 0,
     label_column: str | int | None = None,
-    progress: bool = False,
+    progress: bool | None = None,
 ) -> Dataset:
     """Load images and labels by the name of a published data set, or from a file or folder.
 
@@ -112,8 +112,9 @@ def load_data(
         omitted, it is the column named ``label``, else ``target``, ``class``, ``y``, ``labels``, ``targets`` or
         ``digit``; without a heading, the column of words, or the first or last column if the values leave no doubt.
         ``note`` names the column.
-    progress : bool, default False
-        Whether to show the progress of a download on standard error.
+    progress : bool, optional
+        Whether to show the progress of a download: in the output of a notebook, else on standard error. Default: in a
+        notebook.
 
     Returns
     -------
@@ -137,7 +138,8 @@ def load_data(
         isinstance(label_column, bool) or not isinstance(label_column, str | int)
     ):
         raise TypeError(f"load_data: label_column must be a name or a number; got {label_column!r}")
-    data = _load(os.fspath(source), size, seed, label_column, progress)
+    shows = notebook.in_notebook() if progress is None else progress
+    data = _load(os.fspath(source), size, seed, label_column, shows)
     if size is not None and data.image_shape != size:
         raise DataError(
             f"{data.source}: must be a folder of pictures for --size (size) {size[0]}x{size[1]}; got other data, of "

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ..core.text import cut, tabulate
+from ..core.text import Table, cut
 from . import scales
 from .sequential import Sequential
 
 
-def summary(network: Sequential) -> str:
+def summary(network: Sequential) -> Table:
     """Return a table of the layers, their output and the numbers of parameters and operations."""
     widths: list[int | None] = [None] * (len(network.layers) + 1)
     if network.input_width is not None:
@@ -21,4 +21,4 @@ def summary(network: Sequential) -> str:
         rows.append((layer.name, cut(repr(layer), 34), shape, f"{size:,}", f"{work:,}"))
         parameters, operations = parameters + size, operations + work
     rows.append(("total", "", "", f"{parameters:,}", f"{operations:,}"))
-    return f"{tabulate(rows, '<<>', ruled=True)}\ninput: {scales.MEANING[network.scale]}"
+    return Table(rows, "<<>", ruled=True, caption=f"input: {scales.MEANING[network.scale]}")

@@ -10,3 +10,8 @@ except ImportError as error:
 from .classifier import FastDigitsClassifier
 
 __all__ = ["FastDigitsClassifier"]
+
+
+def __dir__() -> list[str]:
+    """Return the public names, without the modules and types that the code uses."""
+    return __all__

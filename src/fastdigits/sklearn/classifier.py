@@ -82,7 +82,7 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     tol : float or None, default 1e-4
         An epoch improves if it is better than the best one by at least this; None never stops early.
     verbose : bool, default False
-        Whether standard error shows a line per epoch.
+        Whether to show a bar and a line per epoch: in the output of a notebook, else on standard error.
     warm_start : bool, default False
         Whether `fit` trains ``max_iter`` more epochs instead of starting again; see Notes.
     momentum : float, default 0.9
@@ -220,7 +220,7 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         shuffle: bool = FitOptions.shuffle,
         random_state: int | np.random.RandomState | None = None,
         tol: float | None = 1e-4,
-        verbose: bool = FitOptions.progress,
+        verbose: bool = False,
         warm_start: bool = False,
         momentum: float = 0.9,
         nesterovs_momentum: bool = True,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..core import streams, validation
+from ..core import notebook, validation
 from ..core.schema import integer, number, optional, validate
 from ..core.validation import check_number
 from ..nn.sequential import Sequential
@@ -237,17 +237,20 @@ class ReduceOnPlateau(Callback):
 
 
 class Progress(Callback):
-    """Show a bar within each epoch, and a line after it, on standard error.
+    """Show a bar within each epoch, and a line after it: in the output of a notebook, else on standard error.
 
-    Without a terminal there are only the lines. An error while writing to standard error never ends a training.
+    A notebook keeps the last 20 lines. On standard error, there is a bar only if it is a terminal. An error while
+    writing never ends a training.
     """
 
     def __init__(self) -> None:
+        self._stream: Any = None  # of a training
         self._bar: tqdm[Any] | None = None
         self._title = ""
 
     def on_train_begin(self, network: Sequential, history: History) -> None:
         """Set the title of the first bar."""
+        self._stream = notebook.progress_stream()
         self._title = epoch_title(network.epochs_trained + 1, history)
 
     def on_progress(self, done: int, total: int) -> None:
@@ -261,7 +264,8 @@ class Progress(Callback):
                 unit=" images",
                 leave=False,
                 disable=None,
-                file=streams.messages(),
+                file=self._stream,
+                position=self._stream.position,
             )
         self._bar.update(done - self._bar.n)
 
@@ -271,11 +275,14 @@ class Progress(Callback):
 
         self._close()
         self._title = epoch_title(epoch + 1, history)
-        tqdm.write(epoch_line(history), file=streams.messages())
+        tqdm.write(epoch_line(history), file=self._stream)
 
     def on_train_end(self, network: Sequential, history: History) -> None:
         """Remove the bar that an error or an interrupt left."""
         self._close()
+        if self._stream is not None:
+            self._stream.end()
+            self._stream = None
 
     def _close(self) -> None:
         if self._bar is not None:

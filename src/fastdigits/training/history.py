@@ -5,17 +5,28 @@ from __future__ import annotations
 import csv
 import io
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ..core import atomic
+from ..core.text import Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MONITORS = ("loss", "accuracy", "val_loss", "val_accuracy")
 _COLUMNS = ("epoch", *MONITORS, "lr", "seconds", "images_per_second")
+_FORMATS = ("d", ".4f", ".4f", ".4f", ".4f", ".3g", ".3f", ",.0f")
+_SHOWN = 10  # epochs at the beginning and at the end of a long table
 
 
-@dataclass
+@dataclass(repr=False)
 class History:
     """Measures of each epoch of one `NeuralNetwork.fit`: lists with one entry per epoch.
+
+    A loop over a history yields one dictionary per epoch, so ``pd.DataFrame(history)`` is a table of it. A notebook
+    shows it as a table, and so does ``print(history)``.
 
     Attributes
     ----------
@@ -51,6 +62,49 @@ class History:
     def __len__(self) -> int:
         return len(self.epoch)
 
+    def __iter__(self) -> Iterator[dict[str, float]]:
+        """Yield the measures of each epoch by name; without validation data, there are none of it."""
+        names = self._names()
+        for values in zip(*(getattr(self, name) for name in names), strict=True):
+            yield dict(zip(names, values, strict=True))
+
+    def __repr__(self) -> str:
+        return f"<History: {epoch_line(self) if self.epoch else 'no epoch'}>"
+
+    def __str__(self) -> str:
+        return str(self._table())
+
+    def _repr_html_(self) -> str:
+        return self._table()._repr_html_()
+
+    def _names(self) -> list[str]:
+        absent = () if self.validates else ("val_loss", "val_accuracy")
+        return [name for name in _COLUMNS if name not in absent]
+
+    def _table(self) -> Table:
+        names, formats = self._names(), dict(zip(_COLUMNS, _FORMATS, strict=True))
+        rows = [[format(epoch[name], formats[name]) for name in names] for epoch in self]
+        if len(rows) > 2 * _SHOWN + 1:
+            rows[_SHOWN:-_SHOWN] = [["…"] * len(names)]
+        return Table([names, *rows], ">")
+
+    def plot(self) -> Figure:
+        """Draw loss, accuracy, learning rate and speed over the epochs: `fastdigits.visualize.training_curves`.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            As the last line of a cell, a notebook shows it; ``history.plot().savefig("curves.png")`` writes it.
+
+        Raises
+        ------
+        ValueError
+            If there is no epoch.
+        """
+        from ..visualize.curves import training_curves
+
+        return training_curves(self)
+
     def write_csv(self, path: str | os.PathLike[str]) -> None:
         """Write a line of names and one line per epoch; columns without entries are omitted.
 
@@ -64,12 +118,10 @@ class History:
         OSError
             If the file cannot be written.
         """
-        absent = () if self.validates else ("val_loss", "val_accuracy")
-        names = [name for name in _COLUMNS if name not in absent]
         text = io.StringIO(newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows(zip(*(getattr(self, name) for name in names), strict=True))
+        writer = csv.DictWriter(text, self._names(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self)
         atomic.write(path, text.getvalue().encode(), example="history.csv", sync=False)
 
 

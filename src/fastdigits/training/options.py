@@ -64,7 +64,7 @@ class FitOptions:
     sample_weight: object = None
     callbacks: Iterable[Callback] = ()
     shuffle: bool = True
-    progress: bool = False
+    progress: bool | None = None
     threads: int | None = None
     resume: str | os.PathLike[str] | None = None
     batch_shards: int = None  # type: ignore[assignment]

@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import backend
 from ..backend.threads import get_num_threads
+from ..core import notebook
 from ..core.arrays import Array, as_array
 from ..core.blocks import Blocks
 from ..core.seeding import AUGMENT, key
@@ -139,7 +140,10 @@ def _callbacks(options: FitOptions) -> tuple[Callback, ...]:
     """Return the callbacks, with one that shows the progress; only rank 0 shows it and writes checkpoints."""
     if options.ranks.rank > 0:
         return tuple(one for one in options.callbacks if not isinstance(one, Progress | Checkpoint))
-    return (Progress(), *options.callbacks) if options.progress else tuple(options.callbacks)
+    shows = options.progress
+    if shows is None:
+        shows = notebook.in_notebook() and not any(isinstance(one, Progress) for one in options.callbacks)
+    return (Progress(), *options.callbacks) if shows else tuple(options.callbacks)
 
 
 def _least_rows(network: Sequential) -> int:

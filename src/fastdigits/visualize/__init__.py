@@ -19,3 +19,8 @@ __all__ = [
     "training_curves",
     "write_pictures",
 ]
+
+
+def __dir__() -> list[str]:
+    """Return the public names, without the modules and types that the code uses."""
+    return __all__

@@ -41,10 +41,10 @@ def signed_colours() -> Colormap:
 
 def new_figure(width: float, height: float) -> Figure:
     """Return an empty figure of this many inches, rounded up to whole pixels."""
-    from matplotlib.figure import Figure
+    from .figure import NotebookFigure
 
     # No colours are set here: the user's style may change text and background, which must match.
-    return Figure(figsize=(whole(width), whole(height)))
+    return NotebookFigure(figsize=(whole(width), whole(height)))
 
 
 def add_axes(

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from ..training.history import History
 from .canvas import BLUE, CAPTION, GREEN, GREY, LABEL, ORANGE, TITLE, add_axes, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def training_curves(history: History) -> Figure:
+class Epochs(Protocol):
+    """The columns of a `History` that are drawn."""
+
+    epoch: list[int]
+    loss: list[float]
+    accuracy: list[float]
+    val_loss: list[float]
+    val_accuracy: list[float]
+    lr: list[float]
+    images_per_second: list[float]
+
+
+def training_curves(history: Epochs) -> Figure:
     """Draw loss, accuracy, learning rate and speed over the epochs.
 
     Parameters

@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING
 from ..backend.threads import get_num_threads
 from ..core import atomic, interrupts
 from ..metrics.classification import confusion_matrix
-from ..training.history import History
 from .canvas import DPI, as_pictures, check_predicted_images, names_of, write_figure
 from .confusion import confusion_matrix_figure
-from .curves import training_curves
+from .curves import Epochs, training_curves
 from .predictions import confused_pairs, prediction_grid
 from .reliability import reliability_diagram
 from .weights import first_layer_weights
@@ -35,7 +34,7 @@ def write_pictures(
     images: object,
     labels: object,
     probabilities: object,
-    history: History | None = None,
+    history: Epochs | None = None,
     weight: object = None,
     image_shape: tuple[int, int] | None = None,
     right: bool = True,
