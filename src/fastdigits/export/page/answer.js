@@ -36,7 +36,7 @@ class Answer {
     const sure = `${isReject ? `${REJECT}, ` : ""}${isDoubtful && !isReject ? "only " : ""}${roughly(share)} sure`;
     const or = isDoubtful ? "or" : "then";
     const then = second === undefined ? "" : `${or} ${this.labels[second]}, ${roughly(probabilities[second])}`;
-    return { first, share, sure, then, isDoubtful, mark: isReject ? "?" : this.labels[first] };
+    return { first, share, sure, then, isReject, isDoubtful, mark: isReject ? "?" : this.labels[first] };
   }
 
   /** Write the whole reading, and how sure the chosen digit is; also as the text that is spoken. */
@@ -47,9 +47,11 @@ class Answer {
     this.digit.style.setProperty("--characters", Math.max(1, number.length));
     this.digit.classList.toggle("doubtful", readings.some(({ isDoubtful }) => isDoubtful));
     const least = wholePercent(Math.min(...readings.map(({ share }) => share)));
-    this.sure.textContent = !reading
-      ? "nothing drawn yet"
-      : several ? `${readings.length} digits, each at least ${least} sure` : reading.sure;
+    const rejects = readings.filter(({ isReject }) => isReject).length;
+    const whole = rejects
+      ? `${readings.length} marks, ${rejects === 1 ? "one is" : `${rejects} are`} ${REJECT}`
+      : `${readings.length} digits, each at least ${least} sure`;
+    this.sure.textContent = !reading ? "nothing drawn yet" : several ? whole : reading.sure;
     this.second.textContent = !reading ? "" : several ? `${reading.mark}: ${reading.sure}` : reading.then;
     const texts = [number.replaceAll("?", ""), this.sure.textContent, several ? "" : this.second.textContent];
     this.spoken = reading ? texts.filter(Boolean).join(", ") : "the pad is empty";
