@@ -15,7 +15,7 @@ from fastdigits.imaging.digits import find_digits
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts" / "accuracy"))
-from own_digits import drawn, in_a_row, inked, off_centre, photographed_any  # noqa: E402
+from own_pictures import drawn, in_a_row, inked, off_centre, photographed_any  # noqa: E402
 
 
 def pictures() -> dict[str, object]:
