@@ -24,6 +24,7 @@ from ..core.arrays import Array, as_array
 from ..errors import DataError
 
 MOST_PIXELS = 100_000_000  # eight times a telephone's photograph; 400 MB as RGBA
+FEW = 16  # integers up to this one count the dark pixels of 4 × 4, as in scikit-learn's load_digits
 _DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")  # modes of Pillow with more than 8 bits per pixel
 # Formats that Pillow lists and that are not images of digits: documents and drawings (Pillow starts another program
 # for some), films, and formats for which Pillow has no reader of its own.
@@ -53,7 +54,7 @@ def open_image(source: object, subject: str) -> Image.Image:
     source : str, path-like, binary file, PIL.Image.Image or array_like
         A file that Pillow reads; or an array, (height, width) or (height, width, channels) with 1 (grey), 2 (grey
         and opacity), 3 (RGB) or 4 (RGBA) channels: bool, uint8, uint16, other integers within 0 … 255, or floats
-        within 0 … 1 or 0 … 255.
+        within 0 … 1 or 0 … 255. Integers within 0 … 16, and floats that are integers, fill this range.
     subject : str
         The beginning of error messages.
 
@@ -259,8 +260,8 @@ def _plain(image: Image.Image, subject: str) -> Image.Image:
         return _from_array(values, subject)
     if image.has_transparency_data:
         return _on_paper(_with_opacity(image))
-    if image.mode == "L" and image.getextrema()[1] == 1:  # a mask
-        return image.point(lambda value: 255 * value)
+    if image.mode == "L" and 1 <= np.asarray(image).max() <= FEW:  # a mask, or few values, as in an array
+        return _from_array(np.asarray(image), subject)
     return image if image.mode in ("L", "RGB") else image.convert("L" if image.mode in ("1", "LA") else "RGB")
 
 
@@ -325,6 +326,8 @@ def _to_255(array: Array, subject: str) -> Array:
     if low >= 0 and high <= 1:
         scaled = array * np.float32(255)
         return scaled.astype(np.float32 if array.dtype.kind == "f" else np.uint8)
+    if low >= 0 and high <= FEW and (array.dtype.kind != "f" or (array == np.rint(array)).all()):
+        return (array * np.float32(255 / FEW)).astype(np.float32)
     if array.dtype == np.uint8:
         return array
     if array.dtype == np.uint16:
@@ -337,10 +340,12 @@ def _to_255(array: Array, subject: str) -> Array:
 
 
 def stretch_hint(array: Array) -> str:
-    """Return advice for an array without visible ink whose values may have another range; else an empty text."""
+    """Return advice for an array without visible ink whose values have another range; else an empty text."""
     low, high = float(array.min()), float(array.max())
+    if low == high:
+        return f"all its values are {low:g}; choose an array with a digit"
     most = 65535 if array.dtype == np.uint16 else 1 if array.dtype.kind == "b" or high <= 1 else 255
-    if low == high or high - low > most / 2:
+    if high - low > most / 2:
         return ""
     return (
         f"its values run from {low:g} to {high:g}; if that is their whole range, {_how_to_scale(low, high)}"
