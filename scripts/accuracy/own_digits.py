@@ -20,15 +20,21 @@ from PIL import Image
 import fastdigits as fd
 from fastdigits.imaging.binarization import otsu
 from fastdigits.imaging.components import connected_components
+from fastdigits.imaging.reading import NOT_A_DIGIT, read_picture
 
 
 def read(network: fd.NeuralNetwork, picture: object) -> str:
-    """Return the predicted digits, or "" where `fd.cut_digits` raises an error."""
+    """Return what the command predict reads, or "" where it raises an error."""
+    names = network.class_names or [str(digit) for digit in range(10)]
     try:
-        digits = fd.cut_digits(picture)
+        return read_picture(picture, network.predict_proba, names, name="picture").reads
     except ValueError:
         return ""
-    return "".join(map(str, network.predict(digits)))
+
+
+def is_held(reading: str) -> bool:
+    """Return whether a reading is none, or says that it is doubtful."""
+    return reading in ("", NOT_A_DIGIT) or "?" in reading
 
 
 # -- the plain method --------------------------------------------------------------------------------------
@@ -105,8 +111,8 @@ def main() -> None:
             started = time.perf_counter()
             predicted = read(network, picture)
             seconds += time.perf_counter() - started
-            right += predicted == truth
-            held += predicted != truth and (predicted == "" or "?" in predicted)
+            right += predicted == truth or (truth == NOT_A_DIGIT and is_held(predicted))
+            held += predicted != truth != NOT_A_DIGIT and is_held(predicted)
             plain += read_plainly(network, picture) == truth
             if options.save and (predicted != truth or index < 3):
                 options.save.mkdir(exist_ok=True)

@@ -361,7 +361,7 @@ def kinds(tune: bool) -> dict[str, Callable[[np.random.Generator], Iterator[Labe
         face = plain[rng.integers(len(plain))]
         return inked(
             printed("ACEFHKMNPRTUVWXaehkmnrtuvwx"[rng.integers(27)], face, int(rng.integers(60, 400)))
-        ), "?"
+        ), "not a digit"
 
     def eight_by_eight(rng: np.random.Generator) -> Iterator[tuple[np.ndarray, str]]:
         digits = load_digits()  # of other writers than MNIST's

@@ -75,6 +75,23 @@ def test_a_table_has_a_line_for_each_picture(capsys):
     assert re.fullmatch(r"year\.jpg +2025 +(\d+\.\d ){4}% +[\d?]( [\d?]){3}", second)
 
 
+def test_a_picture_of_several_lines_has_a_line_for_each(tmp_path, capsys):
+    short, long = np.asarray(strokes("25")), np.asarray(strokes("703"))
+    lines = np.vstack([np.pad(short, ((0, 0), (0, long.shape[1] - short.shape[1]))), long])
+    inked(Image.fromarray(lines)).save(tmp_path / "page.png")
+    assert main(tmp_path / "page.png") == 0
+    _, first, second = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"\S+page\.png +25 +(\d+\.\d ){2}% +\S \S", first)
+    assert re.fullmatch(r" +703 +(\d+\.\d ){3}% +\S \S \S", second)
+    image = tell(capsys, tmp_path / "page.png", "--output", tmp_path / "seen.png")["images"][0]
+    assert (image["reads"], image["lines"]) == ("25\n703", ["25", "703"])
+    Image.fromarray(255 - np.rot90(lines)).reduce(2).save(tmp_path / "turned.png")
+    assert main(tmp_path / "turned.png") == 0
+    captured = capsys.readouterr()
+    assert "turned.png: was turned by 270 degrees counterclockwise" in captured.err
+    assert [re.findall(r"\b(25|703)\b", line) for line in captured.out.splitlines()[1:]] == [["25"], ["703"]]
+
+
 def test_each_picture_is_decoded_once(monkeypatch, tmp_path):
     for number in range(3):
         inked(strokes("7")).save(tmp_path / f"{number}.png")
@@ -291,7 +308,7 @@ def test_what_has_no_memory_is_told(capsys, monkeypatch):
     def full(*_arguments, **_options):
         raise MemoryError
 
-    monkeypatch.setattr(predict, "find_digits", full)
+    monkeypatch.setattr(predict, "read_picture", full)
     assert "error: seven.png: must fit into memory" in refuse(capsys, "seven.png")
 
 
@@ -390,17 +407,6 @@ def test_a_submission_has_a_label_for_each_image(tmp_path, capsys):
     assert len(tell(capsys, *names, "--submission", tmp_path / "out.csv")["images"]) == 5
 
 
-def test_what_is_not_a_digit_gets_its_most_probable_digit_in_a_submission(tmp_path, capsys):
-    network = fd.load_pretrained()
-    network.layers[-1].bias.value[10] += 50
-    network.save(tmp_path / "m.safetensors")
-    words = ["test.npy", "--model", tmp_path / "m.safetensors"]
-    assert {image["reads"] for image in tell(capsys, *words)["images"]} == {"not a digit"}
-    assert main(*words, "--submission", tmp_path / "out.csv") == 0
-    assert (tmp_path / "out.csv").read_text() == "ImageId,Label\n1,7\n2,2\n3,1\n"
-    assert "3 of these labels are digits of images that are probably not a digit" in capsys.readouterr().err
-
-
 def test_one_label_is_one(tmp_path, capsys):
     assert main("seven.png", "--submission", tmp_path / "out.csv") == 0
     assert "1 label written to" in capsys.readouterr().err
@@ -487,6 +493,7 @@ def test_a_model_or_the_folder_of_a_run_is_used(tmp_path, capsys):
 
 def test_classes_are_called_by_their_names(tmp_path, capsys):
     network = fd.NeuralNetwork([fd.Dense(784, 3)], seed=0)
+    network.layers[0].weight.value = 50 * network.layers[0].weight.value  # a sure one
     network.class_names = ["cat", "dog", "owl"]
     network.save(tmp_path / "m.safetensors")
     digit = tell(capsys, "test.npy", "--model", tmp_path / "m.safetensors")["images"][0]["digits"][0]
@@ -587,5 +594,5 @@ def test_without_a_display_it_is_said_where_the_drawing_is(tmp_path, capsys, mon
     ],
 )
 def test_an_output_that_cannot_be_written_is_told_before_anything_is_read(capsys, monkeypatch, output, match):
-    monkeypatch.setattr(predict, "find_digits", lambda *_, **__: pytest.fail("reads"))
+    monkeypatch.setattr(predict, "read_picture", lambda *_, **__: pytest.fail("reads"))
     assert re.search(match, refuse(capsys, "seven.png", "--output", output))

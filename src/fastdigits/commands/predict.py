@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 
 from ..core import atomic
-from ..core.arrays import Array
+from ..core.arrays import Array, Float32
 from ..core.text import tabulate
 from ..data.labels import is_table, numbered, shape_text
 from ..errors import DataError, printable
-from ..imaging.digits import SIDE, find_digits
+from ..imaging.digits import SIDE, UInt8
 from ..imaging.opening import fitted, has_frames, open_image, read_grey, to_uint8
-from ..imaging.reading import COLUMNS, Reading
+from ..imaging.reading import COLUMNS, Reading, read_picture
 from ..network import NeuralNetwork
 from ..nn import scales
 from ..visualize.canvas import write_figure
@@ -261,12 +261,19 @@ def _read_prepared(image: object, name: str, network: NeuralNetwork, options: ar
             f"got {network.input_width}: add --no-prepare --size HxW to scale the picture to what it was trained on"
         )
     picture = open_image(image, name)
-    digits = find_digits(image, single=options.single, subject=name, opened=picture)
-    images = np.stack([digit.image for digit in digits])
     _note_frames(has_frames(picture), name, options)
-    boxes = [digit.box for digit in digits]
-    x = scales.rescale_pixels(images, network.scale, name)
-    return Reading(name, picture, images, boxes, network.predict_proba(x), network.class_names)
+
+    def predict_proba(images: UInt8) -> Float32:
+        return network.predict_proba(scales.rescale_pixels(images, network.scale, name))
+
+    reading = read_picture(
+        image, predict_proba, network.class_names, name=name, single=options.single, opened=picture
+    )
+    if reading.turned:
+        _say(
+            f"{name}: was turned by {reading.turned:.0f} degrees counterclockwise before it was read", options
+        )
+    return reading
 
 
 def _read_unchanged(
@@ -339,7 +346,10 @@ class _Table:
 
     def add(self, readings: list[Reading]) -> None:
         """Print one line per reading."""
-        rows = self._heading + [(reading.name, *reading.cells()) for reading in readings]
+        rows = list(self._heading)
+        for reading in readings:
+            lines = zip(*(cell.split("\n") for cell in reading.cells()), strict=True)
+            rows += [(reading.name if number == 0 else "", *line) for number, line in enumerate(lines)]
         self._heading = []
         self._width = max(self._width, *(len(printable(name)) for name, *_ in rows))
         console.print_answer(tabulate(rows, least=(self._width, 6, 31)))

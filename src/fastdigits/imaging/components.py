@@ -40,11 +40,21 @@ class Components:
 
     def mask(self, labels: Int64 | list[int]) -> Array:
         """Return the mask of some components, (height, width) bool."""
+        return self._painted(labels, (0, 0, self.shape[1], self.shape[0]))
+
+    def part(self, labels: Int64 | list[int]) -> tuple[tuple[int, int, int, int], Array]:
+        """Return the box around some components, and their mask in it."""
+        boxes = self.box[labels]
+        left, top = (int(side) for side in boxes[:, :2].min(axis=0))
+        right, bottom = (int(side) for side in boxes[:, 2:].max(axis=0))
+        return (left, top, right, bottom), self._painted(labels, (left, top, right, bottom))
+
+    def _painted(self, labels: Int64 | list[int], box: tuple[int, int, int, int]) -> Array:
+        left, top, right, bottom = box
         runs = np.isin(self.label, labels)
-        height, width = self.shape
-        edges = np.zeros((height, width + 1), dtype=np.int8)
-        edges[self.row[runs], self.start[runs]] = 1
-        edges[self.row[runs], self.stop[runs]] -= 1
+        edges = np.zeros((bottom - top, right - left + 1), dtype=np.int8)
+        edges[self.row[runs] - top, self.start[runs] - left] = 1
+        edges[self.row[runs] - top, self.stop[runs] - left] -= 1
         painted: Array = np.cumsum(edges[:, :-1], axis=1, dtype=np.int8).astype(bool)
         return painted
 

@@ -5,26 +5,35 @@ This module is not named ``prepare``: importing it would replace the function ``
 
 from __future__ import annotations
 
+import math
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-from ..core.arrays import Float32, as_array
+from ..core.arrays import Array, Float32, as_array
 from ..errors import DataError
 from .binarization import Foreground, find_foreground
+from .cutting import cut_touching
 from .opening import open_image, stretch_hint
 from .page import find_sheet
-from .segmentation import Segment, SeveralRowsError, segment_digits
+from .rows import Segment, find_rows, slope
+from .segmentation import find_writing
 
 SIDE = 28  # pixels: the image
 BOX = 20  # pixels: the box of the digit in it (LeCun, Cortes, Burges: The MNIST database)
 FAINT = 0.3  # of full ink: fainter pixels may be noise of the paper
 MARGIN = 2  # pixels around a stroke that belong to its edge
+STEEP = 10.0  # degrees: rows that slope more are rotated
+TURNED = 6.0  # the logarithm of how much likelier another direction is that is preferred
+TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
 
 UInt8 = npt.NDArray[np.uint8]
+Confidence = Callable[[UInt8], Array]  # images (n, 28, 28) → (n,): the probability that each shows one digit
+_Segmented = tuple[Foreground, list[list[Segment]], tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -37,10 +46,35 @@ class Digit:
         The input of a network.
     box : tuple of int
         Left, top, right, bottom in the upright picture, in pixels.
+    sign : str
+        One of ``. , - + /``, or ``?`` for another; empty for a digit.
     """
 
     image: UInt8
     box: tuple[int, int, int, int]
+    sign: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """The digits of a picture.
+
+    Attributes
+    ----------
+    picture : PIL.Image.Image
+        The picture, rotated such that the rows are level and the digits upright.
+    rows : list of list of Digit
+        From top to bottom, from left to right.
+    evidence : float
+        Sum of the logarithms of the confidences of the digits.
+    turned : float
+        Degrees by which the picture was rotated counterclockwise.
+    """
+
+    picture: Image.Image
+    rows: list[list[Digit]]
+    evidence: float
+    turned: float
 
 
 def prepare(image: object) -> UInt8:
@@ -71,7 +105,7 @@ def prepare(image: object) -> UInt8:
     LeCun, Cortes, Burges, The MNIST database of handwritten digits. Otsu (1979), A Threshold Selection Method from
     Gray-Level Histograms.
     """
-    return find_digits(image, single=True, subject="prepare: image")[0].image
+    return find_digits(image, single=True, subject="prepare: image").rows[0][0].image
 
 
 def cut_digits(image: object) -> UInt8:
@@ -91,9 +125,26 @@ def cut_digits(image: object) -> UInt8:
     Raises
     ------
     DataError, TypeError, ValueError
-        As `prepare`; also if there is more than one row of digits.
+        As `prepare`; also if there is more than one row of digits, or a sign between them: ``. , - + /``.
     """
-    return np.stack([digit.image for digit in find_digits(image, subject="cut_digits: image")])
+    subject = "cut_digits: image"
+    rows = find_digits(image, subject=subject).rows
+    if len(rows) > 1:
+        raise error_for(
+            image,
+            subject,
+            "must show one row of digits; got several: crop the picture to one of them, or read it with "
+            "python -m fastdigits.predict",
+        )
+    signs = [digit.sign for digit in rows[0] if digit.sign]
+    if signs:
+        raise error_for(
+            image,
+            subject,
+            f"must show digits and no sign; got {' '.join(signs)}: crop the picture to digits, or read it with "
+            "python -m fastdigits.predict",
+        )
+    return np.stack([digit.image for digit in rows[0]])
 
 
 def find_digits(
@@ -102,81 +153,156 @@ def find_digits(
     single: bool = False,
     subject: str = "find_digits: image",
     opened: Image.Image | None = None,
-) -> list[Digit]:
-    """Return the digits of a picture from left to right, with their places; `prepare` and `cut_digits` call this.
+    confidence: Confidence | None = None,
+) -> Page:
+    """Return the digits of a picture with their places; `prepare`, `cut_digits` and the command predict call this.
 
-    A caller that has opened ``image`` with `open_image` passes the result as ``opened``.
+    A caller that has opened ``image`` with `open_image` passes the result as ``opened``. With a ``confidence``, digits
+    that touch are cut where the parts are most surely digits, and a page that was turned is found.
     """
     opened = open_image(image, subject) if opened is None else opened
-    kind: type[ValueError] = ValueError
+    page = _upright_page(opened, single, confidence)
+    if page is not None:
+        return page
+    given = isinstance(image, str | os.PathLike | Image.Image) or hasattr(image, "read")
+    hint = "" if given else stretch_hint(as_array(image, subject))
+    raise error_for(
+        image,
+        subject,
+        "must show a digit; got nothing written on it: "
+        + (hint or "take a picture with more contrast, or crop it to the digit"),
+    )
+
+
+def error_for(image: object, subject: str, message: str) -> ValueError:
+    """Return the error for a picture: it names the file, if the picture is one."""
     if isinstance(image, str | os.PathLike):
-        subject, kind = os.fsdecode(image), DataError
-    try:
-        ink, segments, offset = _segment_sheet(opened, single)
-    except SeveralRowsError:
-        raise kind(
-            f"{subject}: must show one row of digits; got several: crop the picture to one of them"
-        ) from None
-    if not segments:
-        given = isinstance(image, str | os.PathLike | Image.Image) or hasattr(image, "read")
-        hint = "" if given else stretch_hint(as_array(image, subject))
-        raise kind(
-            f"{subject}: must show a digit; got nothing written on it: "
-            + (hint or "take a picture with more contrast, or crop it to the digit")
+        return DataError(f"{os.fsdecode(image)}: {message}")
+    return ValueError(f"{subject}: {message}")
+
+
+def _upright_page(picture: Image.Image, single: bool, confidence: Confidence | None) -> Page | None:
+    """Return the page; turned by a multiple of 90 degrees if its digits are surer then."""
+    page = _level_page(picture, single, confidence)
+    if page is None or single or confidence is None:
+        return page
+    best = page
+    if page.evidence < -TURNED:
+        for degrees, turn in TURNS.items():
+            turned = _level_page(picture.transpose(turn), single, confidence)
+            if turned is not None and turned.evidence > max(best.evidence, page.evidence + TURNED):
+                best = replace(turned, turned=turned.turned + degrees)
+    return best
+
+
+def _level_page(picture: Image.Image, single: bool, confidence: Confidence | None) -> Page | None:
+    """Return the page, rotated if its rows slope; None if nothing is written on it."""
+    ink, rows, offset = _segment_sheet(picture, single)
+    if not rows:
+        return None
+    angle = 0.0 if single else math.degrees(math.atan(slope(rows)))
+    if abs(angle) > STEEP:
+        picture, ink, offset = _rotated(picture, ink, offset, angle)
+        rows = find_rows(find_writing(ink.amount))
+    else:
+        angle = 0.0
+
+    def sure(segments: list[Segment]) -> Array:
+        return (
+            confidence(np.stack([_image(ink, one) for one in segments]))
+            if confidence
+            else np.ones(len(segments))
         )
-    return [_digit(ink, segment, offset) for segment in segments]
+
+    if not single:
+        rows = [cut_touching(row, ink.amount, sure if confidence else None) for row in rows]
+    digits = [one for row in rows for one in row if not one.sign]
+    if not digits:
+        return None
+    made = [[_digit(ink, one, offset) for one in row] for row in rows]
+    return Page(picture, made, float(np.log(np.maximum(sure(digits), 1e-3)).sum()), angle)
 
 
-def _segment_sheet(image: Image.Image, single: bool) -> tuple[Foreground, list[Segment], tuple[int, int]]:
-    """Return ink, digits and the ink's left upper corner. If the image shows a sheet of paper, use only the sheet."""
+def _rotated(
+    picture: Image.Image, ink: Foreground, offset: tuple[int, int], degrees: float
+) -> tuple[Image.Image, Foreground, tuple[int, int]]:
+    """Return the part of a picture that the ink covers, the ink, and its corner, rotated counterclockwise."""
+    (x, y), (height, width) = offset, ink.amount.shape
+    part = picture.crop((x, y, x + width * ink.factor, y + height * ink.factor))
+    part = part.rotate(degrees, Image.Resampling.BICUBIC, expand=True)
+    amount = Image.fromarray(ink.amount).rotate(degrees, Image.Resampling.BICUBIC, expand=True)
+    return part, replace(ink, amount=np.asarray(amount)), (0, 0)
+
+
+def _segment_sheet(image: Image.Image, single: bool) -> _Segmented:
+    """Return ink, rows and the ink's left upper corner. If the image shows a sheet of paper, use only the sheet."""
     sheet = find_sheet(image)
     if sheet is not None:
-        ink, segments, (x, y) = _segment_twice(image.crop(sheet), single)
-        if segments:
-            return ink, segments, (x + sheet[0], y + sheet[1])
+        ink, rows, (x, y) = _segment_twice(image.crop(sheet), single)
+        if rows:
+            return ink, rows, (x + sheet[0], y + sheet[1])
     return _segment_twice(image, single)
 
 
-def _segment_twice(image: Image.Image, single: bool) -> tuple[Foreground, list[Segment], tuple[int, int]]:
-    """Return ink, digits and the ink's left upper corner; small digits are cropped and segmented again."""
-    ink = find_foreground(image)
-    if ink is None:
-        return Foreground(np.zeros((1, 1), np.float32), 0.0, 1), [], (0, 0)
-    segments = segment_digits(ink.amount, single)
-    if not segments:
+def _segment_twice(image: Image.Image, single: bool) -> _Segmented:
+    """Return ink, rows and the ink's left upper corner; small writing is cropped and segmented again."""
+    ink, rows = _segment(image, single)
+    if not rows:
         return ink, [], (0, 0)
-    boxes = np.array([segment.box for segment in segments]) * ink.factor
+    boxes = np.array([one.box for row in rows for one in row]) * ink.factor
     left, top = boxes[:, :2].min(axis=0)
     right, bottom = boxes[:, 2:].max(axis=0)
     if max(right - left, bottom - top) >= 0.5 * max(image.size):
-        return ink, segments, (0, 0)
-    margin = max(8, int(0.5 * (bottom - top)))
+        return ink, rows, (0, 0)
+    margin = max(8, int(0.5 * (boxes[:, 3] - boxes[:, 1]).max()))
     corner = max(0, left - margin), max(0, top - margin)
     part = image.crop((*corner, min(image.width, right + margin), min(image.height, bottom + margin)))
-    closer = find_foreground(part)
-    closer_segments = [] if closer is None else segment_digits(closer.amount, single)
-    if closer is None or not closer_segments:
-        return ink, segments, (0, 0)
-    return closer, closer_segments, (int(corner[0]), int(corner[1]))
+    closer, closer_rows = _segment(part, single)
+    if not closer_rows:
+        return ink, rows, (0, 0)
+    return closer, closer_rows, (int(corner[0]), int(corner[1]))
+
+
+def _segment(image: Image.Image, single: bool) -> tuple[Foreground, list[list[Segment]]]:
+    ink = find_foreground(image)
+    writing = None if ink is None else find_writing(ink.amount)
+    if writing is None or writing.is_tight:
+        flat = find_foreground(image, flat=True)
+        writing_on_flat = None if flat is None else find_writing(flat.amount)
+        if writing_on_flat is not None and writing_on_flat.digits.size:
+            ink, writing = flat, writing_on_flat
+    if ink is None or writing is None or not writing.digits.size:
+        return Foreground(np.zeros((1, 1), np.float32), 0.0, 1), []
+    if single:
+        return ink, [[Segment(*writing.found.part(writing.digits))]]
+    return ink, find_rows(writing)
 
 
 def _digit(ink: Foreground, segment: Segment, offset: tuple[int, int]) -> Digit:
     left, top, right, bottom = (side * ink.factor for side in segment.box)
     x, y = offset
-    return Digit(_centred(_scaled(_strokes(ink, segment))), (left + x, top + y, right + x, bottom + y))
+    box = left + x, top + y, right + x, bottom + y
+    return Digit(_image(ink, segment), box, segment.sign)
 
 
 # -- from strokes to an image like MNIST's -----------------------------------------------------------------
+
+
+def _image(ink: Foreground, segment: Segment) -> UInt8:
+    return _centred(_scaled(_strokes(ink, segment)))
 
 
 def _strokes(ink: Foreground, segment: Segment) -> Float32:
     """Return the ink of one digit, 0 … 1, with a margin."""
     left, top, right, bottom = segment.box
     reach = 2 * MARGIN
-    mask = Image.fromarray(np.pad(segment.mask, reach).astype(np.uint8)).filter(
-        ImageFilter.MaxFilter(2 * MARGIN + 1)
+    mask = Image.fromarray(np.pad(segment.mask, reach).astype(np.uint8) * 255).filter(
+        ImageFilter.BoxBlur(MARGIN)
     )
-    amount = np.pad(ink.amount, reach)[top : bottom + 2 * reach, left : right + 2 * reach]
+    height, width = ink.amount.shape
+    y0, x0, y1, x1 = max(0, top - reach), max(0, left - reach), bottom + reach, right + reach
+    around = (y0 - top + reach, max(0, y1 - height)), (x0 - left + reach, max(0, x1 - width))
+    amount = np.pad(ink.amount[y0:y1, x0:x1], around)
     faint = min(FAINT, 3 * ink.noise)
     strokes: Float32 = np.clip((amount - faint) / (1 - faint), 0, 1) * (np.asarray(mask) > 0)
     return strokes

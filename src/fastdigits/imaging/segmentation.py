@@ -1,8 +1,7 @@
-"""Segment a row of digits: remove specks, ruled lines and borders, then split the ink into digits."""
+"""Find the ink that is writing: remove frames, ruled lines, specks, and objects that cross the border."""
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,68 +18,47 @@ HORIZONTAL_LINE, VERTICAL_LINE = 0.25, 0.9
 FRAMED = 0.25  # of a frame's height: the height of the component inside; a 0 encloses at most a dot
 BORDER = 0.3  # of a side of the image: a component that touches more of it comes from outside
 TIGHT = 0.6  # of the image's height: a digit as high may touch the border
+FILLED = 0.85  # of the image's width or height: digits in a tight crop fill as much
 SMALLEST = 0.02  # of the image's longer side: if a digit is larger, all components at the border are removed
-CROSSED = 1.7  # widths of a stroke that a cut may cross: a cut through a 0 crosses two
-TALL = 0.6  # of the height of touching digits: each part is as high
-SAME_ROW = 0.4  # of its height that a component of the row shares with the tallest one
-HIGH = 0.7  # of the tallest height: two components above each other, both as high, are two digits
-OTHER_ROW = 0.6  # of the tallest height: a component as high outside the row is another row
-FRAGMENT, NEAR = 0.4, 0.25  # of the tallest height: a lower component is a fragment of a digit this near
-OVERLAP = 0.5  # of the narrower width: components that share more are one digit
-WIDE, USUAL = 1.3, 0.75  # width over height: of touching digits at least, and of one digit
 
 
 @dataclass(frozen=True)
-class Segment:
-    """The place and the pixels of a digit.
+class Writing:
+    """The components of an image that may be writing.
 
     Attributes
     ----------
-    box : tuple of int
-        Left, top, right, bottom; right and bottom are exclusive.
-    mask : ndarray, (bottom - top, right - left) bool
-        The pixels of the box that are strokes of this digit.
+    found : Components
+    digits : ndarray, (n,) int64
+        Components that may be parts of digits.
+    marks : ndarray, (m,) int64
+        Small or flat components: points, dashes, and dirt.
     """
 
-    box: tuple[int, int, int, int]
-    mask: Array
+    found: Components
+    digits: Int64
+    marks: Int64
+
+    @property
+    def is_tight(self) -> bool:
+        """Whether there is no digit, or the digits fill the image, so that little paper is around them."""
+        if self.digits.size == 0:
+            return True
+        boxes = self.found.box[self.digits]
+        sides = boxes[:, 2:].max(axis=0) - boxes[:, :2].min(axis=0)
+        return bool((sides > FILLED * np.array(self.found.shape[::-1])).any())
 
 
-class SeveralRowsError(ValueError):
-    """The picture shows more than one row of digits."""
-
-
-def segment_digits(amount: Float32, single: bool) -> list[Segment]:
-    """Return the digits of an image from left to right; none if there is no ink.
+def find_writing(amount: Float32) -> Writing:
+    """Return the writing in an image.
 
     Parameters
     ----------
     amount : ndarray, (height, width) float32
         0 is paper, 1 is ink.
-    single : bool
-        Whether all ink is one digit.
-
-    Raises
-    ------
-    SeveralRowsError
-        If there is more than one row of digits and not ``single``.
     """
     found = connected_components(_without_lines(_without_frames(amount > FAINT)))
-    written = _digit_candidates(found, amount)
-    if written.size == 0:
-        return []
-    groups = [written] if single else _digits(found, _row(found, written))
-    segments = []
-    for group in groups:
-        segment = _segment(found.mask(group))
-        segments += [segment] if single else _split_touching(segment, amount)
-    return segments
-
-
-def _segment(mask: Array, left: int = 0, top: int = 0) -> Segment:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    y0, y1, x0, x1 = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
-    return Segment((left + x0, top + y0, left + x1, top + y1), mask[y0:y1, x0:x1])
+    return Writing(found, *_candidates(found, amount))
 
 
 # -- removal of frames, lines, borders and specks ----------------------------------------------------------
@@ -169,21 +147,24 @@ def _sizes(box: Int64) -> tuple[Int64, Int64]:
     return box[:, 2] - box[:, 0], box[:, 3] - box[:, 1]
 
 
-def _digit_candidates(found: Components, amount: Float32) -> Int64:
-    """Return the components that may be parts of digits."""
+def _candidates(found: Components, amount: Float32) -> tuple[Int64, Int64]:
+    """Return the components that may be parts of digits, and those that may be points and dashes."""
     sure = np.pad(np.cumsum(amount > SURE, axis=1), ((0, 0), (1, 0)))
     has_ink = np.zeros(len(found), dtype=np.int64)
     np.add.at(has_ink, found.label, sure[found.row, found.stop] - sure[found.row, found.start])
     width, height = _sizes(found.box)
     size = np.maximum(width, height)
-    good = (has_ink > 0) & (width < FLAT * height)
+    flat = width >= FLAT * height
+    good = (has_ink > 0) & ~flat
     if not good.any():
-        return np.flatnonzero(good)
+        return np.flatnonzero(good), np.flatnonzero(good)
     outside, surely_outside = _touching_border(found)
     inside = good & ~outside
     if size[inside].max(initial=0) <= SMALLEST * max(found.shape):
         inside = good if _fill_image(found, good) else good & ~surely_outside
-    return np.flatnonzero(inside & (size > SPECK * size[inside].max(initial=0)))
+    least = SPECK * size[inside].max(initial=0)
+    marks = (has_ink > 0) & ~outside & (flat | (size <= least))
+    return np.flatnonzero(inside & (size > least)), np.flatnonzero(marks)
 
 
 def _touching_border(found: Components) -> tuple[Array, Array]:
@@ -209,128 +190,10 @@ def _touching_border(found: Components) -> tuple[Array, Array]:
 
 def _fill_image(found: Components, good: Array) -> bool:
     """Return whether the components, which all touch the border, are digits in a tight crop."""
-    left, top, right, bottom = _bounding_box(found.box[good])[0]
+    (left, top), (right, bottom) = found.box[good][:, :2].min(axis=0), found.box[good][:, 2:].max(axis=0)
     height, width = found.shape
-    return bool(right - left > TIGHT * width and bottom - top > TIGHT * height)
-
-
-# -- components to digits ----------------------------------------------------------------------------------
-
-
-def _row(found: Components, written: Int64) -> Int64:
-    """Return the components in the row of the tallest one."""
-    _, top, _, bottom = found.box[written].T
-    height = bottom - top
-    tallest = height.argmax()
-    first, last = top[tallest], bottom[tallest]
-    shared = np.minimum(bottom, last) - np.maximum(top, first)
-    # A fragment of a broken digit lies closely above or below the row, and is lower than a digit.
-    fragment = (-shared < 0.15 * height[tallest]) & (height < HIGH * height[tallest])
-    inside = fragment | (shared >= SAME_ROW * height)
-    if (height[~inside] > OTHER_ROW * height[tallest]).any():
-        raise SeveralRowsError
-    same: Int64 = written[inside]
-    return same
-
-
-def _digits(found: Components, row: Int64) -> list[Int64]:
-    """Return groups of components, one digit per group, from left to right."""
-    height = _sizes(found.box[row])[1]
-    tall = height.max()
-    groups: list[Int64] = []
-    for label in row[np.argsort(found.box[row, 0], kind="stable")]:
-        if groups and _same_digit(found.box[groups[-1]], found.box[label], tall):
-            groups[-1] = np.append(groups[-1], label)
-        else:
-            groups.append(np.array([label]))
-    return _without_fragments(found, groups, tall)
-
-
-def _without_fragments(found: Components, groups: list[Int64], tall: int) -> list[Int64]:
-    """Return the groups that are as high as digits; join each lower group to the nearest digit, or omit it."""
-    boxes = np.concatenate([_bounding_box(found.box[group]) for group in groups])
-    is_digit = _sizes(boxes)[1] > FRAGMENT * tall
-    digits = [group for group, whole in zip(groups, is_digit, strict=True) if whole]
-    places = boxes[is_digit]
-    for group, box in zip(groups, boxes, strict=True):
-        if not _sizes(box[np.newaxis])[1][0] > FRAGMENT * tall:
-            gaps = np.maximum(places[:, 0] - box[2], box[0] - places[:, 2])
-            nearest = gaps.argmin()
-            if gaps[nearest] < NEAR * tall:
-                digits[nearest] = np.append(digits[nearest], group)
-    return digits
-
-
-def _same_digit(digit: Int64, box: Int64, tall: int) -> bool:
-    """Return whether a component lies above, below or within a digit, and is not a second digit."""
-    left, top, right, bottom = _bounding_box(digit)[0]
-    shared = min(right, box[2]) - max(left, box[0])
-    both_tall = min(bottom - top, box[3] - box[1]) > HIGH * tall
-    return bool(not both_tall and shared > OVERLAP * min(right - left, box[2] - box[0]))
-
-
-def _bounding_box(boxes: Int64) -> Int64:
-    return np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])[np.newaxis]
-
-
-# -- touching digits ---------------------------------------------------------------------------------------
-
-
-def _split_touching(segment: Segment, amount: Float32) -> list[Segment]:
-    """Split a wide segment into digits, if all parts are high and the cuts cross little ink."""
-    left, top, right, bottom = segment.box
-    width, height = right - left, bottom - top
-    most = round(width / (USUAL * height)) if width > WIDE * height else 1
-    ink = np.where(segment.mask, np.clip(amount[top:bottom, left:right], 0, 1), 0)
-    for count in range(most, 1, -1):
-        paths = [_split_path(ink, number * width // count, width // count) for number in range(1, count)]
-        sides = [np.zeros(height, np.int64), *paths, np.full(height, width)]
-        columns = np.arange(width)
-        masks = [
-            segment.mask & (columns >= begin[:, np.newaxis]) & (columns < end[:, np.newaxis])
-            for begin, end in itertools.pairwise(sides)
-        ]
-        crossed = [ink[np.arange(height), path].sum() for path in paths]
-        high = all(mask.any(axis=1).sum() > TALL * height for mask in masks)
-        if high and max(crossed) < CROSSED * stroke_width(ink):
-            return [_segment(mask, left, top) for mask in masks]
-    return [segment]
-
-
-def _split_path(ink: Float32, middle: int, pitch: int) -> Int64:
-    """Return the column, for each row, of the path from top to bottom that crosses the least ink.
-
-    Parameters
-    ----------
-    ink : ndarray, (height, width)
-    middle : int
-        The column that is preferred among equal paths.
-    pitch : int
-        Width of a digit: the path stays within 0.35 of it on both sides of the middle.
-
-    Notes
-    -----
-    Dynamic programming: each step to the next row moves at most one column.
-    """
-    reach = max(1, round(0.35 * pitch))
-    low = max(0, middle - reach)
-    band = ink[:, low : middle + reach + 1]
-    height, width = band.shape
-    away = np.abs(np.arange(width) + low - middle) / reach
-    cost = band + 0.02 * away**2  # a small cost: a path may slant over the whole height
-    back = np.zeros((height, width), dtype=np.int64)
-    total = cost[0]
-    for row in range(1, height):
-        beside = np.pad(total, 1, constant_values=np.inf)
-        three = np.stack([beside[:-2] + 0.01, beside[1:-1], beside[2:] + 0.01])
-        step = three.argmin(axis=0)
-        back[row] = np.arange(width) + step - 1
-        total = cost[row] + three[step, np.arange(width)]
-    path = np.empty(height, dtype=np.int64)
-    path[-1] = total.argmin()
-    for row in range(height - 1, 0, -1):
-        path[row - 1] = back[row, path[row]]
-    return path + low
+    from_top_to_bottom = top == 0 and bottom == height and left > 0 and right < width
+    return bool(from_top_to_bottom or (right - left > TIGHT * width and bottom - top > TIGHT * height))
 
 
 def stroke_width(ink: Float32) -> float:

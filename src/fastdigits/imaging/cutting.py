@@ -1,0 +1,188 @@
+"""Cut digits that touch: propose cuts, and choose those whose parts are most surely digits."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from ..core.arrays import Array, Float32, Int64
+from .rows import Segment
+from .segmentation import stroke_width
+
+CROSSED = 1.7  # widths of a stroke that a cut may cross: a cut through a 0 crosses two
+TALL = 0.6  # of the height of touching digits: each part is as high
+WIDE, USUAL = 1.3, 0.75  # width over height: of touching digits at least, and of one digit
+NARROW = 0.9  # width over height: of one digit; a narrower piece that is none may be a letter and is not cut
+PITCH = 0.15  # of the height: distance between the cuts that are proposed
+NARROWEST, WIDEST = 0.12, 1.1  # of the height: of one digit among several that touch
+COST = 0.7  # of a cut, in units of the logarithm of a probability, per width of a stroke that it crosses
+
+
+def cut_touching(
+    row: list[Segment], amount: Float32, confidence: Callable[[list[Segment]], Array] | None
+) -> list[Segment]:
+    """Return the row with digits that touch cut apart.
+
+    Parameters
+    ----------
+    row : list of Segment
+        From left to right.
+    amount : ndarray, (height, width) float32
+        0 is paper, 1 is ink.
+    confidence : callable or None
+        Returns for each of some segments the probability that it is one digit. None: cut wide segments into parts of
+        equal width, if the cuts cross little ink.
+    """
+    if confidence is None:
+        return [part for one in row for part in ([one] if one.sign else _parts_by_form(one, amount))]
+    graphs = [_Graph(one, amount) for one in row]
+    spans = [span for graph in graphs for span in graph.spans.values()]
+    scores = iter(np.log(np.maximum(confidence(spans), 1e-9)).tolist() if spans else [])
+    return [part for graph in graphs for part in graph.best(scores)]
+
+
+class _Graph:
+    """The ways to cut one segment: nodes are cuts, arcs are the segments between two cuts.
+
+    Notes
+    -----
+    The best path through the graph has the largest sum of the logarithms of confidences, less the cost of its cuts.
+    It is found by dynamic programming. LeCun, Bottou, Bengio, Haffner (1998), Gradient-Based Learning Applied to
+    Document Recognition, section VI: heuristic over-segmentation.
+    """
+
+    def __init__(self, whole: Segment, amount: Float32) -> None:
+        self._whole = whole
+        height, width = whole.mask.shape
+        ink = _ink(whole, amount)
+        cuts = [] if whole.sign or width < NARROW * height else _proposed(ink)
+        stroke = stroke_width(ink)
+        self._costs = [0.0, *(COST * crossed / stroke for _, crossed in cuts), 0.0]
+        nodes = [np.zeros(height, np.int64), *(path for path, _ in cuts), np.full(height, width)]
+        self.spans: dict[tuple[int, int], Segment] = {}
+        for first, last in itertools.combinations(range(len(nodes)), 2):
+            part = _between(whole, nodes[first], nodes[last])
+            if (first, last) == (0, len(nodes) - 1):
+                if len(nodes) > 2:
+                    self.spans[first, last] = whole
+            elif part is not None and _may_be_digit(part, height):
+                self.spans[first, last] = part
+
+    def best(self, scores: Iterator[float]) -> list[Segment]:
+        """Return the segments of the best path; take the scores of all arcs."""
+        if not self.spans:
+            return [self._whole]
+        last = len(self._costs) - 1
+        totals = {0: (0.0, -1)}  # of the best path to a node, and the node before it
+        for (begin, end), score in sorted(zip(self.spans, scores, strict=False), key=lambda arc: arc[0][1]):
+            if begin in totals:
+                total = totals[begin][0] + score - self._costs[end]
+                if end not in totals or total > totals[end][0]:
+                    totals[end] = total, begin
+        parts, node = [], last
+        while node:
+            before = totals[node][1]
+            parts.append(self.spans[before, node])
+            node = before
+        return parts[::-1]
+
+
+def _may_be_digit(part: Segment, height: int) -> bool:
+    high, wide = part.mask.shape
+    return bool(high > TALL * height and NARROWEST * height < wide < WIDEST * height)
+
+
+def _ink(whole: Segment, amount: Float32) -> Float32:
+    left, top, right, bottom = whole.box
+    ink: Float32 = np.where(whole.mask, np.clip(amount[top:bottom, left:right], 0, 1), 0)
+    return ink
+
+
+def _between(whole: Segment, begin: Int64, end: Int64) -> Segment | None:
+    """Return the part of a segment between two paths; None if it has no ink."""
+    columns = np.arange(whole.mask.shape[1])
+    mask = whole.mask & (columns >= begin[:, np.newaxis]) & (columns < end[:, np.newaxis])
+    rows, filled = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if rows.size == 0:
+        return None
+    y0, y1, x0, x1 = int(rows[0]), int(rows[-1]) + 1, int(filled[0]), int(filled[-1]) + 1
+    left, top = whole.box[:2]
+    return Segment((left + x0, top + y0, left + x1, top + y1), mask[y0:y1, x0:x1])
+
+
+def _proposed(ink: Float32) -> list[tuple[Int64, float]]:
+    """Return paths for cuts from left to right, and the ink that each crosses."""
+    height, width = ink.shape
+    middles = np.arange(
+        round(PITCH * height), width - round(PITCH * height) + 1, max(1, round(PITCH * height))
+    )
+    if middles.size == 0:
+        return []
+    paths = _paths(ink, middles, max(1, round(PITCH * height)))
+    crossed = ink[np.arange(height), paths].sum(axis=1)
+    places = paths.mean(axis=1)
+    kept: list[int] = []
+    for number in np.argsort(crossed, kind="stable"):
+        if all(abs(places[number] - places[other]) > PITCH / 2 * height for other in kept):
+            kept.append(int(number))
+    return [(paths[number], float(crossed[number])) for number in sorted(kept, key=lambda one: places[one])]
+
+
+def _parts_by_form(whole: Segment, amount: Float32) -> list[Segment]:
+    """Cut a wide segment into digits, if all parts are high and the cuts cross little ink."""
+    height, width = whole.mask.shape
+    most = round(width / (USUAL * height)) if width > WIDE * height else 1
+    ink = _ink(whole, amount)
+    for count in range(most, 1, -1):
+        middles = np.arange(1, count) * width // count
+        paths = _paths(ink, middles, max(1, round(0.35 * width / count)))
+        sides = [np.zeros(height, np.int64), *paths, np.full(height, width)]
+        parts = [_between(whole, begin, end) for begin, end in itertools.pairwise(sides)]
+        crossed = ink[np.arange(height), paths].sum(axis=1).max()
+        if crossed < CROSSED * stroke_width(ink):
+            high = [part for part in parts if part is not None and part.mask.shape[0] > TALL * height]
+            if len(high) == count:
+                return high
+    return [whole]
+
+
+def _paths(ink: Float32, middles: Int64, reach: int) -> Int64:
+    """Return for each middle the path from top to bottom near it that crosses the least ink, (n, height) columns.
+
+    Parameters
+    ----------
+    ink : ndarray, (height, width)
+    middles : ndarray, (n,)
+        The columns that are preferred among equal paths.
+    reach : int
+        The path stays within this distance of the middle.
+
+    Notes
+    -----
+    Dynamic programming: each step to the next row moves at most one column.
+    """
+    height, width = ink.shape
+    span = 2 * reach + 1
+    padded = np.pad(ink, ((0, 0), (reach, reach)))
+    away = np.arange(span) - reach
+    # (height, n, span); a small cost: a path may slant over the whole height
+    cost = (
+        np.stack([padded[:, middle : middle + span] for middle in middles], axis=1)
+        + 0.02 * (away / reach) ** 2
+    )
+    back = np.zeros(cost.shape, dtype=np.int64)
+    total = cost[0]
+    for row in range(1, height):
+        beside = np.pad(total, ((0, 0), (1, 1)), constant_values=np.inf)
+        three = np.stack([beside[:, :-2] + 0.01, beside[:, 1:-1], beside[:, 2:] + 0.01])
+        step = three.argmin(axis=0)
+        back[row] = np.arange(span) + step - 1
+        total = cost[row] + np.take_along_axis(three, step[np.newaxis], axis=0)[0]
+    path = np.empty((len(middles), height), dtype=np.int64)
+    path[:, -1] = total.argmin(axis=1)
+    for row in range(height - 1, 0, -1):
+        path[:, row - 1] = back[row, np.arange(len(middles)), path[:, row]]
+    columns: Int64 = np.clip(path + middles[:, np.newaxis] - reach, 0, width - 1)
+    return columns

@@ -1,0 +1,258 @@
+"""Sort writing into rows of digits and signs: pieces of a broken digit are joined, touching digits are not yet cut."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..core.arrays import Array, Int64
+from .segmentation import Writing, stroke_width
+
+TALL = 0.6  # of the usual height: only digits are as high
+SAME_ROW = 0.4  # of its height that a digit of the row shares with the one before it
+HIGH = 0.75  # of the height: two components above each other, both as high, are two digits
+CLOSE = 0.15  # of the height: the gap within a digit
+FRAGMENT, NEAR = 0.4, 0.25  # of the usual height: a lower component is a fragment of a digit this near
+SMALLEST = 0.05  # of the usual height: a smaller mark is dirt
+LEAST = 0.2  # of the usual height: a lower piece that belongs to no digit is dirt
+UNKNOWN = "?"  # the sign of a larger piece
+OVERLAP = 0.5  # of the narrower width: components that share more are one digit
+LEAST_POINT = 0.6  # of a stroke's width: a smaller speck is dirt
+LARGEST_POINT = 0.3  # of the usual height
+LONGEST_DASH, THICKEST_DASH = 1.2, 0.35  # of the usual height
+SLANTED = 0.18  # tangent of the angle of a slash to the vertical
+LONGER, PERHAPS_LONGER = 1.2, 1.05  # height of a slash over that of a digit; between both, it may be a 1
+
+
+@dataclass(frozen=True)
+class Segment:
+    """The place and the pixels of a digit or a sign.
+
+    Attributes
+    ----------
+    box : tuple of int
+        Left, top, right, bottom; right and bottom are exclusive.
+    mask : ndarray, (bottom - top, right - left) bool
+        The pixels of the box that are strokes of it.
+    sign : str
+        One of ``. , - + /``, or ``?`` for another; empty for a digit, or for several that touch.
+    """
+
+    box: tuple[int, int, int, int]
+    mask: Array
+    sign: str = ""
+
+
+def find_rows(writing: Writing) -> list[list[Segment]]:
+    """Return the rows from top to bottom, each from left to right."""
+    boxes = writing.found.box
+    if writing.digits.size == 0:
+        return []
+    height = boxes[:, 3] - boxes[:, 1]
+    usual = float(
+        np.median(height[writing.digits][height[writing.digits] > TALL * height[writing.digits].max()])
+    )
+    is_low = (height[writing.digits] <= TALL * usual) | _are_pieces(boxes[writing.digits])
+    rows, low = _rows_of(writing.digits[~is_low], boxes), writing.digits[is_low]
+    large = np.minimum(height, boxes[:, 2] - boxes[:, 0]) > SMALLEST * usual
+    members, rest = _joined(rows, np.concatenate([low, writing.marks[large[writing.marks]]]), boxes, usual)
+    made = [_Row(writing, *pair, usual).segments() for pair in zip(rows, members, strict=True)]
+    made += find_rows(replace(writing, digits=rest[np.isin(rest, low)], marks=rest[:0]))
+    return sorted(made, key=lambda row: np.mean([one.box[1] + one.box[3] for one in row]))
+
+
+def _are_pieces(boxes: Int64) -> Array:
+    """Return which boxes are closely above or below a higher one: the pen left the paper within the digit."""
+    left, top, right, bottom = boxes.T
+    height, width = bottom - top, right - left
+    shared = np.minimum.outer(right, right) - np.maximum.outer(left, left)
+    gap = np.maximum.outer(top, top) - np.minimum.outer(bottom, bottom)
+    beside = (shared > OVERLAP * np.minimum.outer(width, width)) & (gap < CLOSE * height)
+    pieces: Array = (beside & (height[:, np.newaxis] < HIGH * height)).any(axis=1)
+    return pieces
+
+
+def _joined(rows: list[Int64], rest: Int64, boxes: Int64, reach: float) -> tuple[list[Int64], Int64]:
+    """Return the rows with all components that are near one of theirs, and the other components."""
+    members = list(rows)
+    while rest.size:
+        away = np.array([_distances(boxes[rest], boxes[row]) for row in members])
+        nearest, near = away.argmin(axis=0), away.min(axis=0) < reach
+        if not near.any():
+            break
+        members = [np.append(row, rest[near & (nearest == number)]) for number, row in enumerate(members)]
+        rest = rest[~near]
+    return members, rest
+
+
+def slope(rows: list[list[Segment]]) -> float:
+    """Return the slope of the rows, downward to the right; 0 if there is a single digit in each."""
+    across = upward = 0.0
+    for row in rows:
+        boxes = np.array([one.box for one in row if not one.sign], dtype=float)
+        if len(boxes) > 1:
+            x, y = boxes[:, [0, 2]].mean(axis=1), boxes[:, [1, 3]].mean(axis=1)
+            across += float(((x - x.mean()) ** 2).sum())
+            upward += float(((x - x.mean()) * (y - y.mean())).sum())
+    return upward / across if across else 0.0
+
+
+def _rows_of(digits: Int64, boxes: Int64) -> list[Int64]:
+    """Return the digits of each row, from left to right: each follows the digit beside it, so a row may slope."""
+    rows: list[list[int]] = []
+    for label in digits[np.argsort(boxes[digits, 0], kind="stable")]:
+        shared = [_shared(boxes[row[-1]], boxes[label], 1) for row in rows]
+        if shared and max(shared) > SAME_ROW:
+            rows[int(np.argmax(shared))].append(int(label))
+        else:
+            rows.append([int(label)])
+    return [np.array(row) for row in rows]
+
+
+def _shared(one: Int64, other: Int64, axis: int) -> float:
+    """Return the part of the shorter side that two boxes share along an axis; negative if they are apart."""
+    low, high = axis, axis + 2
+    shared = min(one[high], other[high]) - max(one[low], other[low])
+    return float(shared / min(one[high] - one[low], other[high] - other[low]))
+
+
+def _distances(boxes: Int64, others: Int64) -> Array:
+    """Return the distance of each box to the nearest of some others."""
+    x = np.maximum(boxes[:, np.newaxis, 0] - others[:, 2], others[:, 0] - boxes[:, np.newaxis, 2])
+    y = np.maximum(boxes[:, np.newaxis, 1] - others[:, 3], others[:, 1] - boxes[:, np.newaxis, 3])
+    away: Array = np.hypot(np.maximum(x, 0), np.maximum(y, 0)).min(axis=1)
+    return away
+
+
+def _gap(one: Int64, other: Int64) -> float:
+    """Return the horizontal gap between two boxes; negative if they overlap."""
+    return float(max(one[0] - other[2], other[0] - one[2]))
+
+
+class _Row:
+    """One row: its tall components, which are digits or slashes, and all others near it."""
+
+    def __init__(self, writing: Writing, tall: Int64, members: Int64, usual: float) -> None:
+        self._found, self._marks, self._usual = writing.found, set(writing.marks.tolist()), usual
+        self._tall, self._members = tall, members
+        self._stroke = stroke_width(writing.found.part(tall)[1].astype(np.float32))
+
+    def segments(self) -> list[Segment]:
+        boxes = self._found.box
+        signs = {label: self._sign(label) for label in self._members.tolist()}
+        parts = [label for label, sign in signs.items() if not sign and label not in self._marks]
+        groups, unknown = self._digits(np.array(parts, dtype=np.int64))
+        made = [Segment(*self._found.part(group)) for group in groups]
+        made += [Segment(*self._found.part(group), UNKNOWN) for group in unknown]
+        made += [
+            Segment(*self._found.part([label]), sign)
+            for label, sign in signs.items()
+            if sign and self._beside(boxes[label], made)
+        ]
+        return sorted(made, key=lambda one: one.box[0] + one.box[2])
+
+    def _digits(self, parts: Int64) -> tuple[list[Int64], list[Int64]]:
+        """Return groups of components, one per digit or per digits that touch, and those that are none."""
+        boxes = self._found.box
+        groups: list[Int64] = []
+        for label in parts[np.argsort(boxes[parts, 0], kind="stable")]:
+            if groups and self._same_digit(_around(boxes[groups[-1]]), boxes[label]):
+                groups[-1] = np.append(groups[-1], label)
+            else:
+                groups.append(np.array([label]))
+        return self._without_fragments(groups)
+
+    def _same_digit(self, digit: Int64, box: Int64) -> bool:
+        """Return whether a component lies above, below or within a digit, and is not a second digit."""
+        beside = (
+            _shared(digit, box, 1) > 0
+            and min(np.ptp(digit[[1, 3]]), np.ptp(box[[1, 3]])) > HIGH * self._usual
+        )
+        return not beside and _shared(digit, box, 0) > OVERLAP
+
+    def _without_fragments(self, groups: list[Int64]) -> tuple[list[Int64], list[Int64]]:
+        """Join each group that is too low for a digit to the nearest one; return the digits, and the rest."""
+        boxes = self._found.box
+        digits = [group for group in groups if self._is_high(group)]
+        rest: list[Int64] = []
+        for group in groups:
+            if self._is_high(group):
+                continue
+            place = _around(boxes[group])
+            for others in (digits, rest):
+                gaps = [_gap(_around(boxes[other]), place) for other in others]
+                if gaps and min(gaps) < NEAR * self._usual:
+                    nearest = int(np.argmin(gaps))
+                    others[nearest] = np.append(others[nearest], group)
+                    break
+            else:
+                rest.append(group)
+        digits += [group for group in rest if self._is_high(group)]
+        rest = [group for group in rest if not self._is_high(group)]
+        return digits, [
+            group for group in rest if np.ptp(_around(boxes[group])[[1, 3]]) > LEAST * self._usual
+        ]
+
+    def _is_high(self, group: Int64) -> bool:
+        return bool(np.ptp(_around(self._found.box[group])[[1, 3]]) > FRAGMENT * self._usual)
+
+    def _beside(self, box: Int64, digits: list[Segment]) -> bool:
+        """Return whether a sign stands beside the digits, rather than above, below or within one."""
+        return not any(_shared(np.array(digit.box), box, 0) > OVERLAP for digit in digits)
+
+    def _sign(self, label: int) -> str:
+        """Return which sign a component is, by its form and its place in the row; empty if it is none."""
+        box = self._found.box[label]
+        width, height = int(box[2] - box[0]), int(box[3] - box[1])
+        others = self._tall[self._tall != label]
+        if others.size == 0:
+            return ""
+        away = np.abs(self._found.box[others][:, [0, 2]].mean(axis=1) - (box[0] + box[2]) / 2)
+        _, top, _, bottom = _around(self._found.box[others[np.argsort(away)[:2]]])
+        level = ((box[1] + box[3]) / 2 - top) / (bottom - top)
+        usual = self._usual
+        is_point = (
+            max(width, height) < LARGEST_POINT * usual and min(width, height) > LEAST_POINT * self._stroke
+        )
+        if is_point and width < 1.8 * height and level > 0.75:
+            return "," if height > 1.5 * width or level > 1.05 else "."
+        if (
+            height < THICKEST_DASH * usual
+            and 1.4 * height < width < LONGEST_DASH * usual
+            and 0.25 < level < 0.75
+        ):
+            return "-"
+        mask = self._found.part([label])[1]
+        if 0.25 < level < 0.75 and _is_plus(mask):
+            return "+"
+        if not _is_slanted_line(mask):
+            return ""
+        heights = self._found.box[others][:, 3] - self._found.box[others][:, 1]
+        if height > LONGER * heights.max():
+            return "/"
+        return UNKNOWN if height > PERHAPS_LONGER * np.median(heights) else ""
+
+
+def _around(boxes: Int64) -> Int64:
+    return np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])
+
+
+def _is_plus(mask: Array) -> bool:
+    """Return whether a mask is two bars that cross: four arms of a similar length, and no ink between them."""
+    height, width = mask.shape
+    y, x = np.nonzero(mask)
+    half = (height + width) / 2
+    pen = half - np.sqrt(max(0.0, half**2 - len(y)))  # two bars of this width have the area of the mask
+    across, down = x - x.mean(), y - y.mean()
+    between = (np.abs(across) > 0.75 * pen) & (np.abs(down) > 0.75 * pen)
+    arms = [np.count_nonzero(away > 0.75 * pen) for away in (across, -across, down, -down)]
+    return bool(pen < 0.45 * min(height, width) and between.mean() < 0.06 and min(arms) > 0.1 * len(y))
+
+
+def _is_slanted_line(mask: Array) -> bool:
+    """Return whether a mask is one straight stroke that leans to the right."""
+    y, x = np.nonzero(mask)
+    lean, start = np.polyfit(y, x, 1)
+    off = x - (lean * y + start)
+    return bool(-lean > SLANTED and off.std() < 0.06 * mask.shape[0])

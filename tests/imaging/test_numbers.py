@@ -1,0 +1,127 @@
+"""Numbers in pictures: lines, signs, digits that touch, turned pages, and doubtful digits."""
+
+import numpy as np
+import pytest
+from digit_pictures import inked, strokes
+from PIL import Image, ImageDraw
+
+import fastdigits as fd
+from fastdigits.imaging.components import connected_components
+from fastdigits.imaging.digits import find_digits
+from fastdigits.imaging.reading import Reading, read_picture
+
+TEN = tuple("0123456789")
+
+
+@pytest.fixture(scope="module")
+def network() -> fd.NeuralNetwork:
+    return fd.load_pretrained()
+
+
+def reading(network, picture) -> Reading:
+    return read_picture(picture, network.predict_proba, network.class_names or TEN, name="picture")
+
+
+def read(network, picture) -> str:
+    return reading(network, picture).reads
+
+
+def with_sign(left: str, sign: str, right: str) -> Image.Image:
+    """Return a number with one sign, white on black."""
+    middle = Image.new("L", (110, 270), 0)
+    draw = ImageDraw.Draw(middle)
+    marks = {
+        ".": [(47, 194, 63, 210)],
+        "-": [(25, 128, 85, 142)],
+        "+": [(25, 128, 85, 142), (48, 105, 62, 165)],
+        "/": [],
+    }
+    for box in marks[sign]:
+        draw.rectangle(box, fill=255)
+    if sign == "/":
+        draw.line([(90, 20), (20, 250)], fill=255, width=14)
+    numbers = [np.asarray(strokes(number))[:, 30:-30] for number in (left, right) if number]
+    return Image.fromarray(np.hstack([*numbers[:-1], np.asarray(middle), numbers[-1]]))
+
+
+@pytest.mark.parametrize(
+    ("left", "sign", "right"), [("3", ".", "64"), ("", "-", "27"), ("52", "/", "03"), ("2", "+", "3")]
+)
+def test_a_sign_is_read_and_never_passed_over(tmp_path, network, left, sign, right):
+    picture = inked(with_sign(left, sign, right))
+    assert read(network, picture) == left + sign + right
+    with pytest.raises(
+        ValueError, match=rf"cut_digits: image: must show digits and no sign; got \{sign}: crop"
+    ):
+        fd.cut_digits(picture)
+    picture.save(tmp_path / "a.png")
+    with pytest.raises(fd.DataError, match=r"a\.png: must show digits and no sign"):
+        fd.cut_digits(tmp_path / "a.png")
+    assert fd.prepare(picture).shape == (28, 28)
+
+
+def test_what_is_neither_digit_nor_sign_is_marked(network):
+    picture = np.asarray(strokes("25"), np.uint8).copy()
+    picture = np.hstack([picture[:, :190], np.zeros((270, 120), np.uint8), picture[:, 190:]])
+    picture[60:100, 230:245] = 255  # a short stroke, high between the digits
+    assert read(network, picture) == "2?5"
+
+
+def page() -> Image.Image:
+    """Return two lines, white on black."""
+    return Image.fromarray(np.vstack([np.asarray(strokes(line)) for line in ("254", "736")])).reduce(2)
+
+
+def test_lines_are_read_one_after_the_other(network):
+    found = reading(network, inked(page()))
+    assert found.reads == "254\n736"
+    assert found.turned == 0
+    assert found.as_json()["lines"] == ["254", "736"]
+    assert [len(cell.split("\n")) for cell in found.cells()] == [2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    "degrees", [180, -25, *(pytest.param(other, marks=pytest.mark.exhaustive) for other in (90, 270, 25))]
+)
+def test_a_turned_page_is_read_upright(network, degrees):
+    turned = page().rotate(-degrees, Image.Resampling.BICUBIC, expand=True)
+    found = reading(network, inked(turned))
+    assert found.reads == "254\n736"
+    assert found.turned == pytest.approx(degrees % 360 if degrees > 0 else degrees, abs=4)
+    left, top, right, bottom = found.boxes[0]
+    assert (
+        np.asarray(found.picture)[top:bottom, left:right].min() < 60
+    )  # a place in the picture as it was read
+
+
+def test_digits_that_touch_are_cut_where_the_network_reads_them(network):
+    row = np.asarray(strokes("2735", gap=-12))
+    assert len(connected_components(row > 128)) < 4
+    assert read(network, inked(Image.fromarray(row))) == "2735"
+
+
+def test_a_wide_0_is_one_digit(network):
+    zero = np.asarray(strokes("0").resize((400, 270)))
+    assert read(network, inked(Image.fromarray(np.hstack([zero, np.asarray(strokes("4"))])))) == "04"
+
+
+def test_without_a_network_wide_digits_are_cut_by_form():
+    row = inked(strokes("28", gap=-8))
+    wide = row.resize((13 * row.width // 10, row.height))
+    assert [len(line) for line in find_digits(wide).rows] == [2]
+
+
+def test_a_doubtful_digit_stands_out():
+    probabilities = np.full((3, 10), 0.01, np.float32)
+    probabilities[[0, 1, 2], [4, 3, 7]] = 0.91, 0.5, 0.91
+    probabilities[1, 8] = 0.42
+    images = np.zeros((3, 28, 28), np.uint8)
+    found = Reading("a.png", images[0], images, [(0, 0, 9, 9)] * 3, probabilities, TEN, [[0, 1, ".", 2]])
+    assert found.reads == "4?.7"
+    assert found.digits == "43.7"
+    assert found.cells()[1:] == ("91.0 50.0 91.0 %", "0 3/8 0")
+    assert [digit["doubtful"] for digit in found.as_json()["digits"]] == [False, True, False]
+    alone = Reading("a.png", images[0], images[:1], [(0, 0, 9, 9)], probabilities[1:2], TEN)
+    assert alone.cells() == ("?", "50.0 %", "3/8")
+    given = Reading("a.npy", images[0], images[:1], None, probabilities[1:2], TEN)  # not found in a picture
+    assert given.cells() == ("3", "50.0 %", "8 (42.0 %)")
