@@ -48,7 +48,9 @@ def drawn(digit: str, rng: np.random.Generator, height: int = 300, pen: float = 
     for stroke in forms[rng.integers(len(forms))]:
         points = np.array(stroke) + rng.normal(0, 0.025, (len(stroke), 2))
         points[:, 0] = points[:, 0] * width - slant * (points[:, 1] - 0.75)
-        for x, y in _curve(points) * scale + margin:
+        curve = _curve(points) * scale + margin
+        draw.line([(x, y) for x, y in curve], fill=255, width=max(1, round(2 * radius)))
+        for x, y in curve:
             draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
     return image
 

@@ -350,6 +350,12 @@ def test_noise_is_not_ink():
         fd.prepare(noise)
 
 
+def test_a_digit_in_noise_is_read(network):
+    picture = np.asarray(inked(strokes("5"), (190, 190, 190), (60, 60, 60)).convert("L"), np.float32)
+    noisy = np.clip(picture + np.random.default_rng(0).normal(0, 30, picture.shape), 0, 255).astype(np.uint8)
+    assert read(network, noisy) == "5"
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (2, 2), (3, 5)])
 @pytest.mark.parametrize("seed", range(3))
 def test_tiny_pictures_are_read_or_refused(shape, seed):

@@ -21,6 +21,8 @@ PAPER_SIDE = 240  # pixels: the longer side of the image from which the backgrou
 WIDEST_STROKE = 0.3  # of the shorter side: wider regions are paper or table
 LEAST_CONTRAST = 0.06  # of the full range: less is a flaw of the paper or of JPEG
 BIMODAL = 0.8  # of the variance, explained by two classes; those of Gaussian noise explain 0.64
+NOISY = 0.1  # of full ink: the standard deviation of noise that makes the image smaller, down to this side in pixels
+LEAST_SIDE = 60
 LEAST_SIGNAL = 6.0  # standard deviations of the paper's noise
 
 
@@ -62,8 +64,20 @@ def find_foreground(image: Image.Image, *, flat: bool = False) -> Foreground | N
        `WIDEST_STROKE` and keeps shadows, their edges, and the surroundings of the paper.
     3. Difference from the background, relative to it, because a shadow dims ink and paper by the same factor.
     4. Level of full ink: Otsu's threshold on the pixels above the noise, then the median above it.
+    5. If the paper is noisy, or no ink exceeds the noise, the same at half the scale: means of pixels have less noise.
     """
     factor = max(1, -(-max(image.size) // WORK_SIDE))
+    found = None
+    while found is None or found.noise > NOISY:
+        found = _measured(image, factor, flat) or found
+        factor *= 2
+        if max(image.size) < LEAST_SIDE * factor:
+            break
+    return found
+
+
+def _measured(image: Image.Image, factor: int, flat: bool) -> Foreground | None:
+    """Return the ink at a scale."""
     reduced = _reduced(image, factor)
     values, axis = _pixels(reduced), _direction(reduced)
     signal = (values @ axis).astype(np.float32)
