@@ -62,7 +62,7 @@ SHAPES = {
 OTHER_SHAPES = {  # for measuring only
     "star": "-16 20 36 02 42 16", "bolt": "-30 03 33 06", "tree": "-20 02 42 20,-23 05 45 23,-25 26",
     "fish": "46 22 11 03 15 24 40,-40 46", "cup": "-00 05 35 30 00,31 41 43 33", "flag": "-06 00 41 03",
-    "umbrella": "03 10 30 43,-03 43,-20 25,25 16 05", "eye": "03 21 43 25 03,-23 23",
+    "umbrella": "03 10 30 43,-03 43,-20 25,25 16 05",
 }  # fmt: skip
 TYPED = "ACDEFHJKLMNPQRTUVWXYadefhjkmnprtuvwx+-=*#%^~&@?"  # printed letters and signs
 FONTS = Path(get_data_path()) / "fonts" / "ttf"

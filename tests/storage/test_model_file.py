@@ -410,7 +410,7 @@ def test_the_network_that_comes_with_the_package_reads_digits():
     network = fd.load_pretrained()
     assert fd.load_pretrained() is not network
     assert network.evaluate(x_test, y_test)["accuracy"] > 0.99
-    assert [layer.n_out for layer in network.layers if isinstance(layer, fd.Dense)] == [256, 128, 11]
+    assert [layer.n_out for layer in network.layers if isinstance(layer, fd.Dense)] == [384, 128, 11]
     assert network.class_names == (*"0123456789", NOT_A_DIGIT)
 
 

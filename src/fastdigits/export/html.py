@@ -73,7 +73,7 @@ def export_html(
     Notes
     -----
     The page computes the same as `NeuralNetwork.predict_proba`, up to the rounding of float32. Its size is 65 kB and
-    5.3 bytes per weight: 1.3 MB for the network of `load_pretrained`. It runs in browsers from 2022.
+    5.3 bytes per weight: 1.9 MB for the network of `load_pretrained`. It runs in browsers from 2022.
 
     Examples
     --------
