@@ -438,9 +438,9 @@ def test_pictures_of_several_sizes_are_fitted_alike_in_training_and_prediction(t
     assert train.main(words) == 0
     err = " ".join(capsys.readouterr().err.split())
     assert "fitted 30 of 30 pictures to 28 x 28 pixels, as" in err
-    assert f"fastdigits predict photo.jpg --model {run} --no-prepare" in err
+    assert f"fastdigits predict photo.jpg --model {run}" in err
     picture = next((tmp_path / "data" / "0").glob("*.png"))
-    assert predict.main([str(picture), "--model", str(run), "--no-prepare", "--json"]) == 0
+    assert predict.main([str(picture), "--model", str(run), "--json"]) == 0
     out, err = capsys.readouterr()
     assert "fitted to the 28 x 28 pixels of the model's images" in " ".join(err.split())
     image = fitted(np.asarray(Image.open(picture)), (28, 28))
@@ -466,11 +466,12 @@ def test_the_commands_take_a_size(tmp_path, capsys):
     assert evaluate.main([*words, *model, "--no-plots", "-o", str(tmp_path / "evaluation")]) == 0
     pictures = [str(tmp_path / "data" / "0")]
     assert predict.main([*pictures, *model, "--no-prepare", "--size", "24x20"]) == 0
-    capsys.readouterr()
-    assert predict.main([*pictures, *model, "--no-prepare"]) == 2
+    out = capsys.readouterr().out
+    assert predict.main([*pictures, *model]) == 0  # the model knows the size
+    assert capsys.readouterr().out == out
+    assert predict.main([*pictures, *model, "--no-prepare", "--size", "24x21"]) == 2
     assert (
-        "must have 480 pixels, one per input of the model; got 48 × 20: --size HxW scales"
-        in capsys.readouterr().err
+        "must have 480 pixels, one per input of the model; got 24 × 21: --size HxW" in capsys.readouterr().err
     )
 
 

@@ -437,3 +437,20 @@ def test_numbers_of_numpy_are_saved_and_those_that_load_would_refuse_are_not(tmp
             net.save(path)
         setattr(owner, name, was)
     assert path.read_bytes() == before
+
+
+def test_the_size_of_picture_files_is_kept(tmp_path):
+    net = fd.NeuralNetwork([fd.Dense(6, 2)])
+    assert net.picture_size is None
+    net.picture_size = (2, 3)
+    net.save(tmp_path / "a.safetensors")
+    for kept in (
+        fd.load(tmp_path / "a.safetensors"),
+        copy.deepcopy(net),
+        pickle.loads(pickle.dumps(net)),
+        net.folded(),
+    ):
+        assert kept.picture_size == (2, 3)
+    net.picture_size = None
+    net.save(tmp_path / "a.safetensors")
+    assert fd.load(tmp_path / "a.safetensors").picture_size is None

@@ -89,7 +89,7 @@ def _parser() -> Parser:
         "--prepare",
         action=argparse.BooleanOptionalAction,
         help="prepare images like those of MNIST, or use them unchanged (default: prepare pictures, but not IDX, "
-        "NPY and CSV files)",
+        "NPY and CSV files, nor pictures for a model of picture files)",
     )
     group.add_argument(
         "--single", action="store_true", help="read each picture as one digit, even if its strokes are apart"
@@ -215,7 +215,7 @@ def _read(path: Path, name: str, network: NeuralNetwork, options: argparse.Names
     if note:
         _say(f"{name}: {note}", options)
     if array is None:
-        if options.prepare is False:
+        if options.prepare is False or (options.prepare is None and network.picture_size):
             yield from _read_unchanged(
                 _grey_picture(path, name, options, network)[np.newaxis],
                 name,
@@ -237,14 +237,15 @@ def _read(path: Path, name: str, network: NeuralNetwork, options: argparse.Names
 
 
 def _grey_picture(path: Path, name: str, options: argparse.Namespace, network: NeuralNetwork) -> Array:
-    """Return a picture as a data set holds it, not prepared; fitted to the size, or to the model's square images."""
+    """Return a picture as a data set holds it, not prepared; fitted to the given size or the model's."""
     picture = read_grey(path)
     _note_frames(picture.frames, name, options)
-    side, size = math.isqrt(network.input_width or 0), options.size
-    if size is None and picture.values.size != network.input_width == side * side:
-        size = (side, side)
-        _say(f"{name}: fitted to the {side} x {side} pixels of the model's images", options)
-    if size is not None:
+    side, size = math.isqrt(network.input_width or 0), options.size or network.picture_size
+    if size is None and side * side == network.input_width:
+        size = side, side
+    if size is not None and size != picture.values.shape:
+        if options.size is None:
+            _say(f"{name}: fitted to the {size[0]} x {size[1]} pixels of the model's images", options)
         picture = replace(picture, values=fitted(picture.values, size))
     return to_uint8([picture], name)[0]
 

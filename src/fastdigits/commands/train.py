@@ -187,6 +187,7 @@ def _build(options: argparse.Namespace, images: RunImages) -> NeuralNetwork:
     except ValueError as error:
         raise CommandError(f"--data: {error}: rename the class") from error
     network.scale = images.scale
+    network.picture_size = images.image_shape if images.pictures else None
     return network
 
 

@@ -60,7 +60,7 @@ class RunImages:
     scale : str or None
         The scale of all training images, including held-out ones.
     pictures : bool
-        Whether the images are picture files; `predict` must not prepare others then.
+        Whether the images are picture files, read unchanged; `predict` then reads pictures so, too.
     """
 
     train: Part | ShardPart

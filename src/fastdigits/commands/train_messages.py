@@ -92,18 +92,19 @@ def _next_commands(
     if interrupted:
         return [f"fastdigits train --resume {run}"]
     height, width = images.image_shape
-    if height != width:  # draw and predict need square images
+    if height != width:  # draw and the preparation of digits need square images
         size = "" if options.size is None else f" --size {height}x{width}"
         if options.label_column is not None:
             size += f" --label-column {shlex.quote(options.label_column)}"
         commands = [f"fastdigits evaluate --model {run} --data {shlex.quote(options.data)}{size}"]
         if is_table(images.image_shape):
             commands.append(f"fastdigits predict rows.csv --model {run}")
+        elif images.pictures:
+            commands.append(f"fastdigits predict photo.jpg --model {run}")
         return commands
     commands = [f"fastdigits draw --model {run}"]
     if height == SIDE or images.pictures:
-        unchanged = " --no-prepare" if images.pictures else ""
-        commands.append(f"fastdigits predict photo.jpg --model {run}{unchanged}")
+        commands.append(f"fastdigits predict photo.jpg --model {run}")
     return commands
 
 

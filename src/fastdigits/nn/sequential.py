@@ -37,6 +37,7 @@ class Sequential:
         self.trained_by: int | None = None  # id of the process in which `fit` runs
         self._class_names: tuple[str, ...] = ()
         self._scale: str | None = None
+        self._picture_size: tuple[int, int] | None = None
         self.input_width = assembly.input_width(self.layers)
         if self.input_width is not None:
             self.widths(self.input_width)
@@ -81,6 +82,25 @@ class Sequential:
     @scale.setter
     def scale(self, scale: str | None) -> None:
         self._scale = scales.check_scale(scale, "scale")
+
+    @property
+    def picture_size(self) -> tuple[int, int] | None:
+        """Height and width of picture files that the network was trained on; None for others, such as MNIST's digits.
+
+        `fastdigits predict` fits pictures to this size. Without it, it prepares pictures like the digits of MNIST.
+        """
+        return self._picture_size
+
+    @picture_size.setter
+    def picture_size(self, size: tuple[int, int] | None) -> None:
+        if size is not None:
+            height, width = (validation.check_count(side, "a side", "picture_size") for side in size)
+            if self.input_width not in (None, height * width):
+                raise ValueError(
+                    f"picture_size must be height and width of {self.input_width} pixels; got {height} x {width}"
+                )
+            size = height, width
+        self._picture_size = size
 
     # -- forward and backward --------------------------------------------------------------------------
 
@@ -407,7 +427,8 @@ class Sequential:
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.setdefault("_scale", None)  # pickles made before networks had a scale
+        for name in ("_scale", "_picture_size"):
+            self.__dict__.setdefault(name, None)  # pickles made before networks had these
         self.__dict__.update(state)
         self._set_parameters(self._parameters)
         self._predictor = Predictor()

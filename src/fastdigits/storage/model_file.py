@@ -2,9 +2,9 @@
 
 A file has float32 tensors, named like parameters and buffers (``dense1.weight``), and metadata: ``format``
 "fastdigits", ``version`` "1", and ``architecture``, a JSON object with the layers, their constructor arguments, the
-seed and the number of epochs. Optional are ``class_names``, a JSON list, and ``scale``, a JSON string; without
-``scale``, the scale of the network is unknown. Other or duplicate entries are an error. Loading runs no code from a
-file, so only built-in layers can be saved.
+seed and the number of epochs. Optional are ``class_names``, a JSON list, ``scale``, a JSON string, and
+``picture_size``, a JSON list of height and width; without ``scale``, the scale of the network is unknown. Other or
+duplicate entries are an error. Loading runs no code from a file, so only built-in layers can be saved.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .safetensors import encode, opened, read_opened
 _Network = TypeVar("_Network", bound=Sequential)
 
 FORMAT = "fastdigits"
-_CLASS_NAMES, _SCALE = "class_names", "scale"  # optional metadata
+_CLASS_NAMES, _SCALE, _PICTURE_SIZE = "class_names", "scale", "picture_size"  # optional metadata
 
 
 def save(network: Sequential, path: str | os.PathLike[str] | IO[bytes]) -> None:
@@ -60,6 +60,8 @@ def save(network: Sequential, path: str | os.PathLike[str] | IO[bytes]) -> None:
         facts[_CLASS_NAMES] = network.class_names
     if network.scale is not None:
         facts[_SCALE] = network.scale
+    if network.picture_size is not None:
+        facts[_PICTURE_SIZE] = network.picture_size
     content = encode(finite_tensors(network, "save"), FORMAT, **facts)
     if isinstance(path, str | os.PathLike):
         atomic.write(path, content, example="model.safetensors")
@@ -143,10 +145,11 @@ def _architecture(network: Sequential) -> dict[str, Any]:
 
 def _rebuild(file: str, kind: type[_Network], metadata: dict[str, str], max_values: int) -> _Network:
     """Return the network that the metadata describes, with initial values."""
-    optional = {_CLASS_NAMES, _SCALE}
+    optional = {_CLASS_NAMES, _SCALE, _PICTURE_SIZE}
     if difference := differing_names(metadata.keys() - optional, ["format", "version", "architecture"]):
         raise ModelFileError(
-            f"{file}: its metadata must be format, version, architecture and perhaps {_CLASS_NAMES} and {_SCALE}; "
+            f"{file}: its metadata must be format, version, architecture and perhaps {_CLASS_NAMES}, {_SCALE} and "
+            f"{_PICTURE_SIZE}; "
             f"{difference}"
         )
     try:
@@ -170,6 +173,11 @@ def _rebuild(file: str, kind: type[_Network], metadata: dict[str, str], max_valu
             network.scale = parse(metadata[_SCALE])
             if network.scale is None:
                 raise ValueError(f"{_SCALE} must be absent if it is unknown; got null")
+        if _PICTURE_SIZE in metadata:
+            size = parse(metadata[_PICTURE_SIZE])
+            if not isinstance(size, list) or len(size) != 2:
+                raise TypeError(f"{_PICTURE_SIZE} must be a list of height and width; got {size!r}")
+            network.picture_size = size[0], size[1]
     except (TypeError, ValueError, RecursionError) as error:
         raise ModelFileError(f"{file}: its metadata must describe a network; got: {error}") from error
     return network
