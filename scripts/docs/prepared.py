@@ -41,7 +41,7 @@ def main() -> None:
         row[0].set_title(name, fontsize=9)
         row[1].imshow(np.clip(find_foreground(picture).amount, 0, 1), cmap="gray")
         row[1].set_title("ink found", fontsize=9)
-        digits = find_digits(picture)
+        (digits,) = find_digits(picture).rows
         probabilities = network.predict_proba(np.stack([digit.image for digit in digits]))
         for axes, digit, probs in zip(row[2:], digits, probabilities, strict=False):
             axes.imshow(digit.image, cmap="gray")

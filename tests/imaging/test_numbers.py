@@ -67,6 +67,12 @@ def test_what_is_neither_digit_nor_sign_is_marked(network):
     assert read(network, picture) == "2?5"
 
 
+def test_a_crowd_of_marks_is_refused(monkeypatch, network):
+    monkeypatch.setattr("fastdigits.imaging.rows.MOST", 3)
+    with pytest.raises(ValueError, match="picture: must show at most 1,000 digits; got more marks: crop"):
+        read(network, inked(strokes("2503")))
+
+
 def page() -> Image.Image:
     """Return two lines, white on black."""
     return Image.fromarray(np.vstack([np.asarray(strokes(line)) for line in ("254", "736")])).reduce(2)

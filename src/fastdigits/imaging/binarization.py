@@ -81,10 +81,9 @@ def _measured(image: Image.Image, factor: int, flat: bool) -> Foreground | None:
     reduced = _reduced(image, factor)
     values, axis = _pixels(reduced), _direction(reduced)
     signal = (values @ axis).astype(np.float32)
-    dark = _lower_class(signal)
-    if flat and dark is None:
+    paper = _flat_background(signal) if flat else _background(signal)
+    if paper is None:
         return None
-    paper = np.full_like(signal, np.median(signal[dark])) if flat else _background(signal)
     amount = signal - paper
     if axis.sum() < 0:  # dark ink absorbs a share of the light that the paper reflects
         amount /= np.maximum(-paper, 0.05)
@@ -194,6 +193,12 @@ def _background(signal: Float32) -> Float32:
         (width, height), Image.Resampling.BILINEAR, box=(0, 0, width / factor, height / factor)
     )
     return np.asarray(whole)
+
+
+def _flat_background(signal: Float32) -> Float32 | None:
+    """Return the median of the paper at each pixel; None if the signal has no two classes."""
+    paper = _lower_class(signal)
+    return None if paper is None else np.full_like(signal, np.median(signal[paper]))
 
 
 def _smoothed(values: Float32) -> Float32:

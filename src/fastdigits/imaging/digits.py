@@ -20,7 +20,7 @@ from .binarization import Foreground, find_foreground
 from .cutting import cut_touching
 from .opening import open_image, stretch_hint
 from .page import find_sheet
-from .rows import Segment, find_rows, slope
+from .rows import MOST, CrowdedError, Segment, find_rows, slope
 from .segmentation import find_writing
 
 SIDE = 28  # pixels: the image
@@ -161,7 +161,14 @@ def find_digits(
     that touch are cut where the parts are most surely digits, and a page that was turned is found.
     """
     opened = open_image(image, subject) if opened is None else opened
-    page = _upright_page(opened, single, confidence)
+    try:
+        page = _upright_page(opened, single, confidence)
+    except CrowdedError:
+        raise error_for(
+            image,
+            subject,
+            f"must show at most {MOST:,} digits; got more marks: crop the picture to the digits",
+        ) from None
     if page is not None:
         return page
     given = isinstance(image, str | os.PathLike | Image.Image) or hasattr(image, "read")

@@ -9,6 +9,7 @@ import numpy as np
 from ..core.arrays import Array, Int64
 from .segmentation import Writing, stroke_width
 
+MOST = 1000  # components that may be digits on one page
 TALL = 0.6  # of the usual height: only digits are as high
 SAME_ROW = 0.4  # of its height that a digit of the row shares with the one before it
 HIGH = 0.75  # of the height: two components above each other, both as high, are two digits
@@ -44,21 +45,33 @@ class Segment:
     sign: str = ""
 
 
+class CrowdedError(ValueError):
+    """The picture shows more than digits."""
+
+
 def find_rows(writing: Writing) -> list[list[Segment]]:
-    """Return the rows from top to bottom, each from left to right."""
-    boxes = writing.found.box
-    if writing.digits.size == 0:
+    """Return the rows from top to bottom, each from left to right.
+
+    Raises
+    ------
+    CrowdedError
+        If there are more than `MOST` components.
+    """
+    digits, marks, boxes = writing.digits, writing.marks, writing.found.box
+    if digits.size == 0:
         return []
-    height = boxes[:, 3] - boxes[:, 1]
-    usual = float(
-        np.median(height[writing.digits][height[writing.digits] > TALL * height[writing.digits].max()])
-    )
-    is_low = (height[writing.digits] <= TALL * usual) | _are_pieces(boxes[writing.digits])
-    rows, low = _rows_of(writing.digits[~is_low], boxes), writing.digits[is_low]
-    large = np.minimum(height, boxes[:, 2] - boxes[:, 0]) > SMALLEST * usual
-    members, rest = _joined(rows, np.concatenate([low, writing.marks[large[writing.marks]]]), boxes, usual)
+    if digits.size > MOST:
+        raise CrowdedError
+    width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    usual = float(np.median(height[digits][height[digits] > TALL * height[digits].max()]))
+    is_low = (height[digits] <= TALL * usual) | _are_pieces(boxes[digits])
+    rows, low = _rows_of(digits[~is_low], boxes), digits[is_low]
+    marks = marks[np.minimum(width, height)[marks] > SMALLEST * usual]
+    if marks.size > MOST:  # dirt everywhere, among which a point cannot be found
+        marks = marks[:0]
+    members, rest = _joined(rows, np.append(low, marks), boxes, usual)
     made = [_Row(writing, *pair, usual).segments() for pair in zip(rows, members, strict=True)]
-    made += find_rows(replace(writing, digits=rest[np.isin(rest, low)], marks=rest[:0]))
+    made += find_rows(replace(writing, digits=rest[np.isin(rest, low)], marks=marks[:0]))
     return sorted(made, key=lambda row: np.mean([one.box[1] + one.box[3] for one in row]))
 
 
@@ -87,15 +100,17 @@ def _joined(rows: list[Int64], rest: Int64, boxes: Int64, reach: float) -> tuple
 
 
 def slope(rows: list[list[Segment]]) -> float:
-    """Return the slope of the rows, downward to the right; 0 if there is a single digit in each."""
+    """Return the slope of the rows, downward to the right; 0 if there are too few digits to tell."""
     across = upward = 0.0
+    beside = 0
     for row in rows:
         boxes = np.array([one.box for one in row if not one.sign], dtype=float)
         if len(boxes) > 1:
             x, y = boxes[:, [0, 2]].mean(axis=1), boxes[:, [1, 3]].mean(axis=1)
             across += float(((x - x.mean()) ** 2).sum())
             upward += float(((x - x.mean()) * (y - y.mean())).sum())
-    return upward / across if across else 0.0
+            beside += len(boxes) - 1
+    return upward / across if beside > 1 else 0.0
 
 
 def _rows_of(digits: Int64, boxes: Int64) -> list[Int64]:
