@@ -520,7 +520,7 @@ def test_a_doubtful_answer_is_said_by_a_network_without_a_class_for_it(at, tmp_p
     at.get((tmp_path / "a.html").as_uri())
     stroke(at, SEVEN)
     assert re.fullmatch(r"only \d\d\.\d % sure", text(at, "sure"))
-    assert at.find_element("id", "digit").get_attribute("class") == "doubtful"
+    assert at.find_element("css selector", "#digit .doubtful").text == text(at, "digit")
 
 
 def test_an_empty_pad_lights_nothing(at):

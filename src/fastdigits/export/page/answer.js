@@ -17,44 +17,61 @@ class Answer {
     this.showBars = makeBars(part("bars"), labels);
   }
 
-  /** Show digits with their boxes and probabilities in the order of reading, and the bars of one of them, or of null. */
+  /** Show digits, with their boxes and probabilities, in the order of reading; and the bars of the chosen one. */
   show(digits, chosen) {
     this.digits = digits;
     const readings = digits.map(({ probabilities }) => this.read(probabilities));
     const reading = readings[digits.indexOf(chosen)] ?? null;
-    this.write(readings, reading);
+    this.showNumber(readings);
+    [this.sure.textContent, this.second.textContent] = this.describe(readings, reading);
+    this.spoken = this.toSpeech(readings);
     this.showBars(chosen?.probabilities ?? null, reading?.first);
     this.showDigits(readings, chosen);
   }
 
-  /** Return the two most probable classes, their sentences, and the mark for the first one. */
+  /** Return the most probable class, its probability and sign, and sentences about it and the second class. */
   read(probabilities) {
     const [first, second] = ranked(probabilities);
-    const isReject = this.labels[first] === REJECT;
     const share = probabilities[first];
-    const isDoubtful = isReject || share < SURE;
-    const sure = `${isReject ? `${REJECT}, ` : ""}${isDoubtful && !isReject ? "only " : ""}${roughly(share)} sure`;
+    const isReject = this.labels[first] === REJECT;
+    const isGuess = share < SURE;
+    const isDoubtful = isReject || isGuess;
+    const sign = isReject ? "?" : this.labels[first];
+    const sure = `${isReject ? `${REJECT}, ` : isGuess ? "only " : ""}${roughly(share)} sure`;
     const or = isDoubtful ? "or" : "then";
     const then = second === undefined ? "" : `${or} ${this.labels[second]}, ${roughly(probabilities[second])}`;
-    return { first, share, sure, then, isReject, isDoubtful, mark: isReject ? "?" : this.labels[first] };
+    return { first, share, sign, isReject, isDoubtful, sure, then };
   }
 
-  /** Write the whole reading, and how sure the chosen digit is; also as the text that is spoken. */
-  write(readings, reading) {
-    const number = readings.map(({ mark }) => mark).join("");
-    const several = readings.length > 1;
-    this.digit.textContent = number || "–";
-    this.digit.style.setProperty("--characters", Math.max(1, number.length));
-    this.digit.classList.toggle("doubtful", readings.some(({ isDoubtful }) => isDoubtful));
-    const least = wholePercent(Math.min(...readings.map(({ share }) => share)));
+  showNumber(readings) {
+    const signs = readings.map(({ sign, isDoubtful }) => {
+      const part = document.createElement("span");
+      part.textContent = sign;
+      part.classList.toggle("doubtful", isDoubtful);
+      return part;
+    });
+    this.digit.replaceChildren(...(signs.length ? signs : ["–"]));
+    this.digit.style.setProperty("--characters", this.digit.textContent.length);
+  }
+
+  /** Return two sentences: about a number and its chosen digit, or about the only digit and the second class. */
+  describe(readings, reading) {
+    if (readings.length === 0) return ["nothing drawn yet", ""];
+    if (readings.length === 1) return [reading.sure, reading.then];
     const rejects = readings.filter(({ isReject }) => isReject).length;
+    const least = wholePercent(Math.min(...readings.map(({ share }) => share)));
     const whole = rejects
       ? `${readings.length} marks, ${rejects === 1 ? "one is" : `${rejects} are`} ${REJECT}`
       : `${readings.length} digits, each at least ${least} sure`;
-    this.sure.textContent = !reading ? "nothing drawn yet" : several ? whole : reading.sure;
-    this.second.textContent = !reading ? "" : several ? `${reading.mark}: ${reading.sure}` : reading.then;
-    const texts = [number.replaceAll("?", ""), this.sure.textContent, several ? "" : this.second.textContent];
-    this.spoken = reading ? texts.filter(Boolean).join(", ") : "the pad is empty";
+    return [whole, `${reading.sign}: ${reading.sure}`];
+  }
+
+  /** Return the answer for a screen reader. */
+  toSpeech(readings) {
+    if (readings.length === 0) return "the pad is empty";
+    if (readings.length > 1) return `${this.digit.textContent}, ${this.sure.textContent}`;
+    const [{ isReject, sign, sure, then }] = readings;
+    return [isReject ? "" : sign, sure, then].filter(Boolean).join(", ");
   }
 
   /** Show a button and a frame for each digit of a number; none for a single one. */
@@ -63,13 +80,13 @@ class Answer {
     this.buttons.hidden = count === 0;
     this.fit(count);
     for (let i = 0; i < count; i++) {
-      const { mark, share, isDoubtful } = readings[i];
+      const { sign, share, isDoubtful } = readings[i];
       const button = this.buttons.children[i], frame = this.frames.children[i];
       const isChosen = this.digits[i] === chosen;
-      button.children[0].textContent = mark;
+      button.children[0].textContent = sign;
       button.children[1].textContent = wholePercent(share);
       button.setAttribute("aria-pressed", isChosen);
-      for (const part of [button, frame]) part.classList.toggle("doubtful", isDoubtful);
+      button.classList.toggle("doubtful", isDoubtful);
       frame.classList.toggle("chosen", isChosen);
       const { left, top, right, bottom } = this.digits[i].box;
       const sides = { left, top, width: right - left, height: bottom - top };
