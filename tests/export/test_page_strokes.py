@@ -20,7 +20,7 @@ const marks = ({lines, pen, picture}) => picture ? [{picture, box: boxOfPicture(
 });
 const drawings = JSON.parse(require("fs").readFileSync(0, "utf8"));
 console.log(JSON.stringify(drawings.map((drawing) =>
-  findDigits(drawing.flatMap(marks)).map((digit) => [digit.marks.length, [...toPixels(digit, 28)]]))));
+  findDigits(drawing.flatMap(marks)).map((digit) => [digit.marks.length, [...toPixels(digit, 28)], digit.isSmall]))));
 """
 
 
@@ -29,7 +29,7 @@ def pen(lines, width=6):
 
 
 def digits(*drawings):
-    """Return the digits of each drawing, a list of pen strokes and pictures: [(number of marks, image), …]."""
+    """Return the digits of each drawing, a list of pens and pictures: [(number of marks, image, is it small?), …]."""
     program = "".join((PAGE / name).read_text("utf-8") for name in ("prepare.js", "strokes.js")) + PROGRAM
     done = subprocess.run(
         [shutil.which("node"), "--eval", program],
@@ -40,7 +40,7 @@ def digits(*drawings):
         timeout=60,
     )
     return [
-        [(count, np.array(pixels, np.uint8).reshape(28, 28)) for count, pixels in found]
+        [(count, np.array(pixels, np.uint8).reshape(28, 28), small) for count, pixels, small in found]
         for found in json.loads(done.stdout)
     ]
 
@@ -48,7 +48,7 @@ def digits(*drawings):
 def test_strokes_form_digits_and_any_size_is_read():
     drawings = [[pen(placed(lines, scale))] for scale in (1, 0.2) for lines in DIGITS.values()]
     found = digits(*drawings)
-    assert [[count for count, _ in drawing] for drawing in found] == 2 * [
+    assert [[count for count, *_ in drawing] for drawing in found] == 2 * [
         [len(lines)] for lines in DIGITS.values()
     ]
     images = np.array([drawing[0][1] for drawing in found])
@@ -66,8 +66,8 @@ def test_a_number_is_read_from_left_to_right_in_any_order_of_drawing():
         ]
         drawings += [strokes, strokes[::-1]]
     for number, drawing in zip(np.repeat(numbers, 2), digits(*drawings), strict=True):
-        assert [count for count, _ in drawing] == [len(DIGITS[digit]) for digit in number]
-        images = np.array([image for _, image in drawing])
+        assert [count for count, *_ in drawing] == [len(DIGITS[digit]) for digit in number]
+        images = np.array([image for _, image, _ in drawing])
         assert "".join(map(str, fd.load_pretrained().predict(images))) == number
 
 
@@ -75,8 +75,15 @@ def test_lines_are_read_from_top_to_bottom():
     corners = {"3": (-20, -24), "1": (20, -20), "4": (-22, 24), "7": (18, 20)}
     strokes = [pen(placed(DIGITS[digit], 0.35, *corner)) for digit, corner in corners.items()]
     (found,) = digits(strokes[::-1])
-    images = np.array([image for _, image in found])
+    images = np.array([image for _, image, _ in found])
     assert fd.load_pretrained().predict(images).tolist() == [3, 1, 4, 7]
+
+
+def test_a_point_and_a_comma_are_small_beside_digits():
+    digit, comma = pen(placed(DIGITS["3"], 0.3, -10)), pen([[(60, 60), (58, 66)]])
+    number, alone = digits([digit, pen([[(50, 60)]]), comma], [comma])
+    assert [small for *_, small in number] == [False, True, True]
+    assert [small for *_, small in alone] == [False]
 
 
 def test_parts_without_contact_form_one_digit():
@@ -84,7 +91,7 @@ def test_parts_without_contact_form_one_digit():
     four = [[(42, 16), (30, 54), (60, 54)], [(64, 20), (64, 86)]]  # its line is beside the rest
     nine = [DIGITS["9"][0][:25], [(68, 30), (66, 86)]]
     assert [
-        [count for count, _ in drawing] for drawing in digits(*([pen(d)] for d in (five, four, nine)))
+        [count for count, *_ in drawing] for drawing in digits(*([pen(d)] for d in (five, four, nine)))
     ] == [[2]] * 3
 
 
@@ -102,7 +109,7 @@ def test_an_example_is_its_own_input_and_may_be_drawn_on():
         [example, pen([[(40, 70), (60, 70)]])],
         [example, pen([[(95, 30), (95, 80)]])],
     )
-    assert [count for count, _ in alone + both + beside] == [1, 2, 1, 1]
+    assert [count for count, *_ in alone + both + beside] == [1, 2, 1, 1]
     assert np.array_equal(alone[0][1], image)
     assert not np.array_equal(both[0][1], image)
     assert np.array_equal(beside[0][1], image)

@@ -20,7 +20,7 @@ class Answer {
   /** Show digits, with their boxes and probabilities, in the order of reading; and the bars of the chosen one. */
   show(digits, chosen) {
     this.digits = digits;
-    const readings = digits.map(({ probabilities }) => this.read(probabilities));
+    const readings = digits.map((digit) => this.read(digit));
     const reading = readings[digits.indexOf(chosen)] ?? null;
     this.showNumber(readings);
     [this.sure.textContent, this.second.textContent] = this.describe(readings, reading);
@@ -30,16 +30,17 @@ class Answer {
   }
 
   /** Return the most probable class, its probability and sign, and sentences about it and the second class. */
-  read(probabilities) {
+  read({ probabilities, isSmall }) {
     const [first, second] = ranked(probabilities);
     const share = probabilities[first];
-    const isReject = this.labels[first] === REJECT;
+    const isReject = isSmall || this.labels[first] === REJECT;
     const isGuess = share < SURE;
     const isDoubtful = isReject || isGuess;
     const sign = isReject ? "?" : this.labels[first];
     const sure = `${isReject ? `${REJECT}, ` : isGuess ? "only " : ""}${roughly(share)} sure`;
     const or = isDoubtful ? "or" : "then";
     const then = second === undefined ? "" : `${or} ${this.labels[second]}, ${roughly(probabilities[second])}`;
+    if (isSmall) return { first, share: 0, sign, isReject, isDoubtful, sure: "too small for a digit", then: "" };
     return { first, share, sign, isReject, isDoubtful, sure, then };
   }
 
@@ -84,7 +85,7 @@ class Answer {
       const button = this.buttons.children[i], frame = this.frames.children[i];
       const isChosen = this.digits[i] === chosen;
       button.children[0].textContent = sign;
-      button.children[1].textContent = wholePercent(share);
+      button.children[1].textContent = share ? wholePercent(share) : "";
       button.setAttribute("aria-pressed", isChosen);
       button.classList.toggle("doubtful", isDoubtful);
       frame.classList.toggle("chosen", isChosen);

@@ -18,12 +18,17 @@ function around(boxes) {
   };
 }
 
+function longerSide({ left, top, right, bottom }) {
+  return Math.max(right - left, bottom - top);
+}
+
 // -- digits -------------------------------------------------------------------------------------------------
 
 // Chosen on 1,050 generated numbers, whose digits are up to 30 % of their height apart or overlap by up to 10 %.
 const MARGIN = 0.12; // on each side of a box, relative to the larger height: a vertical line has a width, too
 const SHARED = 0.6; // minimum part of the narrower box, with margins, that lies above or below the other
 const APART = 0.25; // minimum gap between two lines of digits, relative to the larger height
+const SMALL = 0.3; // of the highest digit in a line: a smaller mark is a point or a comma
 
 /** Return whether two boxes belong to one digit: they are above each other, without a gap like that of two lines. */
 function belong(a, b) {
@@ -35,7 +40,7 @@ function belong(a, b) {
   return shared > SHARED * narrower && gap <= APART * height;
 }
 
-/** Return digits, each {marks, box}, in the order of reading: line by line, from left to right. */
+/** Return digits, each {marks, box, isSmall}, in the order of reading: line by line, from left to right. */
 function findDigits(marks) {
   let digits = [];
   for (const mark of marks) {
@@ -59,10 +64,15 @@ function findLines(digits) {
   const lines = [];
   for (const digit of [...digits].sort((a, b) => middle(a) - middle(b))) {
     const line = lines.at(-1);
-    if (line && middle(digit) < around(line.map(({ box }) => box)).bottom) line.push(digit);
+    const { top, bottom } = around((line ?? []).map(({ box }) => box));
+    if (line && middle(digit) < bottom + APART * (bottom - top)) line.push(digit); // a comma may be below the others
     else lines.push([digit]);
   }
-  return lines.map((line) => line.sort((a, b) => a.box.left - b.box.left));
+  return lines.map((line) => {
+    const least = SMALL * Math.max(...line.map(({ box }) => box.bottom - box.top));
+    const sorted = line.sort((a, b) => a.box.left - b.box.left);
+    return sorted.map((digit) => ({ ...digit, isSmall: longerSide(digit.box) < least }));
+  });
 }
 
 // -- pixels -------------------------------------------------------------------------------------------------
@@ -90,7 +100,7 @@ function toPixels(digit, side) {
  * The pad shows a line of constant width, which would make a small digit a blob.
  */
 function drawInk({ marks, box }, side) {
-  const longest = Math.max(1, box.right - box.left, box.bottom - box.top);
+  const longest = Math.max(1, longerSide(box));
   const enlarged = longest / (USUAL * SIZE);
   const points = marks.flatMap((mark) => mark.points ?? []);
   const widest = enlarged * points.reduce((most, { width }) => Math.max(most, width), 0);
@@ -115,8 +125,10 @@ function addLine(ink, [x1, y1], [x2, y2], radius) {
   const reach = radius + 1;
   const last = DETAIL - 1;
   const dx = x2 - x1, dy = y2 - y1, square = dx * dx + dy * dy;
-  for (let y = Math.max(0, Math.floor(Math.min(y1, y2) - reach)); y <= Math.min(last, Math.max(y1, y2) + reach); y++) {
-    for (let x = Math.max(0, Math.floor(Math.min(x1, x2) - reach)); x <= Math.min(last, Math.max(x1, x2) + reach); x++) {
+  const range = (a, b) => [Math.max(0, Math.floor(Math.min(a, b) - reach)), Math.min(last, Math.max(a, b) + reach)];
+  const [left, right] = range(x1, x2), [top, bottom] = range(y1, y2);
+  for (let y = top; y <= bottom; y++) {
+    for (let x = left; x <= right; x++) {
       const px = x + 0.5 - x1, py = y + 0.5 - y1;
       const along = square ? Math.max(0, Math.min(1, (px * dx + py * dy) / square)) : 0;
       const covered = radius + 0.5 - Math.hypot(px - along * dx, py - along * dy);
