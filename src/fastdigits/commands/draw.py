@@ -22,9 +22,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Write and open the page that ``argv`` describes; return the exit code."""
     parser = Parser(
         "draw",
-        "Write a page to draw digits on, and open it in the browser. A network inside the page reads each digit "
-        "while you draw it; the page shows the probabilities, the input and the neurons. The page is one file of "
-        "about 0.3 MB. It needs no server and no connection: send it by mail, or put it on any web site.",
+        "Write a page to draw digits on, and open it in the browser. A network inside the page reads digits and "
+        "numbers while you draw them; the page shows the probabilities, the input and the neurons. The page is one file of "
+        "about 1.3 MB. It needs no server and no connection: send it by mail, or put it on any web site.",
         "examples:\n"
         "  fastdigits draw\n"
         "  fastdigits draw --model runs/mine --output mine.html\n"
