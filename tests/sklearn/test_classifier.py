@@ -1,5 +1,6 @@
 """The scikit-learn estimator: scikit-learn's own checks, its tools around it, and going on exactly where it ended."""
 
+import inspect
 import os
 import pickle
 import re
@@ -401,10 +402,11 @@ def test_class_weights_multiply_sample_weights(digits):
 def test_balanced_classes_count_alike(iris):
     x, y = iris
     few = np.r_[0:60, 100:150]  # 50, 10 and 50 of the classes
-    expected = model(max_iter=3).fit(
+    settings = {"max_iter": 3, "standardize": False}  # which class weights do not change
+    expected = model(**settings).fit(
         x[few], y[few], sample_weight=np.array([110 / 150, 110 / 30, 110 / 150])[y[few]]
     )
-    assert same(model(max_iter=3, class_weight="balanced").fit(x[few], y[few]), expected)
+    assert same(model(class_weight="balanced", **settings).fit(x[few], y[few]), expected)
 
 
 # -- settings ------------------------------------------------------------------------------------------------
@@ -699,8 +701,11 @@ def test_an_interrupt_leaves_a_classifier_that_can_go_on(digits, monkeypatch):
 @pytest.mark.parametrize(
     ("settings", "error", "match"),
     [
-        ({"solver": "lbfgs"}, ValueError, "solver must be one of adam, sgd, rmsprop; got 'lbfgs'"),
-        ({"activation": "tanh"}, ValueError, "FastDigitsClassifier: activation must be one of relu, leaky-relu"),
+        ({"solver": "lbfgs"}, ValueError, "solver must be one of adam, sgd, rmsprop; got 'lbfgs': .* batch_size=32"),
+        ({"activation": "tanh"}, ValueError, "must be one of relu, leaky-relu; got 'tanh': use 'relu'"),
+        ({"activation": "identity"}, ValueError, r"hidden_layer_sizes=\(\) makes"),
+        ({"activation": "swish"}, ValueError, "Classifier: activation must be one of relu, leaky-relu; got 'swish'$"),
+        ({"learning_rate": "invscaling"}, ValueError, "a fastdigits.Schedule; got 'invscaling': 'step' and 'cosine'"),
         ({"batchnorm": True}, ValueError, "batchnorm must be one of first, all, none; got True"),
         ({"dropout": 1}, ValueError, "FastDigitsClassifier: dropout must be"),
         ({"scale": "255"}, ValueError, "scale must be one of auto, pixels, unit, numbers; got '255'"),
@@ -763,7 +768,8 @@ def test_half_of_the_rows_to_validate_on_is_refused(iris):
 def test_other_layers_cannot_go_on(iris):
     fitted = model(max_iter=1, warm_start=True).fit(*iris)
     with pytest.raises(
-        ValueError, match=r"the layers must stay \[Dense\(4, 16.* got \[Dense\(4, 8.*train again"
+        ValueError,
+        match=r"the layers must stay \[Standardize\(4\), Dense\(4, 16.* got \[.*Dense\(4, 8.*train again",
     ):
         fitted.set_params(hidden_layer_sizes=(8,)).fit(*iris)
 
@@ -830,7 +836,10 @@ def test_a_table_of_whole_numbers_may_be_numbers():
     for told in (clone(model).fit(x, y), model.partial_fit(x, y, [0, 1])):
         assert told.network_.scale == "numbers"
         told.predict(later)
-    learned = FastDigitsClassifier(max_iter=2, tol=None).fit(x, y)
+    learned = FastDigitsClassifier(max_iter=2, tol=None, standardize=False)
+    assert learned.fit(x, y).network_.scale == "numbers"
+    x, later = (np.tile(each, 32) for each in (x, later))
+    assert learned.fit(x, y).network_.scale == "pixels"  # 64 columns
     with pytest.raises(ValueError, match=r"must hold pixels 0 … 255, .* got values from -3 to 4000"):
         learned.predict(later)
 
@@ -843,3 +852,25 @@ def test_the_error_about_shards_says_how_to_read_them(tmp_path):
             TypeError, match=r"X must hold real numbers; .* x, y = shards.load\(\) reads them"
         ):
             work()
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("alpha", "weight_decay"), ("power_t", "learning_rate='step'"), ("max_fun", "max_iter")],
+)
+def test_a_parameter_of_mlpclassifier_that_is_not_there_is_explained_in_one_line(name, hint):
+    with pytest.raises(TypeError, match=f"^FastDigitsClassifier: {name} is not a parameter: {hint}.*$"):
+        FastDigitsClassifier(**{name: 1})
+    with pytest.raises(TypeError, match="unexpected keyword argument 'other'"):
+        FastDigitsClassifier(other=1)
+    assert [*inspect.signature(FastDigitsClassifier).parameters][:2] == ["hidden_layer_sizes", "activation"]
+
+
+def test_every_parameter_of_mlpclassifier_is_described():
+    text = (Path(__file__).parents[2] / "docs" / "sklearn.md").read_text("utf-8")
+    table = text.split("## The parameters of MLPClassifier")[1].split("##")[0]
+    assert [name for name in MLPClassifier().get_params() if f"`{name}`" not in table] == []
+    ours, theirs = FastDigitsClassifier().get_params(), MLPClassifier().get_params()
+    same = re.findall("`([a-z_0-9]+)`", table.splitlines()[4].split("|")[1])
+    assert len(same) == 17
+    assert {name: ours[name] for name in same} == {name: theirs[name] for name in same}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.preprocessing import LabelEncoder
+from sklearn.preprocessing import LabelEncoder, StandardScaler
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
@@ -16,8 +17,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..core import streams
 from ..core.arrays import Array, Float32
+from ..data.labels import are_pixels
 from ..network import NeuralNetwork
-from ..nn.layers import Dense
+from ..nn import scales
+from ..nn.layers import Dense, Standardize
 from ..nn.sequential import ROWS_AT_ONCE, pieces
 from ..nn.snapshot import Snapshot
 from ..optim.optimizers import Optimizer
@@ -25,7 +28,18 @@ from ..optim.schedules import Constant, Schedule
 from ..training.options import FitOptions
 from . import parameters
 from .parameters import AUTO_BATCH, NAME
-from .rows import WeightedRows, as_numpy, dense, flattened, hold_out, merged, weighted, with_class_weight
+from .rows import (
+    WeightedRows,
+    as_numpy,
+    column_statistics,
+    dense,
+    flattened,
+    hold_out,
+    is_table,
+    merged,
+    weighted,
+    with_class_weight,
+)
 from .stopping import Stopping
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
@@ -47,6 +61,17 @@ def _has_partial_fit(model: FastDigitsClassifier) -> bool:
 def _if_partial_fit(method: _Method) -> _Method:
     shown: _Method = available_if(_has_partial_fit)(method)
     return shown
+
+
+def _refuses_others(init: _Method) -> _Method:
+    """Return the constructor; it explains parameters of MLPClassifier that are not there."""
+
+    @functools.wraps(init)
+    def checked(*args: Any, **options: Any) -> None:
+        parameters.refuse_others(options)
+        init(*args, **options)
+
+    return cast(_Method, checked)
 
 
 class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -94,7 +119,7 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     validation_fraction : float, default 0.1
         Fraction of each class to hold out, at least one row where it has two. Unused where `fit` gets ``X_val``.
     monitor : {"val_accuracy", "val_loss"}, default "val_accuracy"
-        The measure of early stopping. Of epochs with the same accuracy, the one with the lowest loss is kept.
+        The measure of early stopping. Where two accuracies differ by less than ``tol``, the losses decide.
     beta_1, beta_2 : float, default 0.9 and 0.999
         For ``adam``.
     epsilon : float, default 1e-8
@@ -106,6 +131,9 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         rows counted by their sample weights.
     scale : {"auto", "pixels", "unit", "numbers"}, default "auto"
         What the numbers of a row mean; "auto" learns it from the first rows. See Notes.
+    standardize : bool or "auto", default "auto"
+        Whether the network begins with `fastdigits.Standardize`: each column gets mean 0 and variance 1. "auto" is
+        True for a table, False for images and sparse rows. See Notes.
 
     Attributes
     ----------
@@ -141,11 +169,16 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     Notes
     -----
+    **Tables.** The columns of a table may have any units: the first layer standardises them, with the weighted mean and
+    variance of all rows of the first `fit`, or of all calls of `partial_fit` so far. They are in ``network_`` and its
+    files, and ``coefs_`` belong to standardised columns. Columns are pixels of images, and stay as they are, if X is
+    (n, height, width), or if there are at least 64, a square number, of whole numbers from 0 to 255 or of numbers from
+    0 to 1.
+
     **Scale.** The dtype of the rows does not matter. The first `fit` or `partial_fit` decides the scale, and
-    ``network_.scale`` keeps it: whole numbers from 0 to 255, the largest above 16, are pixels and divided by 255; all
-    other numbers are used unchanged, as float32. `predict` reads its rows on the same scale and raises ValueError for
-    rows that cannot have it. For a table of whole numbers, ``scale="numbers"`` uses them unchanged; it is better to
-    scale the columns, for example with StandardScaler in a Pipeline. Images may be (n, height, width).
+    ``network_.scale`` keeps it. A table has the scale "numbers". Otherwise, whole numbers from 0 to 255,
+    the largest above 16, are pixels and divided by 255; all other numbers are used unchanged, as float32. `predict`
+    reads its rows on the same scale and raises ValueError for rows that cannot have it.
 
     **Memory.** `fit` holds a copy of the rows: 4 bytes per number, 1 byte per pixel. It needs no copy of rows in C
     order of dtype float32 or uint8. Sparse rows become dense all at once. Early stopping makes a second copy.
@@ -203,7 +236,9 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     _waited: int  # epochs without improvement
     _reductions: int  # fifths of the learning rate that "adaptive" took
     _last_weights: Snapshot | None
+    _columns: StandardScaler | None  # statistics of all rows so far, if the network begins with `Standardize`
 
+    @_refuses_others
     def __init__(
         self,
         hidden_layer_sizes: int | Iterable[int] = (100,),
@@ -233,6 +268,7 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         n_iter_no_change: int = 10,
         class_weight: dict[Any, float] | str | None = None,
         scale: str = "auto",
+        standardize: bool | str = "auto",
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -260,6 +296,7 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self.n_iter_no_change = n_iter_no_change
         self.class_weight = class_weight
         self.scale = scale
+        self.standardize = standardize
 
     def fit(
         self,
@@ -292,17 +329,23 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         """
         stopping = Stopping(self, self.max_iter)
         fresh = not (self.warm_start and hasattr(self, "network_"))
+        table = is_table(X)
         X, y = self._validated(X, y, fresh)
-        network, classes = self._network(np.unique(y) if fresh else None, X.shape[1])
-        train = self._weighted_rows(X, y, sample_weight, classes, merge=True)
-        network.scale = network.training_rows(train.x, f"{NAME}: X")[
-            1
-        ]  # of all rows, before some are held out
-        held_out = None
+        classes = np.unique(y) if fresh else self.classes_
+        rows = self._weighted_rows(X, y, sample_weight, classes, merge=True)
+        network = self._network(classes, fresh, rows.x, table)
+        # Scale and statistics are those of all rows, before some are held out, and without class weights.
+        network.scale = network.training_rows(rows.x, f"{NAME}: X")[1]
+        if fresh and isinstance(network.layers[0], Standardize):
+            stopping.columns = column_statistics(rows)
+        train, held_out = with_class_weight(rows, self.class_weight, classes), None
         if (X_val is None) != (y_val is None):
             raise ValueError(f"{NAME}: X_val and y_val must be given together; got one of them")
         if X_val is not None:
-            held_out = self._weighted_rows(*self._validated(X_val, y_val, False), sample_weight_val, classes)
+            validation = self._weighted_rows(
+                *self._validated(X_val, y_val, False), sample_weight_val, classes
+            )
+            held_out = with_class_weight(validation, self.class_weight, classes)
         elif self.early_stopping:
             train, held_out = hold_out(train, self.validation_fraction, network.seed)
         self._train(network, classes, train, held_out, stopping)
@@ -341,10 +384,14 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
                 f"{NAME}: classes must stay those of the first call, {self.classes_}; got {classes}"
             )
         stopping = Stopping(self, None)
+        table = is_table(X)
         X, y = self._validated(X, y, fresh)
-        network, known = self._network(np.unique(classes) if fresh else None, X.shape[1])
-        train = self._weighted_rows(X, y, sample_weight, known, merge=True)
-        self._train(network, known, train, None, stopping)
+        known = np.unique(classes) if fresh else self.classes_
+        rows = self._weighted_rows(X, y, sample_weight, known, merge=True)
+        network = self._network(known, fresh, rows.x, table)
+        if isinstance(network.layers[0], Standardize):
+            stopping.columns = column_statistics(rows, None if fresh else self._columns)
+        self._train(network, known, with_class_weight(rows, self.class_weight, known), None, stopping)
         return self
 
     def predict(self, X: Any) -> Array:
@@ -383,24 +430,26 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     # -- network --------------------------------------------------------------------
 
-    def _network(self, classes: Array | None, width: int) -> tuple[NeuralNetwork, Array]:
-        """Return a new network for these classes, or without classes the present one if its layers still fit."""
-        layers = parameters.layers(self, width, len(self.classes_ if classes is None else classes))
-        scale = parameters.scale(self)
-        if classes is None:
+    def _network(self, classes: Array, fresh: bool, rows: Array, table: bool) -> NeuralNetwork:
+        """Return a new network for these rows, or the present one if its layers still fit the parameters."""
+        scale, standardize = parameters.scale(self), parameters.standardize(self)
+        table = table and not are_pixels(rows) if fresh else isinstance(self.network_.layers[0], Standardize)
+        standardize = table if standardize is None else standardize
+        layers = parameters.layers(self, rows.shape[1], len(classes), standardize)
+        if not fresh:
             present = list(self.network_.layers)
             if repr(layers) != repr(present):
                 raise ValueError(
                     f"{NAME}: the layers must stay {present} when training continues; got {layers}: "
                     "train again, with fit and warm_start=False"
                 )
-            return self.network_, self.classes_
+            return self.network_
         if len(classes) < 2:
             raise ValueError(f"{NAME}: y must hold at least 2 classes; got {len(classes)} class: {classes}")
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         network = NeuralNetwork(layers, seed=seed)
-        network.scale = scale
-        return network, classes
+        network.scale = scales.NUMBERS if (table or standardize) and scale is None else scale
+        return network
 
     # -- rows --------------------------------------------------------------------------
 
@@ -425,7 +474,7 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         """Return dense rows, numbers of their classes, and weights; ``merge`` merges equal rows if they are few."""
         few = parameters.batch_size(self) is None and len(y) <= AUTO_BATCH
         examples = weighted(dense(X), LabelEncoder().fit(classes).transform(y), sample_weight)
-        return with_class_weight(merged(examples) if merge and few else examples, self.class_weight, classes)
+        return merged(examples) if merge and few else examples
 
     def _by_rows(self, X: Any, function: Callable[[Any], Float32]) -> Float32:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -469,4 +518,4 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self.best_loss_ = self.best_validation_score_ = self.best_validation_loss_ = None
         self.validation_loss_curve_ = self.validation_scores_ = None
         self._waited = self._reductions = 0
-        self._last_weights = None
+        self._last_weights = self._columns = None

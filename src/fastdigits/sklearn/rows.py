@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils import compute_class_weight
 
 from ..core.arrays import Array, Int64, as_array
@@ -12,6 +14,7 @@ from ..core.blocks import Blocks
 from ..core.seeding import SPLIT, stream
 from ..core.splitting import split
 from ..core.validation import check_number, check_weights
+from ..nn.sequential import ROWS_AT_ONCE, pieces
 from .parameters import NAME
 
 
@@ -49,6 +52,11 @@ def flattened(X: Any) -> Any:
     return images.reshape(images.shape[0], images.shape[1] * images.shape[2])
 
 
+def is_table(X: Any) -> bool:
+    """Return whether these may be rows of a table: no images (n, height, width), and no sparse counts or words."""
+    return getattr(X, "ndim", None) != 3 and not hasattr(X, "toarray")
+
+
 def dense(X: Any) -> Array:
     """Return sparse rows as an array, and an array unchanged."""
     rows: Array = X.toarray(order="C") if hasattr(X, "toarray") else X
@@ -72,6 +80,14 @@ def merged(rows: WeightedRows) -> WeightedRows:
     _, first, group = np.unique(keys, return_index=True, return_inverse=True)
     sums = np.bincount(group, weights=weight).astype(np.float64)
     return WeightedRows(np.ascontiguousarray(x[first]), labels[first], sums)
+
+
+def column_statistics(rows: WeightedRows, before: StandardScaler | None = None) -> StandardScaler:
+    """Return mean and variance of each column over these rows and those of ``before``, which does not change."""
+    statistics = StandardScaler() if before is None else copy.deepcopy(before)
+    for part in pieces(len(rows.labels), ROWS_AT_ONCE):
+        statistics.partial_fit(rows.x[part], sample_weight=None if rows.weight is None else rows.weight[part])
+    return statistics
 
 
 def with_class_weight(rows: WeightedRows, class_weight: Any, classes: Array) -> WeightedRows:

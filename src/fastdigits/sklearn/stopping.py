@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+from sklearn.preprocessing import StandardScaler
+
 from ..core.arrays import Array
 from ..core.validation import check_count, check_number
 from ..network import NeuralNetwork
+from ..nn import scales
+from ..nn.layers import Standardize
 from ..nn.snapshot import Snapshot
 from ..optim.schedules import Constant
 from ..training.best_epoch import improvement
@@ -37,6 +42,7 @@ class Stopping(Callback):
         self.best: Snapshot | None = None  # weights of the best epoch
         self.classes: Array | None = None
         self.rows = 0
+        self.columns: StandardScaler | None = None  # new statistics for the network's `Standardize`
         self.stopped = False
 
     def continue_optimizer(self, network: NeuralNetwork) -> None:
@@ -59,12 +65,23 @@ class Stopping(Callback):
         if model._last_weights is not None:
             model._last_weights.restore(network)
         model._last_weights = None
+        self._standardize(network)
         model._optimizer = self.optimizer
         model.n_iter_ = 0
         if not model.early_stopping:
             model.best_validation_score_ = model.best_validation_loss_ = None
         if history.validates and model.validation_scores_ is None:
             model.validation_scores_, model.validation_loss_curve_ = [], []
+
+    def _standardize(self, network: NeuralNetwork) -> None:
+        """Give the first layer new statistics, if there are any; its divisions stay finite."""
+        layer = network.layers[0]
+        if self.columns is None or not isinstance(layer, Standardize):
+            return
+        self.model._columns, limits = self.columns, np.finfo(np.float32)
+        unit = scales.WHITE if network.scale == scales.PIXELS else 1
+        layer.mean[...] = self.columns.mean_ / unit
+        layer.var[...] = np.clip((self.columns.scale_ / unit) ** 2, limits.tiny, limits.max)
 
     def on_epoch_end(self, epoch: int, network: NeuralNetwork, history: History) -> bool:
         """Record the epoch and compare it with the best one; return True to stop."""
@@ -77,7 +94,7 @@ class Stopping(Callback):
             model.validation_scores_.append(history.val_accuracy[-1])
             model.validation_loss_curve_.append(history.val_loss[-1])
         gain = self._gain(history)
-        if gain > 0 or (gain == 0 and self._has_lower_loss(history)):
+        if gain > 0:
             self._keep(network, history)
         if self.tol is None or gain >= self.tol:
             model._waited = 0
@@ -95,7 +112,10 @@ class Stopping(Callback):
             self.optimizer.forget(network.parameters())
 
     def _gain(self, history: History) -> float:
-        """Return by how much the last epoch is better than the best one before."""
+        """Return by how much the last epoch is better than the best one before.
+
+        Of two equal accuracies, the loss decides: few held-out rows are soon all right, before the training is done.
+        """
         model = self.model
         monitor = model.monitor if model.early_stopping else "loss"
         best = {
@@ -103,12 +123,10 @@ class Stopping(Callback):
             "val_loss": model.best_validation_loss_,
             "val_accuracy": model.best_validation_score_,
         }
-        return improvement(monitor, getattr(history, monitor)[-1], best[monitor])
-
-    def _has_lower_loss(self, history: History) -> bool:
-        """Return whether the last epoch has a lower loss on the held-out rows than the best one."""
-        best = self.model.best_validation_loss_
-        return best is not None and history.val_loss[-1] < best
+        gain = improvement(monitor, getattr(history, monitor)[-1], best[monitor])
+        if monitor == "val_accuracy" and (gain == 0 or abs(gain) < (self.tol or 0)):
+            gain = improvement("val_loss", history.val_loss[-1], best["val_loss"])
+        return gain
 
     def _keep(self, network: NeuralNetwork, history: History) -> None:
         model = self.model
