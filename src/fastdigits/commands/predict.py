@@ -95,7 +95,7 @@ def _parser() -> Parser:
         "--single", action="store_true", help="read each picture as one digit, even if its strokes are apart"
     )
     arguments.add_size_option(
-        group, "pictures that are not prepared", "they are scaled to the model's images if these are square"
+        group, "pictures that are not prepared", "the size of the model's images, if it is known or square"
     )
     arguments.add_label_column_option(group, "the column of a .csv file that holds labels, which are ignored")
     arguments.add_backend_option(group)
