@@ -485,22 +485,12 @@ def test_colours_transparency_and_orientation(tmp_path):
     assert sorted(np.concatenate([y, y_test]).tolist()) == [0, 0, 0, 1, 1, 1, 1]
 
 
-def test_an_image_of_another_size_is_refused(tmp_path):
-    draw(tmp_path)
-    Image.new("L", (9, 8)).save(tmp_path / "1" / "99.png")
-    with pytest.raises(
-        fd.DataError,
-        match=r"1.99\.png: all images must have one size, 5 x 4 pixels .height x width. as .*0.00\.png; got 8 x 9: "
-        r"fit them to one with --size 5x4, or load_data\(…, size=\(5, 4\)\)",
-    ):
-        fd.load_data(tmp_path)
-
-
-def test_images_to_test_on_of_another_size_are_refused(tmp_path):
+def test_images_to_test_on_of_another_size_are_fitted_too(tmp_path):
     draw(tmp_path / "train")
     draw(tmp_path / "test", X[:, :4])
-    with pytest.raises(fd.DataError, match=r"test.0.00\.png: all images must have one size, 5 x 4 pixels"):
-        fd.load_data(tmp_path)
+    data = fd.load_data(tmp_path)
+    assert (data.train[0].shape[1:], data.test[0].shape[1:]) == ((28, 28), (28, 28))
+    assert "as 00.png has 5 x 4 and 00.png 4 x 4 pixels" in data.note
 
 
 def test_a_class_that_only_the_test_has_is_refused(tmp_path):

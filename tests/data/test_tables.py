@@ -318,7 +318,7 @@ def test_columns_are_pixels_only_where_that_can_be_meant(tmp_path, name):
 
 
 def test_train_and_evaluate_take_the_column(tmp_path, monkeypatch, capsys):
-    from fastdigits.commands import evaluate, train
+    from fastdigits.commands import evaluate, predict, train
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.csv").write_text("a,b,c,d,species\n" + rows(X, np.array(["x", "y", "z"])[Y]))
@@ -327,6 +327,7 @@ def test_train_and_evaluate_take_the_column(tmp_path, monkeypatch, capsys):
     column = ["--data", "a.csv", "--label-column", "species", "--no-plots"]
     assert train.main([*column, "-o", "run", "--epochs", "1"]) == 0
     assert evaluate.main([*column, "--model", "run", "-o", "figures"]) == 0
+    assert predict.main(["a.csv", "--label-column", "species", "--model", "run"]) == 0
 
 
 def test_lines_longer_than_a_heading_of_numbers_are_refused(tmp_path):

@@ -19,7 +19,7 @@ from ..data.labels import is_table, numbered, shape_text
 from ..data.shards import parts_of
 from ..network import NeuralNetwork
 from ..nn import scales
-from . import arguments, console, report, run_folder, runner, system
+from . import arguments, console, input_files, report, run_folder, runner, system
 from .assessment import MEANS, assess
 from .parser import Parser
 from .runner import CommandError
@@ -92,7 +92,7 @@ def _evaluate(options: argparse.Namespace, started: float) -> int:
     labels, class_names = _match_classes(network, name, data, labels)
     _check_fit(network, name, images, labels, options)
     try:
-        x = scales.rescale(images, network.scale, "--data", among=(data.train[0], data.test[0]))
+        x = input_files.rescale(images, network, "--data", among=(data.train[0], data.test[0]))
         scales.to_rows(x.reshape(len(x), -1), network.scale, "--data: images")
     except ValueError as error:  # the images do not fit the model
         raise CommandError(str(error)) from error

@@ -293,8 +293,12 @@ def _read_unchanged(
             f"{name}: images must have {width} pixels, one per input of the model; got {shape}: "
             f"{', '.join(hints) or 'choose images like those it was trained on'}"
         )
-    scaled = scales.rescale_pixels if picture else scales.rescale
-    x = scaled(images, network.scale, name).reshape(len(images), size)
+    x = (
+        scales.rescale_pixels(images, network.scale, name)
+        if picture
+        else input_files.rescale(images, network, name)
+    )
+    x = x.reshape(len(images), size)
     side = round(size**0.5)
     row_shape = (side, side) if side * side == size else (1, size)
     for number, probabilities in enumerate(network.predict_proba(x)):
