@@ -3,7 +3,17 @@
 import re
 
 import pytest
-from documents import ROOT, blocks, broken_links, command_lines, read_options, run, script
+from documents import (
+    ROOT,
+    blocks,
+    broken_links,
+    command_lines,
+    program_lines,
+    read_options,
+    read_program_options,
+    run,
+    script,
+)
 from sampled import sampled
 
 import fastdigits
@@ -28,6 +38,7 @@ def named(pages):
     return {"argvalues": pages, "ids": [str(page.relative_to(DOCS)) for page in pages]}
 
 
+ALL_PAGES = [*PAGES, *ROOT.glob("*.md"), *ROOT.glob("benchmarks/**/*.md")]
 WITH_EXAMPLES = [page for page in PAGES if blocks(page, "python") and page.name not in ELSEWHERE]
 
 
@@ -54,8 +65,26 @@ def test_a_command_accepts_the_options_that_a_page_shows(words, monkeypatch):
     read_options(words, monkeypatch)
 
 
+@pytest.mark.parametrize(
+    "words",
+    {" ".join(words): words for page in ALL_PAGES for words in program_lines(page)}.values(),
+    ids=" ".join,
+)
+def test_a_program_accepts_the_options_that_a_page_shows(words, monkeypatch):
+    read_program_options(words, monkeypatch)
+
+
+def test_every_picture_is_on_a_page_and_made_by_a_script():
+    shown = "".join(page.read_text("utf-8") for page in ALL_PAGES)
+    made = "".join(path.read_text("utf-8") for path in ROOT.glob("scripts/docs/*.py"))
+    made += str([words for page in ALL_PAGES for words in program_lines(page)])  # such as run.py --chart FILE
+    pictures = [path.relative_to(DOCS) for path in DOCS.glob("images/*.png")]
+    assert [path.name for path in pictures if path.as_posix() not in shown] == []
+    assert [path.name for path in pictures if f'"{path.stem}"' not in made and path.name not in made] == []
+
+
 def test_pages_name_programs_that_exist():
-    pages = [*PAGES, *ROOT.glob("*.md"), *ROOT.glob("benchmarks/**/*.md"), *ROOT.glob(".ci/run")]
+    pages = [*ALL_PAGES, *ROOT.glob(".ci/run")]
     program = re.compile(r"\b(?:benchmarks|examples|scripts|tests)/[\w/]+\.py\b")
     named = {found for page in pages for found in program.findall(page.read_text("utf-8"))}
     assert named

@@ -3,8 +3,10 @@
 import importlib.util
 import io
 import re
+import runpy
 import shlex
 import sys
+from argparse import ArgumentParser
 from pathlib import Path
 from types import ModuleType
 
@@ -64,10 +66,26 @@ def run(code: str, page: Path, names: dict[str, object]) -> list[str]:
 def command_lines(page: Path) -> list[list[str]]:
     """Return the calls of this package's commands in blocks and in the text, as lists of words.
 
-    Calls in the text with a placeholder (a word in capitals) are omitted.
+    Variables and mpiexec before a command are omitted, and so are calls in the text with a placeholder, a word in
+    capitals.
     """
+    return _calls(page, "python -m fastdigits|fastdigits ")
+
+
+def program_lines(page: Path) -> list[list[str]]:
+    """Return the calls of programs of this repository with arguments, as `command_lines` does."""
+    return [words for words in _calls(page, r"python (?:scripts|benchmarks|examples)/") if len(words) > 2]
+
+
+def _calls(page: Path, start: str) -> list[list[str]]:
     text = page.read_text("utf-8")
-    lines = [line for block in blocks(page, "") + blocks(page, "sh") for line in block.splitlines()]
+    kinds = ("", "sh", "console")
+    lines = [
+        line.removeprefix("$ ")
+        for kind in kinds
+        for block in blocks(page, kind)
+        for line in block.splitlines()
+    ]
     spans = [
         " ".join(span.split())
         for span in re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.S | re.M))
@@ -75,10 +93,9 @@ def command_lines(page: Path) -> list[list[str]]:
     lines += [span for span in spans if not re.search(r"[ .][A-Z]{3,}\b", span)]
     found = []
     for line in lines:
-        if not re.match(r"([A-Z_]+=\S+ )*(python -m fastdigits|fastdigits )", line):
-            continue
-        words = shlex.split(line, comments=True)
-        found.append([word for word in words if not re.match(r"[A-Z_]+=", word)])
+        prefix = re.match(rf"([A-Z_]+=\S+ )*(mpiexec -n \d+ )?(?={start})", line)
+        if prefix:
+            found.append(shlex.split(line[prefix.end() :], comments=True))
     return found
 
 
@@ -102,6 +119,36 @@ def read_options(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     except SystemExit as stop:  # after --help
         code = stop.code
     assert code == 0, f"{' '.join(words)}: exit code {code}"
+
+
+def read_program_options(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a program read its options with argparse and stop it there; one without argparse takes paths and names only.
+
+    Raise AssertionError if it does not accept them.
+    """
+    path, arguments = ROOT / words[1], words[2:]
+    assert path.is_file(), f"{words[1]}: no such program"
+    if "ArgumentParser" not in path.read_text("utf-8"):
+        options = [word for word in arguments if word.startswith("-")]
+        assert all(f'"{option}" in sys.argv' in path.read_text("utf-8") for option in options), words
+        return
+    parse = ArgumentParser.parse_known_args  # parse_args calls it
+
+    def read_only(parser, args=None, namespace=None):
+        _, rest = parse(parser, args, namespace)
+        assert rest == [], f"{' '.join(words)}: unknown {rest}"
+        raise OptionsRead
+
+    monkeypatch.setattr(ArgumentParser, "parse_known_args", read_only)
+    monkeypatch.setattr(sys, "argv", [str(path), *arguments])
+    monkeypatch.setattr(sys, "path", [str(path.parent), *sys.path])
+    try:
+        runpy.run_path(str(path), run_name="__main__")
+    except OptionsRead:
+        return
+    except SystemExit as stop:
+        pytest.fail(f"{' '.join(words)}: exit code {stop.code}")
+    pytest.fail(f"{' '.join(words)}: it ran before it had read its options")
 
 
 def broken_links(page: Path) -> list[str]:
