@@ -48,6 +48,12 @@ def test_mnist_needs_nothing():
     assert (data.source, data.classes, data.class_names[7], data.note) == ("mnist", 10, "7", "")
 
 
+def test_a_data_set_is_shown_in_one_line():
+    assert repr(fd.load_data("mnist")) == (
+        "<Dataset mnist: 60,000 training and 10,000 test images of 28 x 28, 10 classes>"
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "match"),
     [

@@ -47,6 +47,7 @@ def test_the_curve_is_that_of_the_search():
     assert found.lrs[1] / found.lrs[0] == pytest.approx(1e6 ** (1 / 59))
     assert found.lrs.shape == found.losses.shape == found.smoothed.shape
     assert found.lr == pytest.approx(found.lrs[found.smoothed.argmin()] / 2)
+    assert repr(found) == f"LearningRates(lr={found.lr!r})"
     # the running mean, written as the sum that it is
     weights = 0.9 ** np.arange(5)[::-1]
     assert found.smoothed[4] == pytest.approx(weights @ found.losses[:5] / weights.sum())

@@ -65,6 +65,13 @@ class Dataset:
         """Yield the pair for training and the pair for testing."""
         yield from (self.train, self.test)
 
+    def __repr__(self) -> str:
+        (height, width), (train, test) = self.image_shape, (len(y) for _, y in self)
+        return (
+            f"<Dataset {printable(self.source)}: {train:,} training and {test:,} test images of {height} x {width}, "
+            f"{self.classes} classes>"
+        )
+
     @property
     def classes(self) -> int:
         """Number of classes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -39,9 +39,9 @@ class LearningRates:
     """
 
     lr: float
-    lrs: Array
-    losses: Array
-    smoothed: Array
+    lrs: Array = field(repr=False)
+    losses: Array = field(repr=False)
+    smoothed: Array = field(repr=False)
 
 
 def find_lr(
