@@ -519,7 +519,7 @@ def load_pretrained() -> NeuralNetwork:
     -------
     NeuralNetwork
         A new one in each call, 784-384-128-11. Class 10 is "not a digit": a letter, a sign, a crossed-out or a second
-        digit. The network classifies 99.2 % of MNIST's test images correctly. ``models/README.md`` beside its file
+        digit. The network classifies 99.32 % of MNIST's test images correctly. ``models/README.md`` beside its file
         describes how it was made.
 
     Examples
