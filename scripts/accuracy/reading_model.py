@@ -84,20 +84,22 @@ KINDS = tuple(pictures.not_digits(*split(True), pictures.DEJAVU))  # of what is 
 
 def training_pictures() -> Labelled:
     """Return all images to train on."""
-    jobs = [("varied", 20_000, seed, True) for seed in range(5)] + [
-        ("drawn", 5_000, seed, True) for seed in range(3)
-    ]
-    jobs += [("printed", 5_000, 0, True)] + [(kind, 6_000, 0, True) for kind in KINDS]
-    parts = [split(True), *_in_parallel(jobs)]
-    return np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts])
+    jobs = [("varied", 20_000, seed, True) for seed in range(5)]
+    jobs += [("drawn", 5_000, seed, True) for seed in range(3)]
+    jobs += [("printed", 5_000, 0, True), *((kind, 6_000, 0, True) for kind in KINDS)]
+    return _pooled([split(True), *_in_parallel(jobs)])
 
 
 def held_out_pictures() -> dict[str, Labelled]:
-    """Return the pictures to measure on by kind; MNIST's first, then other digits, then what is not a digit."""
+    """Return the pictures to measure on by kind, MNIST's first."""
     jobs = [("varied", HELD_OUT, 100, False)]
-    jobs += [(kind, 1_000, 100, False) for kind in ("drawn", "printed", "printed, other fonts", *KINDS)]
-    jobs += [(kind, 1_000, 100, False) for kind in ("letters and signs, other fonts", "other shapes, drawn")]
+    jobs += [(kind, 1_000, 100, False) for kind in ("drawn", "printed", *KINDS, *UNSEEN)]
     return {"MNIST": split(False)} | dict(zip([job[0] for job in jobs], _in_parallel(jobs), strict=True))
+
+
+def _pooled(parts: Iterable[Labelled]) -> Labelled:
+    x, y = zip(*parts, strict=True)
+    return np.concatenate(x), np.concatenate(y)
 
 
 def _in_parallel(jobs: list[tuple[str, int, int, bool]]) -> list[Labelled]:
@@ -129,11 +131,6 @@ def calibrated(network: fd.NeuralNetwork, held_out: dict[str, Labelled]) -> tupl
     return network, float(temperature)
 
 
-def _pooled(parts: Iterable[Labelled]) -> Labelled:
-    x, y = zip(*parts, strict=True)
-    return np.concatenate(x), np.concatenate(y)
-
-
 def measure(network: fd.NeuralNetwork, held_out: dict[str, Labelled]) -> None:
     """Print a row per kind of picture, and one for all digits, all others, and both."""
     print("| pictures | images | correct | not a digit | calibration error | wrong, over 90 % sure |")
@@ -156,7 +153,7 @@ def _print_row(kind: str, network: fd.NeuralNetwork, x: np.ndarray, y: np.ndarra
         expected_calibration_error(y, probs),
         ((predicted != y) & (probs.max(axis=1) > 0.9)).mean(),
     ]
-    print(f"| {kind} | {len(x):,} | {' | '.join(f'{cell:.2%}' for cell in cells)} |", flush=True)
+    print(f"| {kind} | {len(x):,} | {' | '.join(f'{100 * cell:.2f} %' for cell in cells)} |", flush=True)
 
 
 def train(checkpoints: Path | None) -> fd.NeuralNetwork:
@@ -176,7 +173,9 @@ def main() -> None:
     )
     parser.add_argument("model", type=Path, metavar="FILE", help="the model file to write")
     parser.add_argument("--measure", action="store_true", help="measure the model in FILE; train nothing")
-    parser.add_argument("--checkpoints", type=Path, metavar="DIR", help="continue here after an interrupt")
+    parser.add_argument(
+        "--checkpoints", type=Path, metavar="DIR", help="a folder: continue here after an interrupt"
+    )
     options = parser.parse_args()
     started = time.perf_counter()
     held_out = held_out_pictures()

@@ -102,13 +102,13 @@ def worn(ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     blurred = Image.fromarray(ink).filter(ImageFilter.GaussianBlur(rng.uniform(0.5, 2.5)))
     noisy = np.asarray(blurred, np.float32) + rng.normal(0, rng.uniform(0, 25), ink.shape)
     faint = rng.uniform(10, 75)
-    return np.clip((noisy - faint) * (255 / (255 - faint)), 0, 255).astype(np.uint8) * (
-        np.asarray(blurred) > 12
-    )
+    kept = np.clip((noisy - faint) * (255 / (255 - faint)), 0, 255).astype(np.uint8)
+    return kept * (np.asarray(blurred) > 12)
 
 
-def _finished(inks: Sequence[np.ndarray], rng: np.random.Generator, photographed: float = 0.25) -> Images:
-    return np.stack([normalised(worn(ink, rng) if rng.random() < photographed else ink) for ink in inks])
+def _finished(inks: Sequence[np.ndarray], rng: np.random.Generator) -> Images:
+    """Return the images of inks, a quarter of which are worn."""
+    return np.stack([normalised(worn(ink, rng) if rng.random() < 0.25 else ink) for ink in inks])
 
 
 # -- MNIST's digits, changed ---------------------------------------------------------------------------------
@@ -118,21 +118,19 @@ def varied(images: Images, rng: np.random.Generator) -> Images:
     """Return copies of digits: sheared by up to 0.4, with thinner or thicker strokes, small gaps, blur and noise."""
     seed = int(rng.integers(2**31))
     bent = fd.Augmentation(rotation=12, scale=0.2, shear=0.4, shift=0, alpha=12).apply(images, seed=seed)
-    large = np.stack(
-        [
-            np.asarray(Image.fromarray(image).resize((CANVAS, CANVAS), Image.Resampling.BICUBIC))
-            for image in bent
-        ]
-    )
-    change = rng.choice(
-        [-3, -2, -1, 0, 1, 2, 3, 4, 5], size=len(images)
-    )  # in pixels of the canvas, on each side
+    large = np.stack([_enlarged(image) for image in bent])
+    change = rng.choice(np.arange(-3, 6), size=len(images))  # in pixels of the canvas, on each side
     for amount in np.unique(change):
         chosen = change == amount
         large[chosen] = _thickened(large[chosen], int(amount))
     for ink in large[rng.random(len(large)) < 0.15]:
         _gap(ink, rng)
     return _finished(large, rng)
+
+
+def _enlarged(image: np.ndarray) -> np.ndarray:
+    """Return an image of MNIST on the canvas."""
+    return np.asarray(Image.fromarray(image).resize((CANVAS, CANVAS), Image.Resampling.BICUBIC))
 
 
 def _thickened(ink: np.ndarray, amount: int) -> np.ndarray:
@@ -187,11 +185,8 @@ def _curve(points: np.ndarray) -> np.ndarray:
 
 def shaken(lines: Strokes, rng: np.random.Generator, narrow: float = 0.45, tremor: float = 0.035) -> Strokes:
     """Return strokes as a hand draws them: of another width, sheared, rotated, and bent a little."""
-    width, shear, angle = (
-        rng.uniform(narrow, narrow + 0.5),
-        rng.uniform(-0.35, 0.35),
-        rng.uniform(-0.17, 0.17),
-    )
+    low, high = (narrow, -0.35, -0.17), (narrow + 0.5, 0.35, 0.17)
+    width, shear, angle = rng.uniform(low, high)
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     # One smooth field of displacements for the whole picture: what touches goes on touching.
     waves = rng.normal(0, tremor, (4, 2)), rng.uniform(1, 5, (4, 2)), rng.uniform(0, 2 * np.pi, 4)
@@ -212,7 +207,7 @@ def _dense(line: np.ndarray) -> np.ndarray:
 
 
 def inked(lines: Strokes, pen: float) -> np.ndarray:
-    """Return strokes drawn with a round pen, of this width relative to their height, as uint8 with 255 for ink."""
+    """Return strokes drawn with a round pen, of this width relative to their longer side, as uint8 with 255 for ink."""
     points = np.vstack(lines)
     low, high = points.min(axis=0), points.max(axis=0)
     scale = 2 * CANVAS / max(*(high - low), 0.3)
@@ -246,8 +241,7 @@ def drawn(
     for name in chosen:
         form = forms[names[name]]
         text = form if isinstance(form, str) else form[rng.integers(len(form))]
-        ink = inked(shaken(strokes(text), rng, narrow), pen(rng))
-        inks.append(ink)
+        inks.append(inked(shaken(strokes(text), rng, narrow), pen(rng)))
     return _finished(inks, rng), chosen
 
 
@@ -262,16 +256,9 @@ def printed(
         image = Image.new("L", (160, 160), 0)
         ImageDraw.Draw(image).text((40, 30), characters[name], font=faces[rng.integers(len(faces))], fill=255)
         shear = rng.uniform(-0.15, 0.15)
-        inks.append(
-            np.asarray(
-                image.transform(
-                    image.size,
-                    Image.Transform.AFFINE,
-                    (1, shear, -80 * shear, 0, 1, 0),
-                    Image.Resampling.BILINEAR,
-                )
-            )
-        )
+        slanted = 1, shear, -80 * shear, 0, 1, 0
+        image = image.transform(image.size, Image.Transform.AFFINE, slanted, Image.Resampling.BILINEAR)
+        inks.append(np.asarray(image))
     return _finished(inks, rng), chosen
 
 
@@ -297,9 +284,7 @@ def crossed_out(images: Images, labels: np.ndarray, count: int, rng: np.random.G
     """Return digits crossed out by one line, two lines, a cross or a zigzag; no 0, 1, 4 and 7 with a single line."""
     inks = []
     for at in rng.integers(len(images), size=count):
-        ink = np.asarray(
-            Image.fromarray(images[at]).resize((CANVAS, CANVAS), Image.Resampling.BICUBIC)
-        ).copy()
+        ink = _enlarged(images[at])
         top, left, bottom, right = _box(ink)
         kind = rng.integers(1 if labels[at] in (0, 1, 4, 7) else 0, 4)
         out = rng.uniform(0.1, 0.35, 4) * (bottom - top)
@@ -349,7 +334,7 @@ def several(images: Images, count: int, rng: np.random.Generator) -> Images:
     for _ in range(count):
         row = None
         for at in rng.integers(len(images), size=rng.choice([2, 2, 2, 3])):
-            large = np.asarray(Image.fromarray(images[at]).resize((CANVAS, CANVAS), Image.Resampling.BICUBIC))
+            large = _enlarged(images[at])
             top, left, bottom, right = _box(large)
             part = np.zeros((CANVAS + 20, right - left), np.uint8)
             part[top + 10 + (shift := int(rng.integers(-8, 9))) : bottom + 10 + shift] = large[
