@@ -11,12 +11,10 @@ from PIL import Image
 from ..core.arrays import Array, Float32
 
 WORK_SIDE = 1200  # pixels; a larger image is reduced first. The digits of a page are still 30 pixels high
-# The polarity of the ink is estimated at each of these scales: the image's longer side in pixels, the width of a
-# neighbourhood as a share of it, samples along each side of the neighbourhood for its median, and the weight of the
-# estimate. The first scale serves a bold digit that fills the image. The last serves small digits among shadows; it
-# mistakes the holes of bold digits for ink. On 840 images of training digits, fonts and strokes, weights of the last
-# scale from 0.5 to 0.9 gave no error.
-SCALES = ((64, 1.5, 19, 1.0), (64, 0.5, 13, 1.0), (200, 0.125, 7, 0.7))
+DIRECTION_SIDE = 64  # pixels: the longer side of the image in which the direction of the ink is estimated
+# The width of a neighbourhood as a share of that side, and samples along each side of it for its median. The first
+# serves a bold digit that fills the image, the second digits among shadows.
+NEIGHBOURHOODS = ((1.5, 19), (0.5, 13))
 PAPER_SIDE = 240  # pixels: the longer side of the image from which the background is estimated
 WIDEST_STROKE = 0.3  # of the shorter side: wider regions are paper or table
 LEAST_CONTRAST = 0.06  # of the full range: less is a flaw of the paper or of JPEG
@@ -118,13 +116,8 @@ def _pixels(image: Image.Image) -> Float32:
 
 def _direction(image: Image.Image) -> Float32:
     """Return the unit vector along which ink differs from paper, (channels,)."""
-    estimates = []
-    for side, share, samples, weight in SCALES:
-        values = _pixels(_reduced_to(image, side))
-        if side > SCALES[0][0] and max(values.shape) <= SCALES[0][0]:
-            break  # a small image has no small digits
-        skew, axis = _principal_direction(values - _local_median(values, share, samples))
-        estimates.append((weight * skew, axis))
+    values = _pixels(_reduced_to(image, DIRECTION_SIDE))
+    estimates = [_principal_direction(values - _local_median(values, *each)) for each in NEIGHBOURHOODS]
     skew, axis = max(estimates, key=lambda pair: abs(pair[0]))
     return (axis if skew >= 0 else -axis).astype(np.float32)
 
@@ -180,8 +173,9 @@ def _background(signal: Float32) -> Float32:
     height, width = signal.shape
     factor = max(1, round(max(height, width) / PAPER_SIDE))
     small = np.asarray(_reduced(Image.fromarray(signal), factor))
-    small = _smoothed(small) if min(small.shape) > 60 else small  # noise would lower the minimum
-    window = max(5, round(WIDEST_STROKE * min(small.shape))) | 1
+    window = (
+        max(5, round(WIDEST_STROKE * min(small.shape)), round(WIDEST_STROKE / 1.5 * max(small.shape))) | 1
+    )
     reach = 2 * (window // 2)
     wide = _extended(small, reach)
     opened = _sliding_extreme(np.maximum, _sliding_extreme(np.minimum, wide, window), window)[
@@ -199,14 +193,6 @@ def _flat_background(signal: Float32) -> Float32 | None:
     """Return the median of the paper at each pixel; None if the signal has no two classes."""
     paper = _lower_class(signal)
     return None if paper is None else np.full_like(signal, np.median(signal[paper]))
-
-
-def _smoothed(values: Float32) -> Float32:
-    """Return means of 3 × 3 pixels."""
-    padded = np.pad(values, 1, mode="edge")
-    rows = padded[:-2] + padded[1:-1] + padded[2:]
-    smooth: Float32 = (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]) / np.float32(9)
-    return smooth
 
 
 def _sliding_extreme(extreme: Any, values: Array, window: int) -> Array:

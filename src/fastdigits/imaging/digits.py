@@ -21,12 +21,15 @@ from .cutting import cut_touching
 from .opening import open_image, stretch_hint
 from .page import find_sheet
 from .rows import MOST, CrowdedError, Segment, find_rows, slope
-from .segmentation import find_writing
+from .segmentation import Writing, find_writing
 
 SIDE = 28  # pixels: the image
 BOX = 20  # pixels: the box of the digit in it (LeCun, Cortes, Burges: The MNIST database)
 FAINT = 0.3  # of full ink: fainter pixels may be noise of the paper
 MARGIN = 2  # pixels around a stroke that belong to its edge
+# Shares of the image's height or width that digits span: in a tight crop, the digits fill it, and where the shades of
+# the paper are measured on ink they are found in part.
+LARGE, FILLED, FULL = 0.5, 0.85, 0.95
 STEEP = 10.0  # degrees: rows that slope more are rotated
 TURNED = 6.0  # the logarithm of how much likelier another direction is that is preferred
 TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
@@ -271,18 +274,24 @@ def _segment_twice(image: Image.Image, single: bool) -> _Segmented:
 
 
 def _segment(image: Image.Image, single: bool) -> tuple[Foreground, list[list[Segment]]]:
-    ink = find_foreground(image)
-    writing = None if ink is None else find_writing(ink.amount)
-    if writing is None or writing.is_tight:
-        flat = find_foreground(image, flat=True)
-        writing_on_flat = None if flat is None else find_writing(flat.amount)
-        if writing_on_flat is not None and writing_on_flat.digits.size:
-            ink, writing = flat, writing_on_flat
-    if ink is None or writing is None or not writing.digits.size:
+    ink, writing = _writing(image)
+    reach = 0.0 if writing is None else max(writing.reach)
+    if reach == 0 or reach > LARGE:
+        flat, all_of_it = _writing(image, flat=True)
+        if all_of_it is not None and (reach == 0 or reach > FILLED or min(all_of_it.reach) > FULL):
+            ink, writing = flat, all_of_it
+    if ink is None or writing is None:
         return Foreground(np.zeros((1, 1), np.float32), 0.0, 1), []
     if single:
         return ink, [[Segment(*writing.found.part(writing.digits))]]
     return ink, find_rows(writing)
+
+
+def _writing(image: Image.Image, *, flat: bool = False) -> tuple[Foreground | None, Writing | None]:
+    """Return the ink and the writing, None if there are no digits."""
+    ink = find_foreground(image, flat=flat)
+    writing = None if ink is None else find_writing(ink.amount)
+    return ink, writing if writing is not None and writing.digits.size else None
 
 
 def _digit(ink: Foreground, segment: Segment, offset: tuple[int, int]) -> Digit:

@@ -18,7 +18,7 @@ HORIZONTAL_LINE, VERTICAL_LINE = 0.25, 0.9
 FRAMED = 0.25  # of a frame's height: the height of the component inside; a 0 encloses at most a dot
 BORDER = 0.3  # of a side of the image: a component that touches more of it comes from outside
 TIGHT = 0.6  # of the image's height: a digit as high may touch the border
-FILLED = 0.85  # of the image's width or height: digits in a tight crop fill as much
+LARGEST_SPECK = 0.06  # of the image's longer side: in a tight crop, what does not touch the border is a speck
 SMALLEST = 0.02  # of the image's longer side: if a digit is larger, all components at the border are removed
 
 
@@ -40,13 +40,13 @@ class Writing:
     marks: Int64
 
     @property
-    def is_tight(self) -> bool:
-        """Whether there is no digit, or the digits fill the image, so that little paper is around them."""
+    def reach(self) -> tuple[float, float]:
+        """The shares of the image's height and width that the digits span; 0 without digits."""
         if self.digits.size == 0:
-            return True
+            return 0.0, 0.0
         boxes = self.found.box[self.digits]
-        sides = boxes[:, 2:].max(axis=0) - boxes[:, :2].min(axis=0)
-        return bool((sides > FILLED * np.array(self.found.shape[::-1])).any())
+        width, height = boxes[:, 2:].max(axis=0) - boxes[:, :2].min(axis=0)
+        return float(height / self.found.shape[0]), float(width / self.found.shape[1])
 
 
 def find_writing(amount: Float32) -> Writing:
@@ -160,8 +160,11 @@ def _candidates(found: Components, amount: Float32) -> tuple[Int64, Int64]:
         return np.flatnonzero(good), np.flatnonzero(good)
     outside, surely_outside = _touching_border(found)
     inside = good & ~outside
-    if size[inside].max(initial=0) <= SMALLEST * max(found.shape):
-        inside = good if _fill_image(found, good) else good & ~surely_outside
+    largest = size[inside].max(initial=0) / max(found.shape)
+    if largest <= LARGEST_SPECK and _fill_image(found, good):
+        inside = good
+    elif largest <= SMALLEST:
+        inside = good & ~surely_outside
     least = SPECK * size[inside].max(initial=0)
     marks = (has_ink > 0) & ~outside & (flat | (size <= least))
     return np.flatnonzero(inside & (size > least)), np.flatnonzero(marks)
