@@ -232,6 +232,24 @@ def on_squared_paper(mask: Image.Image, rng: np.random.Generator) -> Image.Image
     )
 
 
+def in_a_box(mask: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Return a photograph of a mask in a printed box of a form, as dark as the pen."""
+    form = Image.new("L", (2 * mask.width, 2 * mask.height), 0)
+    form.paste(mask, (mask.width // 2, mask.height // 2))
+    sides = (0.53 * mask.width, 0.53 * mask.height, 1.47 * mask.width, 1.47 * mask.height)
+    ImageDraw.Draw(form).rectangle(sides, outline=255, width=max(2, mask.width // 60))
+    return photographed_any(form, rng)
+
+
+def on_a_line(mask: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Return a photograph of a mask whose ink stands on a ruled line, nearly as dark as the pen."""
+    paper = Image.new("L", (3 * mask.width, 2 * mask.height), 0)
+    paper.paste(mask, (mask.width, mask.height // 2))
+    foot = mask.height // 2 + mask.point(lambda value: 255 * (value > 60)).getbbox()[3]
+    ImageDraw.Draw(paper).line((0, foot, paper.width, foot), fill=200, width=3)
+    return photographed_any(paper, rng)
+
+
 def noisy(mask: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Return a mask in grey ink with the noise of a camera in the dark."""
     paper, ink = rng.uniform(150, 220), rng.uniform(20, 80)
@@ -412,4 +430,6 @@ def kinds(tune: bool) -> dict[str, Callable[[np.random.Generator], Iterator[Labe
         "… turned by 90, 180 or 270 degrees": forever(turned),
         "… tilted by 25 degrees": forever(tilted),
         "a letter": forever(letter),
+        "drawn, in a printed box": stroke(0.05, 0.1, in_a_box),
+        "drawn, on a ruled line": stroke(0.05, 0.1, on_a_line),
     }
