@@ -21,7 +21,7 @@ def reading(*classes: int, second: int = 3, names=NAMES) -> Reading:
 def test_what_is_not_a_digit_is_a_word_alone_and_a_sign_in_a_number():
     assert reading(10).cells() == ("not a digit", "70.0 %", "3 (20.0 %)")
     assert reading(7, second=10).cells() == ("7", "70.0 %", "not a digit (20.0 %)")
-    assert reading(1, 10, 4).cells() == ("1?4", "70.0 70.0 70.0 %", "3 3 3")
+    assert reading(1, 10, 4).cells() == ("1?4", "70.0 70.0 70.0 %", "3 ?/3 3")
     assert reading(1, 2, second=10).cells() == ("12", "70.0 70.0 %", "? ?")
 
 
