@@ -298,7 +298,7 @@ def test_no_file_takes_the_number_of_a_stream_that_is_closed(tmp_path):
 def test_letters_that_a_stream_lacks_do_not_end_a_command(digits, tmp_path, narrow):
     environment = narrow or {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     net = fd.load_pretrained()
-    net.class_names = list("零一二三四五六七八九")
+    net.class_names = list("零一二三四五六七八九非")
     net.save(tmp_path / "named.safetensors")
     (tmp_path / "数.png").write_bytes((digits / "seven.png").read_bytes())
     (tmp_path / "a.png").write_bytes((digits / "seven.png").read_bytes())

@@ -194,7 +194,7 @@ def test_a_bold_digit_is_no_sheet(digit):
 
 def test_a_bar_without_ink_on_it_is_not_a_sheet(network):
     picture = np.full((200, 160), 255, np.uint8)
-    picture[30:170, 60:100] = 0
+    picture[30:170, 63:97] = 0
     assert find_sheet(Image.fromarray(picture)) is not None
     assert read(network, picture) == "1"
 
