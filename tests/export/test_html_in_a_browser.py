@@ -3,6 +3,7 @@
 import contextlib
 import http.server
 import json
+import math
 import re
 import shutil
 import threading
@@ -635,10 +636,13 @@ def test_the_neuron_under_the_pointer_or_the_keys_shows_its_weights(at):
 
     stroke(at, SEVEN)
     grids = at.find_elements("css selector", "#layers canvas")
-    assert [grid.get_attribute("aria-valuemax") for grid in grids] == ["256", "128", "11"]
+    sizes = [layer.weight.value.shape[1] for layer in digits_network().layers if isinstance(layer, fd.Dense)]
+    assert [grid.get_attribute("aria-valuemax") for grid in grids] == [str(size) for size in sizes]
+    columns = math.ceil(math.sqrt(2 * sizes[0]))  # of a layer of more than 128 neurons
+    middle = math.ceil(sizes[0] / columns) // 2 * columns + columns // 2  # right below the middle
     pictures = {picture(at)}
     ActionChains(at, duration=0).move_to_element_with_offset(grids[0], 5, 5).perform()
-    assert text(at, "neuron") == "Hidden layer 1, neuron 150"  # right below the middle of twelve rows of 23
+    assert text(at, "neuron") == f"Hidden layer 1, neuron {middle + 1}"
     assert "Its weights" in text(at, "meaning")
     pictures.add(picture(at))
     ActionChains(at, duration=0).move_to_element(grids[1]).perform()
@@ -646,14 +650,14 @@ def test_the_neuron_under_the_pointer_or_the_keys_shows_its_weights(at):
     pictures.add(picture(at))
     at.find_element("id", "pen").click()
     press(at, Keys.TAB, Keys.ARROW_RIGHT, Keys.ARROW_DOWN)
-    assert text(at, "neuron") == "Hidden layer 1, neuron 25"
+    assert text(at, "neuron") == f"Hidden layer 1, neuron {columns + 2}"
     said = grids[0].get_attribute("aria-valuetext")
-    assert re.fullmatch(r"Hidden layer 1, neuron 25: \d+\.\d\d", said)
+    assert re.fullmatch(rf"Hidden layer 1, neuron {columns + 2}: \d+\.\d\d", said)
     assert text(at, "activation") == f"Activation {said.split(': ')[1]}."
     press(at, Keys.HOME, Keys.ARROW_LEFT)  # there is nothing beyond the first
     assert text(at, "neuron") == "Hidden layer 1, neuron 1"
     press(at, Keys.END)
-    assert text(at, "neuron") == "Hidden layer 1, neuron 256"
+    assert text(at, "neuron") == f"Hidden layer 1, neuron {sizes[0]}"
     ActionChains(at, duration=0).move_to_element_with_offset(grids[2], 5, 0).click().perform()
     assert text(at, "neuron") == "Output layer, class 5"
     pictures.add(picture(at))
