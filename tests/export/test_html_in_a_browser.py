@@ -507,7 +507,7 @@ def test_what_is_not_a_digit_is_said(at, tmp_path):
     stroke(at, [(15, 25), (30, 80), (50, 35), (70, 80), (85, 25)])  # a W
     assert text(at, "digit") == "?"
     assert text(at, "sure").startswith(f"{NOT_A_DIGIT}, ")
-    assert re.match(r"not a digit, [\d.]+.% sure, or \d, ", spoken(at))
+    assert re.match(r"not a digit, .*% sure, or \d, ", spoken(at))
     names = [*"0123456", NOT_A_DIGIT, *"89A"]
     fd.export_html(digits_network(), tmp_path / "a.html", labels=names)
     at.get((tmp_path / "a.html").as_uri())
