@@ -14,10 +14,10 @@ from .segmentation import stroke_width
 CROSSED = 1.7  # widths of a stroke that a cut may cross: a cut through a 0 crosses two
 TALL = 0.6  # of the height of touching digits: each part is as high
 WIDE, USUAL = 1.3, 0.75  # width over height: of touching digits at least, and of one digit
-NARROW = 0.9  # width over height: of one digit; a narrower piece that is none may be a letter and is not cut
+NARROW = 0.95  # width over height: of one digit; a narrower piece that is none may be a letter and is not cut
 PITCH = 0.15  # of the height: distance between the cuts that are proposed
 NARROWEST, WIDEST = 0.12, 1.1  # of the height: of one digit among several that touch
-COST = 0.7  # of a cut, in units of the logarithm of a probability, per width of a stroke that it crosses
+COST = 3.0  # of a cut, in units of the logarithm of a probability, per width of a stroke that it crosses
 
 
 def cut_touching(
