@@ -38,8 +38,10 @@ DESCRIPTION = """\
 Read the digits in pictures, photographs and scans: PNG, JPEG and all other
 formats that Pillow opens. The digits may be dark on light or light on dark.
 The command finds the digits of each picture, prepares each of them like the
-images of MNIST, and prints them as one number, with the confidence in each
-digit and the second choice.
+images of MNIST, and prints them line by line, with the signs . , - + / between
+them, the confidence in each digit and the second choice. A doubtful digit is
+printed as ?, with both choices beside it. A page that was turned is read
+upright.
 
 IDX, NPY and CSV files hold many images. They are used unchanged, unless
 --prepare is given: they must be light on dark, with pixels from 0 to 255, from
@@ -59,11 +61,11 @@ examples:
   fastdigits predict test.csv --submission submission.csv   for Kaggle
 
 Standard output has the table, or with --json one JSON object. It has for each
-image its name and the number in it, and for each digit the confidence, the
-second choice, all probabilities, and the box in the picture. If a picture
-cannot be read, the command prints an error to standard error and reads the
-others. Exit codes: 0 success; 2 error, described in one line per picture; 130
-interrupted with Ctrl-C.
+image its name and its lines, and for each digit the confidence, whether it is
+doubtful, the second choice, all probabilities, and the box in the picture. If a
+picture cannot be read, the command prints an error to standard error and reads
+the others. Exit codes: 0 success; 2 error, described in one line per picture;
+130 interrupted with Ctrl-C.
 """
 
 
