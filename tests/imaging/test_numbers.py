@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from digit_pictures import inked, strokes
+from digit_pictures import PLAIN, inked, printed, strokes
 from PIL import Image, ImageDraw
 
 import fastdigits as fd
@@ -98,6 +98,13 @@ def test_a_turned_page_is_read_upright(network, degrees):
     assert (
         np.asarray(found.picture)[top:bottom, left:right].min() < 60
     )  # a place in the picture as it was read
+
+
+@pytest.mark.parametrize("letter", "EN")
+def test_a_letter_is_not_turned_into_a_digit(network, letter):  # upright, an N on its side is a Z
+    found = reading(network, inked(printed(letter, PLAIN)))
+    assert found.turned == 0
+    assert len(found.images) == 1
 
 
 def test_digits_that_touch_are_cut_where_the_network_reads_them(network):

@@ -72,12 +72,15 @@ class Page:
         Sum of the logarithms of the confidences of the digits.
     turned : float
         Degrees by which the picture was rotated counterclockwise.
+    pieces : int
+        Digits and signs before those that touch were cut.
     """
 
     picture: Image.Image
     rows: list[list[Digit]]
     evidence: float
     turned: float
+    pieces: int
 
 
 def prepare(image: object) -> UInt8:
@@ -194,8 +197,8 @@ def error_for(image: object, subject: str, message: str) -> ValueError:
 def _upright_page(picture: Image.Image, single: bool, confidence: Confidence | None) -> Page | None:
     """Return the page; turned by a multiple of 90 degrees if its digits are surer then."""
     page = _level_page(picture, single, confidence)
-    if page is None or single or confidence is None:
-        return page
+    if page is None or single or confidence is None or page.pieces < 2:
+        return page  # one piece has no direction: an N on its side is a Z
     best = page
     if page.evidence < -TURNED:
         for degrees, turn in TURNS.items():
@@ -224,13 +227,14 @@ def _level_page(picture: Image.Image, single: bool, confidence: Confidence | Non
             else np.ones(len(segments))
         )
 
+    pieces = sum(map(len, rows))
     if not single:
         rows = [cut_touching(row, ink.amount, sure if confidence else None) for row in rows]
     digits = [one for row in rows for one in row if not one.sign]
     if not digits:
         return None
     made = [[_digit(ink, one, offset) for one in row] for row in rows]
-    return Page(picture, made, float(np.log(np.maximum(sure(digits), 1e-3)).sum()), angle)
+    return Page(picture, made, float(np.log(np.maximum(sure(digits), 1e-3)).sum()), angle, pieces)
 
 
 def _rotated(
