@@ -1,6 +1,6 @@
 """Measure the accuracy on drawn, printed and photographed digits: one row of a table per kind of picture.
 
-    python scripts/accuracy/own_digits.py              # ten minutes; MNIST's test images, DejaVu fonts, drawn strokes
+    python scripts/accuracy/own_digits.py              # half an hour; MNIST's test images, DejaVu fonts, drawn strokes
     python scripts/accuracy/own_digits.py --tune       # other seeds, MNIST's training images: for changing fd.prepare
     python scripts/accuracy/own_digits.py --save DIR   # write some pictures, and all that are misread
 
