@@ -21,15 +21,16 @@ from ..core.arrays import Array, as_array
 from ..data import load_mnist
 from ..imaging.reading import NOT_A_DIGIT
 from ..nn.assembly import BUILT_IN, ends_in_softmax
-from ..nn.folding import folded
-from ..nn.layers import BatchNorm, Dense, Layer, LeakyReLU, Softmax, Standardize
+from ..nn.layers import BatchNorm, Dense, Dropout, Layer, LeakyReLU, Softmax, Standardize
 from ..nn.scales import NUMBERS, to_uint8
 from ..nn.sequential import Sequential
 
 PAGE = Path(__file__).parent / "page"
 GENERATOR = "fastdigits"  # in the page's meta data, before the version
 # In this order: each uses those before it.
-SCRIPTS = ("network.js", "prepare.js", "strokes.js", "pad.js", "view.js", "answer.js", "page.js")
+SCRIPTS = (
+    "layers.js", "network.js", "learn.js", "prepare.js", "strokes.js", "pad.js", "view.js", "answer.js", "page.js",
+)  # fmt: skip
 DIGITS = tuple("0123456789")
 CREDIT = (
     "The examples are from MNIST by Yann LeCun, Corinna Cortes and Christopher J. C. Burges, CC BY-SA 3.0."
@@ -170,28 +171,23 @@ def _digits() -> Array:
 
 def _layers(network: Sequential) -> list[dict[str, Any]]:
     """Return the layers in the form that ``network.js`` reads; the last one is a softmax."""
-    described = [_layer(layer) for layer in folded(network).layers]
+    described = [_layer(layer) for layer in network.layers if not isinstance(layer, Dropout)]
     if not ends_in_softmax(network.layers):
         described.append(_described("softmax"))
     return described
 
 
 def _layer(layer: Layer) -> dict[str, Any]:
-    """Describe a layer; folding has removed dropout."""
+    """Describe a layer other than dropout, with the names of Python."""
     if isinstance(layer, Dense):
         return _described("dense", arrays={"weight": layer.weight.value, "bias": layer.bias.value})
     if isinstance(layer, BatchNorm):
-        scale = layer.gamma.value / np.sqrt(layer.running_var.astype(np.float64) + layer.eps)
+        parameters = {"gamma": layer.gamma.value, "beta": layer.beta.value}
         return _described(
-            "scale", arrays={"mean": layer.running_mean, "scale": scale, "shift": layer.beta.value}
+            "batchnorm", {"eps": layer.eps, "momentum": layer.momentum}, parameters | layer.buffers()
         )
     if isinstance(layer, Standardize):
-        arrays: dict[str, Array] = {
-            "mean": layer.mean,
-            "scale": 1 / np.sqrt(layer.var),
-            "shift": np.zeros(layer.n),
-        }
-        return _described("scale", arrays=arrays)
+        return _described("standardize", arrays=layer.buffers())
     if isinstance(layer, Softmax):
         return _described("softmax")
     return _described("relu", {"slope": layer.slope if isinstance(layer, LeakyReLU) else 0.0})

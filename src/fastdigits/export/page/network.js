@@ -1,57 +1,4 @@
-// The network: the same arithmetic as in Python.
-//
-// Each kind of layer has a forward step, y from x, and a backward step, dx from dy, as in fastdigits/nn/layers/. Values
-// between layers are float32, as in Python; sums are computed in float64 and rounded once, which is at least as exact.
-
-const KINDS = {
-  dense: {
-    // y = x · weight + bias; the weight is (inputs, outputs), row by row
-    forward({ weight, bias }, x) {
-      const sums = Float64Array.from(bias);
-      for (let i = 0; i < x.length; i++) {
-        if (x[i] === 0) continue; // most pixels are 0
-        const row = i * sums.length;
-        for (let j = 0; j < sums.length; j++) sums[j] += x[i] * weight[row + j];
-      }
-      return Float32Array.from(sums);
-    },
-    // dx = dy · weight transposed
-    backward({ weight }, dy, x) {
-      return x.map((_, i) => {
-        let sum = 0;
-        for (let j = 0; j < dy.length; j++) sum += dy[j] * weight[i * dy.length + j];
-        return sum;
-      });
-    },
-  },
-
-  // batch normalisation that could not be folded into a dense layer: y = (x - mean) · scale + shift
-  scale: {
-    forward: ({ mean, scale, shift }, x) => x.map((value, i) => (value - mean[i]) * scale[i] + shift[i]),
-    backward: ({ scale }, dy) => dy.map((value, i) => value * scale[i]),
-  },
-
-  // y = x where x > 0, else slope · x; ReLU has the slope 0
-  relu: {
-    forward: ({ slope }, x) => x.map((value) => (value > 0 ? value : slope * value)),
-    backward: ({ slope }, dy, x) => dy.map((value, i) => (x[i] > 0 ? value : slope * value)),
-  },
-
-  // probs = e^x / Σ e^x; subtracting the largest x first keeps e^x finite
-  softmax: {
-    forward(_, x) {
-      const largest = x.reduce((a, b) => Math.max(a, b));
-      const powers = Float64Array.from(x, (value) => Math.exp(value - largest));
-      const sum = powers.reduce((a, b) => a + b);
-      return Float32Array.from(powers, (power) => power / sum);
-    },
-    // dx = y · (dy - Σ dy · y)
-    backward(_, dy, x, y) {
-      const mean = dy.reduce((sum, value, i) => sum + value * y[i], 0);
-      return dy.map((value, i) => y[i] * (value - mean));
-    },
-  },
-};
+// The network that reads: the layers of the file, ready for one image at a time.
 
 /** Decode base64 text to bytes. */
 function decode(text) {
@@ -68,12 +15,34 @@ function readLayer({ kind, numbers, arrays }) {
   return layer;
 }
 
+/**
+ * Return copies of the layers with batch normalisation folded into the dense layer before it.
+ *
+ * In evaluation, batch normalisation only scales and shifts, as a dense layer can: weight · scale, and
+ * (bias - mean) · scale + beta.
+ */
+function fold(layers) {
+  const folded = [];
+  for (const layer of copyLayers(layers)) {
+    const before = folded.at(-1);
+    if (layer.kind !== "batchnorm" || before?.kind !== "dense") {
+      folded.push(layer);
+      continue;
+    }
+    const { mean, scale } = running(layer), { weight, bias } = before, d = bias.length;
+    scale.forEach((value, j) => (scale[j] = value * layer.gamma[j]));
+    for (let i = 0; i < weight.length; i++) weight[i] *= scale[i % d];
+    bias.forEach((value, j) => (bias[j] = (value - mean[j]) * scale[j] + layer.beta[j]));
+  }
+  return folded;
+}
+
 class Network {
-  /** Take the side of the images in pixels and the descriptions of the layers; the last one is a softmax. */
+  /** Take the side of the images in pixels and the layers; the last one is a softmax. */
   constructor(side, layers) {
     this.side = side;
-    this.layers = layers.map(readLayer);
-    this.stages = this.findStages();
+    this.layers = withSwitches(fold(layers));
+    this.stages = findStages(this.layers);
   }
 
   /** Return the input of each layer and the output of the last, for an image of bytes. */
@@ -81,34 +50,45 @@ class Network {
     if (pixels.length !== this.side ** 2) {
       throw new RangeError(`pixels must be ${this.side ** 2} bytes, row by row; got ${pixels.length}`);
     }
-    const values = [Float32Array.from(pixels, (pixel) => pixel / 255)];
-    for (const layer of this.layers) values.push(KINDS[layer.kind].forward(layer, values.at(-1)));
-    return values;
-  }
-
-  /** Return the stages: a dense layer and the layers up to the next one; {dense, end} are indices into `layers`. */
-  findStages() {
-    const places = this.layers.flatMap(({ kind }, i) => (kind === "dense" ? [i] : []));
-    return places.map((dense, i) => {
-      const end = (places[i + 1] ?? this.layers.length) - 1;
-      return { dense, end, size: this.layers[dense].bias.length };
-    });
+    return forward(this.layers, Float32Array.from(pixels, (pixel) => pixel / 255));
   }
 
   /**
-   * Return the gradient of one neuron's sum with respect to the pixels, for the image of `values`.
+   * Return the gradients of one neuron's sum with respect to the input of each layer up to its dense layer, `place`.
    *
-   * For the first dense layer, these are its weights. For a later one, a backward step through the layers before it
-   * combines their weights; inactive neurons have no effect. A network of dense layers and ReLU is linear as long as
-   * the same neurons are active, so the gradient is exact there.
+   * The first of them is the effect of each pixel. For the first dense layer, these are its weights. For a later one,
+   * a backward step through the layers before it combines their weights; inactive neurons have no effect. A network of
+   * dense layers and ReLU is linear as long as the same neurons are active, so the gradient is exact there.
    */
-  pixelWeights(values, place, neuron) {
+  effects(values, place, neuron) {
     let dy = new Float32Array(values[place + 1].length);
     dy[neuron] = 1;
+    const gradients = [];
     for (let i = place; i >= 0; i--) {
       const layer = this.layers[i];
-      dy = KINDS[layer.kind].backward(layer, dy, values[i], values[i + 1]);
+      dy = KINDS[layer.kind].backward(layer, dy, values[i], values[i + 1], 1, false);
+      gradients[i] = dy;
     }
-    return dy;
+    return gradients;
   }
+
+  /** Return the effect of each pixel on one neuron's sum. */
+  pixelWeights(values, place, neuron) {
+    return this.effects(values, place, neuron)[0];
+  }
+}
+
+/** Return the layers with switches for the neurons of each hidden layer, at the end of its stage. */
+function withSwitches(layers) {
+  const stages = findStages(layers);
+  const ends = new Map(stages.slice(0, -1).map(({ end, size }) => [end, size]));
+  return layers.flatMap((layer, i) =>
+    ends.has(i) ? [layer, { kind: "switches", on: new Float32Array(ends.get(i)).fill(1) }] : [layer]
+  );
+}
+
+/** Return the stages: a dense layer and the layers up to the next one; {dense, end} are indices into `layers`. */
+function findStages(layers) {
+  const places = layers.flatMap(({ kind }, i) => (kind === "dense" ? [i] : []));
+  return places.map((dense, i) => ({ dense, end: (places[i + 1] ?? layers.length) - 1, size: layers[dense].bias.length }));
 }

@@ -1,7 +1,8 @@
 // The page: run the network on the drawing and show all its values.
 
 const data = JSON.parse(document.getElementById("network").textContent);
-const network = new Network(data.side, data.layers);
+const layers = data.layers.map(readLayer); // of the file, as in Python
+let network = new Network(data.side, layers); // the one that reads
 const element = (id) => document.getElementById(id);
 
 const blank = new Uint8Array(data.side ** 2);
@@ -131,7 +132,7 @@ function listen() {
 /** Describe the network. */
 function describe() {
   const sizes = [data.side ** 2, ...network.stages.map(({ size }) => size)];
-  const arrays = network.layers.flatMap((layer) => Object.values(layer).filter((part) => part instanceof Float32Array));
+  const arrays = parametersOf(layers).map(({ value }) => value);
   const count = arrays.reduce((sum, { length }) => sum + length, 0).toLocaleString("en");
   element("about").textContent = `A network of ${sizes.join("-")} with ${count} weights, all of them in this file.`;
   element("credit").textContent = data.credit;
@@ -160,4 +161,19 @@ globalThis.fastdigits = {
     network.pixelWeights(network.run(pixels), network.stages[layer].dense, neuron),
   /** Return the outputs of a dense layer's neurons for an image, after the activation. */
   activations: (pixels, layer) => network.run(pixels)[network.stages[layer].end + 1],
+  /** Return {loss, gradients} of a batch for the file's weights, in training; names are those of Python. */
+  gradients(pixels, labels) {
+    const learner = new Learner(layers);
+    const { loss, gradients } = learner.gradients(new Images(data.side ** 2, pixels, labels).batch([...labels.keys()]));
+    const named = parametersOf(learner.layers).map(({ name, parameter, place }) => [name, gradients[place][parameter]]);
+    return { loss, gradients: Object.fromEntries(named) };
+  },
+  /** Train a copy of the file's network on batches in the order given; return {losses, state}, each array by name. */
+  train(pixels, labels, { optimizer, lr, batchSize }) {
+    const learner = new Learner(layers), images = new Images(data.side ** 2, pixels, labels);
+    const losses = batches([...labels.keys()], batchSize).map(
+      (indices) => learner.step(images.batch(indices), optimizer, lr).loss
+    );
+    return { losses, state: stateOf(learner.layers) };
+  },
 };
