@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from PIL import Image
 from selenium import webdriver
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.actions.action_builder import ActionBuilder
@@ -45,7 +46,7 @@ W = [[(28, 25), (38, 80), (50, 40), (62, 80), (72, 25)]]
 
 
 class Shot(NamedTuple):
-    """A screenshot: the screen, its pixels per point, its colours, the strokes, and where the mouse points at last."""
+    """A screenshot: the screen, its pixels per point, its colours, the strokes, and where the mouse clicks at last."""
 
     size: tuple[int, int]
     ratio: float
@@ -118,12 +119,34 @@ def draw(driver: webdriver.Chrome, strokes: list[list[tuple[float, float]]]) -> 
         actions.perform()
 
 
-def hover(driver: webdriver.Chrome, layer: int, right: float, down: float) -> None:
-    """Move the mouse over a neuron."""
+def keep(driver: webdriver.Chrome, layer: int, right: float, down: float) -> None:
+    """Click on a neuron, as a screenshot ends pointing."""
     grid = driver.find_elements("css selector", "#layers canvas")[layer]
     size = grid.size
     offset = int((right - 0.5) * size["width"]), int((down - 0.5) * size["height"])
-    ActionChains(driver).move_to_element_with_offset(grid, *offset).perform()
+    ActionChains(driver).move_to_element_with_offset(grid, *offset).click().perform()
+
+
+def draw_inside(page: Path, folder: Path) -> None:
+    """Draw a 7, keep its class, and take a picture of the lines that lead to it."""
+    with browser(Shot((1366, 2200), 1, "light", SEVEN)) as driver:
+        driver.get(page.as_uri())
+        draw(driver, SEVEN)
+        grid = driver.find_elements("css selector", "#layers canvas")[-1]
+        classes = int(grid.get_attribute("aria-valuemax"))
+        keep(driver, -1, 7.5 / classes, 0.5)
+        driver.find_element("css selector", ".inside").screenshot(str(folder / "draw-inside.png"))
+
+
+def draw_training(page: Path, folder: Path) -> None:
+    """Teach a page a 7, train for 12 epochs, and take a picture of the panel."""
+    with browser(Shot((1366, 2200), 1, "dark", SEVEN)) as driver:
+        driver.get(page.as_uri())
+        draw(driver, SEVEN)
+        driver.find_elements("css selector", "#teach button")[7].click()
+        # 12 epochs of 16 steps each
+        driver.execute_script("for (let i = 0; i <= 192; i++) document.getElementById('step').click()")
+        driver.find_element("css selector", ".train").screenshot(str(folder / "draw-train.png"))
 
 
 def main() -> None:
@@ -136,10 +159,15 @@ def main() -> None:
                 driver.get(page.as_uri())
                 draw(driver, shot.strokes)
                 if shot.neuron:
-                    hover(driver, *shot.neuron)
+                    keep(driver, *shot.neuron)
                 # wait for the animation of the bars
                 driver.execute_async_script("setTimeout(arguments[0], 300)")
                 driver.save_screenshot(str(folder / f"{name}.png"))
+        draw_inside(page, folder)
+        draw_training(page, folder)
+    for name in (*SHOTS, "draw-inside", "draw-train"):  # 256 colours take a third of the bytes
+        path = folder / f"{name}.png"
+        Image.open(path).convert("RGB").quantize(256).save(path, optimize=True)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def test_without_options_it_writes_a_page_with_the_network_of_the_package(tmp_pa
     fd.export_html(fd.load_pretrained(), tmp_path / "same.html")
     assert (tmp_path / "draw.html").read_bytes() == (tmp_path / "same.html").read_bytes()
     if sys.platform not in ("darwin", "win32"):
-        assert done.stderr == "draw.html: 1.9 MB, open it in any browser\n"
+        assert done.stderr == "draw.html: 2.2 MB, open it in any browser\n"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a browser that is a script of the shell")
@@ -54,7 +54,7 @@ def test_the_page_is_opened_in_the_browser(tmp_path):
     script.chmod(0o755)
     done = run("--output", "my page.html", "--json", cwd=tmp_path, BROWSER=f"{script} %s")
     assert (tmp_path / "opened").read_text().strip() == (tmp_path / "my page.html").as_uri()
-    assert done.stderr == "my page.html: 1.9 MB, opened\n"
+    assert done.stderr == "my page.html: 2.2 MB, opened\n"
     assert json.loads(done.stdout)["opened"] is True
     (tmp_path / "opened").unlink()
     assert run("--no-open", cwd=tmp_path, BROWSER=f"{script} %s").returncode == 0

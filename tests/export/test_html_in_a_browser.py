@@ -5,7 +5,6 @@ import http.server
 import json
 import math
 import re
-import shutil
 import threading
 
 import numpy as np
@@ -53,21 +52,6 @@ def page(tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "draw.html"
     fd.export_html(digits_network(), path)
     return path
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """A browser, Debian's chromium with its driver; one for all tests, as it takes a second to start."""
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--no-first-run"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture
@@ -659,7 +643,7 @@ def test_the_neuron_under_the_pointer_or_the_keys_shows_its_weights(at):
     press(at, Keys.END)
     assert text(at, "neuron") == f"Hidden layer 1, neuron {sizes[0]}"
     ActionChains(at, duration=0).move_to_element_with_offset(grids[2], 5, 0).click().perform()
-    assert text(at, "neuron") == "Output layer, class 5"
+    assert text(at, "neuron") == "Output layer, class 5, kept"
     pictures.add(picture(at))
     assert len(pictures) == 4
 

@@ -75,8 +75,8 @@ def train(optimizer, x, y):
     return losses, arrays
 
 
-# Both sides keep float32 and differ in the order of sums. Gradients are sums over 32 images of numbers below 1: rounding,
-# 6e-8 · √32 each, and the two layers above it move them by less than 1e-6.
+# Both sides keep float32 and differ in the order of sums. Gradients are sums over 32 images of numbers below 1: their
+# rounding, 6e-8 · √32 each, and that of the two layers above move them by less than 1e-6.
 def test_gradients_are_those_of_python(page, images):
     x, y = (part[:BATCH] for part in images)
     found = call(page, "gradients", x, y)
@@ -91,9 +91,9 @@ def test_gradients_are_those_of_python(page, images):
 
 # After 100 steps, rounding has moved weights by less than 1e-5: found 2e-6, and as much between the kernels and their
 # NumPy twin; a wrong formula moves most of them by 1e-3 and more.
-# Where a gradient is 0 but for rounding, RMSprop and Adam scale what is left to whole steps of the learning rate, to and
-# fro. So is it with a bias right before batch normalisation, as the mean is subtracted; the running mean follows it, so
-# these arrays are compared after SGD and Momentum alone.
+# Where a gradient is 0 but for rounding, RMSprop and Adam scale what is left to whole steps of the learning rate, to
+# and fro. So is it with a bias right before batch normalisation, as the mean is subtracted; the running mean follows
+# it. So these arrays are compared after SGD and Momentum alone.
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_hundred_steps_are_those_of_python(page, images, name):
     optimizer = OPTIMIZERS[name]()
@@ -112,5 +112,7 @@ def test_a_hundred_steps_are_those_of_python(page, images, name):
 def test_a_batch_of_one_image_has_no_variance(page, images):
     from selenium.common.exceptions import JavascriptException
 
-    with pytest.raises(JavascriptException, match="batch normalisation learns from batches of 2 or more images; got 1"):
+    with pytest.raises(
+        JavascriptException, match="batch normalisation learns from batches of 2 or more images; got 1"
+    ):
         call(page, "gradients", images[0][:1], images[1][:1])

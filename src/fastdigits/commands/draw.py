@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "draw",
         "Write a page to draw digits on, and open it in the browser. A network inside the page reads digits and "
         "numbers while you draw them; the page shows the probabilities, the input and the neurons. The page is one "
-        "file of about 1.9 MB. It needs no server and no connection: send it by mail, or put it on any web site.",
+        "file of about 2.2 MB. It needs no server and no connection: send it by mail, or put it on any web site.",
         "examples:\n"
         "  fastdigits draw\n"
         "  fastdigits draw --model runs/mine --output mine.html\n"

@@ -9,6 +9,7 @@ import base64
 import hashlib
 import math
 import os
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,13 @@ PAGE = Path(__file__).parent / "page"
 GENERATOR = "fastdigits"  # in the page's meta data, before the version
 # In this order: each uses those before it.
 SCRIPTS = (
-    "layers.js", "network.js", "learn.js", "prepare.js", "strokes.js", "pad.js", "view.js", "answer.js", "page.js",
+    "layers.js", "network.js", "learn.js", "prepare.js", "strokes.js", "pad.js", "view.js", "answer.js", "lines.js",
+    "inside.js", "chart.js", "train.js", "page.js",
 )  # fmt: skip
+STYLES = ("page.css", "learning.css")
+TRAINING, HELD_OUT = 50, 30  # images of each digit inside the page, to train with and to test on
 DIGITS = tuple("0123456789")
-CREDIT = (
-    "The examples are from MNIST by Yann LeCun, Corinna Cortes and Christopher J. C. Burges, CC BY-SA 3.0."
-)
+CREDIT = "The images inside are from MNIST by Yann LeCun, Corinna Cortes and Christopher J. C. Burges, CC BY-SA 3.0."
 
 
 def export_html(
@@ -46,13 +48,14 @@ def export_html(
 ) -> None:
     """Write an HTML page on which the network classifies what the user draws: one file, written atomically.
 
-    During drawing, it shows the probabilities, the network's input, the activations of its layers and the weights of a
-    neuron. It needs no server and no connection, and its security policy allows none.
+    During drawing, it shows the probabilities, the network's input, the activations of its layers, the strongest lines
+    between them and the weights of a neuron. Weights can be changed, and a network can be trained in the page. It needs
+    no server and no connection, and its security policy allows none.
 
     Parameters
     ----------
     network : Sequential
-        Built-in layers, for square images. Batch normalisation is folded into dense layers.
+        Built-in layers, for square images.
     path : str or path-like
         The file; an existing one is replaced.
     labels : iterable of str, optional
@@ -73,8 +76,10 @@ def export_html(
 
     Notes
     -----
-    The page computes the same as `NeuralNetwork.predict_proba`, up to the rounding of float32. Its size is 65 kB and
-    5.3 bytes per weight: 1.9 MB for the network of `load_pretrained`. It runs in browsers from 2022.
+    The page computes the same as `NeuralNetwork.predict_proba`, up to the rounding of float32. Its size is 110 kB and
+    5.3 bytes per weight: 2.2 MB for the network of `load_pretrained`, with 190 kB of MNIST's training images to learn
+    from, which networks for digits of 28 × 28 pixels get if ``examples`` is omitted. It runs in browsers from 2022;
+    training with these images, in browsers from May 2023.
 
     Examples
     --------
@@ -92,6 +97,7 @@ def export_html(
         "labels": names,
         "layers": _layers(network),
         "examples": [_base64(picture) for picture in pictures],
+        "lesson": _lesson(names) if digits else None,
         "credit": CREDIT if digits else "",
     }
     title = "Draw a digit" if are_digits else "Draw"
@@ -166,6 +172,20 @@ def _digits() -> Array:
     return images[[int((labels == digit).argmax()) for digit in range(10)]].reshape(10, -1)
 
 
+def _lesson(names: list[str]) -> dict[str, Any]:
+    """Return images of MNIST's training set to learn from in the page, and others to test on; each with its class."""
+    (images, labels), _ = load_mnist()
+    places = [np.flatnonzero(labels == digit) for digit in range(10)]
+
+    def part(start: int, count: int) -> dict[str, Any]:
+        rows = np.concatenate([found[start : start + count] for found in places])
+        pixels = zlib.compress(images[rows].tobytes(), 9)
+        classes = [names.index(str(label)) for label in labels[rows]]
+        return {"pixels": base64.b64encode(pixels).decode("ascii"), "labels": classes}
+
+    return {"training": part(0, TRAINING), "heldOut": part(TRAINING, HELD_OUT)}
+
+
 # -- the network ---------------------------------------------------------------------------------------------
 
 
@@ -213,7 +233,7 @@ def _page(title: str, content: dict[str, Any]) -> str:
         PAGE / "page.html.jinja",
         generator=f"{GENERATOR} {__version__}",
         title=title,
-        style=_source("page.css"),
+        style="\n".join(map(_source, STYLES)),
         script="\n".join(map(_source, SCRIPTS)),
         network=content,
         sha256=_sha256,

@@ -107,6 +107,17 @@ function freshLayers(layers, random) {
   return fresh;
 }
 
+/** Return the small network of this project, with fresh weights: 784-64-32-10, for any image and number of classes. */
+function smallLayers(width, classes, random) {
+  const floats = (size) => new Float32Array(size);
+  const dense = (inputs, outputs) => ({ kind: "dense", weight: floats(inputs * outputs), bias: floats(outputs) });
+  const statistics = { gamma: floats(64), beta: floats(64), running_mean: floats(64), running_var: floats(64) };
+  const batchnorm = { kind: "batchnorm", eps: 1e-5, momentum: 0.1, ...statistics };
+  const relu = { kind: "relu", slope: 0 };
+  const layers = [dense(width, 64), batchnorm, relu, dense(64, 32), relu, dense(32, classes), { kind: "softmax" }];
+  return freshLayers(layers, random);
+}
+
 /** Labelled images: {pixels: bytes, one image after another; labels; width: pixels of an image}. */
 class Images {
   constructor(width, pixels = new Uint8Array(0), labels = []) {

@@ -2,7 +2,8 @@
 
 const data = JSON.parse(document.getElementById("network").textContent);
 const layers = data.layers.map(readLayer); // of the file, as in Python
-let network = new Network(data.side, layers); // the one that reads
+const original = new Network(data.side, layers);
+let network = original; // the one that reads
 const element = (id) => document.getElementById(id);
 
 const blank = new Uint8Array(data.side ** 2);
@@ -15,7 +16,6 @@ const answer = new Answer(data.labels, ({ marks }) => {
 let digits = []; // on the pad, in the order of reading: {marks, box, pixels, values, probabilities}
 let shown = null; // the one whose pixels and activations are shown; null if the pad is empty
 let choice = null; // of a digit; it holds until another mark is the last one
-let chosen = { stage: 0, neuron: 0 }; // the neuron whose weights are shown
 let isRequested = false;
 
 /** Update before the next frame, once for all events until then. */
@@ -35,8 +35,7 @@ function update() {
   const wanted = choice && choice.last === last ? choice.mark : last;
   shown = digits.find(({ marks }) => marks.includes(wanted)) ?? digits.at(-1) ?? null;
   answer.show(digits, shown);
-  paint(element("seen"), shown?.pixels ?? [], { columns: data.side, limit: 255, positive: "--lit" });
-  showInside();
+  inside.show(shown);
 }
 
 /** Make a screen reader say a text. It says the answer only after a stroke, as the answer changes continuously. */
@@ -49,42 +48,18 @@ function sayAnswer(before = "") {
   say([before, answer.spoken].filter(Boolean).join(", "));
 }
 
-// -- inside -------------------------------------------------------------------------------------------------
+// -- inside, and training -----------------------------------------------------------------------------------
 
-const grids = network.stages.map(({ size }, i) => {
-  const isLast = i === network.stages.length - 1;
-  const name = isLast ? "Output layer" : `Hidden layer ${i + 1}`;
-  const figure = document.createElement("figure");
-  const caption = document.createElement("figcaption");
-  caption.textContent = isLast ? `${name}: ${size} classes` : `${name}: ${size} neurons`;
-  const canvas = document.createElement("canvas");
-  figure.append(caption, canvas);
-  element("layers").append(figure);
-  return new Grid(canvas, name, size, isLast ? data.labels : null, (neuron) => {
-    chosen = { stage: i, neuron };
-    showInside();
-  });
-});
+const inside = new Inside(data, network, update);
 
-/** Show the activations of all layers, and the weights of the chosen neuron; of an empty pad, only the latter. */
-function showInside() {
-  if (grids.length === 0) return; // a network without a dense layer
-  const { stage, neuron } = chosen;
-  grids.forEach((grid, i) => {
-    grid.show(shown?.values[network.stages[i].end + 1] ?? null, i === stage ? neuron : null);
-  });
-  // The weights of the first layer do not depend on the drawing.
-  const values = shown?.values ?? (stage === 0 ? network.run(blank) : null);
-  const weights = values ? network.pixelWeights(values, network.stages[stage].dense, neuron) : [0];
-  paint(element("weights"), weights, { columns: data.side, limit: largest(weights), base: "--cell" });
-  element("neuron").textContent = grids[stage].title(neuron);
-  const kind = stage === grids.length - 1 ? "Probability" : "Activation";
-  element("activation").textContent = shown ? `${kind} ${grids[stage].values[neuron].toFixed(2)}.` : "";
-  element("meaning").textContent =
-    stage === 0
-      ? "Its weights: ink on blue raises it, ink on orange lowers it."
-      : "Ink through the neurons active now: blue raises it, orange lowers it.";
+/** Read with other layers, or for null with those of the file. */
+function readWith(other) {
+  network = other ? new Network(data.side, other) : original;
+  inside.use(network);
+  update();
 }
+
+new TrainingPanel(data, layers, { drawing: () => shown?.pixels ?? null, read: readWith, say });
 
 // -- buttons and keys ---------------------------------------------------------------------------------------
 
@@ -119,6 +94,7 @@ function listen() {
   element("example").hidden = data.examples.length === 0;
   element("pen").addEventListener("input", choosePen);
   document.addEventListener("keydown", (event) => {
+    if (event.target.matches("input[type='number'], select")) return; // these keys edit the number
     const key = event.ctrlKey || event.metaKey ? event.key.toLowerCase() : "";
     if (key === "y" || (key === "z" && event.shiftKey)) redo();
     else if (key === "z") undo();
@@ -131,12 +107,11 @@ function listen() {
 
 /** Describe the network. */
 function describe() {
-  const sizes = [data.side ** 2, ...network.stages.map(({ size }) => size)];
+  const sizes = [data.side ** 2, ...original.stages.map(({ size }) => size)];
   const arrays = parametersOf(layers).map(({ value }) => value);
   const count = arrays.reduce((sum, { length }) => sum + length, 0).toLocaleString("en");
   element("about").textContent = `A network of ${sizes.join("-")} with ${count} weights, all of them in this file.`;
   element("credit").textContent = data.credit;
-  for (const id of ["seen", "weights"]) element(id).width = element(id).height = data.side;
 }
 
 describe();
@@ -161,6 +136,12 @@ globalThis.fastdigits = {
     network.pixelWeights(network.run(pixels), network.stages[layer].dense, neuron),
   /** Return the outputs of a dense layer's neurons for an image, after the activation. */
   activations: (pixels, layer) => network.run(pixels)[network.stages[layer].end + 1],
+  /** Return the strongest lines into a dense layer, {from, to, strength}; for a class, those that lead to it. */
+  lines(pixels, layer, count, output = null) {
+    const values = network.run(pixels), { dense } = network.stages[layer], last = network.stages.at(-1).dense;
+    const effects = output === null ? null : network.effects(values, last, output)[dense + 1] ?? oneHot(data.labels.length, output);
+    return strongestLines(network.layers[dense], values[dense], effects, count);
+  },
   /** Return {loss, gradients} of a batch for the file's weights, in training; names are those of Python. */
   gradients(pixels, labels) {
     const learner = new Learner(layers);

@@ -79,9 +79,12 @@ function makeBars(list, labels) {
  * For a screen reader, it is a slider over the neurons, each with its value as text.
  */
 class Grid {
-  /** Take the canvas, the layer's name, its number of neurons, their names, and a function to call on a choice. */
-  constructor(canvas, name, size, labels, onChoose) {
-    Object.assign(this, { canvas, name, size, labels, onChoose, chosen: null, values: [] });
+  /**
+   * Take the canvas, the layer's name, its number of neurons, their names, and functions to call with a neuron: when it is
+   * pointed at, chosen with keys, and kept, with a click or a key; and one for the end of pointing.
+   */
+  constructor(canvas, name, size, labels, { point, choose, keep, leave }) {
+    Object.assign(this, { canvas, name, size, labels, point, choose, keep, leave, chosen: null, values: [] });
     this.columns = size <= 128 ? Math.min(16, size) : Math.ceil(Math.sqrt(2 * size));
     this.cell = Math.max(8, Math.min(48, Math.floor(1600 / this.columns)));
     canvas.width = this.columns * this.cell;
@@ -99,20 +102,22 @@ class Grid {
 
   listen() {
     const { canvas } = this;
-    for (const kind of ["pointerdown", "pointermove"]) {
+    for (const [kind, act] of [["pointerdown", this.point], ["pointermove", this.point], ["click", this.keep]]) {
       canvas.addEventListener(kind, (event) => {
         const neuron = this.at(event.offsetX / canvas.clientWidth, event.offsetY / canvas.clientHeight);
-        if (neuron !== null) this.onChoose(neuron);
+        if (neuron !== null) act(neuron);
       });
     }
-    canvas.addEventListener("focus", () => this.onChoose(this.chosen ?? 0));
+    canvas.addEventListener("focus", () => this.point(this.chosen ?? 0));
+    for (const kind of ["pointerleave", "blur"]) canvas.addEventListener(kind, this.leave);
     canvas.addEventListener("keydown", (event) => {
       const now = this.chosen ?? 0;
       const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -this.columns, ArrowDown: this.columns };
-      const next = { Home: 0, End: this.size - 1 }[event.key] ?? now + steps[event.key];
+      const isKeep = event.key === "Enter" || event.key === " ";
+      const next = isKeep ? now : ({ Home: 0, End: this.size - 1 }[event.key] ?? now + steps[event.key]);
       if (Number.isNaN(next)) return;
       event.preventDefault();
-      if (next >= 0 && next < this.size) this.onChoose(next);
+      if (next >= 0 && next < this.size) (isKeep ? this.keep : this.choose)(next);
     });
   }
 
@@ -124,23 +129,42 @@ class Grid {
     return neuron >= 0 && neuron < this.size ? neuron : null;
   }
 
+  /** Return the middle of a cell's edge as fractions of width and height; `down` is 0 for the upper edge, 1 for the lower. */
+  placeOf(neuron, down) {
+    const row = Math.floor(neuron / this.columns) + down;
+    return [((neuron % this.columns) + 0.5) / this.columns, (row * this.cell) / this.canvas.height];
+  }
+
   /** Return the name of a neuron. */
   title(neuron) {
     return this.labels ? `${this.name}, class ${this.labels[neuron]}` : `${this.name}, neuron ${neuron + 1}`;
   }
 
-  /** Show the values of all neurons, or none for null, with a frame around the chosen neuron. */
-  show(values, chosen) {
+  /** Show the values of all neurons, or none for null, with a frame around the chosen one; a cross is on those off. */
+  show(values, chosen, on = []) {
     Object.assign(this, { values: values ?? new Float32Array(this.size), chosen });
     const { canvas, columns, cell } = this;
     const gap = cell >= 16 ? cell / 8 : 1;
     const limit = this.labels ? 1 : largest(this.values); // classes have probabilities
     paint(canvas, this.values, { columns, limit, cell, gap, base: "--cell" });
     if (this.labels) this.write();
+    on.forEach((isOn, neuron) => isOn || this.cross(neuron));
     if (chosen !== null) this.frame(chosen);
     const spoken = chosen ?? 0;
     canvas.setAttribute("aria-valuenow", spoken + 1);
     canvas.setAttribute("aria-valuetext", this.title(spoken) + (values ? `: ${values[spoken].toFixed(2)}` : ""));
+  }
+
+  cross(neuron) {
+    const context = this.canvas.getContext("2d"), { cell } = this;
+    const x = (neuron % this.columns) * cell, y = Math.floor(neuron / this.columns) * cell;
+    Object.assign(context, { strokeStyle: colour("--against"), lineWidth: Math.max(2, cell / 8) });
+    context.beginPath();
+    for (const [from, to] of [[0.25, 0.75], [0.75, 0.25]]) {
+      context.moveTo(x + from * cell, y + 0.25 * cell);
+      context.lineTo(x + to * cell, y + 0.75 * cell);
+    }
+    context.stroke();
   }
 
   frame(neuron) {
