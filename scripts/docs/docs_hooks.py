@@ -1,4 +1,4 @@
-"""Hooks for MkDocs: sources and the help of commands, formulas as MathML, the notebook, the page to draw on.
+"""Hooks for MkDocs: sources and the help of commands, formulas as MathML, the notebooks, the page to draw on.
 
 MkDocs calls the functions ``on_…``; see ``hooks`` in mkdocs.yml. In a page, ``<!-- twin: dense_forward -->`` becomes
 the source of that function in _reference.py, ``<!-- kernel: tile -->`` of one in kernels/, and ``<!-- commands -->``
@@ -6,9 +6,12 @@ the help of each command. ``$x^2$`` and ``$$…$$`` become MathML.
 """
 
 import contextlib
+import copy
 import html
 import io
+import itertools
 import os
+import posixpath
 import re
 import tempfile
 from pathlib import Path
@@ -16,8 +19,8 @@ from unittest import mock
 
 SOURCES = Path(__file__).parents[2] / "src" / "fastdigits"
 KINDS = {"twin": ("_reference.py", "python"), "kernel": ("kernels/*.pxi", "cython")}
-NOTEBOOK = "tutorial.ipynb"
 DRAW = "assets/draw.html"  # the page to draw on, which index.md shows in a frame
+SOLUTION = "solution"  # tag of the cells that solve an exercise
 
 _INCLUDE = re.compile(r"^<!-- (twin|kernel): (.+?) -->$", re.MULTILINE)
 _CHECK = re.compile(r"^ +_expect\w*\(.*\)\n", re.MULTILINE)
@@ -112,17 +115,68 @@ def draw_page() -> str:
         return path.read_text(encoding="utf-8")
 
 
+def is_solution(cell) -> bool:
+    """Return whether a cell of a notebook solves an exercise."""
+    return SOLUTION in cell.metadata.get("tags", [])
+
+
+def fold_solutions(notebook):
+    """Return a copy of a notebook whose solutions are folded on the page."""
+    from nbformat import v4
+
+    folded = copy.deepcopy(notebook)
+    folded.cells = []
+    for solved, cells in itertools.groupby(notebook.cells, is_solution):
+        begin = (
+            [v4.new_markdown_cell('<details markdown="1">\n<summary>Solution</summary>')] if solved else []
+        )
+        folded.cells += [*begin, *cells, *([v4.new_markdown_cell("</details>")] if solved else [])]
+    return folded
+
+
+def omit_solutions(notebook):
+    """Return a copy of a notebook for students: an empty cell for each solution, no outputs."""
+    from nbformat import v4
+
+    asked = copy.deepcopy(notebook)
+    asked.cells = []
+    for solved, cells in itertools.groupby(notebook.cells, is_solution):
+        asked.cells += [v4.new_code_cell("# Your answer")] if solved else copy.deepcopy(list(cells))
+    for number, cell in enumerate(asked.cells):
+        cell.id = f"cell-{number}"  # the same in each build
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    return asked
+
+
 def on_files(files, *, config):
-    """Add the page to draw on, and the notebook: text and stored outputs as Markdown, pictures as files."""
+    """Add the page to draw on, a page for each notebook, its pictures, and without solutions a copy for students."""
+    import nbformat
     from mkdocs.structure.files import File
     from nbconvert import MarkdownExporter
 
     files.append(File.generated(config, DRAW, content=draw_page()))
-    notebook = files.get_file_from_path(NOTEBOOK)
-    body, resources = MarkdownExporter().from_filename(
-        notebook.abs_src_path, {"unique_key": "output", "output_files_dir": "tutorial_files"}
-    )
-    files.append(File.generated(config, NOTEBOOK.replace(".ipynb", ".md"), content=body))
-    for name, content in resources["outputs"].items():
-        files.append(File.generated(config, name, content=content))
+    for file in [file for file in files if file.src_uri.endswith(".ipynb")]:
+        place = file.src_uri.removesuffix(".ipynb")
+        name = posixpath.basename(place)
+        notebook = nbformat.read(file.abs_src_path, as_version=4)
+        page, resources = MarkdownExporter().from_notebook_node(
+            fold_solutions(notebook), {"unique_key": "output", "output_files_dir": f"{name}_files"}
+        )
+        added = {
+            posixpath.join(posixpath.dirname(place), key): data for key, data in resources["outputs"].items()
+        }
+        downloads = {f"{name}.ipynb": "the notebook"}
+        if any(map(is_solution, notebook.cells)):
+            downloads = {
+                f"{name}-students.ipynb": "the notebook for students",
+                f"{name}.ipynb": "with solutions",
+            }
+            added[f"{place}-students.ipynb"] = nbformat.writes(omit_solutions(notebook))
+        links = ", ".join(f'[{text}]({link}){{ download="{link}" }}' for link, text in downloads.items())
+        page = re.sub(r"\]\(([\w./-]+)\.ipynb\)", r"](\1.md)", page)  # notebooks link to each other as files
+        title, _, rest = page.lstrip().partition("\n")
+        added[f"{place}.md"] = f"{title}\n\nDownload {links}.\n{rest}"
+        for path, content in added.items():
+            files.append(File.generated(config, path, content=content))
     return files

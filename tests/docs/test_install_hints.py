@@ -15,7 +15,7 @@ FILES = [
     for pattern in (
         "*.md",
         "docs/**/*.md",
-        "docs/*.ipynb",
+        "docs/**/*.ipynb",
         "src/**/*.py",
         "scripts/**/*.py",
         "examples/*.py",

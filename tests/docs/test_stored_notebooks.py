@@ -1,21 +1,29 @@
-"""The notebook of the tutorial runs, and its stored outputs are current."""
+"""The notebooks run, and their stored outputs are current."""
 
 import os
 import re
 
 import pytest
-from documents import ROOT, script
+from documents import script
 
-nbformat = pytest.importorskip("nbformat", reason="the tutorial needs nbclient and ipykernel: the extra docs")
-pytest.importorskip("nbclient", reason="the tutorial needs nbclient and ipykernel: the extra docs")
-pytest.importorskip("ipykernel", reason="the tutorial needs nbclient and ipykernel: the extra docs")
+nbformat = pytest.importorskip("nbformat", reason="notebooks need nbclient and ipykernel: the extra docs")
+pytest.importorskip("nbclient", reason="notebooks need nbclient and ipykernel: the extra docs")
+pytest.importorskip("ipykernel", reason="notebooks need nbclient and ipykernel: the extra docs")
 
 pytestmark = [
     pytest.mark.exhaustive,
     pytest.mark.filterwarnings("default"),  # of nbclient; the cells run in another process
 ]
 
-NOTEBOOK = ROOT / "docs" / "tutorial.ipynb"
+RUN = script("docs/run_notebooks")
+
+
+def named(paths):
+    return {"argvalues": paths, "ids": [path.stem for path in paths]}
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
 
 
 def outputs(notebook):
@@ -30,14 +38,15 @@ def outputs(notebook):
     return found
 
 
-def test_the_notebook_gives_the_outputs_that_are_stored_in_it(monkeypatch):
+@pytest.mark.parametrize("path", **named(RUN.NOTEBOOKS))
+def test_a_notebook_gives_the_outputs_that_are_stored_in_it(path, monkeypatch):
     folders = os.environ.get("PYTHONPATH", "").split(os.pathsep)  # the notebook runs in another folder
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(os.path.abspath(folder) for folder in folders if folder))
-    found = script("docs/run_tutorial").run(NOTEBOOK)
-    assert outputs(found) == outputs(nbformat.read(NOTEBOOK, as_version=4))
+    assert outputs(RUN.run(path)) == outputs(read(path))
 
 
-def test_the_stored_outputs_are_small_and_have_no_paths_of_a_machine():
-    text = NOTEBOOK.read_text("utf-8")
+@pytest.mark.parametrize("path", **named(RUN.NOTEBOOKS))
+def test_stored_outputs_are_small_and_have_no_paths_of_a_machine(path):
+    text = path.read_text("utf-8")
     assert len(text) < 400_000
     assert not re.search(r"/(home|root|tmp|work|Users)/", text)
