@@ -175,6 +175,7 @@ def on_files(files, *, config):
             added[f"{place}-students.ipynb"] = nbformat.writes(omit_solutions(notebook))
         links = ", ".join(f'[{text}]({link}){{ download="{link}" }}' for link, text in downloads.items())
         page = re.sub(r"\]\(([\w./-]+)\.ipynb\)", r"](\1.md)", page)  # notebooks link to each other as files
+        page = page.replace("![png](", "![drawn by the code above](")
         title, _, rest = page.lstrip().partition("\n")
         added[f"{place}.md"] = f"{title}\n\nDownload {links}.\n{rest}"
         for path, content in added.items():

@@ -19,7 +19,11 @@ def run(path: Path) -> nbformat.NotebookNode:
     notebook = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory() as folder:
         NotebookClient(
-            notebook, timeout=120, resources={"metadata": {"path": folder}}, record_timing=False
+            notebook,
+            timeout=120,
+            resources={"metadata": {"path": folder}},
+            record_timing=False,
+            coalesce_streams=True,  # else a slow cell prints in several parts
         ).execute()
     for cell in notebook.cells:
         for output in cell.get("outputs", []):  # the text of a picture has the address of an object
