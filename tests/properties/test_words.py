@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-KINDS = (".md", ".py", ".jinja", ".js", ".pyi", ".pyx", ".pxi", ".h")
+KINDS = (".md", ".py", ".ipynb", ".jinja", ".js", ".pyi", ".pyx", ".pxi", ".h")
 FILES = [
     path
     for pattern in (
@@ -14,7 +14,7 @@ FILES = [
         "docs/**/*",
         "src/**/*",
         "scripts/**/*",
-        "examples/*",
+        "examples/**/*",
         "benchmarks/**/*",
         "tests/**/*",
     )
