@@ -168,6 +168,14 @@ NETWORKS = {
     "normalised pixels, no hidden layer, two classes": lambda: trained_a_little(
         [fd.BatchNorm(9), fd.Dense(9, 2)], 3, 2
     ),
+    "standardised pixels": lambda: trained_a_little(
+        [
+            fd.Standardize(9).adapt(np.random.default_rng(0).integers(0, 256, (9, 9), dtype=np.uint8) / 255),
+            fd.Dense(9, 2),
+        ],
+        3,
+        2,
+    ),
     "softmax in the middle and at the end": lambda: trained_a_little(
         [fd.Dense(25, 12), fd.Softmax(), fd.Dense(12, 4), fd.Softmax()], 5, 4
     ),
@@ -178,7 +186,9 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("name", sampled(NETWORKS, lambda name: name[:11] in ("every layer", "softmax in ")))
+@pytest.mark.parametrize(
+    "name", sampled(NETWORKS, lambda name: name[:11] in ("every layer", "softmax in ", "standardise"))
+)
 def test_networks_of_any_shape_give_the_probabilities_of_python(browser, tmp_path, name):
     net = NETWORKS[name]()
     fd.export_html(net, tmp_path / "a.html")
