@@ -48,14 +48,14 @@ def drawn(digit: str, rng: np.random.Generator, height: int = 300, pen: float = 
     for stroke in forms[rng.integers(len(forms))]:
         points = np.array(stroke) + rng.normal(0, 0.025, (len(stroke), 2))
         points[:, 0] = points[:, 0] * width - slant * (points[:, 1] - 0.75)
-        curve = _curve(points) * scale + margin
+        curve = smooth(points) * scale + margin
         draw.line([(x, y) for x, y in curve], fill=255, width=max(1, round(2 * radius)))
         for x, y in curve:
             draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
     return image
 
 
-def _curve(points: np.ndarray) -> np.ndarray:
+def smooth(points: np.ndarray) -> np.ndarray:
     """Return points of a smooth curve through the given ones (Catmull and Rom, 1974)."""
     ends = np.vstack([2 * points[0] - points[1], points, 2 * points[-1] - points[-2]])
     t = np.linspace(0, 1, 40)[:, np.newaxis]

@@ -13,7 +13,7 @@ import re
 import subprocess
 
 import numpy as np
-from own_digits import STROKES, _curve
+from own_pictures import STROKES, smooth
 
 import fastdigits as fd
 from fastdigits.export.html import PAGE
@@ -50,7 +50,7 @@ def draw(digit: str, rng: np.random.Generator) -> Strokes:
     for corners in forms[rng.integers(len(forms))]:
         points = np.array(corners) + rng.normal(0, 0.025, (len(corners), 2))
         points[:, 0] = points[:, 0] * width - slant * (points[:, 1] - 0.75)
-        strokes.append(_curve(points)[::4] / 1.5)
+        strokes.append(smooth(points)[::4] / 1.5)
     return strokes
 
 

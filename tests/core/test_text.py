@@ -144,7 +144,7 @@ def test_train_and_evaluate_show_names_of_folders_and_classes_escaped(tmp_path, 
     ):
         assert shown in err
     assert r"fastdigits train: run\r\x1b[31m is finished already" in err
-    assert err.splitlines()[-1].startswith(r"page\n\x1b.html: 1.")
+    assert err.splitlines()[-1].startswith(r"page\n\x1b.html: 2.")
     report = (tmp_path / "run\r\x1b[31m" / "report.html").read_text(encoding="utf-8")
     assert printable(report, keep="\n") == report
 

@@ -45,7 +45,8 @@ def test_a_size_that_the_list_of_files_exaggerates_does_not_help(tmp_path, monke
     listed = content.index(b"PK\x01\x02")
     content[listed + 20 : listed + 24] = struct.pack("<I", 1 << 30)  # the packed size of the first file
     (tmp_path / "a.npz").write_bytes(content)
-    with pytest.raises(fd.DataError, match=r"x must be compressed at most 100 : 1, "):
+    overlaps = r"a\.npz: .* Overlapped entries"  # what newer versions of zipfile find
+    with pytest.raises(fd.DataError, match=rf"x must be compressed at most 100 : 1, |{overlaps}"):
         fd.load_data(tmp_path / "a.npz")
 
 
