@@ -12,6 +12,7 @@ import pytest
 from toy_dataset import write_dataset, write_idx
 
 import fastdigits as fd
+from fastdigits import __main__ as entry
 from fastdigits import visualize
 from fastdigits.commands import evaluate, run_folder, system
 
@@ -495,3 +496,24 @@ def test_images_that_were_set_apart_are_said(made, here, capsys):
     np.savez("mine.npz", x=x, y=y)
     assert main("--model", made / "run", "--data", "mine.npz", "--no-plots", "-o", "out") == 0
     assert "no images to test on: 10 of 60 are set apart for it, by seed 0" in capsys.readouterr().err
+
+
+def test_a_row_that_is_too_large_is_named(here, capsys):
+    x, y = np.random.default_rng(0).normal(size=(60, 4)), np.arange(60) % 3
+    data = {"x_train": x, "y_train": y, "x_test": x[:9].copy(), "y_test": y[:9]}
+    np.savez("good.npz", **data)
+    data["x_test"][4] = [-3e38, 3e38, 3e38, 3e38]
+    np.savez("bad.npz", **data)
+    assert entry.main(["train", "--data", "good.npz", "--epochs", "1", "--no-plots", "-o", "run"]) == 0
+    too_large = "row 4: its numbers must be small enough for the network's outputs to be finite"
+    for words in (
+        ("evaluate", "--model", "run", "--data", "bad.npz"),
+        ("train", "--data", "bad.npz", "--epochs", "1", "-o", "a"),
+        ("train", "--data", "bad.npz", "--epochs", "1", "--validation-split", "0.2", "-o", "b"),
+    ):
+        capsys.readouterr()
+        assert entry.main([*words, "--no-plots"]) == 2
+        assert capsys.readouterr().err.strip().splitlines()[-1].find(too_large) > 0
+    np.savetxt("bad.csv", data["x_test"], delimiter=",")
+    assert entry.main(["predict", "bad.csv", "--model", "run"]) == 2
+    assert f"bad.csv: {too_large}" in capsys.readouterr().err

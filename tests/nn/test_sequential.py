@@ -588,3 +588,25 @@ def test_a_copy_is_complete_and_independent(duplicate):
     assert not (other.forward(x) == before).all()
     net.fit(x, y, epochs=1, batch_size=16)
     np.testing.assert_array_equal(other.forward(x), net.forward(x))
+
+
+@pytest.mark.filterwarnings(
+    "ignore:(overflow|invalid value) encountered:RuntimeWarning"
+)  # of NumPy, as a backend
+def test_a_row_that_overflows_is_named(backend):
+    """Its probabilities were NaN, and its class 0."""
+    net = fd.NeuralNetwork([fd.Dense(4, 8), fd.Dense(8, 3)], seed=1)
+    x, y = np.random.default_rng(0).normal(size=(5000, 4)), np.arange(5000) % 3
+    x[4500] = 3e38
+    net.layers[0].weight.value[...] = [[1, -1] * 4] * 4
+    calls = (net.predict, net.predict_proba, net.forward, lambda x: net.evaluate(x, y))
+    for call in calls:
+        with pytest.raises(
+            ValueError, match=r"row 4500: its numbers must be small enough.* up to 3e\+38: correct"
+        ):
+            call(x)
+    with pytest.raises(ValueError, match="fit: validation_data: row 4500: its numbers"):
+        net.fit(x[:99], y[:99], epochs=1, validation_data=(x, y))
+    assert net.epochs_trained == 0
+    net.layers[0].weight.value[...] = np.nan  # the row is not the reason
+    assert np.isnan(net.predict_proba(x[:3])).all()

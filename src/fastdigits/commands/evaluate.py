@@ -100,7 +100,10 @@ def _evaluate(options: argparse.Namespace, started: float) -> int:
         options.output, overwrite=options.overwrite, files=(run_folder.EVALUATION,), kind="evaluation"
     )
     with run as folder:
-        probabilities, assessment = assess(network, x, labels, class_names)
+        try:
+            probabilities, assessment = assess(network, x, labels, class_names)
+        except ValueError as error:  # a row is too large
+            raise CommandError(f"--data: {options.part} {error}") from error
         result = _description(options, network, name, data, images) | assessment | {"output": str(folder)}
         result |= {"pictures": [], "report": None, "total_seconds": time.perf_counter() - started}
         say(_numbers(result))

@@ -323,7 +323,10 @@ def _scores(
 
 def _evaluate(images: RunImages, network: NeuralNetwork) -> dict[str, Any]:
     """Return accuracies, as fractions, and losses, without label smoothing."""
-    train, test = (network.evaluate(part.x, part.y) for part in (images.train, images.test))
+    try:
+        train, test = (network.evaluate(part.x, part.y) for part in (images.train, images.test))
+    except ValueError as error:  # a row is too large; those to train and validate on were not
+        raise CommandError(f"--data: test {error}") from error
     return {
         "test_accuracy": test["accuracy"],
         "train_accuracy": train["accuracy"],

@@ -16,6 +16,25 @@ from . import assembly
 from .layers import Layer
 
 MOST_ROWS = 256  # per call of a program: as many rows of pixels fit into the second-level cache
+# A row of smaller numbers overflows only in a network whose weights are too large themselves: it has diverged
+TOO_LARGE = 1e9
+
+
+def check_outputs(outputs: Float32, rows: Array, first: int = 0) -> Float32:
+    """Return the outputs for rows; ValueError if they are not finite because a row is too large to compute with.
+
+    ``first`` is the number of the first row. Pixels cannot be too large. NaN from weights that are NaN is returned.
+    """
+    if rows.dtype == np.uint8 or np.isfinite(outputs).all():
+        return outputs
+    largest = np.abs(rows).max(axis=1)
+    wrong = np.flatnonzero(~np.isfinite(outputs).all(axis=1) & (largest > TOO_LARGE))
+    if wrong.size:
+        raise ValueError(
+            f"row {first + wrong[0]}: its numbers must be small enough for the network's outputs to be finite; "
+            f"got numbers up to {largest[wrong[0]]:.3g}: correct or omit the row"
+        )
+    return outputs
 
 
 class Predictor:
@@ -47,13 +66,13 @@ class Predictor:
         # Last: if anything above fails, the next call repeats all.
         self._kernels, self._version = kernels, version
 
-    def probabilities(self, layers: Sequence[Layer], rows: Array) -> Float32:
-        """Return the probabilities of checked rows, (n, d), as a new array, (n, classes)."""
-        return self._outputs(layers, rows, True)
+    def probabilities(self, layers: Sequence[Layer], rows: Array, first: int = 0) -> Float32:
+        """Return the probabilities of checked rows, (n, d), as a new array, (n, classes), checked."""
+        return check_outputs(self._outputs(layers, rows, True), rows, first)
 
-    def logits(self, layers: Sequence[Layer], rows: Array) -> Float32:
-        """Return the last layer's output for checked rows, (n, d), as a new array, (n, classes)."""
-        return self._outputs(layers, rows, False)
+    def logits(self, layers: Sequence[Layer], rows: Array, first: int = 0) -> Float32:
+        """Return the last layer's output for checked rows, (n, d), as a new array, (n, classes), checked."""
+        return check_outputs(self._outputs(layers, rows, False), rows, first)
 
     def _outputs(self, layers: Sequence[Layer], rows: Array, softmax: bool) -> Float32:
         if self._version != changes.version or self._kernels is not backend.kernels:

@@ -18,7 +18,7 @@ from . import assembly, scales
 from .layers import Dropout, Layer, Standardize
 from .losses import SoftmaxCrossEntropy, total_weight
 from .parameters import Parameter, flatten
-from .predictor import Predictor
+from .predictor import Predictor, check_outputs
 
 ROWS_AT_ONCE = 4096  # bounds the memory of predictions
 
@@ -125,11 +125,13 @@ class Sequential:
         TypeError
             If ``x`` does not hold real numbers.
         ValueError
-            If ``x`` is empty, of the wrong width, not finite, or cannot be on the network's scale.
+            If ``x`` is empty, of the wrong width, not finite, or cannot be on the network's scale. Outside of training,
+            also if a row is so large that its outputs are not finite.
         """
         images = validation.check_images(x, self.input_width, "forward: x")
         if not training:
-            return self.run(scales.to_rows(images, self._scale, "forward: x"))
+            rows = scales.to_rows(images, self._scale, "forward: x")
+            return check_outputs(self.run(rows), rows)
         # A first layer that is asked for the gradient of its input gets the numbers as they are.
         pack = not getattr(self.layers[0], "needs_input_gradient", False)
         rows, scale = self.training_rows(images, "forward: x", pack)
@@ -270,8 +272,10 @@ class Sequential:
 
     def _block_probabilities(self, blocks: Blocks, subject: str) -> Iterator[Float32]:
         self.check_blocks(blocks, self._scale, subject)
+        first = 0
         for images, _ in blocks.pieces():
-            yield self._predictor.probabilities(self.layers, scales.block_rows(images, self._scale))
+            yield self._predictor.probabilities(self.layers, scales.block_rows(images, self._scale), first)
+            first += len(images)
 
     def _probabilities(self, x: object, subject: str) -> Float32:
         images = validation.check_images(x, self.input_width, subject)
@@ -279,8 +283,10 @@ class Sequential:
         if n <= ROWS_AT_ONCE:
             return self._predictor.probabilities(self.layers, scales.to_rows(images, self._scale, subject))
         read = scales.row_converter(images, self._scale, subject)
-        parts = (read(images[part]) for part in pieces(n, ROWS_AT_ONCE))
-        return np.concatenate([self._predictor.probabilities(self.layers, rows) for rows in parts])
+        parts = pieces(n, ROWS_AT_ONCE)
+        return np.concatenate(
+            [self._predictor.probabilities(self.layers, read(images[part]), part.start) for part in parts]
+        )
 
     def evaluate(
         self,
@@ -343,7 +349,7 @@ class Sequential:
         parts = pieces(images.shape[0], batch_size)
         return mean_score(
             self.score_piece(
-                read(images[part]), labels[part], None if weights is None else weights[part], loss
+                read(images[part]), labels[part], None if weights is None else weights[part], loss, part.start
             )
             for part in parts
         )
@@ -361,16 +367,19 @@ class Sequential:
             start = 0
             for x, y in blocks.pieces(batch_size):
                 weight = None if weights is None else weights[start : start + y.size]
-                yield self.score_piece(scales.block_rows(x, self._scale), y, weight, loss)
+                yield self.score_piece(scales.block_rows(x, self._scale), y, weight, loss, start)
                 start += y.size
 
         return mean_score(sums())
 
     def score_piece(
-        self, rows: Array, labels: Int64, weight: Float32 | None, loss: SoftmaxCrossEntropy
+        self, rows: Array, labels: Int64, weight: Float32 | None, loss: SoftmaxCrossEntropy, first: int = 0
     ) -> tuple[float, float, float]:
-        """Return the sums over a few images of weight · loss, of weight · hit and of weights."""
-        logits = self._predictor.logits(self.layers, rows)
+        """Return the sums over a few images of weight · loss, of weight · hit and of weights.
+
+        ``first`` is the number of the first image, for errors.
+        """
+        logits = self._predictor.logits(self.layers, rows, first)
         right = logits.argmax(axis=1) == labels
         share = total_weight(right.size, weight)
         if share == 0.0:  # every image has the weight 0

@@ -177,7 +177,10 @@ def _train(state: TrainingState, saved: SavedState | None, *, lowered: bool) -> 
             before = Snapshot(network)
             try:
                 _run_epoch(state, runner)
-            except DivergedError:  # restore the last whole epoch, and drop moments that may be infinite
+            except (
+                DivergedError,
+                ValueError,
+            ):  # restore the last whole epoch, and drop moments that may be infinite
                 before.restore(network)
                 options.optimizer.forget(network.parameters())
                 raise
@@ -291,7 +294,10 @@ def _score(setup: TrainingSetup) -> dict[str, float]:
     if max(largest) > 1:
         score = _evaluate(setup, train.to_score())
     if held_out is not None and math.isfinite(score["loss"]):
-        score = _evaluate(setup, held_out)
+        try:
+            score = _evaluate(setup, held_out)
+        except ValueError as error:  # a row is too large
+            raise ValueError(f"fit: validation_data: {error}") from error
     return score
 
 
@@ -307,7 +313,11 @@ def _evaluate(setup: TrainingSetup, images: LabelledImages | Blocks) -> dict[str
 
     def scores() -> list[tuple[float, float, float]]:
         parts = itertools.islice(_pieces(images, network.scale), mine.start, mine.stop)
-        return [network.score_piece(*part, options.loss) for part in parts]
+        firsts = itertools.count(mine.start * PIECE, PIECE)
+        return [
+            network.score_piece(*part, options.loss, first)
+            for part, first in zip(parts, firsts, strict=False)
+        ]
 
     return mean_score(itertools.chain.from_iterable(options.ranks.gather(options.ranks.together(scores))))
 
