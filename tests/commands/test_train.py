@@ -283,6 +283,17 @@ def test_images_that_are_not_square_are_evaluated_next(digits, here, capfd):
     assert entry.main([*words[1:], "--no-plots"]) == 0
 
 
+def test_a_column_of_a_table_that_cannot_be_standardised_is_named(here, capsys):
+    """The advice was a smaller --hidden."""
+    x = np.random.default_rng(0).normal(size=(60, 4)) * [1, 1e30, 1, 1]
+    np.savez("a.npz", x_train=x, y_train=np.arange(60) % 3, x_test=x, y_test=np.arange(60) % 3)
+    assert main("--data", "a.npz", "--epochs", 1, "-o", "run") == 2
+    assert (
+        "--data: Standardize(4): x: column 1, counted from 0 without labels, must have"
+        in capsys.readouterr().err
+    )
+
+
 def test_a_table_has_rows_and_columns_and_no_pictures_of_them(here, capfd):
     rng = np.random.default_rng(0)
     classes = np.arange(60) % 3

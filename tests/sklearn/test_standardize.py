@@ -107,11 +107,26 @@ def test_pixels_may_be_standardised_too():
     assert not isinstance(first_layer(model(scale="unit").fit(images[:, :9] / 255, y)), fd.Standardize)
 
 
-def test_columns_of_any_size_stay_finite():
+def test_columns_of_almost_any_size_are_standardised():
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(50, 3)) * [1e-30, 1e30, 1]
+    x = rng.normal(size=(50, 3)) * [1e-18, 1e18, 1]
     x = np.column_stack([x, np.full(50, 1e6 + 0.1), np.zeros(50)])
-    assert np.isfinite(model().fit(x, x[:, 2] > 0).predict_proba(x)).all()
+    fitted = model().fit(x, x[:, 2] > 0)
+    assert np.isfinite(fitted.predict_proba(x)).all()
+    np.testing.assert_allclose(
+        first_layer(fitted).forward(np.float32(x)).std(axis=0), [1, 1, 1, 0, 0], rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("factor", [1e-30, 1e30])
+def test_a_column_whose_variance_float32_cannot_hold_is_named(wine, factor):
+    """It became 0, or remained large, without a word."""
+    x = wine[0] * np.where(np.arange(13) == 4, factor, 1)
+    for train in (model().fit, lambda x, y: model().partial_fit(x, y, [0, 1, 2])):
+        with pytest.raises(
+            ValueError, match=r"Classifier: X: column 4, .* standard deviation .* another unit"
+        ):
+            train(x, wine[1])
 
 
 def test_another_value_is_refused(wine):

@@ -172,9 +172,11 @@ def _prepare(options: argparse.Namespace) -> tuple[RunImages, NeuralNetwork]:
 def _build(options: argparse.Namespace, images: RunImages) -> NeuralNetwork:
     pixels = math.prod(images.image_shape)
     try:
-        layers = train_options.recipe(options).layers(pixels, images.classes)
-        if images.standardized:
-            layers.insert(0, Standardize(pixels).adapt(images.train.x))
+        first = [Standardize(pixels).adapt(images.train.x)] if images.standardized else []
+    except ValueError as error:
+        raise CommandError(f"--data: {error}") from error
+    try:
+        layers = [*first, *train_options.recipe(options).layers(pixels, images.classes)]
         network = NeuralNetwork(layers, seed=options.seed)
     except (MemoryError, OverflowError, ValueError) as error:
         hidden = ",".join(map(str, options.hidden))

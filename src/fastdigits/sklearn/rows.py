@@ -14,6 +14,7 @@ from ..core.blocks import Blocks
 from ..core.seeding import SPLIT, stream
 from ..core.splitting import split
 from ..core.validation import check_number, check_weights
+from ..nn.layers.standardize import check_deviations
 from ..nn.sequential import ROWS_AT_ONCE, pieces
 from .parameters import NAME
 
@@ -83,10 +84,17 @@ def merged(rows: WeightedRows) -> WeightedRows:
 
 
 def column_statistics(rows: WeightedRows, before: StandardScaler | None = None) -> StandardScaler:
-    """Return mean and variance of each column over these rows and those of ``before``, which does not change."""
+    """Return mean and variance of each column over these rows and those of ``before``, which does not change.
+
+    Raises
+    ------
+    ValueError
+        If the variance of a column cannot be held in float32.
+    """
     statistics = StandardScaler() if before is None else copy.deepcopy(before)
     for part in pieces(len(rows.labels), ROWS_AT_ONCE):
         statistics.partial_fit(rows.x[part], sample_weight=None if rows.weight is None else rows.weight[part])
+    check_deviations(statistics.scale_, f"{NAME}: X")
     return statistics
 
 

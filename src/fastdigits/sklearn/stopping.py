@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 from sklearn.preprocessing import StandardScaler
 
 from ..core.arrays import Array
@@ -74,14 +73,14 @@ class Stopping(Callback):
             model.validation_scores_, model.validation_loss_curve_ = [], []
 
     def _standardize(self, network: NeuralNetwork) -> None:
-        """Give the first layer new statistics, if there are any; its divisions stay finite."""
+        """Give the first layer new statistics, if there are any."""
         layer = network.layers[0]
         if self.columns is None or not isinstance(layer, Standardize):
             return
-        self.model._columns, limits = self.columns, np.finfo(np.float32)
+        self.model._columns = self.columns
         unit = scales.WHITE if network.scale == scales.PIXELS else 1
         layer.mean[...] = self.columns.mean_ / unit
-        layer.var[...] = np.clip((self.columns.scale_ / unit) ** 2, limits.tiny, limits.max)
+        layer.var[...] = (self.columns.scale_ / unit) ** 2
 
     def on_epoch_end(self, epoch: int, network: NeuralNetwork, history: History) -> bool:
         """Record the epoch and compare it with the best one; return True to stop."""

@@ -40,6 +40,21 @@ def test_a_constant_column_becomes_0(backend):
     np.testing.assert_array_equal(fd.Standardize(2).adapt(x).forward(x), 0)
 
 
+@pytest.mark.parametrize("factor", [1e-30, 1e30, 1e300])
+def test_a_column_whose_variance_float32_cannot_hold_is_named(factor):
+    layer = fd.Standardize(4)
+    with pytest.raises(
+        ValueError, match=r"Standardize\(4\): x: column 2, counted from 0 .* got .*: give it in"
+    ):
+        layer.adapt(table()[0] * [1, 1, factor, 1])
+    assert (layer.mean.tolist(), layer.var.tolist()) == ([0] * 4, [1] * 4)
+
+
+def test_yes_and_no_are_1_and_0():
+    x = table()[0] > 5
+    np.testing.assert_array_equal(fd.Standardize(4).adapt(x).mean, fd.Standardize(4).adapt(x * 1.0).mean)
+
+
 def test_training_is_that_on_scaled_rows(backend):
     """The two round differently, by 2⁻²³ of about 5; twenty epochs make less than a thousand times that of it."""
     x, y = table()
