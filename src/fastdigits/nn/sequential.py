@@ -36,7 +36,8 @@ class Sequential:
         self.threads: int | None = None
         self.trained_by: int | None = None  # id of the process in which `fit` runs
         self._class_names: tuple[str, ...] = ()
-        self._scale: str | None = None
+        # `Standardize.adapt` has seen the numbers as they are
+        self._scale: str | None = scales.NUMBERS if isinstance(self.layers[0], Standardize) else None
         self._picture_size: tuple[int, int] | None = None
         self.input_width = assembly.input_width(self.layers)
         if self.input_width is not None:
@@ -76,7 +77,10 @@ class Sequential:
 
     @property
     def scale(self) -> str | None:
-        """Meaning of the numbers of an image: "pixels", "unit" or "numbers"; None before the first training."""
+        """Meaning of the numbers of an image: "pixels", "unit" or "numbers"; None before the first training.
+
+        It is "numbers" from the start if the first layer is `Standardize`, which takes numbers as they are.
+        """
         return self._scale
 
     @scale.setter

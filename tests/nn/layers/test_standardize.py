@@ -50,6 +50,17 @@ def test_a_column_whose_variance_float32_cannot_hold_is_named(factor):
     assert (layer.mean.tolist(), layer.var.tolist()) == ([0] * 4, [1] * 4)
 
 
+def test_whole_numbers_are_not_taken_for_pixels():
+    """They were divided by 255 after `adapt` had seen them undivided, so the columns were not standardised."""
+    x, y = np.random.default_rng(0).integers(0, 256, (90, 4)), np.arange(90) % 3
+    net = network(fd.Standardize(4).adapt(x))
+    before = net.predict_proba(x)
+    np.testing.assert_array_equal(net.predict_proba(x.astype(np.uint8)), before)
+    net.fit(x, y, epochs=1, optimizer=fd.SGD(1e-30))
+    assert net.scale == "numbers"
+    np.testing.assert_array_equal(net.predict_proba(x), before)
+
+
 def test_yes_and_no_are_1_and_0():
     x = table()[0] > 5
     np.testing.assert_array_equal(fd.Standardize(4).adapt(x).mean, fd.Standardize(4).adapt(x * 1.0).mean)

@@ -32,6 +32,7 @@ class Standardize(Layer):
 
     It is the first layer. ``mean`` and ``var`` are those of the training rows, from `adapt`. Training does not change
     them, unlike those of `BatchNorm`: a row has the same output in training and evaluation, alone and in any batch.
+    The scale of a network that begins with it is "numbers": it takes numbers as they are, as `adapt` does.
 
     Backward: dx = dy / √var.
 
