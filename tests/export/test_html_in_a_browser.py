@@ -39,6 +39,7 @@ def trained_a_little(layers, side, classes):
     """A network after some steps on noise, so that statistics and biases are not what they begin with."""
     rng = np.random.default_rng(5)
     net = fd.NeuralNetwork(layers, seed=3)
+    net.scale = "pixels"  # also if it standardises: the statistics are those of pixels / 255
     x, y = rng.integers(0, 256, (200, side, side), dtype=np.uint8), rng.integers(0, classes, 200)
     if assembly.ends_in_softmax(net.layers):
         net.forward(x, training=True)
