@@ -363,16 +363,17 @@ class NeuralNetwork(Sequential):
 
         model_file.save(self, path)
 
-    def export_onnx(self, path: str | os.PathLike[str], *, input_dtype: str = "uint8") -> None:
+    def export_onnx(self, path: str | os.PathLike[str], *, input_dtype: str | None = None) -> None:
         """Write the network as an ONNX graph for onnxruntime and other programs; they do not need this package.
 
         Parameters
         ----------
         path : str or path-like
             The file; an existing one is replaced, completely or not at all.
-        input_dtype : {"uint8", "float32"}, default "uint8"
-            Dtype of the graph's input, on the network's ``scale``. For "pixels", the graph divides both dtypes by 255;
-            for "unit" and "numbers" neither; for None only uint8.
+        input_dtype : {"uint8", "float32"}, optional
+            Dtype of the graph's input. Default: "float32" for a network of scale "unit" or "numbers", else "uint8".
+            The input is on the network's ``scale``: for "pixels", the graph divides both dtypes by 255; for "unit" and
+            "numbers" neither; for None only uint8.
 
         Raises
         ------

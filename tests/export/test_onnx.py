@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastdigits as fd
-from fastdigits.nn import assembly
+from fastdigits.nn import assembly, scales
 
 pytestmark = pytest.mark.needs("onnx")
 
@@ -112,6 +112,18 @@ def test_every_kind_of_network_gives_the_same(name, dtype, digits, tmp_path, log
     clear = clear[:, -1] - clear[:, -2] > 4e-5
     assert clear.mean() > 0.99
     np.testing.assert_array_equal(label[clear], net.predict(x)[clear])
+
+
+@pytest.mark.parametrize("scale", [*scales.SCALES, None])
+def test_the_default_dtype_holds_what_the_scale_means(scale, tmp_path):
+    import onnx
+
+    net = fd.NeuralNetwork([fd.Dense(4, 3)])
+    net.scale = scale
+    net.export_onnx(tmp_path / "model")
+    (images,) = onnx.load(tmp_path / "model").graph.input
+    number = onnx.TensorProto.UINT8 if scale in ("pixels", None) else onnx.TensorProto.FLOAT
+    assert images.type.tensor_type.elem_type == number
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
@@ -230,7 +242,7 @@ def test_an_export_that_fails_leaves_the_old_file(tmp_path):
     path = tmp_path / "model"
     path.write_bytes(b"old")
     net = trained([fd.Dense(4, 3)])
-    for dtype in ("int8", "", None, ["uint8"]):
+    for dtype in ("int8", "", ["uint8"]):
         with pytest.raises(ValueError, match="input_dtype must be one of uint8, float32; got"):
             net.export_onnx(path, input_dtype=dtype)
     with pytest.raises(ValueError, match="must have a Dense or BatchNorm layer, which fixes the input width"):

@@ -44,9 +44,11 @@ OPERATORS: dict[type[Layer], tuple[str, dict[str, str]]] = {
 }
 
 
-def export(network: Sequential, path: str | os.PathLike[str], *, input_dtype: str) -> None:
+def export(network: Sequential, path: str | os.PathLike[str], *, input_dtype: str | None) -> None:
     """Write the file; see `NeuralNetwork.export_onnx`."""
     subject = "export_onnx"
+    if input_dtype is None:
+        input_dtype = "uint8" if network.scale in (PIXELS, None) else "float32"
     if not isinstance(input_dtype, str) or input_dtype not in TYPES:
         raise ValueError(f"{subject}: input_dtype must be one of {', '.join(TYPES)}; got {input_dtype!r}")
     require_built_in(network.layers, subject, "ONNX has no operator like it")
