@@ -715,7 +715,10 @@ def test_an_interrupt_leaves_a_classifier_that_can_go_on(digits, monkeypatch):
         ({"learning_rate_init": 0}, ValueError, "Adam: lr must be"),
         ({"weight_decay": -1}, ValueError, "FastDigitsClassifier: weight_decay must be"),
         ({"weight_decay": 0.1, "solver": "sgd"}, ValueError, "weight_decay must be 0 unless the solver is 'adam'"),
-        ({"hidden_layer_sizes": (0,)}, ValueError, "Dense: n_out must be at least 1; got 0"),
+        ({"hidden_layer_sizes": (8, 0)}, ValueError, "Classifier: hidden_layer_sizes must be at least 1; got 0"),
+        ({"hidden_layer_sizes": 0}, ValueError, "Classifier: hidden_layer_sizes must be at least 1; got 0"),
+        ({"hidden_layer_sizes": "64,32"}, TypeError, "hidden_layer_sizes must be an integer; got '64,32'"),
+        ({"hidden_layer_sizes": (8.5,)}, TypeError, "hidden_layer_sizes must be an integer; got 8.5"),
         ({"batch_size": "all"}, ValueError, "batch_size must be 'auto' or an integer; got 'all'"),
         ({"batch_size": 0}, ValueError, "batch_size must be at least 1; got 0"),
         ({"max_iter": 0}, ValueError, "FastDigitsClassifier: max_iter must be at least 1; got 0"),
@@ -859,8 +862,9 @@ def test_the_error_about_shards_says_how_to_read_them(tmp_path):
     [("alpha", "weight_decay"), ("power_t", "learning_rate='step'"), ("max_fun", "max_iter")],
 )
 def test_a_parameter_of_mlpclassifier_that_is_not_there_is_explained_in_one_line(name, hint):
-    with pytest.raises(TypeError, match=f"^FastDigitsClassifier: {name} is not a parameter: {hint}.*$"):
-        FastDigitsClassifier(**{name: 1})
+    for use in (FastDigitsClassifier, FastDigitsClassifier().set_params):
+        with pytest.raises(TypeError, match=f"^FastDigitsClassifier: {name} is not a parameter: {hint}.*$"):
+            use(**{name: 1})
     with pytest.raises(TypeError, match="unexpected keyword argument 'other'"):
         FastDigitsClassifier(other=1)
     assert [*inspect.signature(FastDigitsClassifier).parameters][:2] == ["hidden_layer_sizes", "activation"]

@@ -394,6 +394,12 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self._train(network, known, with_class_weight(rows, self.class_weight, known), None, stopping)
         return self
 
+    def set_params(self, **params: Any) -> FastDigitsClassifier:
+        """Set parameters by name, as in any estimator of scikit-learn; return the classifier."""
+        parameters.refuse_others(params)
+        super().set_params(**params)
+        return self
+
     def predict(self, X: Any) -> Array:
         """Return the most probable label of each row, (n,)."""
         columns = self.predict_proba(X).argmax(axis=1)

@@ -61,9 +61,12 @@ def _chosen(model: Model, name: str, choices: Iterable[str], besides: str = "") 
 def layers(model: Model, width: int, classes: int, standardize: bool) -> list[Layer]:
     """Return new layers for rows of ``width`` numbers, which the first one standardises or not."""
     sizes = model.hidden_layer_sizes
+    several = np.iterable(sizes) and not isinstance(sizes, str | bytes)
     made = Recipe(
         name=NAME,
-        hidden=tuple(sizes) if isinstance(sizes, Iterable) else (sizes,),
+        hidden=tuple(
+            check_count(size, "hidden_layer_sizes", NAME) for size in (sizes if several else (sizes,))
+        ),
         activation=_chosen(model, "activation", ACTIVATIONS),
         batchnorm=model.batchnorm,
         dropout=check_number(model.dropout, "dropout", NAME, least=0, under=1),
