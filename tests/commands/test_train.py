@@ -294,6 +294,18 @@ def test_a_column_of_a_table_that_cannot_be_standardised_is_named(here, capsys):
     )
 
 
+def test_a_table_in_shards_is_standardised(here, capsys):
+    rng = np.random.default_rng(0)
+    y = np.arange(400) % 3
+    x = (rng.normal(size=(400, 4)) + 2 * y[:, np.newaxis]) * [1e-3, 1, 1e4, 1e6]
+    np.savez("a.npz", x_train=x[:300], y_train=y[:300], x_test=x[300:], y_test=y[300:])
+    assert entry.main(["shard", "--data", "a.npz", "--output", "shards", "--quiet"]) == 0
+    assert main("--data", "shards", "--epochs", 10, "--batch-size", 16, "--no-plots", "-o", "run") == 0
+    assert "standardize1  Standardize(4)" in capsys.readouterr().err
+    assert json.loads(Path("run", "result.json").read_text())["test_accuracy"] > 0.8  # raw columns: 0.7
+    assert main("--resume", "run") == 0
+
+
 def test_a_table_has_rows_and_columns_and_no_pictures_of_them(here, capfd):
     rng = np.random.default_rng(0)
     classes = np.arange(60) % 3

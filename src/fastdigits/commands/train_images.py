@@ -79,8 +79,8 @@ class RunImages:
 
     @property
     def standardized(self) -> bool:
-        """Whether the network standardises the columns: those of a table in memory."""
-        return is_table(self.image_shape) and isinstance(self.train, Part)
+        """Whether the network standardises the columns: those of a table."""
+        return is_table(self.image_shape)
 
     @property
     def named(self) -> bool:
@@ -155,9 +155,8 @@ def _load_shards(options: argparse.Namespace, parts: dict[str, Path]) -> RunImag
     test = Part(*tests.load())
     names = shards.class_names or numbered(max(shards.classes, tests.classes))
     note = f"shards, of which {min(shards.window, len(shards)):,} images at a time are shuffled"
-    return RunImages(
-        ShardPart(shards), test, test, names, shards.image_shape, note, scales.scale_of(*shards.range)
-    )
+    scale = scales.NUMBERS if is_table(shards.image_shape) else scales.scale_of(*shards.range)
+    return RunImages(ShardPart(shards), test, test, names, shards.image_shape, note, scale)
 
 
 def check_shard_options(options: argparse.Namespace, parts: dict[str, Path], wanted: Sequence[str]) -> None:

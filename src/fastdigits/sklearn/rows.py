@@ -11,10 +11,10 @@ from sklearn.utils import compute_class_weight
 
 from ..core.arrays import Array, Int64, as_array
 from ..core.blocks import Blocks
+from ..core.columns import check_deviations
 from ..core.seeding import SPLIT, stream
 from ..core.splitting import split
 from ..core.validation import check_number, check_weights
-from ..nn.layers.standardize import check_deviations
 from ..nn.sequential import ROWS_AT_ONCE, pieces
 from .parameters import NAME
 

@@ -61,6 +61,17 @@ def test_whole_numbers_are_not_taken_for_pixels():
     np.testing.assert_array_equal(net.predict_proba(x), before)
 
 
+def test_shards_have_the_statistics_of_their_rows(tmp_path):
+    x, y = table(9000)  # two pieces of 4096, and the rest
+    x[:, 3] = 1e6 + 0.1
+    for part in (slice(0, 5000), slice(5000, 9000)):
+        np.save(tmp_path / f"images-{part.start}.npy", x[part, np.newaxis])
+        np.save(tmp_path / f"labels-{part.start}.npy", y[part])
+    found, whole = (fd.Standardize(4).adapt(rows) for rows in (fd.Shards(tmp_path), x))
+    np.testing.assert_allclose([found.mean, found.var], [whole.mean, whole.var], rtol=1e-7)
+    assert found.var[3] == 1
+
+
 def test_yes_and_no_are_1_and_0():
     x = table()[0] > 5
     np.testing.assert_array_equal(fd.Standardize(4).adapt(x).mean, fd.Standardize(4).adapt(x * 1.0).mean)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Self, cast
 
 import numpy as np
@@ -9,22 +10,11 @@ import numpy as np
 from ... import backend
 from ...backend import aligned
 from ...core.arrays import Array, Float32, as_array
+from ...core.blocks import Blocks
+from ...core.columns import check_deviations, mean_and_variance
 from ...core.schema import bad_numbers, lower_bound
 from ...core.validation import check_count
 from .base import Layer
-
-# Standard deviations whose squares float32 holds
-SMALLEST, LARGEST = 1.1e-19, 1.8e19
-
-
-def check_deviations(deviations: Array, subject: str) -> None:
-    """Raise a ValueError that names the first column whose standard deviation is too small or too large."""
-    wrong = np.flatnonzero(~((deviations >= SMALLEST) & (deviations <= LARGEST)))
-    if wrong.size:
-        raise ValueError(
-            f"{subject}: column {wrong[0]}, counted from 0 without labels, must have a standard deviation from "
-            f"{SMALLEST:g} to {LARGEST:g}; got {deviations[wrong[0]]:.2g}: give it in another unit"
-        )
 
 
 class Standardize(Layer):
@@ -98,7 +88,7 @@ class Standardize(Layer):
         vars(self)[name] = numbers
 
     def adapt(self, x: object) -> Self:
-        """Set ``mean`` and ``var`` to those of the columns of ``x``, (n, columns); return the layer.
+        """Set ``mean`` and ``var`` to those of the columns of ``x``, (n, columns) or `Shards`; return the layer.
 
         The variance is the biased one. A column whose numbers are all equal gets the variance 1, so it becomes 0.
 
@@ -107,16 +97,13 @@ class Standardize(Layer):
         TypeError, ValueError
             If ``x`` is not as described, or if the variance of a column cannot be held in float32.
         """
-        rows = as_array(x, f"{self._subject}: x")
-        if rows.size == 0 or rows.ndim < 2 or rows[0].size != self.n:
-            raise ValueError(f"{self._subject}: x must be (rows, {self.n}); got {rows.shape}")
-        rows = rows.reshape(len(rows), self.n)
-        with np.errstate(over="ignore", invalid="ignore"):
-            var = rows.var(axis=0, dtype=np.float64)
-        var = np.where(rows.min(axis=0) == rows.max(axis=0), 1, var)
+        rows = x if isinstance(x, Blocks) else as_array(x, f"{self._subject}: x")
+        shape = (len(rows), rows.width) if isinstance(rows, Blocks) else rows.shape
+        if len(shape) < 2 or shape[0] == 0 or math.prod(shape[1:]) != self.n:
+            raise ValueError(f"{self._subject}: x must be (rows, {self.n}); got {shape}")
+        mean, var = mean_and_variance(rows)
         check_deviations(np.sqrt(var), f"{self._subject}: x")
-        self.mean = rows.mean(axis=0, dtype=np.float64)
-        self.var = var
+        self.mean, self.var = mean, var
         return self
 
     def forward(self, x: Array, training: bool = False, kernels: Any = None) -> Float32:
