@@ -294,6 +294,19 @@ def test_a_column_of_a_table_that_cannot_be_standardised_is_named(here, capsys):
     )
 
 
+def test_a_column_of_a_table_with_a_large_offset_is_named(here, capsys):
+    x = np.random.default_rng(0).normal(size=(60, 4)) * 30 + [0, 0, 0, 1.7e9]
+    Path("a.csv").write_text(
+        "a,b,c,d,label\n" + "\n".join(f"{a},{b},{c},{d},{i % 3}" for i, (a, b, c, d) in enumerate(x))
+    )
+    assert main("--data", "a.csv", "--epochs", 1, "--no-plots", "-o", "run") == 0
+    text = " ".join(capsys.readouterr().err.split())
+    assert (
+        "--data: Standardize(4): x: column 3, counted from 0 without labels, has numbers around 1.7e+09"
+        in text
+    )
+
+
 def test_a_table_in_shards_is_standardised(here, capsys):
     rng = np.random.default_rng(0)
     y = np.arange(400) % 3

@@ -129,6 +129,14 @@ def test_a_column_whose_variance_float32_cannot_hold_is_named(wine, factor):
             train(x, wine[1])
 
 
+def test_a_column_whose_differences_float32_rounds_away_is_named(wine):
+    x, y = wine
+    times = np.column_stack([x, 1.7e9 + 10 * x[:, 0]])
+    for train in (model().fit, lambda x, y: model().partial_fit(x, y, [0, 1, 2])):
+        with pytest.warns(UserWarning, match="FastDigitsClassifier: X: column 13, .* subtract a constant"):
+            train(times, y)
+
+
 def test_another_value_is_refused(wine):
     for value in ("yes", None, 2):
         with pytest.raises(ValueError, match=r"standardize must be True, False or 'auto'; got"):

@@ -8,6 +8,7 @@ import copy
 import functools
 import math
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -172,9 +173,12 @@ def _prepare(options: argparse.Namespace) -> tuple[RunImages, NeuralNetwork]:
 def _build(options: argparse.Namespace, images: RunImages) -> NeuralNetwork:
     pixels = math.prod(images.image_shape)
     try:
-        first = [Standardize(pixels).adapt(images.train.x)] if images.standardized else []
+        with warnings.catch_warnings(record=True, action="always") as found:
+            first = [Standardize(pixels).adapt(images.train.x)] if images.standardized else []
     except ValueError as error:
         raise CommandError(f"--data: {error}") from error
+    for warning in found:
+        console.print_note(COMMAND, f"--data: {warning.message}")
     try:
         layers = [*first, *train_options.recipe(options).layers(pixels, images.classes)]
         network = NeuralNetwork(layers, seed=options.seed)

@@ -6,20 +6,33 @@ import math
 
 import numpy as np
 
+from . import streams
 from .arrays import Array
 from .blocks import Blocks
 
 # Standard deviations whose squares float32 holds
 SMALLEST, LARGEST = 1.1e-19, 1.8e19
+# Mean over standard deviation; above it, float32 rounds a standardised number by more than 1/16
+FARTHEST = 2**20
 
 
-def check_deviations(deviations: Array, subject: str) -> None:
-    """Raise a ValueError that names the first column whose standard deviation is too small or too large."""
+def check_columns(mean: Array, deviations: Array, subject: str) -> None:
+    """Raise a ValueError, or warn, about the first column that float32 cannot standardise, or only roughly.
+
+    Columns of equal numbers have the deviation 1; large ones may have been different before they became float32.
+    """
     wrong = np.flatnonzero(~((deviations >= SMALLEST) & (deviations <= LARGEST)))
     if wrong.size:
         raise ValueError(
             f"{subject}: column {wrong[0]}, counted from 0 without labels, must have a standard deviation from "
             f"{SMALLEST:g} to {LARGEST:g}; got {deviations[wrong[0]]:.2g}: give it in another unit"
+        )
+    rough = np.flatnonzero(abs(mean) > FARTHEST * deviations)
+    if rough.size:
+        streams.warn(
+            f"{subject}: column {rough[0]}, counted from 0 without labels, has numbers around {mean[rough[0]]:.3g} "
+            "that differ by little, and float32 keeps 7 digits of them: subtract a constant from the column first",
+            stacklevel=3,
         )
 
 

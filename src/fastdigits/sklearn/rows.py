@@ -11,7 +11,7 @@ from sklearn.utils import compute_class_weight
 
 from ..core.arrays import Array, Int64, as_array
 from ..core.blocks import Blocks
-from ..core.columns import check_deviations
+from ..core.columns import check_columns
 from ..core.seeding import SPLIT, stream
 from ..core.splitting import split
 from ..core.validation import check_number, check_weights
@@ -94,7 +94,7 @@ def column_statistics(rows: WeightedRows, before: StandardScaler | None = None) 
     statistics = StandardScaler() if before is None else copy.deepcopy(before)
     for part in pieces(len(rows.labels), ROWS_AT_ONCE):
         statistics.partial_fit(rows.x[part], sample_weight=None if rows.weight is None else rows.weight[part])
-    check_deviations(statistics.scale_, f"{NAME}: X")
+    check_columns(statistics.mean_, statistics.scale_, f"{NAME}: X")
     return statistics
 
 

@@ -61,6 +61,19 @@ def test_whole_numbers_are_not_taken_for_pixels():
     np.testing.assert_array_equal(net.predict_proba(x), before)
 
 
+@pytest.mark.parametrize("offset", [1.7e9, -1.7e9])
+@pytest.mark.parametrize("spread", [100, 0])  # float32 makes such numbers equal
+def test_a_column_whose_differences_float32_rounds_away_is_named(offset, spread):
+    x = table()[0].astype(np.float64)
+    x[:, 1] = offset + np.linspace(0, spread, 90)
+    with pytest.warns(
+        UserWarning, match=r"Standardize\(4\): x: column 1, .* around -?1\.7e\+09 .*: subtract a constant"
+    ):
+        fd.Standardize(4).adapt(x)
+    x[:, 1] -= offset
+    fd.Standardize(4).adapt(x)
+
+
 def test_shards_have_the_statistics_of_their_rows(tmp_path):
     x, y = table(9000)  # two pieces of 4096, and the rest
     x[:, 3] = 1e6 + 0.1

@@ -11,7 +11,7 @@ from ... import backend
 from ...backend import aligned
 from ...core.arrays import Array, Float32, as_array
 from ...core.blocks import Blocks
-from ...core.columns import check_deviations, mean_and_variance
+from ...core.columns import check_columns, mean_and_variance
 from ...core.schema import bad_numbers, lower_bound
 from ...core.validation import check_count
 from .base import Layer
@@ -96,13 +96,19 @@ class Standardize(Layer):
         ------
         TypeError, ValueError
             If ``x`` is not as described, or if the variance of a column cannot be held in float32.
+
+        Warns
+        -----
+        UserWarning
+            If the numbers of a column are so far from 0, such as times in seconds since 1970, that float32 rounds their
+            differences away. Subtract a constant first.
         """
         rows = x if isinstance(x, Blocks) else as_array(x, f"{self._subject}: x")
         shape = (len(rows), rows.width) if isinstance(rows, Blocks) else rows.shape
         if len(shape) < 2 or shape[0] == 0 or math.prod(shape[1:]) != self.n:
             raise ValueError(f"{self._subject}: x must be (rows, {self.n}); got {shape}")
         mean, var = mean_and_variance(rows)
-        check_deviations(np.sqrt(var), f"{self._subject}: x")
+        check_columns(mean, np.sqrt(var), f"{self._subject}: x")
         self.mean, self.var = mean, var
         return self
 
