@@ -16,6 +16,7 @@ from ..core.arrays import Array, Float32
 from ..core.text import cut, tabulate
 from ..data import Dataset, Shards, load_data
 from ..data.labels import is_table, numbered, shape_text
+from ..data.loading import holds_pictures
 from ..data.shards import parts_of
 from ..network import NeuralNetwork
 from ..nn import scales
@@ -87,7 +88,7 @@ def _evaluate(options: argparse.Namespace, started: float) -> int:
     say = console.print_nothing if options.quiet else console.print_message
     _check_output(options.output)
     network, name = run_folder.read_model(options.model)
-    data = _load(options)
+    data = _load(options, network)
     images, labels = data.test if options.part == "test" else data.train
     labels, class_names = _match_classes(network, name, data, labels)
     _check_fit(network, name, images, labels, options)
@@ -140,10 +141,12 @@ def _check_output(output: Path | None) -> None:
         )
 
 
-def _load(options: argparse.Namespace) -> Dataset:
+def _load(options: argparse.Namespace, network: NeuralNetwork) -> Dataset:
     if not (parts := parts_of(options.data)):
+        # Pictures get the size of the model's images, as in predict.
+        size = options.size or (network.picture_size if holds_pictures(options.data) else None)
         return load_data(
-            options.data, size=options.size, label_column=options.label_column, progress=not options.quiet
+            options.data, size=size, label_column=options.label_column, progress=not options.quiet
         )
     check_shard_options(options, parts, (options.part,))
     shards = Shards(parts[options.part])

@@ -74,8 +74,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Read the pictures that ``argv`` names (None: the arguments of the process); return the exit code."""
     parser = _parser()
     options = parser.read(argv)
-    if options.size is not None and options.prepare is not False:
-        parser.error("--size: needs pictures that are not prepared; got none: add --no-prepare")
     return runner.run(COMMAND, lambda: _predict(options), backend_name=options.backend)
 
 
@@ -127,6 +125,12 @@ def _parser() -> Parser:
 def _predict(options: argparse.Namespace) -> int:
     network, model = run_folder.read_model(options.model)
     _check_model(network, model)
+    if options.prepare is None and network.picture_size is not None:
+        options.prepare = False  # pictures, as in the training
+    if options.size is not None and options.prepare is not False:
+        raise CommandError(
+            "--size: needs pictures that are not prepared; got pictures that are: add --no-prepare"
+        )
     names, notes = input_files.expand(options.images)
     for note in notes:
         _say(note, options)
@@ -217,7 +221,7 @@ def _read(path: Path, name: str, network: NeuralNetwork, options: argparse.Names
     if note:
         _say(f"{name}: {note}", options)
     if array is None:
-        if options.prepare is False or (options.prepare is None and network.picture_size):
+        if options.prepare is False:
             yield from _read_unchanged(
                 _grey_picture(path, name, options, network)[np.newaxis],
                 name,

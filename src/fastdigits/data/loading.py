@@ -256,6 +256,14 @@ def _load_path(
     return _dataset(name, str(path), given, tested, notes, seed, columns)
 
 
+def holds_pictures(source: str) -> bool:
+    """Return whether `load_data` reads folders of picture files here, which take the size that it is given."""
+    folder = Path(source)
+    if source in NAMES or not folder.is_dir() or _csv(folder, "train"):
+        return False
+    return bool(class_folders(folder)) and _idx_folder(folder) is None
+
+
 def _waits(folder: Path) -> bool:
     """Return whether a folder holds files of shards that are not described."""
     return holds_part(folder) and not (folder / DESCRIPTION).is_file() and not class_folders(folder)
