@@ -100,14 +100,14 @@ def test_a_seed_must_be_a_count():
     [
         (
             "label,pixel0,pixel1,pixel2\n0,1,2\n1,2,3\n",
-            "4 in the heading, 3 of them pixels, and 3 on each line",
+            "4 in the heading, 3 of them numbers, and 3 on each line",
         ),
-        ("label,id\n0,1\n1,2\n", "2 in the heading, 0 of them pixels, and 2 on each line"),
+        ("label,id\n0,1\n1,2\n", "2 in the heading, 0 of them numbers, and 2 on each line"),
     ],
 )
 def test_a_csv_whose_heading_does_not_fit_its_lines_is_refused(tmp_path, text, got):
     (tmp_path / "a.csv").write_text(text)
-    with pytest.raises(fd.DataError, match=f"as many fields as the heading; got {got}"):
+    with pytest.raises(fd.DataError, match=f"as many cells as the heading; got {got}"):
         fd.load_data(tmp_path / "a.csv")
 
 
@@ -244,7 +244,7 @@ def test_many_classes_are_possible(tmp_path):
         ({"x": X[:5], "y": Y[:5]}, "must hold at least 6 images, of which one is set apart .*; got 5"),
         (
             {"x_train": X, "y_train": Y, "x_test": X[:, 1:], "y_test": Y},
-            r"images to test on must be \(5, 4\), as those to train on; got \(4, 4\)",
+            "images to test on must have 5 x 4 pixels, as those to train on; got 4 x 4 pixels",
         ),
         ({"x": np.array([{}] * 24), "y": Y}, "x must hold numbers or text; got dtype object: save it"),
     ],
@@ -379,14 +379,14 @@ def test_a_folder_with_two_tables(tmp_path):
     )
     assert fd.load_data(tmp_path).note.startswith("test.csv has no labels; no rows to test on: 4 of 24")
     (tmp_path / "test.csv").write_text("nothing")
-    with pytest.raises(fd.DataError, match=r"test\.csv: must have a label and pixels on each line"):
+    with pytest.raises(fd.DataError, match=r"test\.csv: must have a label and numbers on each line"):
         fd.load_data(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ("", "must have a label and pixels on each line, with commas between them; got ''"),
+        ("", "must have a label and numbers on each line, with commas between them; got ''"),
         ("hello world\n", "with commas between them; got 'hello world'"),
         ("label,pixel0\n", "must have at least one image; got a heading only"),
         (
@@ -395,13 +395,21 @@ def test_a_folder_with_two_tables(tmp_path):
         ),
         (
             "label,pixel0\n1,2\n1,2,3\n",
-            "as many on each; got: the number of columns changed from 2 to 3 on line 3",
+            "as many cells on each line; got 2 on the first and 3 on line 3: complete the line, or remove it$",
         ),
         (
             "label,pixel0\n1,2\n1,x\n",
-            "as many on each; got: could not convert string 'x' on line 3, column 2$",
+            "except the labels; got the word 'x' on line 3, column 'pixel0': replace the words by numbers, or "
+            "remove the column$",
         ),
-        ("label,pixel0\n1,\n", "as many on each; got: could not convert string '' on line 2, column 2$"),
+        (
+            "label,pixel0\n1,\n",
+            "got an empty cell on line 2, column 'pixel0': fill it in, or remove the line$",
+        ),
+        ("label,pixel0\n1,2\n1,NA\n", "got 'NA', a missing value on line 3, column 'pixel0': fill it in"),
+        ("label,a\n1,2\n1,True\n", "got 'True' on line 3, column 'a': write True as 1 and False as 0$"),
+        ("label,a,b\n1,2,.5\n1,2,1_0\n", "got the word '1_0' on line 3, column 'b'"),
+        ("1,3,2\n2,,2\n", "must have its labels in the first or the last column"),
     ],
 )
 def test_a_csv_file_that_does_not_fit_is_refused(tmp_path, text, match):

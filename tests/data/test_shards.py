@@ -556,7 +556,7 @@ def test_files_that_do_not_fit_together_are_refused(images, labels, match, tmp_p
 def test_floats_that_are_not_finite_are_refused(tmp_path):
     np.save(tmp_path / "images.npy", np.full((3, 4, 4), np.nan, np.float32))
     np.save(tmp_path / "labels.npy", np.zeros(3, int))
-    with pytest.raises(fd.DataError, match=r"images.npy: pixels must be finite; got nan"):
+    with pytest.raises(fd.DataError, match=r"images.npy: numbers must be finite; got nan"):
         fd.Shards(tmp_path)
 
 

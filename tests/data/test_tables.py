@@ -1,6 +1,7 @@
 """Tables: the label column, headings and labels are recognized without doubt, or refused."""
 
 import gzip
+import re
 
 import numpy as np
 import pytest
@@ -113,7 +114,7 @@ def test_a_column_that_numbers_the_rows_is_left_out_and_named(tmp_path, name):
 
 @pytest.mark.parametrize("missing", ["NA", "?", ""])
 def test_a_first_line_that_lacks_pixels_is_an_image_and_named_in_the_note(tmp_path, missing):
-    with pytest.raises(fd.DataError, match=r"could not convert string .* on line 1, column 2"):
+    with pytest.raises(fd.DataError, match=r"an empty cell|a missing value on line 1, column 1, counted"):
         read(tmp_path, f"5,{missing},1,{missing},3\n" + rows(Y, X))
 
 
@@ -231,9 +232,18 @@ def test_a_comma_and_a_point_in_one_number_are_refused(tmp_path):
         read(tmp_path, text)
 
 
-@pytest.mark.parametrize("pixel", ["inf", "nan", "1e39"])
-def test_a_pixel_that_is_not_finite_is_an_error_with_its_line(tmp_path, pixel):
-    with pytest.raises(fd.DataError, match=r"pixels must be finite; got (inf|nan) on line 5"):
+@pytest.mark.parametrize(
+    ("pixel", "got"),
+    [
+        ("inf", "inf, which is too large for float32"),
+        ("nan", "'nan', a missing value"),
+        ("1e39", "1e39, which is too large for float32"),
+    ],
+)
+def test_a_pixel_that_is_not_finite_is_an_error_with_its_line(tmp_path, pixel, got):
+    with pytest.raises(
+        fd.DataError, match=rf"must have finite numbers .*; got {got} on line 5, column 'b': "
+    ):
         read(tmp_path, HEAD + "0,1,2,3,4\n\n\n1,2," + pixel + ",3,4\n")
 
 
@@ -326,12 +336,28 @@ def test_train_and_evaluate_take_the_column(tmp_path, monkeypatch, capsys):
     assert "name it with --label-column" in capsys.readouterr().err
     column = ["--data", "a.csv", "--label-column", "species", "--no-plots"]
     assert train.main([*column, "-o", "run", "--epochs", "1"]) == 0
+    assert repr(fd.load_data("a.csv", label_column="species")) == (
+        "<Dataset a.csv: 50 training and 10 test rows of 4 columns, 3 classes>"
+    )
+    assert train.main([*column, "-o", "other", "--augment", "shift=1"]) == 2
+    assert "--augment: needs images; got rows of 4 columns: train without it" in capsys.readouterr().err
     assert evaluate.main([*column, "--model", "run", "-o", "figures"]) == 0
     assert predict.main(["a.csv", "--label-column", "species", "--model", "run"]) == 0
+    found = capsys.readouterr().out
+    assert predict.main(["a.csv", "--model", "run"]) == 0
+    assert capsys.readouterr().out == found  # the model has no input for the words
+    (tmp_path / "b.csv").write_text("a,b,c,species\n" + rows(X[:, :3], np.array(["x", "y", "z"])[Y]))
+    assert predict.main(["b.csv", "--model", "run"]) == 2
+    assert "if it holds the labels, name it with --label-column" in " ".join(capsys.readouterr().err.split())
+    wrong = r"rows must have (the )?4 (columns|numbers).*; got 3"
+    assert predict.main(["b.csv", "--model", "run", "--label-column", "species"]) == 2
+    assert re.search(wrong, " ".join(capsys.readouterr().err.split()))
+    assert evaluate.main(["--data", "b.csv", "--model", "run", "--label-column", "species"]) == 2
+    assert re.search(wrong, " ".join(capsys.readouterr().err.split()))
 
 
 def test_lines_longer_than_a_heading_of_numbers_are_refused(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("0,1,2\n" + "".join(f"{row}00,1,2,3,{row % 3}\n" for row in range(60)))
-    with pytest.raises(fd.DataError, match="as many fields as the heading; got 3 in the heading"):
+    with pytest.raises(fd.DataError, match="as many cells as the heading; got 3 in the heading"):
         fd.load_data(path)

@@ -29,7 +29,7 @@ MESSAGES = {  # of some of them
     "csv": {
         "10,001 classes": "labels must have at most 10,000 different values, .* got more by line ",
         "a heading of 16 MB": "a line must have at most 1,048,576 characters; got more",
-        "a pixel that is NaN": "pixels must be finite; got nan",
+        "a pixel that is NaN": "must have finite numbers .*; got 'nan', a missing value on line",
     },
     "gzip": {"80 MB of zeros, as announced": "must be compressed at most 100 : 1"},
     "csv.gz": {

@@ -15,7 +15,7 @@ import numpy as np
 from ..core.arrays import Array, Float32
 from ..core.text import cut, tabulate
 from ..data import Dataset, Shards, load_data
-from ..data.labels import is_table, numbered, shape_text
+from ..data.labels import is_table, numbered, shape_text, unit_of
 from ..data.loading import holds_pictures
 from ..data.shards import parts_of
 from ..network import NeuralNetwork
@@ -177,8 +177,8 @@ def _match_classes(
         unknown = data.class_names[int(labels[matched < 0][0])]
         raise CommandError(
             f"--data: classes must be among those of the model, {', '.join(network.class_names[:5])}"
-            f"{', …' if len(number) > 5 else ''} ({name}); got {unknown!r} from {data.source}: evaluate it on images "
-            "like those it was trained on"
+            f"{', …' if len(number) > 5 else ''} ({name}); got {unknown!r} from {data.source}: evaluate it on "
+            f"{unit_of(data.image_shape)} like those it was trained on"
         )
     return matched, network.class_names
 
@@ -187,18 +187,19 @@ def _check_fit(
     network: NeuralNetwork, name: str, images: Array, labels: Array, options: argparse.Namespace
 ) -> None:
     """Raise a CommandError if the images or labels do not fit the model."""
-    pixels = math.prod(images.shape[1:])
+    shape = images.shape[1:]
+    pixels, unit = math.prod(shape), unit_of(shape)
     width = network.input_width or pixels
     if width != pixels:
         raise CommandError(
-            f"--data: images must have the {width:,} numbers that the model takes ({name}); got {pixels:,}, "
-            f"{shape_text(images.shape[1:])}, from {options.data}: evaluate it on images like those it was trained on"
+            f"--data: {unit} must have the {width:,} numbers that the model takes ({name}); got {pixels:,}, "
+            f"{shape_text(shape)}, from {options.data}: evaluate it on {unit} like those it was trained on"
         )
     classes = network.widths(width)[-1]
     if labels.max() >= classes:
         raise CommandError(
             f"--data: labels must be within 0 to {classes - 1}, as the model has {classes:,} outputs ({name}); got "
-            f"{labels.max()} from {options.data}: evaluate it on images like those it was trained on"
+            f"{labels.max()} from {options.data}: evaluate it on {unit} like those it was trained on"
         )
 
 
@@ -242,7 +243,7 @@ def _draw(
 def _numbers(result: dict[str, Any]) -> str:
     """Return all numbers as text; printed before the pictures are drawn, because that takes longer."""
     low, high = result["accuracy_interval"]
-    what = "rows" if is_table(result["image_shape"]) else "images"
+    what = unit_of(result["image_shape"])
     rows: dict[str, str | list[str]] = {
         "model": [f"{result['model']}, {result['parameters']:,} parameters"],
         what: f"{result['data']}: {result['images']:,} {result['part']} {what}, {shape_text(result['image_shape'])}",
@@ -270,7 +271,7 @@ def _class_table(result: dict[str, Any]) -> str:
         (names[score["label"]], *(console.percent(score[name]) for name in MEANS), f"{score['support']:,}")
         for score in result["classes"]
     ]
-    heading = ("class", "precision", "recall", "F1", "rows" if is_table(result["image_shape"]) else "images")
+    heading = ("class", "precision", "recall", "F1", unit_of(result["image_shape"]))
     means = ("mean", *(console.percent(result[name]) for name in MEANS), f"{result['images']:,}")
     return tabulate([heading, *rows, means], "<>")
 

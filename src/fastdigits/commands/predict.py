@@ -18,7 +18,7 @@ import numpy as np
 from ..core import atomic
 from ..core.arrays import Array, Float32
 from ..core.text import tabulate
-from ..data.labels import is_table, numbered, shape_text
+from ..data.labels import is_table, numbered
 from ..errors import DataError, printable
 from ..imaging.digits import SIDE, UInt8
 from ..imaging.opening import fitted, has_frames, open_image, read_grey, to_uint8
@@ -291,12 +291,17 @@ def _read_unchanged(
     size = images[0].size
     if size != width:
         sides = images.shape[1:]
-        shape = shape_text(sides) if is_table(sides) else " × ".join(map(str, sides))
+        if is_table(sides):
+            raise DataError(
+                f"{name}: rows must have {width:,} columns, as the model takes; got {size:,}: choose a table like the "
+                "one it was trained on"
+            )
         hints = ["--size HxW scales it"] if picture else []
         if width == SIDE * SIDE and (picture or (images.ndim == 3 and images.shape[1] > 1)):
             hints.append("--prepare makes digits like those of MNIST")
         raise DataError(
-            f"{name}: images must have {width} pixels, one per input of the model; got {shape}: "
+            f"{name}: images must have {width} pixels, one per input of the model; got "
+            f"{' × '.join(map(str, sides))}: "
             f"{', '.join(hints) or 'choose images like those it was trained on'}"
         )
     x = (

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from ..core.arrays import Array
 from ..core.splitting import split_validation
 from ..data import Shards, load_data
-from ..data.labels import is_table, numbered
+from ..data.labels import is_table, numbered, shape_text
 from ..data.shards import WINDOW, parts_of
 from ..nn import scales
 from .runner import CommandError
@@ -110,6 +110,10 @@ def load(options: argparse.Namespace) -> RunImages:
     data = load_data(
         options.data, size=options.size, label_column=options.label_column, progress=not options.quiet
     )
+    if options.augment is not None and is_table(data.image_shape):
+        raise CommandError(
+            f"--augment: needs images; got rows of {shape_text(data.image_shape)}: train without it"
+        )
     train, test = Part(*data.train), Part(*data.test)
     try:
         scale: str | None = scales.NUMBERS  # of a table, whose columns the network standardises

@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import backend
 from .._version import __version__
-from ..data.labels import is_table, shape_text
+from ..data.labels import is_table, shape_text, unit_of
 from ..imaging.digits import SIDE
 from ..network import NeuralNetwork
 from . import console, run_folder, train_options
@@ -18,7 +18,7 @@ from .train_images import RunImages
 
 def opening(options: argparse.Namespace, images: RunImages, network: NeuralNetwork, ranks: int = 1) -> str:
     """Return the settings of the run and the summary of its network."""
-    what = "rows" if is_table(images.image_shape) else "images"
+    what = unit_of(images.image_shape)
     validation = (
         f"{images.validation.n:,} training {what} that are held out"
         if images.holds_out
@@ -76,7 +76,7 @@ def saved(options: argparse.Namespace, folder: Path, images: RunImages, result: 
         rows["report"] = [str(Path(result["output"]) / run_folder.REPORT)]
     if result["pictures"]:
         rows["pictures"] = ", ".join(result["pictures"])
-    what = "rows" if is_table(images.image_shape) else "images"
+    what = unit_of(images.image_shape)
     speed = f", {result['images_per_second']:,.0f} {what}/s" if result["images_per_second"] else ""
     trained = f"{epochs(result['epochs'])} in {result['train_seconds']:.1f} s{speed}"
     rows["time"] = f"{trained}; {result['total_seconds']:.1f} s in all"

@@ -193,6 +193,11 @@ def is_table(image_shape: Sequence[int]) -> bool:
     return image_shape[0] == 1
 
 
+def unit_of(image_shape: Sequence[int]) -> str:
+    """Return what a message calls the inputs of this height and width: images, or rows of a table."""
+    return "rows" if is_table(image_shape) else "images"
+
+
 def shape_text(image_shape: Sequence[int]) -> str:
     """Return the size of images for a message: 28 x 28 pixels, or 4 columns."""
     if is_table(image_shape):
@@ -270,11 +275,11 @@ def _range(x: Array, subject: str) -> tuple[float, float, bool]:
     if x.dtype.kind != "f":
         return int(low), int(high), True
     if not (np.isfinite(low) and np.isfinite(high)):  # the extremes of an array with a NaN are NaN
-        raise DataError(f"{subject}: pixels must be finite; got {x[~np.isfinite(x)][0]}")
+        raise DataError(f"{subject}: numbers must be finite; got {x[~np.isfinite(x)][0]}")
     largest = np.finfo(np.float32).max
     if low < -largest or high > largest:
         raise DataError(
-            f"{subject}: pixels must lie within the range of float32; got {low:g} to {high:g}: scale them"
+            f"{subject}: numbers must lie within the range of float32; got {low:g} to {high:g}: scale them"
         )
     return float(low), float(high), _whole(x)
 

@@ -19,7 +19,17 @@ from .arrays import read_npz
 from .idx import find_file
 from .idx_folder import IDX_NAMES, Pair, load_folder
 from .image_folders import class_folders, read_image_folders
-from .labels import MOST_SIZE, check_pair, is_table, numbered, plain_number, shape_text, to_classes, to_images
+from .labels import (
+    MOST_SIZE,
+    check_pair,
+    is_table,
+    numbered,
+    plain_number,
+    shape_text,
+    to_classes,
+    to_images,
+    unit_of,
+)
 from .mnist import load_mnist
 from .published import DIGITS, PUBLISHED, load_published
 from .shard_description import DESCRIPTION, holds_part
@@ -66,9 +76,10 @@ class Dataset:
         yield from (self.train, self.test)
 
     def __repr__(self) -> str:
-        (height, width), (train, test) = self.image_shape, (len(y) for _, y in self)
+        shape, (train, test) = self.image_shape, (len(y) for _, y in self)
+        size = shape_text(shape) if is_table(shape) else f"{shape[0]} x {shape[1]}"
         return (
-            f"<Dataset {printable(self.source)}: {train:,} training and {test:,} test images of {height} x {width}, "
+            f"<Dataset {printable(self.source)}: {train:,} training and {test:,} test {unit_of(shape)} of {size}, "
             f"{self.classes} classes>"
         )
 
@@ -336,23 +347,24 @@ def _dataset(
     images, scale = to_images([x for x, _ in parts], subject, columns)
     for x, (_, y) in zip(images, parts, strict=True):
         check_pair(x, y, subject)
-    if images[0].shape[1:] != images[-1].shape[1:]:
+    shape, tested_shape = images[0].shape[1:], images[-1].shape[1:]
+    if shape != tested_shape:
         raise DataError(
-            f"{subject}: images to test on must be {images[0].shape[1:]}, as those to train on; "
-            f"got {images[-1].shape[1:]}"
+            f"{subject}: {unit_of(shape)} to test on must have {shape_text(shape)}, as those to train on; got "
+            f"{shape_text(tested_shape)}"
         )
     labels, class_names = to_classes([y for _, y in parts], subject)
     numbers = [plain_number(name) is not None for name in class_names]
     if any(numbers) and not all(numbers):
         notes = [*notes, "labels are numbers and words: each is the name of a class"]
-    table = is_table(images[0].shape[1:])
-    notes = notes if table else [*notes, scale]
+    notes = notes if is_table(shape) else [*notes, scale]
     if tested is not None:
         return Dataset(name, (images[0], labels[0]), (images[1], labels[1]), class_names, _joined(notes))
     x, y = images[0], labels[0]
     train, test = _split(y, seed, subject)
-    what = "rows" if table else "images"
-    notes.append(f"no {what} to test on: {len(test):,} of {len(y):,} are set apart for it, by seed {seed}")
+    notes.append(
+        f"no {unit_of(shape)} to test on: {len(test):,} of {len(y):,} are set apart for it, by seed {seed}"
+    )
     return Dataset(name, (x[train], y[train]), (x[test], y[test]), class_names, _joined(notes))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import itertools
 import os
 import re
 import warnings
@@ -103,11 +104,11 @@ def read_table(
     values, words = _read_values(path, layout, label, ignored)
     if not pixels or values.shape[1] != count:
         raise DataError(
-            f"{path}: must have a label and pixels on each line, as many fields as the heading; got "
-            f"{count:,} in the heading, {len(pixels):,} of them pixels, and {values.shape[1]:,} on each line"
+            f"{path}: must have a label and numbers on each line, as many cells as the heading; got "
+            f"{count:,} in the heading, {len(pixels):,} of them numbers, and {values.shape[1]:,} on each line"
         )
     x = _columns_of(values, pixels)
-    _check_finite(path, layout, x)
+    _check_finite(path, layout, x, pixels, label)
     names = [layout.names[place] for place in pixels] if layout.names else []
     if label is None:
         return Table(x, names, None, None, note)
@@ -183,7 +184,7 @@ def _layout(path: Path) -> _Layout:
         raise DataError(f"{path}: must be a text file that can be read; got: {reason}") from error
     if len(fields) < 2:
         raise DataError(
-            f"{path}: must have a label and pixels on each line, with commas between them; got {first[:40].strip()!r}"
+            f"{path}: must have a label and numbers on each line, with commas between them; got {first[:40].strip()!r}"
         )
     if _is_heading(fields, others):
         return _Layout(delimiter, start[0][0], fields, others)
@@ -256,7 +257,10 @@ def _column_roles(
         if columns[label].lower() != "label":
             note.append(f"labels: column {_described(label, columns)}")
     elif layout.names and not layout.numbered:
+        words = [place for place in _word_fields(layout.first) if place not in ignored]
         label = None
+        if words and len(columns) - len(ignored) - len(words) == width:
+            ignored += words
         if needs_labels:
             raise DataError(
                 f"{path}: must have a column of labels, named label, target, class or y; got {len(columns):,} columns, "
@@ -473,7 +477,47 @@ def _read_values(
             if values.size == 0:
                 raise DataError(f"{path}: must have at least one image; got a heading only")
             return values, labels.texts()
-    raise DataError(f"{path}: must have a label and pixels on each line, as many on each; got: {reasons[1]}")
+    raise _cell_error(path, layout, label, ignored) or DataError(
+        f"{path}: must have a label and numbers on each line, as many on each; got: {reasons[1]}"
+    )
+
+
+def _cell_error(path: Path, layout: _Layout, label: int | None, ignored: list[int]) -> DataError | None:
+    """Return the error about the first cell that holds no number, or the first line with another number of cells."""
+    lines = _Lines(path)
+    for line in lines.after(layout.before):
+        fields = _fields(line.strip("\r\n"), layout.delimiter)
+        if line.strip() and len(fields) != len(layout.first):
+            return DataError(
+                f"{path}: must have as many cells on each line; got {len(layout.first):,} on the first and "
+                f"{len(fields):,} on line {lines.number}: complete the line, or remove it"
+            )
+        for place, field in enumerate(fields):
+            number = field if layout.delimiter == "," else field.replace(",", ".")
+            if place not in (label, *ignored) and not is_number(number):
+                return _bad_cell(path, layout, field, lines.number, place, label)
+    return None
+
+
+def _bad_cell(path: Path, layout: _Layout, text: str, line: int, place: int, label: int | None) -> DataError:
+    """Return the error about a cell that holds no finite number: the one place for its words."""
+    got, hint = f"the word {text[:40]!r}", "replace the words by numbers, or remove the column"
+    if is_missing(text):
+        got, hint = (
+            f"{text!r}, a missing value" if text else "an empty cell",
+            "fill it in, or remove the line",
+        )
+    elif text.lower() in ("true", "false"):
+        got, hint = repr(text), "write True as 1 and False as 0"
+    elif is_number(text):
+        got, hint = f"{text[:40]}, which is too large for float32", "replace it, or remove the line"
+    elif label is None:
+        hint += "; if it holds the labels, name it with --label-column (label_column)"
+    column = _described(place, layout.names or [""] * len(layout.first))
+    return DataError(
+        f"{path}: must have finite numbers in all columns except the labels; got {got} on line {line}, "
+        f"column {column}: {hint}"
+    )
 
 
 def _parse(
@@ -510,17 +554,15 @@ def _with_decimal_points(line: str, number: int, path: Path, layout: _Layout, la
     return layout.delimiter.join(fields)
 
 
-def _check_finite(path: Path, layout: _Layout, x: Array) -> None:
+def _check_finite(path: Path, layout: _Layout, x: Array, places: list[int], label: int | None) -> None:
     if x.dtype == np.uint8 or (np.isfinite(x.min()) and np.isfinite(x.max())):
         return
     row, column = np.argwhere(~np.isfinite(x))[0]
     lines = _Lines(path)
-    images = (line for line in lines.after(layout.before) if line.strip())
-    for _ in range(row + 1):
-        next(images)
-    raise DataError(
-        f"{path}: pixels must be finite; got {x[row, column]} on line {lines.number}: clean the data first"
-    )
+    rows = (line for line in lines.after(layout.before) if line.strip())
+    line = next(itertools.islice(rows, row, None))
+    text = _fields(line, layout.delimiter)[places[column]]
+    raise _bad_cell(path, layout, text, lines.number, places[column], label)
 
 
 def _columns_of(values: Array, places: list[int]) -> Array:
