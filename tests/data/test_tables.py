@@ -1,6 +1,7 @@
 """Tables: the label column, headings and labels are recognized without doubt, or refused."""
 
 import gzip
+import json
 import re
 
 import numpy as np
@@ -322,6 +323,38 @@ def test_columns_are_pixels_only_where_that_can_be_meant(tmp_path, name):
     data = read(tmp_path, heading + rows(labels, x + (x == 0) * (name == "too large")))
     assert data.image_shape == shape
     assert ("no rows to test on" in data.note) == (shape[0] == 1)
+
+
+def test_numbers_of_a_table_that_do_not_begin_at_0_are_names_of_classes(tmp_path):
+    data = read(tmp_path, HEAD + rows(np.array([5, 7, 9])[Y], X))
+    assert data.class_names == ("5", "7", "9")
+    assert sorted(set(data.train[1].tolist())) == [0, 1, 2]
+    assert data.named
+    assert read(tmp_path, HEAD + rows(np.array([0, 2, 4])[Y], X)).class_names == ("0", "1", "2", "3", "4")
+    assert read(tmp_path, head(*(f"pixel{i}" for i in range(4))) + rows(Y + 5, X)).classes == 8  # digits
+    with pytest.raises(fd.DataError, match="at least two classes; got only 5"):
+        read(tmp_path, HEAD + rows(np.full(60, 5), X))
+
+
+def test_evaluate_matches_classes_by_their_numbers(tmp_path, monkeypatch, capsys):
+    from fastdigits.commands import evaluate, train
+
+    monkeypatch.chdir(tmp_path)
+    for name, labels in {"from 1": Y + 1, "1 and 3": np.where(Y == 1, 3, Y + 1), "from 0": Y}.items():
+        (tmp_path / f"{name}.csv").write_text(HEAD + rows(labels, X))
+    for data, names in {"from 1": ["1", "2", "3"], "from 0": ["0", "1", "2"]}.items():
+        words = ["--data", f"{data}.csv", "-o", data, "--epochs", "1", "--no-plots", "--quiet"]
+        assert train.main(words) == 0
+        words = ["--data", "1 and 3.csv", "--model", data, "--no-plots", "--json", "--quiet"]
+        capsys.readouterr()
+        if data == "from 1":
+            assert evaluate.main([*words, "-o", "figures"]) == 0
+            found = json.loads(capsys.readouterr().out)
+            assert found["class_names"] == names
+            assert [one["support"] > 0 for one in found["classes"]] == [True, False, True]
+        else:
+            assert evaluate.main(words) == 2
+            assert "must be among those of the model, 0, 1, 2" in capsys.readouterr().err
 
 
 # -- from the command line -----------------------------------------------------------------------------------

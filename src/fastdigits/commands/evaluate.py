@@ -15,7 +15,7 @@ import numpy as np
 from ..core.arrays import Array, Float32
 from ..core.text import cut, tabulate
 from ..data import Dataset, Shards, load_data
-from ..data.labels import is_table, numbered, shape_text, unit_of
+from ..data.labels import is_table, numbered, plain_number, shape_text, unit_of
 from ..data.loading import holds_pictures
 from ..data.shards import parts_of
 from ..network import NeuralNetwork
@@ -166,21 +166,26 @@ def _match_classes(
 ) -> tuple[Array, tuple[str, ...]]:
     """Return the labels in the model's numbering, and the names of its classes.
 
-    If model and data both name their classes, match them by name: the data may have fewer classes than the model.
+    If model and data both name their classes, or if all names are numbers, match them by name: the data may have fewer
+    classes than the model.
     """
-    if not network.class_names or not data.named:
+    outputs = network.widths(network.input_width or math.prod(data.image_shape))[-1]
+    model_names = network.class_names or numbered(outputs)
+    are_numbers = all(plain_number(one) is not None for one in (*model_names, *data.class_names))
+    known = bool(network.class_names), data.named
+    if not (all(known) or (any(known) and are_numbers)):
         return labels, network.class_names or data.class_names
-    number = {name: i for i, name in enumerate(network.class_names)}
+    number = {name: i for i, name in enumerate(model_names)}
     numbers = np.array([number.get(name, -1) for name in data.class_names])
     matched: Array = numbers[labels]
     if matched.min() < 0:
         unknown = data.class_names[int(labels[matched < 0][0])]
         raise CommandError(
-            f"--data: classes must be among those of the model, {', '.join(network.class_names[:5])}"
+            f"--data: classes must be among those of the model, {', '.join(model_names[:5])}"
             f"{', …' if len(number) > 5 else ''} ({name}); got {unknown!r} from {data.source}: evaluate it on "
             f"{unit_of(data.image_shape)} like those it was trained on"
         )
-    return matched, network.class_names
+    return matched, model_names
 
 
 def _check_fit(

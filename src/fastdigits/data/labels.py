@@ -24,7 +24,9 @@ _PLAIN = re.compile(r"[0-9]{1,9}(?:\.0*)?")
 _MISSING = {"", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "null", "none", "?"}
 
 
-def to_classes(parts: Sequence[Array], subject: str) -> tuple[list[Array], tuple[str, ...]]:
+def to_classes(
+    parts: Sequence[Array], subject: str, *, by_value: bool = False
+) -> tuple[list[Array], tuple[str, ...]]:
     """Return the labels of all parts as class numbers from 0, and the names of the classes.
 
     Parameters
@@ -34,6 +36,8 @@ def to_classes(parts: Sequence[Array], subject: str) -> tuple[list[Array], tuple
         some digits are absent. If any text is a word, the classes have names: numbers in order, then words in order.
     subject : str
         The beginning of error messages.
+    by_value : bool, default False
+        Whether whole numbers that do not begin at 0, such as 5, 6 and 7, are names of as many classes: in a table.
 
     Raises
     ------
@@ -51,9 +55,13 @@ def to_classes(parts: Sequence[Array], subject: str) -> tuple[list[Array], tuple
                 f"{subject}: labels must be numbers of classes from 0 to {MOST_CLASSES - 1:,}, or words; got "
                 f"{low} to {high}: number the classes from 0 on"
             )
-        names = numbered(high + 1)
+        if by_value and low > 0:
+            values, numbers = np.unique(numbers, return_inverse=True)
+            names = tuple(map(str, values.tolist()))
+        else:
+            names = numbered(high + 1)
     if low == high:
-        raise DataError(f"{subject}: must hold at least two classes; got only {names[low]}")
+        raise DataError(f"{subject}: must hold at least two classes; got only {names[int(numbers[0])]}")
     numbers = numbers.astype(np.uint8 if len(names) <= 256 else np.int64)
     ends = np.cumsum([len(part) for part in parts])[:-1]
     return np.split(numbers, ends), names

@@ -353,7 +353,7 @@ def _dataset(
             f"{subject}: {unit_of(shape)} to test on must have {shape_text(shape)}, as those to train on; got "
             f"{shape_text(tested_shape)}"
         )
-    labels, class_names = to_classes([y for _, y in parts], subject)
+    labels, class_names = to_classes([y for _, y in parts], subject, by_value=is_table(shape))
     numbers = [plain_number(name) is not None for name in class_names]
     if any(numbers) and not all(numbers):
         notes = [*notes, "labels are numbers and words: each is the name of a class"]
