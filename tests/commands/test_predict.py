@@ -407,6 +407,28 @@ def test_a_submission_has_a_label_for_each_image(tmp_path, capsys):
     assert len(tell(capsys, *names, "--submission", tmp_path / "out.csv")["images"]) == 5
 
 
+@pytest.mark.parametrize(("id_name", "label"), [("id", None), ("ImageId", "target")])
+def test_a_submission_has_the_identifiers_of_the_table(tmp_path, capsys, id_name, label):
+    lines = csv(fd.load_mnist()[1][0][:3]).splitlines()
+    more = [id_name, "a7", '"b,8"', "0010"]
+    rows = [
+        f"{one},{line}" + (f",{label if one == id_name else 0}" if label else "")
+        for one, line in zip(more, lines, strict=True)
+    ]
+    (tmp_path / "test.csv").write_text("\n\n".join(rows) + "\n")
+    assert main(tmp_path / "test.csv", "--submission", tmp_path / "out.csv") == 0
+    expected = f'{id_name},{label or "Label"}\na7,7\n"b,8",2\n0010,1\n'
+    assert (tmp_path / "out.csv").read_text() == expected
+
+
+def test_numbers_of_the_lines_without_a_heading_are_no_identifiers(tmp_path):
+    x, y = (part[:60] for part in fd.load_mnist()[1])
+    rows = csv(x, y, heading=False).splitlines()
+    (tmp_path / "rows.csv").write_text("".join(f"{number},{row}\n" for number, row in enumerate(rows)))
+    assert main(tmp_path / "rows.csv", "--submission", tmp_path / "out.csv") == 0
+    assert (tmp_path / "out.csv").read_text().startswith("ImageId,Label\n1,7\n2,2\n")
+
+
 def test_one_label_is_one(tmp_path, capsys):
     assert main("seven.png", "--submission", tmp_path / "out.csv") == 0
     assert "1 label written to" in capsys.readouterr().err

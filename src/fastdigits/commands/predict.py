@@ -19,6 +19,7 @@ from ..core import atomic
 from ..core.arrays import Array, Float32
 from ..core.text import tabulate
 from ..data.labels import is_table, numbered
+from ..data.tables import CSV_ENDINGS, read_ids
 from ..errors import DataError, printable
 from ..imaging.digits import SIDE, UInt8
 from ..imaging.opening import fitted, has_frames, open_image, read_grey, to_uint8
@@ -116,7 +117,8 @@ def _parser() -> Parser:
         "--submission",
         type=arguments.path,
         metavar="FILE",
-        help="write the labels to a CSV file with the columns ImageId and Label, for Kaggle; print no table",
+        help="write the labels to a CSV file for Kaggle, with the columns ImageId and Label, or the column id of the "
+        "table; print no table",
     )
     arguments.add_result_options(group)
     return parser
@@ -152,7 +154,7 @@ def _predict(options: argparse.Namespace) -> int:
                     raise
                 table, output_error = None, error
     if options.submission is not None:
-        _write_submission(readings, errors, options)
+        _write_submission(names, readings, errors, options, network.input_width or 0)
     if readings and draws:
         _draw(readings, options)
     if output_error is not None:
@@ -372,19 +374,30 @@ class _Table:
 
 
 def _write_submission(
-    readings: list[Reading], errors: list[dict[str, str]], options: argparse.Namespace
+    names: list[str],
+    readings: list[Reading],
+    errors: list[dict[str, str]],
+    options: argparse.Namespace,
+    width: int,
 ) -> None:
-    """Write the labels for Kaggle, unless one is missing: the numbers of the images after it would be wrong."""
+    """Write the labels for Kaggle, unless one is missing: the numbers of the images after it would be wrong.
+
+    A single CSV file may have its own identifiers; else the images are numbered from 1.
+    """
     if errors:
         console.print_error(
             COMMAND,
             f"--submission: needs a label for each image; got errors: {options.submission} is not written",
         )
         return
+    found = None
+    if len(names) == 1 and names[0].lower().endswith(CSV_ENDINGS):
+        found = read_ids(Path(names[0]), options.label_column, width=width)
+    heading, ids = found or (["ImageId", "Label"], [str(number + 1) for number in range(len(readings))])
     lines = io.StringIO()
     table = csv.writer(lines, lineterminator="\n")
-    table.writerow(["ImageId", "Label"])
-    table.writerows([number, reading.digits] for number, reading in enumerate(readings, 1))
+    table.writerow(heading)
+    table.writerows([one, reading.digits] for one, reading in zip(ids, readings, strict=True))
     atomic.write(options.submission, lines.getvalue().encode(), example="submission.csv")
     unread = sum(reading.reads != reading.digits for reading in readings)
     note = (

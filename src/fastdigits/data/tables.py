@@ -27,7 +27,8 @@ CSV_ENDINGS = (".csv", ".csv.gz")
 MOST_LINE = 1 << 20  # characters: images of about 500 × 500
 PIECE, ALWAYS_ALLOWED = 1 << 18, 1 << 22  # bytes
 _LABEL_NAMES = ("label", "target", "class", "y", "labels", "targets", "digit")  # in order of preference
-_INDEX_NAME = re.compile(r"|idx?|index|image_?id|row|unnamed: \d+")  # of pandas and Kaggle, before the pixels
+_ID_NAME = re.compile(r"idx?|index|image_?id|row")
+_INDEX_NAME = re.compile(rf"|{_ID_NAME.pattern}|unnamed: \d+")  # of pandas and Kaggle, before the pixels
 _SAMPLE = 200  # lines from which the range of the pixels is estimated
 # Pixels have a wider range than labels of few classes: at least _WIDE. A column whose largest number is above _NEAR
 # times the pixels' largest may be pixels.
@@ -114,6 +115,23 @@ def read_table(
         return Table(x, names, None, None, note)
     y = np.array(words, object)[values[:, label].astype(np.int64)]
     return Table(x, names, y, layout.names[label] if layout.names else label, note)
+
+
+def read_ids(
+    path: Path, label_column: str | int | None = None, *, width: int | None = None
+) -> tuple[list[str], list[str]] | None:
+    """Return the names of the columns of identifiers and of labels, and the identifiers as text.
+
+    None if no column that `read_table` leaves out is named id, idx, index, row or ImageId. The name of the labels is
+    "Label" if the table has none.
+    """
+    layout = _layout(path)
+    label, ignored, _ = _column_roles(path, layout, label_column, width, needs_labels=False)
+    places = [place for place in ignored if layout.names and _ID_NAME.fullmatch(layout.names[place].lower())]
+    if not places:
+        return None
+    names = [layout.names[places[0]], "Label" if label is None else layout.names[label]]
+    return names, [_fields(line, layout.delimiter)[places[0]] for line in _rows(path, layout)]
 
 
 # -- lines ---------------------------------------------------------------------------------------------------
