@@ -56,6 +56,15 @@ def test_a_history_is_shown_as_a_line_and_printed_as_a_table():
     assert len(lines) == 3
 
 
+def test_a_very_large_loss_is_short():
+    found = history(1)
+    found.loss, found.val_loss = [99999.25], [3084183473098940866430567972864.0]
+    assert "loss 99999.2500 " in repr(found)
+    assert str(found).split()[-8:][1::2][:2] == ["99999.2500", "3.084e+30"]
+    found.loss = [float("nan")]
+    assert "loss nan " in repr(found)
+
+
 def test_a_long_table_is_cut_in_the_middle():
     assert [line.split()[0] for line in str(history(100)).splitlines()] == [
         "epoch", *map(str, range(1, 11)), "…", *map(str, range(91, 101)),

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import Array, Float32
-from ..core.text import cut, tabulate
+from ..core.text import cut, loss_text, tabulate
 from ..data import Dataset, Shards, load_data
 from ..data.labels import is_table, numbered, plain_number, shape_text, unit_of
 from ..data.loading import holds_pictures
@@ -255,7 +255,7 @@ def _numbers(result: dict[str, Any]) -> str:
         **({"data": result["data_note"]} if result["data_note"] else {}),
         "accuracy": f"{console.percent(result['accuracy'])}, 95 % interval {100 * low:.2f} to "
         f"{console.percent(high)}; {result['mistakes']:,} mistakes",
-        "loss": f"{result['loss']:.4f}",
+        "loss": loss_text(result["loss"]),
         "calibration": f"expected error {console.percent(result['calibration_error'])} over "
         f"{len(result['calibration_bins'])} bins",
     }

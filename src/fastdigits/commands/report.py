@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core import atomic, pages
+from ..core.text import loss_text
 from ..data.labels import is_table
 from ..training.history import History
 from .console import percent
@@ -75,5 +76,6 @@ def _page(
         folder=Path(result["output"]).resolve().name,
         pictures={path.stem: base64.b64encode(path.read_bytes()).decode("ascii") for path in pictures},
         percent=percent,
+        loss_text=loss_text,
         **more,
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 from .. import backend
 from .._version import __version__
+from ..core.text import loss_text
 from ..data.labels import is_table, shape_text, unit_of
 from ..imaging.digits import SIDE
 from ..network import NeuralNetwork
@@ -58,7 +59,7 @@ def scores(result: dict[str, Any]) -> str:
         low, high = result[f"{part}_accuracy_interval"]
         rows[f"{part} accuracy"] = (
             f"{console.percent(result[f'{part}_accuracy'])}, 95 % interval {100 * low:.2f} to "
-            f"{console.percent(high)}, loss {result[f'{part}_loss']:.4f}"
+            f"{console.percent(high)}, loss {loss_text(result[f'{part}_loss'])}"
         )
     if result["best_epoch"] is not None:
         rows["kept"] = f"epoch {result['best_epoch']}, the best on the held-out images"

@@ -103,3 +103,8 @@ def cut(text: str, length: int) -> str:
     """Return ``text``, escaped, in at most ``length`` characters; an ellipsis ends a text that was longer."""
     text = printable(text)
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def loss_text(loss: float) -> str:
+    """Return a loss with four decimals; a very large one, of a training that diverges, with four digits: 3.084e+33."""
+    return f"{loss:.4f}" if loss < 1e5 else f"{loss:.4g}"

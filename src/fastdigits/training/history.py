@@ -10,14 +10,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..core import atomic
-from ..core.text import Table
+from ..core.text import Table, loss_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MONITORS = ("loss", "accuracy", "val_loss", "val_accuracy")
 _COLUMNS = ("epoch", *MONITORS, "lr", "seconds", "images_per_second")
-_FORMATS = ("d", ".4f", ".4f", ".4f", ".4f", ".3g", ".3f", ",.0f")
+_FORMATS = {  # of all columns but the losses
+    "epoch": "d",
+    "accuracy": ".4f",
+    "val_accuracy": ".4f",
+    "lr": ".3g",
+    "seconds": ".3f",
+    "images_per_second": ",.0f",
+}
 _SHOWN = 10  # epochs at the beginning and at the end of a long table
 
 
@@ -82,8 +89,8 @@ class History:
         return [name for name in _COLUMNS if name not in absent]
 
     def _table(self) -> Table:
-        names, formats = self._names(), dict(zip(_COLUMNS, _FORMATS, strict=True))
-        rows = [[format(epoch[name], formats[name]) for name in names] for epoch in self]
+        names = self._names()
+        rows = [[_cell(name, epoch[name]) for name in names] for epoch in self]
         if len(rows) > 2 * _SHOWN + 1:
             rows[_SHOWN:-_SHOWN] = [["…"] * len(names)]
         return Table([names, *rows], ">")
@@ -125,11 +132,15 @@ class History:
         atomic.write(path, text.getvalue().encode(), example="history.csv", sync=False)
 
 
+def _cell(name: str, value: float) -> str:
+    return loss_text(value) if name.endswith("loss") else format(value, _FORMATS[name])
+
+
 def epoch_line(history: History) -> str:
     """Return the last epoch of a history as a line of at most 80 columns."""
     parts = [
         epoch_title(history.epoch[-1], history),
-        f"loss {history.loss[-1]:.4f}",
+        f"loss {loss_text(history.loss[-1])}",
         f"accuracy {100 * history.accuracy[-1]:.2f} %",
     ]
     if history.validates:  # without its loss and the learning rate: 80 columns have no room for them
