@@ -446,7 +446,9 @@ def test_other_data_is_refused(square, here, capsys):
     content["x_train"][5, 14, 14] ^= 1
     np.savez(here / "some.npz", **content)
     assert main("--resume", "run", "--quiet") == 2
-    assert "training images must be as in" in capsys.readouterr().err
+    error = " ".join(capsys.readouterr().err.split())
+    assert "training images must be as in" in error
+    assert "; got others: the data have changed since: take the same data" in error
 
 
 def test_a_new_run_in_the_folder_of_an_old_one_begins_anew(begun, digits, capsys):

@@ -269,7 +269,9 @@ def test_other_images_labels_and_networks_are_refused(killed):
     with pytest.raises(ValueError, match="images must be as in"):
         network().fit(x, (y + 1) % 3, **arguments(), **again)
     small = fd.NeuralNetwork([fd.Dense(100, 3)], seed=7)
-    with pytest.raises(ValueError, match="parameters must be as in"):
+    with pytest.raises(
+        ValueError, match=r"parameters must be as in .*: dense1\S+ \S+ \S+; got dense1\S+ \S+ \S+: "
+    ):
         small.fit(x, y, **arguments(), **again)
 
 

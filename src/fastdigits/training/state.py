@@ -9,6 +9,7 @@ import contextlib
 import json
 import zlib
 from dataclasses import asdict, dataclass, fields
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -238,7 +239,7 @@ class TrainingState:
         for name in ours:
             if json.dumps(ours[name]) != json.dumps(theirs[name]):  # True is not 1
                 raise ModelFileError(
-                    f"fit: resume: {name} must be as in {saved.path}: {theirs[name]!s:.500}; got {ours[name]!s:.500}: "
+                    f"fit: resume: {name} must be as in {saved.path}{_difference(name, theirs[name], ours[name])}: "
                     "take the same data and settings, or start again without resume"
                 )
 
@@ -322,3 +323,13 @@ def _checks_its_state(callback: Callback) -> bool:
 
 def _history_lists() -> list[str]:
     return [field.name for field in fields(History) if field.name not in ("last_epoch", "validates")]
+
+
+def _difference(name: str, wanted: object, got: object) -> str:
+    """Return the part of an error message that compares two values of a setting: of lists, the first that differ."""
+    if name.endswith(" images") and wanted and got:  # SHA-256
+        return "; got others: the data have changed since"
+    if isinstance(wanted, list) and isinstance(got, list):
+        pairs = zip_longest(wanted, got, fillvalue="none")
+        wanted, got = next((pair for pair in pairs if pair[0] != pair[1]), (wanted, got))
+    return f": {wanted!s:.500}; got {got!s:.500}"
