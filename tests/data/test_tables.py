@@ -385,7 +385,10 @@ def test_train_and_evaluate_take_the_column(tmp_path, monkeypatch, capsys):
     wrong = r"rows must have (the )?4 (columns|numbers).*; got 3"
     assert predict.main(["b.csv", "--model", "run", "--label-column", "species"]) == 2
     assert re.search(wrong, " ".join(capsys.readouterr().err.split()))
-    assert evaluate.main(["--data", "b.csv", "--model", "run", "--label-column", "species"]) == 2
+    (tmp_path / "b.csv").write_text(
+        "a,b,c,label\n" + rows(X[:, :3], Y + 1)
+    )  # a class that the model has not, too
+    assert evaluate.main(["--data", "b.csv", "--model", "run"]) == 2
     assert re.search(wrong, " ".join(capsys.readouterr().err.split()))
 
 

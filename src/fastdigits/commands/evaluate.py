@@ -90,8 +90,8 @@ def _evaluate(options: argparse.Namespace, started: float) -> int:
     network, name = run_folder.read_model(options.model)
     data = _load(options, network)
     images, labels = data.test if options.part == "test" else data.train
-    labels, class_names = _match_classes(network, name, data, labels)
-    _check_fit(network, name, images, labels, options)
+    classes = _fitting_classes(network, name, images, options)
+    labels, class_names = _match_classes(network, name, data, labels, classes)
     try:
         x = input_files.rescale(images, network, "--data", among=(data.train[0], data.test[0]))
         scales.to_rows(x.reshape(len(x), -1), network.scale, "--data: images")
@@ -161,37 +161,8 @@ def _load(options: argparse.Namespace, network: NeuralNetwork) -> Dataset:
     return Dataset(options.data, pair, pair, names)
 
 
-def _match_classes(
-    network: NeuralNetwork, name: str, data: Dataset, labels: Array
-) -> tuple[Array, tuple[str, ...]]:
-    """Return the labels in the model's numbering, and the names of its classes.
-
-    If model and data both name their classes, or if all names are numbers, match them by name: the data may have fewer
-    classes than the model.
-    """
-    outputs = network.widths(network.input_width or math.prod(data.image_shape))[-1]
-    model_names = network.class_names or numbered(outputs)
-    are_numbers = all(plain_number(one) is not None for one in (*model_names, *data.class_names))
-    known = bool(network.class_names), data.named
-    if not (all(known) or (any(known) and are_numbers)):
-        return labels, network.class_names or data.class_names
-    number = {name: i for i, name in enumerate(model_names)}
-    numbers = np.array([number.get(name, -1) for name in data.class_names])
-    matched: Array = numbers[labels]
-    if matched.min() < 0:
-        unknown = data.class_names[int(labels[matched < 0][0])]
-        raise CommandError(
-            f"--data: classes must be among those of the model, {', '.join(model_names[:5])}"
-            f"{', …' if len(number) > 5 else ''} ({name}); got {unknown!r} from {data.source}: evaluate it on "
-            f"{unit_of(data.image_shape)} like those it was trained on"
-        )
-    return matched, model_names
-
-
-def _check_fit(
-    network: NeuralNetwork, name: str, images: Array, labels: Array, options: argparse.Namespace
-) -> None:
-    """Raise a CommandError if the images or labels do not fit the model."""
+def _fitting_classes(network: NeuralNetwork, name: str, images: Array, options: argparse.Namespace) -> int:
+    """Return the number of the model's outputs; raise a CommandError if the images do not fit its inputs."""
     shape = images.shape[1:]
     pixels, unit = math.prod(shape), unit_of(shape)
     width = network.input_width or pixels
@@ -200,12 +171,38 @@ def _check_fit(
             f"--data: {unit} must have the {width:,} numbers that the model takes ({name}); got {pixels:,}, "
             f"{shape_text(shape)}, from {options.data}: evaluate it on {unit} like those it was trained on"
         )
-    classes = network.widths(width)[-1]
-    if labels.max() >= classes:
+    return network.widths(width)[-1]
+
+
+def _match_classes(
+    network: NeuralNetwork, name: str, data: Dataset, labels: Array, classes: int
+) -> tuple[Array, tuple[str, ...]]:
+    """Return the labels in the model's numbering, and the names of its classes.
+
+    If model and data both name their classes, or if all names are numbers, match them by name: the data may have fewer
+    classes than the model.
+    """
+    model_names = network.class_names or numbered(classes)
+    are_numbers = all(plain_number(one) is not None for one in (*model_names, *data.class_names))
+    named = bool(network.class_names), data.named
+    like_those = f"evaluate it on {unit_of(data.image_shape)} like those it was trained on"
+    if not (all(named) or (any(named) and are_numbers)):
+        if labels.max() >= classes:
+            raise CommandError(
+                f"--data: labels must be within 0 to {classes - 1}, as the model has {classes:,} outputs ({name}); got "
+                f"{labels.max()} from {data.source}: {like_those}"
+            )
+        return labels, network.class_names or data.class_names
+    number = {name: i for i, name in enumerate(model_names)}
+    numbers = np.array([number.get(name, -1) for name in data.class_names])
+    matched: Array = numbers[labels]
+    if matched.min() < 0:
+        unknown = data.class_names[int(labels[matched < 0][0])]
         raise CommandError(
-            f"--data: labels must be within 0 to {classes - 1}, as the model has {classes:,} outputs ({name}); got "
-            f"{labels.max()} from {options.data}: evaluate it on {unit} like those it was trained on"
+            f"--data: classes must be among those of the model, {', '.join(model_names[:5])}"
+            f"{', …' if len(number) > 5 else ''} ({name}); got {unknown!r} from {data.source}: {like_those}"
         )
+    return matched, model_names
 
 
 # -- result ------------------------------------------------------------------------------------------------

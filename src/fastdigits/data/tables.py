@@ -282,7 +282,7 @@ def _column_roles(
         if needs_labels:
             raise DataError(
                 f"{path}: must have a column of labels, named label, target, class or y; got {len(columns):,} columns, "
-                f"{columns[0]} … {columns[-1]}: name it with --label-column (label_column), or, if the images have no "
+                f"{columns[0]} … {columns[-1]}: name it with --label-column (label_column), or, if none holds "
                 f"labels, read them with: fastdigits predict {path}"
             )
     else:
