@@ -22,6 +22,10 @@ def check_columns(mean: Array, deviations: Array, subject: str) -> None:
     Columns of equal numbers have the deviation 1; large ones may have been different before they became float32.
     """
     wrong = np.flatnonzero(~((deviations >= SMALLEST) & (deviations <= LARGEST)))
+    if wrong.size and np.isnan(deviations[wrong[0]]):
+        raise ValueError(
+            f"{subject}: column {wrong[0]}, counted from 0 without labels, must hold finite numbers"
+        )
     if wrong.size:
         raise ValueError(
             f"{subject}: column {wrong[0]}, counted from 0 without labels, must have a standard deviation from "
@@ -51,7 +55,7 @@ def mean_and_variance(rows: Array | Blocks) -> tuple[Array, Array]:
             low, high = np.minimum(low, x.min(axis=0)), np.maximum(high, x.max(axis=0))
             share = len(x) / (count + len(x))
             step = x.mean(axis=0, dtype=np.float64) - mean
-            squares += len(x) * x.var(axis=0, dtype=np.float64) + count * share * step**2
+            squares += len(x) * x.var(axis=0, dtype=np.float64) + count * share * step * step
             mean += share * step
             count += len(x)
     return mean, np.where(low == high, 1, squares / count)

@@ -177,10 +177,8 @@ def _train(state: TrainingState, saved: SavedState | None, *, lowered: bool) -> 
             before = Snapshot(network)
             try:
                 _run_epoch(state, runner)
-            except (
-                DivergedError,
-                ValueError,
-            ):  # restore the last whole epoch, and drop moments that may be infinite
+            except (DivergedError, ValueError):
+                # Restore the last whole epoch, and drop moments that may be infinite
                 before.restore(network)
                 options.optimizer.forget(network.parameters())
                 raise

@@ -153,6 +153,14 @@ def test_what_it_cannot_divide_by_is_refused(name, value, match):
     assert (layer.mean.tolist(), layer.var.tolist()) == ([0] * 4, [1] * 4)
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_rows_that_are_not_finite_are_refused(bad):
+    x = table()[0]
+    x[5, 2] = bad
+    with pytest.raises(ValueError, match=r"Standardize\(4\): x: column 2, .* must hold finite numbers"):
+        fd.Standardize(4).adapt(x)
+
+
 def test_rows_of_another_width_are_refused():
     for x in (np.zeros((3, 5)), np.zeros(4), np.zeros((0, 4))):
         with pytest.raises(ValueError, match=r"Standardize\(4\): x must be \(rows, 4\); got"):
