@@ -409,6 +409,10 @@ def test_a_folder_with_two_tables(tmp_path):
         ("label,pixel0\n1,2\n1,NA\n", "got 'NA', a missing value on line 3, column 'pixel0': fill it in"),
         ("label,a\n1,2\n1,True\n", "got 'True' on line 3, column 'a': write True as 1 and False as 0$"),
         ("label,a,b\n1,2,.5\n1,2,1_0\n", "got the word '1_0' on line 3, column 'b'"),
+        (
+            "label,a\n1,2\n1," + "x" * 200_000,
+            "as many on each; got: could not convert string 'x+ on line 3, column 2$",
+        ),
         ("1,3,2\n2,,2\n", "must have its labels in the first or the last column"),
     ],
 )

@@ -293,7 +293,7 @@ def _read_unchanged(
     size = images[0].size
     if size != width:
         sides = images.shape[1:]
-        if is_table(sides):
+        if is_table(sides) and not picture:
             raise DataError(
                 f"{name}: rows must have {width:,} columns, as the model takes; got {size:,}: choose a table like the "
                 "one it was trained on"

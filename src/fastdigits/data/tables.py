@@ -502,17 +502,19 @@ def _read_values(
 
 def _cell_error(path: Path, layout: _Layout, label: int | None, ignored: list[int]) -> DataError | None:
     """Return the error about the first cell that holds no number, or the first line with another number of cells."""
-    lines = _Lines(path)
+    lines, others = _Lines(path), {label, *ignored}
     for line in lines.after(layout.before):
-        fields = _fields(line.strip("\r\n"), layout.delimiter)
+        try:
+            fields = _fields(line.strip("\r\n"), layout.delimiter)
+        except csv.Error:  # a cell of more than 128 KB
+            return None
         if line.strip() and len(fields) != len(layout.first):
             return DataError(
                 f"{path}: must have as many cells on each line; got {len(layout.first):,} on the first and "
                 f"{len(fields):,} on line {lines.number}: complete the line, or remove it"
             )
         for place, field in enumerate(fields):
-            number = field if layout.delimiter == "," else field.replace(",", ".")
-            if place not in (label, *ignored) and not is_number(number):
+            if place not in others and not is_number(field.replace(",", ".")):
                 return _bad_cell(path, layout, field, lines.number, place, label)
     return None
 
@@ -527,7 +529,7 @@ def _bad_cell(path: Path, layout: _Layout, text: str, line: int, place: int, lab
         )
     elif text.lower() in ("true", "false"):
         got, hint = repr(text), "write True as 1 and False as 0"
-    elif is_number(text):
+    elif is_number(text.replace(",", ".")):
         got, hint = f"{text[:40]}, which is too large for float32", "replace it, or remove the line"
     elif label is None:
         hint += "; if it holds the labels, name it with --label-column (label_column)"
