@@ -448,7 +448,7 @@ def test_other_data_is_refused(square, here, capsys):
     assert main("--resume", "run", "--quiet") == 2
     error = " ".join(capsys.readouterr().err.split())
     assert "training images must be as in" in error
-    assert "; got others: the data have changed since: take the same data" in error
+    assert ": the same; got others: the data have changed since: take the same data" in error
 
 
 def test_a_new_run_in_the_folder_of_an_old_one_begins_anew(begun, digits, capsys):

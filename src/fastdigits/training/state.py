@@ -328,7 +328,7 @@ def _history_lists() -> list[str]:
 def _difference(name: str, wanted: object, got: object) -> str:
     """Return the part of an error message that compares two values of a setting: of lists, the first that differ."""
     if name.endswith(" images") and wanted and got:  # SHA-256
-        return "; got others: the data have changed since"
+        return ": the same; got others: the data have changed since"
     if isinstance(wanted, list) and isinstance(got, list):
         pairs = zip_longest(wanted, got, fillvalue="none")
         wanted, got = next((pair for pair in pairs if pair[0] != pair[1]), (wanted, got))
