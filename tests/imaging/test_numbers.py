@@ -138,3 +138,28 @@ def test_a_doubtful_digit_stands_out():
     assert alone.cells() == ("?", "50.0 %", "3/8")
     given = Reading("a.npy", images[0], images[:1], None, probabilities[1:2], TEN)  # not found in a picture
     assert given.cells() == ("3", "50.0 %", "8 (42.0 %)")
+
+
+@pytest.mark.parametrize("pen", [4, 12])
+@pytest.mark.parametrize(
+    ("marks", "reads"),
+    [
+        ([(0, 140, 0, 140)], "3.1"),
+        ([(-18, 70, 18, 70)], "3-1"),
+        ([(4, 130, -4, 168)], "3,1"),  # a long comma
+        ([(-20, 138, -25, 170)], "3,1"),  # it reaches below the digit on its left
+        ([(-18, 50, 18, 50), (-18, 90, 18, 90)], "3?1"),  # =
+        ([(0, 50, 0, 50), (0, 130, 0, 130)], "3?1"),  # :
+    ],
+)
+def test_marks_of_any_pen_are_signs(network, pen, marks, reads):
+    picture = Image.new("L", (260, 230), 0)
+    draw = ImageDraw.Draw(picture)
+    three = [(0, 0), (55, 0), (25, 50), (58, 85), (45, 140), (-5, 140)]
+    draw.line([(50 + x, 40 + y) for x, y in three], fill=255, width=pen, joint="curve")
+    draw.line([(200, 40), (200, 180)], fill=255, width=pen)
+    for left, top, right, bottom in marks:
+        steps = np.linspace(0, 1, 30)
+        for x, y in zip(145 + left + (right - left) * steps, 40 + top + (bottom - top) * steps, strict=True):
+            draw.ellipse((x - pen / 2, y - pen / 2, x + pen / 2, y + pen / 2), fill=255)
+    assert read(network, inked(picture)) == reads

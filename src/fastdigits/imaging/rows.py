@@ -15,12 +15,11 @@ SAME_ROW = 0.4  # of its height that a digit of the row shares with the one befo
 HIGH = 0.75  # of the height: two components above each other, both as high, are two digits
 CLOSE = 0.15  # of the height: the gap within a digit
 FRAGMENT, NEAR = 0.4, 0.25  # of the usual height: a lower component is a fragment of a digit this near
-SMALLEST = 0.05  # of the usual height: a smaller mark is dirt
-LEAST = 0.2  # of the usual height: a lower piece that belongs to no digit is dirt
-UNKNOWN = "?"  # the sign of a larger piece
+THINNEST = 0.6  # of a stroke's width: a thinner mark is dirt
+UNKNOWN = "?"  # the sign of any other mark that is none of a digit's strokes
 OVERLAP = 0.5  # of the narrower width: components that share more are one digit
-LEAST_POINT = 0.6  # of a stroke's width: a smaller speck is dirt
-LARGEST_POINT = 0.3  # of the usual height
+LARGEST_POINT, LARGEST_COMMA = 0.3, 0.45  # of the usual height
+FOOT = 0.75  # of a digit's height from its top: points and commas are lower
 LONGEST_DASH, THICKEST_DASH = 1.2, 0.35  # of the usual height
 SLANTED = 0.18  # tangent of the angle of a slash to the vertical
 LONGER, PERHAPS_LONGER = 1.2, 1.05  # height of a slash over that of a digit; between both, it may be a 1
@@ -66,7 +65,8 @@ def find_rows(writing: Writing) -> list[list[Segment]]:
     usual = float(np.median(height[digits][height[digits] > TALL * height[digits].max()]))
     is_low = (height[digits] <= TALL * usual) | _are_pieces(boxes[digits])
     rows, low = _rows_of(digits[~is_low], boxes), digits[is_low]
-    marks = marks[np.minimum(width, height)[marks] > SMALLEST * usual]
+    pen = stroke_width(writing.found.mask(digits[~is_low]).astype(np.float32))
+    marks = marks[np.minimum(width, height)[marks] > THINNEST * pen]
     if marks.size > MOST:  # dirt everywhere, among which a point cannot be found
         marks = marks[:0]
     members, rest = _joined(rows, np.append(low, marks), boxes, usual)
@@ -156,15 +156,14 @@ class _Row:
     def segments(self) -> list[Segment]:
         boxes = self._found.box
         signs = {label: self._sign(label) for label in self._members.tolist()}
-        parts = [label for label, sign in signs.items() if not sign and label not in self._marks]
+        parts = [label for label, sign in signs.items() if not sign]
         groups, unknown = self._digits(np.array(parts, dtype=np.int64))
         made = [Segment(*self._found.part(group)) for group in groups]
         made += [Segment(*self._found.part(group), UNKNOWN) for group in unknown]
-        made += [
-            Segment(*self._found.part([label]), sign)
-            for label, sign in signs.items()
-            if sign and self._beside(boxes[label], made)
-        ]
+        marked = [np.array([label]) for label, sign in signs.items() if sign]
+        for group in _columns(marked, boxes):  # two bars are "=", two points are ":"
+            sign = signs[int(group[0])] if group.size == 1 else UNKNOWN
+            made.append(Segment(*self._found.part(group), sign))
         return sorted(made, key=lambda one: one.box[0] + one.box[2])
 
     def _digits(self, parts: Int64) -> tuple[list[Int64], list[Int64]]:
@@ -205,16 +204,13 @@ class _Row:
                 rest.append(group)
         digits += [group for group in rest if self._is_high(group)]
         rest = [group for group in rest if not self._is_high(group)]
-        return digits, [
-            group for group in rest if np.ptp(_around(boxes[group])[[1, 3]]) > LEAST * self._usual
-        ]
+        return digits, [group for group in rest if self._is_thick(_around(boxes[group]))]
 
     def _is_high(self, group: Int64) -> bool:
         return bool(np.ptp(_around(self._found.box[group])[[1, 3]]) > FRAGMENT * self._usual)
 
-    def _beside(self, box: Int64, digits: list[Segment]) -> bool:
-        """Return whether a sign stands beside the digits, rather than above, below or within one."""
-        return not any(_shared(np.array(digit.box), box, 0) > OVERLAP for digit in digits)
+    def _is_thick(self, box: Int64) -> bool:
+        return bool(min(box[2] - box[0], box[3] - box[1]) > THINNEST * self._stroke)
 
     def _sign(self, label: int) -> str:
         """Return which sign a component is, by its form and its place in the row; empty if it is none."""
@@ -223,15 +219,24 @@ class _Row:
         others = self._tall[self._tall != label]
         if others.size == 0:
             return ""
-        away = np.abs(self._found.box[others][:, [0, 2]].mean(axis=1) - (box[0] + box[2]) / 2)
-        _, top, _, bottom = _around(self._found.box[others[np.argsort(away)[:2]]])
+        boxes, usual = self._found.box[others], self._usual
+        away = np.abs(boxes[:, [0, 2]].mean(axis=1) - (box[0] + box[2]) / 2)
+        _, top, _, bottom = _around(boxes[np.argsort(away)[:2]])
         level = ((box[1] + box[3]) / 2 - top) / (bottom - top)
-        usual = self._usual
-        is_point = (
-            max(width, height) < LARGEST_POINT * usual and min(width, height) > LEAST_POINT * self._stroke
-        )
-        if is_point and width < 1.8 * height and level > 0.75:
+        beside = all(_shared(other, box, 0) <= OVERLAP for other in boxes)
+        is_point = max(width, height) < LARGEST_POINT * usual and width < 1.8 * height
+        is_comma = width < height < LARGEST_COMMA * usual and box[3] > bottom + self._stroke / 2
+        if level > FOOT and (is_point or is_comma):
+            around = [other for other in boxes if _shared(other, box, 0) > OVERLAP]
+            if around and level < 1:  # a point is on the right of its digit
+                return UNKNOWN if all(box[0] + box[2] > other[0] + other[2] for other in around) else ""
             return "," if height > 1.5 * width or level > 1.05 else "."
+        if not beside and label not in self._tall:
+            near = any(
+                _shared(other, box, 1) * min(height, np.ptp(other[[1, 3]])) > -CLOSE * usual
+                for other in boxes
+            )
+            return "" if near or label not in self._marks else UNKNOWN
         if (
             height < THICKEST_DASH * usual
             and 1.4 * height < width < LONGEST_DASH * usual
@@ -241,12 +246,28 @@ class _Row:
         mask = self._found.part([label])[1]
         if 0.25 < level < 0.75 and _is_plus(mask):
             return "+"
+        rest = self._found.box[self._members[self._members != label]]
+        if is_point and _distances(box[np.newaxis], rest)[0] < self._stroke:
+            return ""
+        if is_point or label in self._marks:
+            return UNKNOWN
         if not _is_slanted_line(mask):
             return ""
-        heights = self._found.box[others][:, 3] - self._found.box[others][:, 1]
+        heights = boxes[:, 3] - boxes[:, 1]
         if height > LONGER * heights.max():
             return "/"
         return UNKNOWN if height > PERHAPS_LONGER * np.median(heights) else ""
+
+
+def _columns(groups: list[Int64], boxes: Int64) -> list[Int64]:
+    """Join groups of components that are above each other."""
+    joined: list[Int64] = []
+    for group in sorted(groups, key=lambda one: int(boxes[one, 0].min())):
+        if joined and _shared(_around(boxes[joined[-1]]), _around(boxes[group]), 0) > OVERLAP:
+            joined[-1] = np.append(joined[-1], group)
+        else:
+            joined.append(group)
+    return joined
 
 
 def _around(boxes: Int64) -> Int64:
