@@ -163,3 +163,11 @@ def test_marks_of_any_pen_are_signs(network, pen, marks, reads):
         for x, y in zip(145 + left + (right - left) * steps, 40 + top + (bottom - top) * steps, strict=True):
             draw.ellipse((x - pen / 2, y - pen / 2, x + pen / 2, y + pen / 2), fill=255)
     assert read(network, inked(picture)) == reads
+
+
+@pytest.mark.parametrize("side", [40, 90])
+def test_no_cut_goes_through_a_filled_shape(network, side):
+    picture = Image.new("L", (260, 220), 0)
+    ImageDraw.Draw(picture).ellipse((80, 70, 80 + side, 70 + side), fill=255)
+    found = reading(network, inked(picture))
+    assert found.doubtful.any() or "?" in found.reads

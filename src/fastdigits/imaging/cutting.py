@@ -12,6 +12,7 @@ from .rows import Segment
 from .segmentation import stroke_width
 
 CROSSED = 1.7  # widths of a stroke that a cut may cross: a cut through a 0 crosses two
+SOLID = 0.4  # of the height: a cut that crosses as much divides a filled shape
 TALL = 0.6  # of the height of touching digits: each part is as high
 WIDE, USUAL = 1.3, 0.75  # width over height: of touching digits at least, and of one digit
 NARROW = 0.95  # width over height: of one digit; a narrower piece that is none may be a letter and is not cut
@@ -57,8 +58,9 @@ class _Graph:
         self._whole = whole
         height, width = whole.mask.shape
         ink = _ink(whole, amount)
-        cuts = [] if whole.sign or width < NARROW * height else _proposed(ink)
         stroke = stroke_width(ink)
+        most = min(CROSSED * stroke, SOLID * height)
+        cuts = [] if whole.sign or width < NARROW * height else _proposed(ink, most)
         self._costs = [0.0, *(COST * crossed / stroke for _, crossed in cuts), 0.0]
         nodes = [np.zeros(height, np.int64), *(path for path, _ in cuts), np.full(height, width)]
         self.spans: dict[tuple[int, int], Segment] = {}
@@ -112,8 +114,8 @@ def _between(whole: Segment, begin: Int64, end: Int64) -> Segment | None:
     return Segment((left + x0, top + y0, left + x1, top + y1), mask[y0:y1, x0:x1])
 
 
-def _proposed(ink: Float32) -> list[tuple[Int64, float]]:
-    """Return paths for cuts from left to right, and the ink that each crosses."""
+def _proposed(ink: Float32, most: float) -> list[tuple[Int64, float]]:
+    """Return paths for cuts from left to right, and the ink that each crosses, at most ``most``."""
     height, width = ink.shape
     middles = np.arange(
         round(PITCH * height), width - round(PITCH * height) + 1, max(1, round(PITCH * height))
@@ -125,7 +127,9 @@ def _proposed(ink: Float32) -> list[tuple[Int64, float]]:
     places = paths.mean(axis=1)
     kept: list[int] = []
     for number in np.argsort(crossed, kind="stable"):
-        if all(abs(places[number] - places[other]) > PITCH / 2 * height for other in kept):
+        if crossed[number] <= most and all(
+            abs(places[number] - places[other]) > PITCH / 2 * height for other in kept
+        ):
             kept.append(int(number))
     return [(paths[number], float(crossed[number])) for number in sorted(kept, key=lambda one: places[one])]
 
@@ -141,7 +145,7 @@ def _parts_by_form(whole: Segment, amount: Float32) -> list[Segment]:
         sides = [np.zeros(height, np.int64), *paths, np.full(height, width)]
         parts = [_between(whole, begin, end) for begin, end in itertools.pairwise(sides)]
         crossed = ink[np.arange(height), paths].sum(axis=1).max()
-        if crossed < CROSSED * stroke_width(ink):
+        if crossed < min(CROSSED * stroke_width(ink), SOLID * height):
             high = [part for part in parts if part is not None and part.mask.shape[0] > TALL * height]
             if len(high) == count:
                 return high
