@@ -171,3 +171,12 @@ def test_no_cut_goes_through_a_filled_shape(network, side):
     ImageDraw.Draw(picture).ellipse((80, 70, 80 + side, 70 + side), fill=255)
     found = reading(network, inked(picture))
     assert found.doubtful.any() or "?" in found.reads
+
+
+def test_brackets_are_no_digits(network):
+    picture = Image.new("L", (530, 270), 0)
+    picture.paste(strokes("25"), (90, 0))
+    draw = ImageDraw.Draw(picture)
+    draw.arc((60, 40, 180, 230), 120, 240, fill=255, width=14)
+    draw.arc((350, 40, 470, 230), -60, 60, fill=255, width=14)
+    assert read(network, inked(picture)) == "?25?"

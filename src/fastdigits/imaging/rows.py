@@ -22,6 +22,7 @@ LARGEST_POINT, LARGEST_COMMA = 0.3, 0.45  # of the usual height
 FOOT = 0.75  # of a digit's height from its top: points and commas are lower
 LONGEST_DASH, THICKEST_DASH = 1.2, 0.35  # of the usual height
 SLANTED = 0.18  # tangent of the angle of a slash to the vertical
+BENT = 0.12  # depth of an arc over its height
 LONGER, PERHAPS_LONGER = 1.2, 1.05  # height of a slash over that of a digit; between both, it may be a 1
 
 
@@ -251,6 +252,8 @@ class _Row:
             return ""
         if is_point or label in self._marks:
             return UNKNOWN
+        if _is_arc(mask):
+            return UNKNOWN
         if not _is_slanted_line(mask):
             return ""
         heights = boxes[:, 3] - boxes[:, 1]
@@ -284,6 +287,15 @@ def _is_plus(mask: Array) -> bool:
     between = (np.abs(across) > 0.75 * pen) & (np.abs(down) > 0.75 * pen)
     arms = [np.count_nonzero(away > 0.75 * pen) for away in (across, -across, down, -down)]
     return bool(pen < 0.45 * min(height, width) and between.mean() < 0.06 and min(arms) > 0.1 * len(y))
+
+
+def _is_arc(mask: Array) -> bool:
+    """Return whether a mask is one bent stroke, as a bracket is; of 6,000 of MNIST's digits, 10 are."""
+    y, x = np.nonzero(mask)
+    bend, lean, start = np.polyfit(y, x, 2)
+    off = x - (bend * y**2 + lean * y + start)
+    height = mask.shape[0]
+    return bool(abs(bend) * height / 4 > BENT and off.std() < 0.06 * height)
 
 
 def _is_slanted_line(mask: Array) -> bool:
