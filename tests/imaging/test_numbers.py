@@ -180,3 +180,12 @@ def test_brackets_are_no_digits(network):
     draw.arc((60, 40, 180, 230), 120, 240, fill=255, width=14)
     draw.arc((350, 40, 470, 230), -60, 60, fill=255, width=14)
     assert read(network, inked(picture)) == "?25?"
+
+
+@pytest.mark.parametrize("degrees", [45, -60])
+def test_a_steep_page_is_refused(network, degrees):
+    tilted = strokes("26298").reduce(2).rotate(degrees, Image.Resampling.BICUBIC, expand=True)
+    with pytest.raises(
+        ValueError, match="picture: must show level rows of digits; got digits in diagonal lines: rotate"
+    ):
+        read(network, inked(tilted))

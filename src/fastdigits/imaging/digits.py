@@ -20,7 +20,7 @@ from .binarization import Foreground, find_foreground
 from .cutting import cut_touching
 from .opening import open_image, stretch_hint
 from .page import find_sheet
-from .rows import MOST, CrowdedError, Segment, find_rows, slope
+from .rows import MOST, CrowdedError, Segment, TiltedError, check_rows, find_rows, slope
 from .segmentation import Writing, find_writing
 
 SIDE = 28  # pixels: the image
@@ -175,6 +175,10 @@ def find_digits(
             subject,
             f"must show at most {MOST:,} digits; got more marks: crop the picture to the digits",
         ) from None
+    except TiltedError:
+        raise error_for(
+            image, subject, "must show level rows of digits; got digits in diagonal lines: rotate the picture"
+        ) from None
     if page is not None:
         return page
     given = isinstance(image, str | os.PathLike | Image.Image) or hasattr(image, "read")
@@ -213,6 +217,8 @@ def _level_page(picture: Image.Image, single: bool, confidence: Confidence | Non
     ink, rows, offset = _segment_sheet(picture, single)
     if not rows:
         return None
+    if not single:
+        check_rows(rows)
     angle = 0.0 if single else math.degrees(math.atan(slope(rows)))
     if abs(angle) > STEEP:
         picture, ink, offset = _rotated(picture, ink, offset, angle)

@@ -23,6 +23,7 @@ FOOT = 0.75  # of a digit's height from its top: points and commas are lower
 LONGEST_DASH, THICKEST_DASH = 1.2, 0.35  # of the usual height
 SLANTED = 0.18  # tangent of the angle of a slash to the vertical
 BENT = 0.12  # depth of an arc over its height
+DIAGONAL = 37, 70  # degrees between level and the line through neighbours
 LONGER, PERHAPS_LONGER = 1.2, 1.05  # height of a slash over that of a digit; between both, it may be a 1
 
 
@@ -47,6 +48,10 @@ class Segment:
 
 class CrowdedError(ValueError):
     """The picture shows more than digits."""
+
+
+class TiltedError(ValueError):
+    """The digits form no rows."""
 
 
 def find_rows(writing: Writing) -> list[list[Segment]]:
@@ -112,6 +117,21 @@ def slope(rows: list[list[Segment]]) -> float:
             upward += float(((x - x.mean()) * (y - y.mean())).sum())
             beside += len(boxes) - 1
     return upward / across if beside > 1 else 0.0
+
+
+def check_rows(rows: list[list[Segment]]) -> None:
+    """Raise a TiltedError if most digits have their nearest neighbour in a diagonal direction."""
+    boxes = np.array([one.box for row in rows for one in row if not one.sign], dtype=float)
+    if len(boxes) < 3:
+        return
+    x, y = boxes[:, [0, 2]].mean(axis=1), boxes[:, [1, 3]].mean(axis=1)
+    across, down = np.abs(np.subtract.outer(x, x)), np.abs(np.subtract.outer(y, y))
+    away = np.hypot(across, down)
+    np.fill_diagonal(away, np.inf)
+    nearest = np.arange(len(boxes)), away.argmin(axis=1)
+    low, high = np.deg2rad(DIAGONAL)
+    if low < np.median(np.arctan2(down[nearest], across[nearest])) < high:
+        raise TiltedError
 
 
 def _rows_of(digits: Int64, boxes: Int64) -> list[Int64]:
