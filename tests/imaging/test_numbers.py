@@ -129,12 +129,15 @@ def test_a_doubtful_digit_stands_out():
     probabilities[[0, 1, 2], [4, 3, 7]] = 0.91, 0.5, 0.91
     probabilities[1, 8] = 0.42
     images = np.zeros((3, 28, 28), np.uint8)
-    found = Reading("a.png", images[0], images, [(0, 0, 9, 9)] * 3, probabilities, TEN, [[0, 1, ".", 2]])
+    found = Reading("a.png", images[0], images, [(0, 0, 6, 9)] * 3, probabilities, TEN, [[0, 1, ".", 2]])
     assert found.reads == "4?.7"
     assert found.digits == "43.7"
     assert found.cells()[1:] == ("91.0 50.0 91.0 %", "0 3/8 0")
     assert [digit["doubtful"] for digit in found.as_json()["digits"]] == [False, True, False]
-    alone = Reading("a.png", images[0], images[:1], [(0, 0, 9, 9)], probabilities[1:2], TEN)
+    assert found.as_json()["signs"] == ["."]
+    wide = Reading("a.png", images[0], images, [(0, 0, 9, 9)] * 3, probabilities, TEN)
+    assert wide.reads == "???"  # may be two digits that touch
+    alone = Reading("a.png", images[0], images[:1], [(0, 0, 6, 9)], probabilities[1:2], TEN)
     assert alone.cells() == ("?", "50.0 %", "3/8")
     given = Reading("a.npy", images[0], images[:1], None, probabilities[1:2], TEN)  # not found in a picture
     assert given.cells() == ("3", "50.0 %", "8 (42.0 %)")

@@ -16,6 +16,10 @@ COLUMNS = ("reads", "confidence", "runner-up")
 NOT_A_DIGIT = "not a digit"  # a class of this name means that an image shows none of the others
 UNREAD = "?"  # its sign in a number, and that of a doubtful digit
 LEAST_SURE = 0.6  # confidence; a digit of a picture with less is doubtful
+WIDE, WIDE_SURE = (
+    0.85,
+    0.985,
+)  # width over height, and its least confidence: these may be two digits that touch
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,11 @@ class Reading:
     @property
     def doubtful(self) -> Array:
         """Whether each digit may be another one, or none, (n,) bool."""
-        unsure = self.probabilities.max(axis=1) < LEAST_SURE
-        doubtful: Array = self._rejects[self.ranked[:, 0]] | (unsure & (self.boxes is not None))
+        doubtful: Array = self._rejects[self.ranked[:, 0]]
+        if self.boxes is not None:
+            left, top, right, bottom = np.array(self.boxes).T
+            is_wide = right - left > WIDE * (bottom - top)
+            doubtful = doubtful | (self.probabilities.max(axis=1) < np.where(is_wide, WIDE_SURE, LEAST_SURE))
         return doubtful
 
     @property
@@ -106,10 +113,12 @@ class Reading:
                     "box": None if self.boxes is None else [int(side) for side in self.boxes[number]],
                 }
             )
+        signs = [one for line in self._lines for one in line if isinstance(one, str)]
         return {
             "image": self.name,
             "reads": self.reads,
             "lines": self.reads.split("\n"),
+            "signs": signs,
             "turned": self.turned,
             "digits": digits,
         }
