@@ -192,3 +192,11 @@ def test_a_steep_page_is_refused(network, degrees):
         ValueError, match="picture: must show level rows of digits; got digits in diagonal lines: rotate"
     ):
         read(network, inked(tilted))
+
+
+def test_a_hairline_with_a_gap_is_one_digit(network):
+    picture = Image.new("L", (200, 300), 0)
+    draw = ImageDraw.Draw(picture)
+    draw.line([(60, 60), (140, 60), (90, 240)], fill=255, width=3)
+    draw.rectangle((0, 150, 200, 151), fill=0)
+    assert read(network, inked(picture)) == "7"

@@ -69,9 +69,9 @@ def find_rows(writing: Writing) -> list[list[Segment]]:
         raise CrowdedError
     width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
     usual = float(np.median(height[digits][height[digits] > TALL * height[digits].max()]))
-    is_low = (height[digits] <= TALL * usual) | _are_pieces(boxes[digits])
+    pen = stroke_width(writing.found.mask(digits).astype(np.float32))
+    is_low = (height[digits] <= TALL * usual) | _are_pieces(boxes[digits], pen)
     rows, low = _rows_of(digits[~is_low], boxes), digits[is_low]
-    pen = stroke_width(writing.found.mask(digits[~is_low]).astype(np.float32))
     marks = marks[np.minimum(width, height)[marks] > THINNEST * pen]
     if marks.size > MOST:  # dirt everywhere, among which a point cannot be found
         marks = marks[:0]
@@ -81,14 +81,27 @@ def find_rows(writing: Writing) -> list[list[Segment]]:
     return sorted(made, key=lambda row: np.mean([one.box[1] + one.box[3] for one in row]))
 
 
-def _are_pieces(boxes: Int64) -> Array:
-    """Return which boxes are closely above or below a higher one: the pen left the paper within the digit."""
+def _are_pieces(boxes: Int64, pen: float) -> Array:
+    """Return which boxes are closely above or below a higher one: the pen left the paper within the digit.
+
+    A box less than a pen's width above or below may be as high.
+    """
     left, top, right, bottom = boxes.T
     height, width = bottom - top, right - left
     shared = np.minimum.outer(right, right) - np.maximum.outer(left, left)
     gap = np.maximum.outer(top, top) - np.minimum.outer(bottom, bottom)
     beside = (shared > OVERLAP * np.minimum.outer(width, width)) & (gap < CLOSE * height)
-    pieces: Array = (beside & (height[:, np.newaxis] < HIGH * height)).any(axis=1)
+    lower = height[:, np.newaxis] < HIGH * height
+    order = np.arange(len(boxes))
+    taller = (height[:, np.newaxis] < height) | (
+        (height[:, np.newaxis] == height) & (order[:, np.newaxis] > order)
+    )
+    touching = (
+        taller
+        & (gap < min(1.5 * pen, CLOSE * height.max(initial=0) / 2))
+        & (-gap < 0.5 * height[:, np.newaxis])
+    )
+    pieces: Array = (beside & (lower | touching)).any(axis=1)
     return pieces
 
 
