@@ -186,6 +186,16 @@ def test_a_sheet_that_lies_on_a_table_is_found(network, degrees, table, paper, i
     assert 240 < top < bottom < 480
 
 
+@pytest.mark.parametrize("strip", [3, 20])
+def test_a_sheet_beside_a_part_of_another_is_found(strip):
+    picture = np.full((500, 600), 70, np.uint8)
+    picture[60:430, 120:460] = 240
+    picture[-strip:] = 240
+    left, top, right, bottom = find_sheet(Image.fromarray(picture))
+    assert 120 <= left < right <= 460 + 6
+    assert 60 <= top < bottom <= 430 + 6
+
+
 @pytest.mark.parametrize("digit", "023456789")
 def test_a_bold_digit_is_no_sheet(digit):
     for pen in (40, 56):

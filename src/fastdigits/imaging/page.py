@@ -14,7 +14,8 @@ LEAST = 0.15  # of the image's area: a smaller region may be a bold digit
 FILLED = 0.88  # of its smallest bounding box, over all angles: an ellipse such as a bold 0 fills 0.79
 ANGLES = np.deg2rad(np.arange(-15, 16))
 CONTRAST = 0.15  # of the full range, between the sheet and the table
-BORDER = 0.97  # of the image's border is table; of each side of the cropped sheet, paper
+TABLE = 0.6  # of the image's border is table; another sheet may reach into the image
+BORDER = 0.97  # of each side of the cropped sheet is paper; of the image's border is table, if the sheet touches it
 
 
 def find_sheet(image: Image.Image) -> tuple[int, int, int, int] | None:
@@ -27,8 +28,8 @@ def find_sheet(image: Image.Image) -> tuple[int, int, int, int] | None:
 
     Notes
     -----
-    Otsu's threshold (1979) splits the pixels into two classes. Nearly all of the border belongs to one class. The other
-    class has a large component that fills its bounding box, which may be rotated by up to 15 degrees. The sheet may be
+    Otsu's threshold (1979) splits the pixels into two classes. Most of the border belongs to one class. The other class
+    has a large component that fills its bounding box, which may be rotated by up to 15 degrees. The sheet may be
     blank.
     """
     factor = max(1, round(max(image.size) / SIDE))
@@ -40,11 +41,14 @@ def find_sheet(image: Image.Image) -> tuple[int, int, int, int] | None:
     if grey[light].mean() - grey[~light].mean() < CONTRAST:
         return None
     border = np.concatenate([light[0], light[-1], light[:, 0], light[:, -1]]).mean()
-    if BORDER > border > 1 - BORDER:
+    if TABLE > border > 1 - TABLE:
         return None
     found = connected_components(~light if border > 0.5 else light)
     largest = int(found.area.argmax())
     left, top, right, bottom = found.box[largest]
+    inside = left > 0 and top > 0 and right < grey.shape[1] and bottom < grey.shape[0]
+    if not inside and BORDER > border > 1 - BORDER:
+        return None
     sheet = _without_holes(found.mask([largest])[top:bottom, left:right])
     area = np.count_nonzero(sheet)
     if area < LEAST * grey.size or area < FILLED * _bounding_box_area(sheet):
