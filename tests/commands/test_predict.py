@@ -151,6 +151,15 @@ def test_a_folder_without_pictures_is_told(tmp_path, capsys):
     assert "must be a folder with pictures or NPY files; got none" in refuse(capsys, tmp_path)
 
 
+def test_a_folder_without_pictures_does_not_stop_the_others(tmp_path, capsys):
+    assert predict.main([str(tmp_path), "seven.png", "--json"]) == 2
+    captured = capsys.readouterr()
+    found = json.loads(captured.out)
+    assert [image["reads"] for image in found["images"]] == ["7"]
+    assert [error["image"] for error in found["errors"]] == [str(tmp_path)]
+    assert "must be a folder with pictures or NPY files; got none" in captured.err
+
+
 def test_a_folder_that_cannot_be_read_is_told(capsys, monkeypatch):
     def forbidden(_path):
         raise PermissionError(13, "Permission denied")

@@ -133,7 +133,8 @@ def _predict(options: argparse.Namespace) -> int:
         raise CommandError(
             "--size: needs pictures that are not prepared; got pictures that are: add --no-prepare"
         )
-    names, notes = input_files.expand(options.images)
+    errors: list[dict[str, str]] = []
+    names, notes = _expand(options.images, errors)
     for note in notes:
         _say(note, options)
     _check_output(options.output, names, "--output", (".png", ".pdf", ".svg"))
@@ -142,7 +143,6 @@ def _predict(options: argparse.Namespace) -> int:
     draws = options.show or options.output is not None
     output_error = None
     readings: list[Reading] = []
-    errors: list[dict[str, str]] = []
     for name in names:
         found = _read_input(name, network, options, errors)
         readings += found
@@ -164,6 +164,26 @@ def _predict(options: argparse.Namespace) -> int:
         chosen = None if options.model is None else model
         console.print_json({"images": images, "errors": errors, "model": chosen})
     return runner.ERROR if errors else runner.SUCCESS
+
+
+def _expand(images: list[str], errors: list[dict[str, str]]) -> tuple[list[str], list[str]]:
+    """Return files and notes; a folder without pictures is an error, and the others are read."""
+    names: list[str] = []
+    notes: list[str] = []
+    for image in images:
+        try:
+            found, said = input_files.expand([image])
+        except DataError as error:
+            if len(images) == 1 or not image:
+                raise
+            errors.append({"image": image, "error": str(error)})
+        else:
+            names, notes = names + found, notes + said
+    if not names:
+        raise DataError("; ".join(error["error"] for error in errors))
+    for one in errors:
+        console.print_error(COMMAND, one["error"])
+    return names, notes
 
 
 def _check_model(network: NeuralNetwork, model: str) -> None:
