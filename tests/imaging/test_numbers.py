@@ -200,3 +200,11 @@ def test_a_hairline_with_a_gap_is_one_digit(network):
     draw.line([(60, 60), (140, 60), (90, 240)], fill=255, width=3)
     draw.rectangle((0, 150, 200, 151), fill=0)
     assert read(network, inked(picture)) == "7"
+
+
+def test_a_4_of_two_strokes_apart_is_one_digit(network):
+    picture = Image.new("L", (70, 80), 0)
+    draw = ImageDraw.Draw(picture)
+    draw.line([(18, 4), (6, 44), (44, 40)], fill=255, width=8)
+    draw.line([(62, 2), (40, 78)], fill=255, width=8)
+    assert read(network, inked(picture)) == "4"

@@ -18,6 +18,7 @@ FRAGMENT, NEAR = 0.4, 0.25  # of the usual height: a lower component is a fragme
 THINNEST = 0.6  # of a stroke's width: a thinner mark is dirt
 UNKNOWN = "?"  # the sign of any other mark that is none of a digit's strokes
 OVERLAP = 0.5  # of the narrower width: components that share more are one digit
+WITHIN = 0.25  # the same, if one is lower and beside the other
 LARGEST_POINT, LARGEST_COMMA = 0.3, 0.45  # of the usual height
 FOOT = 0.75  # of a digit's height from its top: points and commas are lower
 LONGEST_DASH, THICKEST_DASH = 1.2, 0.35  # of the usual height
@@ -217,7 +218,8 @@ class _Row:
             _shared(digit, box, 1) > 0
             and min(np.ptp(digit[[1, 3]]), np.ptp(box[[1, 3]])) > HIGH * self._usual
         )
-        return not beside and _shared(digit, box, 0) > OVERLAP
+        within = _shared(digit, box, 1) > HIGH
+        return not beside and _shared(digit, box, 0) > (WITHIN if within else OVERLAP)
 
     def _without_fragments(self, groups: list[Int64]) -> tuple[list[Int64], list[Int64]]:
         """Join each group that is too low for a digit to the nearest one; return the digits, and the rest."""
