@@ -31,7 +31,15 @@ def read(network, picture) -> str:
 
 
 def share_read(network, pictures) -> float:
-    return float(np.mean([read(network, picture) == truth for picture, truth in pictures]))
+    """Return the share that is read right; a picture that is refused is not."""
+
+    def is_read(picture, truth) -> bool:
+        try:
+            return read(network, picture) == truth
+        except ValueError:
+            return False
+
+    return float(np.mean([is_read(*pair) for pair in pictures]))
 
 
 def centre_of_mass(image: np.ndarray) -> tuple[float, float]:

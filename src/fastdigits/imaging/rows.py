@@ -326,6 +326,8 @@ def _is_plus(mask: Array) -> bool:
 
 def _is_arc(mask: Array) -> bool:
     """Return whether a mask is one bent stroke, as a bracket is; of 6,000 of MNIST's digits, 10 are."""
+    if mask.shape[0] < 3:  # no parabola fits best
+        return False
     y, x = np.nonzero(mask)
     bend, lean, start = np.polyfit(y, x, 2)
     off = x - (bend * y**2 + lean * y + start)
@@ -335,6 +337,8 @@ def _is_arc(mask: Array) -> bool:
 
 def _is_slanted_line(mask: Array) -> bool:
     """Return whether a mask is one straight stroke that leans to the right."""
+    if mask.shape[0] < 2:
+        return False
     y, x = np.nonzero(mask)
     lean, start = np.polyfit(y, x, 1)
     off = x - (lean * y + start)
