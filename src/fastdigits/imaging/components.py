@@ -9,6 +9,11 @@ import numpy as np
 from ..core.arrays import Array, Int64
 
 
+def around(boxes: Int64) -> Int64:
+    """Return the box around boxes, (n, 4): left, top, right, bottom."""
+    return np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])
+
+
 @dataclass(frozen=True)
 class Components:
     """The connected components of a mask.
@@ -44,9 +49,7 @@ class Components:
 
     def part(self, labels: Int64 | list[int]) -> tuple[tuple[int, int, int, int], Array]:
         """Return the box around some components, and their mask in it."""
-        boxes = self.box[labels]
-        left, top = (int(side) for side in boxes[:, :2].min(axis=0))
-        right, bottom = (int(side) for side in boxes[:, 2:].max(axis=0))
+        left, top, right, bottom = around(self.box[labels]).tolist()
         return (left, top, right, bottom), self._painted(labels, (left, top, right, bottom))
 
     def _painted(self, labels: Int64 | list[int], box: tuple[int, int, int, int]) -> Array:

@@ -17,6 +17,7 @@ from PIL import Image, ImageFilter
 from ..core.arrays import Array, Float32, as_array
 from ..errors import DataError
 from .binarization import Foreground, find_foreground
+from .components import around
 from .cutting import cut_touching
 from .opening import open_image, stretch_hint
 from .page import find_sheet
@@ -226,21 +227,23 @@ def _level_page(picture: Image.Image, single: bool, confidence: Confidence | Non
     else:
         angle = 0.0
 
-    def sure(segments: list[Segment]) -> Array:
-        return (
-            confidence(np.stack([_image(ink, one) for one in segments]))
-            if confidence
-            else np.ones(len(segments))
-        )
+    sure = None
+    if confidence is not None:
+
+        def sure(segments: list[Segment]) -> Array:
+            return confidence(np.stack([_image(ink, one) for one in segments]))
 
     pieces = sum(map(len, rows))
     if not single:
-        rows = [cut_touching(row, ink.amount, sure if confidence else None) for row in rows]
-    digits = [one for row in rows for one in row if not one.sign]
-    if not digits:
-        return None
+        rows = [cut_touching(row, ink.amount, sure) for row in rows]
     made = [[_digit(ink, one, offset) for one in row] for row in rows]
-    return Page(picture, made, float(np.log(np.maximum(sure(digits), 1e-3)).sum()), angle, pieces)
+    images = [one.image for row in made for one in row if not one.sign]
+    if not images:
+        return None
+    evidence = 0.0
+    if confidence is not None:
+        evidence = float(np.log(np.maximum(confidence(np.stack(images)), 1e-3)).sum())
+    return Page(picture, made, evidence, angle, pieces)
 
 
 def _rotated(
@@ -270,8 +273,7 @@ def _segment_twice(image: Image.Image, single: bool) -> _Segmented:
     if not rows:
         return ink, [], (0, 0)
     boxes = np.array([one.box for row in rows for one in row]) * ink.factor
-    left, top = boxes[:, :2].min(axis=0)
-    right, bottom = boxes[:, 2:].max(axis=0)
+    left, top, right, bottom = around(boxes)
     if max(right - left, bottom - top) >= 0.5 * max(image.size):
         return ink, rows, (0, 0)
     margin = max(8, int(0.5 * (boxes[:, 3] - boxes[:, 1]).max()))

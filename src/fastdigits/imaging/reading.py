@@ -16,10 +16,8 @@ COLUMNS = ("reads", "confidence", "runner-up")
 NOT_A_DIGIT = "not a digit"  # a class of this name means that an image shows none of the others
 UNREAD = "?"  # its sign in a number, and that of a doubtful digit
 LEAST_SURE = 0.6  # confidence; a digit of a picture with less is doubtful
-WIDE, WIDE_SURE = (
-    0.85,
-    0.985,
-)  # width over height, and its least confidence: these may be two digits that touch
+# Width over height of what may be two digits that touch, and its least confidence
+WIDE, WIDE_SURE = 0.85, 0.985
 
 
 @dataclass(frozen=True)
@@ -99,13 +97,14 @@ class Reading:
     def as_json(self) -> dict[str, Any]:
         """Return the predictions as a JSON object; probabilities are fractions, and the number of no digit is null."""
         digits = []
-        for number, (row, ranked) in enumerate(zip(self.probabilities, self.ranked, strict=True)):
+        rows = zip(self.probabilities, self.ranked, self.doubtful, strict=True)
+        for number, (row, ranked, doubtful) in enumerate(rows):
             digits.append(
                 {
                     "digit": self._number(ranked[0]),
                     "class": self.class_names[ranked[0]],
                     "confidence": float(row[ranked[0]]),
-                    "doubtful": bool(self.doubtful[number]),
+                    "doubtful": bool(doubtful),
                     "runner_up": self._number(ranked[1]),
                     "runner_up_class": self.class_names[ranked[1]],
                     "runner_up_confidence": float(row[ranked[1]]),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..core.arrays import Array, Int64
+from .components import around
 from .segmentation import Writing, stroke_width
 
 MOST = 1000  # components that may be digits on one page
@@ -206,7 +207,7 @@ class _Row:
         boxes = self._found.box
         groups: list[Int64] = []
         for label in parts[np.argsort(boxes[parts, 0], kind="stable")]:
-            if groups and self._same_digit(_around(boxes[groups[-1]]), boxes[label]):
+            if groups and self._same_digit(around(boxes[groups[-1]]), boxes[label]):
                 groups[-1] = np.append(groups[-1], label)
             else:
                 groups.append(np.array([label]))
@@ -229,9 +230,9 @@ class _Row:
         for group in groups:
             if self._is_high(group):
                 continue
-            place = _around(boxes[group])
+            place = around(boxes[group])
             for others in (digits, rest):
-                gaps = [_gap(_around(boxes[other]), place) for other in others]
+                gaps = [_gap(around(boxes[other]), place) for other in others]
                 if gaps and min(gaps) < NEAR * self._usual:
                     nearest = int(np.argmin(gaps))
                     others[nearest] = np.append(others[nearest], group)
@@ -240,10 +241,10 @@ class _Row:
                 rest.append(group)
         digits += [group for group in rest if self._is_high(group)]
         rest = [group for group in rest if not self._is_high(group)]
-        return digits, [group for group in rest if self._is_thick(_around(boxes[group]))]
+        return digits, [group for group in rest if self._is_thick(around(boxes[group]))]
 
     def _is_high(self, group: Int64) -> bool:
-        return bool(np.ptp(_around(self._found.box[group])[[1, 3]]) > FRAGMENT * self._usual)
+        return bool(np.ptp(around(self._found.box[group])[[1, 3]]) > FRAGMENT * self._usual)
 
     def _is_thick(self, box: Int64) -> bool:
         return bool(min(box[2] - box[0], box[3] - box[1]) > THINNEST * self._stroke)
@@ -257,15 +258,15 @@ class _Row:
             return ""
         boxes, usual = self._found.box[others], self._usual
         away = np.abs(boxes[:, [0, 2]].mean(axis=1) - (box[0] + box[2]) / 2)
-        _, top, _, bottom = _around(boxes[np.argsort(away)[:2]])
+        _, top, _, bottom = around(boxes[np.argsort(away)[:2]])
         level = ((box[1] + box[3]) / 2 - top) / (bottom - top)
         beside = all(_shared(other, box, 0) <= OVERLAP for other in boxes)
         is_point = max(width, height) < LARGEST_POINT * usual and width < 1.8 * height
         is_comma = width < height < LARGEST_COMMA * usual and box[3] > bottom + self._stroke / 2
         if level > FOOT and (is_point or is_comma):
-            around = [other for other in boxes if _shared(other, box, 0) > OVERLAP]
-            if around and level < 1:  # a point is on the right of its digit
-                return UNKNOWN if all(box[0] + box[2] > other[0] + other[2] for other in around) else ""
+            above = [other for other in boxes if _shared(other, box, 0) > OVERLAP]
+            if above and level < 1:  # a point is on the right of its digit
+                return UNKNOWN if all(box[0] + box[2] > other[0] + other[2] for other in above) else ""
             return "," if height > 1.5 * width or level > 1.05 else "."
         if not beside and label not in self._tall:
             near = any(
@@ -301,15 +302,11 @@ def _columns(groups: list[Int64], boxes: Int64) -> list[Int64]:
     """Join groups of components that are above each other."""
     joined: list[Int64] = []
     for group in sorted(groups, key=lambda one: int(boxes[one, 0].min())):
-        if joined and _shared(_around(boxes[joined[-1]]), _around(boxes[group]), 0) > OVERLAP:
+        if joined and _shared(around(boxes[joined[-1]]), around(boxes[group]), 0) > OVERLAP:
             joined[-1] = np.append(joined[-1], group)
         else:
             joined.append(group)
     return joined
-
-
-def _around(boxes: Int64) -> Int64:
-    return np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])
 
 
 def _is_plus(mask: Array) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.arrays import Array, Float32, Int64
-from .components import Components, connected_components
+from .components import Components, around, connected_components
 
 FAINT, SURE = 0.35, 0.6  # least ink in each pixel of a stroke, and in at least one pixel of it
 SPECK = 0.15  # of the largest component's longer side: a smaller one is dirt, a dot or a comma
@@ -44,9 +44,9 @@ class Writing:
         """The shares of the image's height and width that the digits span; 0 without digits."""
         if self.digits.size == 0:
             return 0.0, 0.0
-        boxes = self.found.box[self.digits]
-        width, height = boxes[:, 2:].max(axis=0) - boxes[:, :2].min(axis=0)
-        return float(height / self.found.shape[0]), float(width / self.found.shape[1])
+        left, top, right, bottom = around(self.found.box[self.digits])
+        height, width = self.found.shape
+        return float((bottom - top) / height), float((right - left) / width)
 
 
 def find_writing(amount: Float32) -> Writing:
@@ -193,7 +193,7 @@ def _touching_border(found: Components) -> tuple[Array, Array]:
 
 def _fill_image(found: Components, good: Array) -> bool:
     """Return whether the components, which all touch the border, are digits in a tight crop."""
-    (left, top), (right, bottom) = found.box[good][:, :2].min(axis=0), found.box[good][:, 2:].max(axis=0)
+    left, top, right, bottom = around(found.box[good])
     height, width = found.shape
     from_top_to_bottom = top == 0 and bottom == height and left > 0 and right < width
     return bool(from_top_to_bottom or (right - left > TIGHT * width and bottom - top > TIGHT * height))
