@@ -843,3 +843,19 @@ def test_a_wrong_plateau_is_refused(arguments, error, message):
 def test_a_plateau_of_validation_needs_validation():
     with pytest.raises(ValueError, match="ReduceOnPlateau: val_loss needs validation data; got none"):
         network().fit(*examples(), callbacks=[fd.ReduceOnPlateau(fd.Adam())])
+
+
+def test_an_error_of_a_callback_within_an_epoch_keeps_the_steps_that_were_done():
+    class Fails(fd.Callback):
+        def on_progress(self, done, total):
+            if done == total:
+                raise ValueError("no room left")
+
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(60, 4)).astype(np.float32), np.arange(60) % 3
+    net = fd.NeuralNetwork([fd.Dense(4, 3)], seed=0)
+    before, optimizer = net.values.copy(), fd.Adam(lr=0.01)
+    with pytest.raises(ValueError, match="no room left"):
+        net.fit(x, y, epochs=2, batch_size=20, optimizer=optimizer, callbacks=[Fails()])
+    assert optimizer.step_count == 3
+    assert (net.values != before).any()

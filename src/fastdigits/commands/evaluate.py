@@ -20,6 +20,7 @@ from ..data.loading import holds_pictures
 from ..data.shards import parts_of
 from ..network import NeuralNetwork
 from ..nn import scales
+from ..nn.predictor import RowTooLargeError
 from . import arguments, console, input_files, report, run_folder, runner, system
 from .assessment import MEANS, assess
 from .parser import Parser
@@ -103,7 +104,7 @@ def _evaluate(options: argparse.Namespace, started: float) -> int:
     with run as folder:
         try:
             probabilities, assessment = assess(network, x, labels, class_names)
-        except ValueError as error:  # a row is too large
+        except RowTooLargeError as error:
             raise CommandError(f"--data: {options.part} {error}") from error
         result = _description(options, network, name, data, images) | assessment | {"output": str(folder)}
         result |= {"pictures": [], "report": None, "total_seconds": time.perf_counter() - started}

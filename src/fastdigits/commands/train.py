@@ -21,6 +21,7 @@ from ..metrics.classification import wilson_interval
 from ..network import NeuralNetwork
 from ..nn.layers import Standardize
 from ..nn.losses import SoftmaxCrossEntropy
+from ..nn.predictor import RowTooLargeError
 from ..training.best_epoch import BestEpoch
 from ..training.callbacks import Callback, EarlyStopping
 from ..training.checkpoint import Checkpoint, clear
@@ -331,7 +332,7 @@ def _evaluate(images: RunImages, network: NeuralNetwork) -> dict[str, Any]:
     """Return accuracies, as fractions, and losses, without label smoothing."""
     try:
         train, test = (network.evaluate(part.x, part.y) for part in (images.train, images.test))
-    except ValueError as error:  # a row is too large; those to train and validate on were not
+    except RowTooLargeError as error:  # those to train and validate on were not
         raise CommandError(f"--data: test {error}") from error
     return {
         "test_accuracy": test["accuracy"],

@@ -20,8 +20,12 @@ MOST_ROWS = 256  # per call of a program: as many rows of pixels fit into the se
 TOO_LARGE = 1e9
 
 
+class RowTooLargeError(ValueError):
+    """The numbers of a row are too large to compute with. The message names the row."""
+
+
 def check_outputs(outputs: Float32, rows: Array, first: int = 0) -> Float32:
-    """Return the outputs for rows; ValueError if they are not finite because a row is too large to compute with.
+    """Return the outputs for rows; RowTooLargeError if they are not finite because a row is too large.
 
     ``first`` is the number of the first row. Pixels cannot be too large. NaN from weights that are NaN is returned.
     """
@@ -30,7 +34,7 @@ def check_outputs(outputs: Float32, rows: Array, first: int = 0) -> Float32:
     largest = np.abs(rows).max(axis=1)
     wrong = np.flatnonzero(~np.isfinite(outputs).all(axis=1) & (largest > TOO_LARGE))
     if wrong.size:
-        raise ValueError(
+        raise RowTooLargeError(
             f"row {first + wrong[0]}: its numbers must be small enough for the network's outputs to be finite; "
             f"got numbers up to {largest[wrong[0]]:.3g}: correct or omit the row"
         )

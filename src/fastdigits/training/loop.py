@@ -24,6 +24,7 @@ from ..core.rollback import rollback
 from ..errors import DivergedError
 from ..nn import scales
 from ..nn.layers import BatchNorm, Dropout
+from ..nn.predictor import RowTooLargeError
 from ..nn.sequential import Sequential, mean_score
 from ..nn.snapshot import Snapshot
 from ..optim.averaging import WeightAverage
@@ -177,7 +178,7 @@ def _train(state: TrainingState, saved: SavedState | None, *, lowered: bool) -> 
             before = Snapshot(network)
             try:
                 _run_epoch(state, runner)
-            except (DivergedError, ValueError):
+            except (DivergedError, RowTooLargeError):
                 # Restore the last whole epoch, and drop moments that may be infinite
                 before.restore(network)
                 options.optimizer.forget(network.parameters())
@@ -294,8 +295,8 @@ def _score(setup: TrainingSetup) -> dict[str, float]:
     if held_out is not None and math.isfinite(score["loss"]):
         try:
             score = _evaluate(setup, held_out)
-        except ValueError as error:  # a row is too large
-            raise ValueError(f"fit: validation_data: {error}") from error
+        except RowTooLargeError as error:
+            raise RowTooLargeError(f"fit: validation_data: {error}") from error
     return score
 
 
