@@ -55,10 +55,15 @@ def drawn(digit: str, rng: np.random.Generator, height: int = 300, pen: float = 
     return image
 
 
-def smooth(points: np.ndarray) -> np.ndarray:
-    """Return points of a smooth curve through the given ones (Catmull and Rom, 1974)."""
+def smooth(points: np.ndarray, steps: int = 40, *, closes: bool = False) -> np.ndarray:
+    """Return points of a smooth curve through the given ones (Catmull and Rom, 1974).
+
+    ``steps`` points lead from one to the next. With ``closes``, a curve that ends where it begins has no corner there.
+    """
     ends = np.vstack([2 * points[0] - points[1], points, 2 * points[-1] - points[-2]])
-    t = np.linspace(0, 1, 40)[:, np.newaxis]
+    if closes and np.array_equal(points[0], points[-1]):
+        ends[0], ends[-1] = points[-2], points[1]
+    t = np.linspace(0, 1, steps)[:, np.newaxis]
     parts = []
     for a, b, c, d in zip(ends, ends[1:], ends[2:], ends[3:], strict=False):
         parts.append(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib import get_data_path
+from own_pictures import smooth
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 import fastdigits as fd
@@ -166,21 +167,8 @@ def strokes(text: str) -> Strokes:
     parts = []
     for part in text.split(","):
         points = np.array([[int(x) / 4, int(y) / 6] for x, y in part.lstrip("-").split()])
-        parts.append(points if part.startswith("-") else _curve(points))
+        parts.append(points if part.startswith("-") else smooth(points, 9, closes=True))
     return parts
-
-
-def _curve(points: np.ndarray) -> np.ndarray:
-    """Return points of a smooth curve through the given ones (Catmull and Rom, 1974)."""
-    ends = np.vstack([2 * points[0] - points[1], points, 2 * points[-1] - points[-2]])
-    if np.array_equal(points[0], points[-1]):
-        ends[0], ends[-1] = points[-2], points[1]
-    t = np.linspace(0, 1, 9)[:, np.newaxis]
-    parts = [
-        0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
-        for a, b, c, d in zip(ends, ends[1:], ends[2:], ends[3:], strict=False)
-    ]
-    return np.vstack(parts)
 
 
 def shaken(lines: Strokes, rng: np.random.Generator, narrow: float = 0.45, tremor: float = 0.035) -> Strokes:
@@ -359,7 +347,7 @@ def scribbles(count: int, rng: np.random.Generator) -> Images:
     for _ in range(count):
         kind = rng.integers(3)
         if kind == 0:
-            lines = [_curve(rng.uniform(0, 1, (rng.integers(10, 18), 2)))]
+            lines = [smooth(rng.uniform(0, 1, (rng.integers(10, 18), 2)), 9, closes=True)]
         elif kind == 1:
             turns = int(rng.integers(7, 14))
             lines = [

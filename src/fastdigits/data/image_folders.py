@@ -21,10 +21,7 @@ if TYPE_CHECKING:
 TRAIN = ("train", "training")
 TEST = ("test", "testing", "val", "valid", "validation")  # the first that exists is used
 HIDDEN = (".", "__MACOSX")  # beginnings of names that systems add
-MIXED = (
-    28,
-    28,
-)  # height and width for pictures of several sizes: those of MNIST, as predict and draw take them
+MIXED = (28, 28)  # height and width for pictures of several sizes: those of MNIST, as for predict and draw
 WRAPPERS = 3  # outer folders, each with one folder only, that are skipped: archives often have them
 
 

@@ -95,9 +95,7 @@ def _graph(
         tensors, last = tensors | {"white": np.array(WHITE, dtype=np.float32)}, "pixels"
     for layer in layers:
         operator, attributes = OPERATORS[type(layer)]
-        if isinstance(
-            layer, Standardize
-        ):  # with the operator of batch normalisation, which has two more inputs
+        if isinstance(layer, Standardize):  # the operator of batch normalisation has two more inputs
             ends = {"gamma": np.ones(layer.n, np.float32), "beta": np.zeros(layer.n, np.float32)}
             tensors = {f"{layer.name}.{name}": array for name, array in ends.items()} | tensors
         before, last = last, "logits" if layer is layers[-1] else layer.name

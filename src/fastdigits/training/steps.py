@@ -68,10 +68,8 @@ def train_step(setup: TrainingSetup, index: Int64, lr: float) -> tuple[float, fl
         setup.network.backward(loss_of.backward())
         update(setup, lr)
     right = logits.argmax(axis=1) == labels
-    share, hits = (
-        total_weight(index.size, weight),
-        total_weight(int(right.sum()), None if weight is None else weight[right]),
-    )
+    share = total_weight(index.size, weight)
+    hits = total_weight(int(right.sum()), None if weight is None else weight[right])
     return share * loss, hits, share
 
 
