@@ -22,11 +22,13 @@ class OptionsRead(Exception):  # noqa: N818
 
 
 def script(name: str) -> ModuleType:
-    """Load a file of scripts/, such as docs/docs_hooks, as a module."""
+    """Load a file of scripts/, such as docs/docs_hooks, as a module; like Python, it finds the files beside it."""
     path = ROOT / "scripts" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(path.parent)
+        spec.loader.exec_module(module)
     return module
 
 
