@@ -1,13 +1,16 @@
-"""Draw how fd.prepare turns pictures into images like MNIST's: docs/images/prepared.png.
+"""Draw the pictures of docs/predict.md: how pictures become images like MNIST's, and what predict --show draws.
 
-python scripts/docs/prepared.py [FILE]
+python scripts/docs/prepared.py [FOLDER]
 """
 
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image
 
 import fastdigits as fd
 from fastdigits.imaging.binarization import find_foreground
@@ -18,7 +21,7 @@ sys.path.insert(0, str(ROOT / "scripts" / "accuracy"))
 from own_pictures import drawn, in_a_row, inked, off_centre, photographed_any  # noqa: E402
 
 
-def pictures() -> dict[str, object]:
+def pictures() -> dict[str, Image.Image]:
     """Return pictures of digits by what makes them hard to read."""
     rng = np.random.default_rng(5)
     number = in_a_row([drawn(digit, rng, 220, 0.07) for digit in "5039"], 30)
@@ -30,10 +33,9 @@ def pictures() -> dict[str, object]:
     }
 
 
-def main() -> None:
-    path = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs/images/prepared.png"
+def draw_steps(examples: dict[str, Image.Image], path: Path) -> None:
+    """Draw each picture, its ink and its digits."""
     network = fd.load_pretrained()
-    examples = pictures()
     figure = Figure(figsize=(9.5, 5.4), layout="constrained")
     grid = figure.subplots(len(examples), 6, width_ratios=[2, 2, 1, 1, 1, 1])
     for row, (name, picture) in zip(grid, examples.items(), strict=True):
@@ -51,7 +53,21 @@ def main() -> None:
             axes.set_yticks([])
             axes.spines[:].set_visible(bool(axes.images))
     figure.savefig(path, dpi=100, facecolor="white")
-    print(path)
+
+
+def draw_prediction(picture: Image.Image, path: Path) -> None:
+    """Write what ``fastdigits predict --show`` opens."""
+    with tempfile.TemporaryDirectory() as folder:
+        picture.save(Path(folder) / "photo.jpg")
+        command = [sys.executable, "-m", "fastdigits.predict", "photo.jpg", "--output", path.resolve()]
+        subprocess.run(command, check=True, cwd=folder)
+
+
+def main() -> None:
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs/images"
+    examples = pictures()
+    draw_steps(examples, folder / "prepared.png")
+    draw_prediction(next(iter(examples.values())), folder / "predict-show.png")
 
 
 if __name__ == "__main__":
