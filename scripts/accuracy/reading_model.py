@@ -1,6 +1,6 @@
 """Train the network that comes with the package, choose its temperature, write its file, and measure it.
 
-    python scripts/accuracy/reading_model.py digits.safetensors             # ten minutes on two cores
+    python scripts/accuracy/reading_model.py digits.safetensors             # a quarter of an hour, one thread
     python scripts/accuracy/reading_model.py digits.safetensors --measure   # only the table, for any model
 
 The table is measured on MNIST's last 5,000 training images, which are not trained on, and on generated pictures of
