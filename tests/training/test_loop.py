@@ -770,13 +770,27 @@ def test_the_images_of_a_training_are_those_that_apply_gives():
             ValueError,
             "got numbers from 0 to 12, of scale 'numbers': .*= 'pixels'",
         ),
-        ({"x": examples()[0][:, :15]}, ValueError, "fit: x must be .* rows of square images"),
+        (
+            {"x": examples()[0][:, :15]},
+            ValueError,
+            "rows of square images, .*: augmentation is for images, omit it",
+        ),
+        (
+            {"x": examples()[0][:, None]},
+            ValueError,
+            r"got \(\d+, 1, 16\), rows of a table: augmentation is for images",
+        ),
+        (
+            {"x": examples()[0] / 10},
+            ValueError,
+            "got numbers from 0 to 19.9, of scale 'numbers': augmentation is for images, omit it for a table$",
+        ),
     ],
 )
 def test_what_cannot_be_augmented_is_refused(change, error, message):
     x, y = examples()
     arguments = {"x": x, "y": y, "augment": SOME} | change
-    net = fd.NeuralNetwork([fd.Dense(arguments["x"].shape[1], 3)])
+    net = fd.NeuralNetwork([fd.Dense(arguments["x"][0].size, 3)])
     before = net.values.copy()
     with pytest.raises(error, match=message):
         net.fit(**arguments, epochs=1)

@@ -12,10 +12,12 @@ from .. import backend
 from ..backend import aligned
 from ..core.arrays import Array, Float32, Int64, as_array
 from ..core.validation import check_count, check_number
+from ..data.labels import is_table
 from ..nn import scales
 
 NO_KEYS: Int64 = np.zeros(0, dtype=np.int64)
 SIDE = 64  # largest height and width that the kernel takes
+NO_TABLE = "augmentation is for images, omit it for a table"  # the end of an error message
 REACH = 3  # standard deviations at which the Gaussian is cut off; 0.3 % of it lies beyond
 
 
@@ -187,7 +189,12 @@ def image_sides(shape: tuple[int, ...], subject: str) -> tuple[int, int]:
         height = width = side
     else:
         raise ValueError(
-            f"{subject} must be (n, height, width), or rows of square images, to be augmented; got {shape}"
+            f"{subject} must be (n, height, width), or rows of square images, to be augmented; got {shape}: "
+            f"{NO_TABLE}"
+        )
+    if is_table((height, width)):
+        raise ValueError(
+            f"{subject} must be images to be augmented; got {shape}, rows of a table: {NO_TABLE}"
         )
     if not (1 <= height <= SIDE and 1 <= width <= SIDE):
         raise ValueError(

@@ -16,10 +16,10 @@ from ..core.blocks import Blocks
 from ..core.seeding import AUGMENT, key
 from ..nn import scales
 from ..nn.assembly import BUILT_IN
-from ..nn.layers import BatchNorm
+from ..nn.layers import BatchNorm, Standardize
 from ..nn.sequential import Sequential
 from ..optim.clipping import ClipNorm
-from .augmentation import Augmentation, Augmenter, image_sides
+from .augmentation import NO_TABLE, Augmentation, Augmenter, image_sides
 from .batches import (
     Batches,
     LabelledImages,
@@ -91,7 +91,7 @@ def prepare(network: Sequential, x: object, y: object, options: FitOptions) -> T
     """
     network.need_logits("fit")
     images = check_training_images(network, x, y, options.sample_weight, options.batch_size)
-    augmenter = None if options.augment is None else _augmenter(network.seed, options.augment, x, images)
+    augmenter = None if options.augment is None else _augmenter(network, options.augment, x, images)
     held_out: LabelledImages | Blocks | None
     train, held_out = split_off_validation(images, options.validation_split, network.seed)
     if options.validation_data is not None:
@@ -119,21 +119,26 @@ def prepare(network: Sequential, x: object, y: object, options: FitOptions) -> T
 
 
 def _augmenter(
-    seed: int, augmentation: Augmentation, x: object, images: LabelledImages | StreamedImages
+    network: Sequential, augmentation: Augmentation, x: object, images: LabelledImages | StreamedImages
 ) -> Augmenter:
     """Return what distorts the images ``x``, whose checked rows are those of ``images``."""
     array: Array | Blocks = x if isinstance(x, Blocks) else as_array(x, "fit: x")
+    shape = (len(array), *(array.image_shape if isinstance(array, Blocks) else array.shape[1:]))
+    height, width = image_sides(shape, "fit: x")
     if images.rows.dtype != np.uint8 or not scales.divides(array, images.scale):
         scale = "unknown" if images.scale is None else repr(images.scale)
         low, high = array.range[:2] if isinstance(array, Blocks) else (float(array.min()), float(array.max()))
+        whole = array.range[2] if isinstance(array, Blocks) else not (array % 1).any()
+        hint = ""
+        if low >= 0 and high <= 1:
+            hint = "take x * 255 for images of 0 … 1; "
+        elif low >= 0 and high <= 255 and whole and not isinstance(network.layers[0], Standardize):
+            hint = "set network.scale = 'pixels' for dark pixels; "
         raise ValueError(
             f"fit: x must hold pixels, whole numbers from 0 to 255, to be augmented; got numbers from {low:g} "
-            f"to {high:g}, of scale {scale}: take x * 255 for images of 0 … 1, or set network.scale = 'pixels' "
-            "for dark pixels"
+            f"to {high:g}, of scale {scale}: {hint}{NO_TABLE}"
         )
-    shape = (len(array), *(array.image_shape if isinstance(array, Blocks) else array.shape[1:]))
-    height, width = image_sides(shape, "fit: x")
-    return Augmenter(augmentation, height, width, key(seed, AUGMENT), images.keys)
+    return Augmenter(augmentation, height, width, key(network.seed, AUGMENT), images.keys)
 
 
 def _callbacks(options: FitOptions) -> tuple[Callback, ...]:
