@@ -23,7 +23,7 @@ AUTO_BATCH = 200  # MLPClassifier's
 
 # What to use instead of parameters and values of MLPClassifier that this package has not
 _NO_PARAMETER = {
-    "alpha": "weight_decay, such as 0.01, shrinks weights with solver='adam'; it is not divided by the gradient's size",
+    "alpha": "weight_decay, such as 0.01, shrinks weights with solver='adam'; the same number has another effect",
     "power_t": "learning_rate='step', 'cosine' or a fastdigits.Schedule reduces the rate",
     "max_fun": "max_iter bounds the training, as there is no solver 'lbfgs'",
 }
