@@ -263,7 +263,8 @@ def _column(names: list[str], wanted: tuple[str, ...], path: Path, what: str) ->
     found = [name for name in names if name.lower() in wanted]
     if len(found) != 1:
         raise DataError(
-            f"{path}: must have one column of {what}, named {' or '.join(wanted)}; got {', '.join(names)!s:.200}"
+            f"{path}: must have one column of {what}, named {' or '.join(wanted)}; got {', '.join(names)!s:.200}: "
+            "rename it; a table with one number per column must be a .csv file"
         )
     return found[0]
 
