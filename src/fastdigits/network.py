@@ -56,6 +56,10 @@ class NeuralNetwork(Sequential):
     class_names : tuple of str
         Names of the classes; empty if numbers name them. Set it to any strings, one per class: they are saved with
         the network, and the commands show them.
+    column_names : tuple of str
+        Names of the columns of the table that the network was trained on, in its order; empty if they are unknown.
+        ``fastdigits train`` and `fastdigits.sklearn.FastDigitsClassifier` set it, and it is saved with the network. A
+        data frame must then have its columns in this order, if they have names.
     scale : {"pixels", "unit", "numbers"} or None
         Meaning of the numbers of an image: "pixels" are 0 … 255 and divided by 255; "unit" are 0 … 1 and "numbers" any
         others, both used unchanged. It is None until the first training, by `fit` or ``forward(x, training=True)``.

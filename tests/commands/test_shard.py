@@ -13,7 +13,7 @@ import pytest
 from toy_dataset import write_dataset
 
 import fastdigits as fd
-from fastdigits.commands import evaluate, input_files, shard, train, train_images
+from fastdigits.commands import evaluate, input_files, predict, shard, train, train_images
 from fastdigits.data import shard_writer
 from fastdigits.training.augmentation import Augmenter
 
@@ -139,7 +139,7 @@ def test_describe_replaces_a_description_that_cannot_be_read(damage, digits, cap
     captured = capsys.readouterr()
     assert json.loads(captured.out)["replaced"]
     assert "replaced" in captured.err
-    assert "which was damaged; names of classes in it are lost" in captured.err
+    assert "which was damaged; names in it are lost" in captured.err
     assert file.read_text() == right
     assert run(shard, "--check", folder) == 0
 
@@ -261,6 +261,33 @@ def test_names_of_classes_reach_the_model(here, capsys):
         == 0
     )
     assert fd.load("run/model.safetensors").class_names == ("ant", "bee")
+
+
+def test_names_of_columns_reach_the_model(here, capsys):
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    lines = [f"{i % 2},{a},{b},{c}\n" for i, (a, b, c) in enumerate(x)]
+    for name, head in {"x": "label,a,b,c\n", "y": "label,b,a,c\n"}.items():
+        Path(f"{name}.csv").write_text(head + "".join(lines))
+        assert run(shard, "--data", f"{name}.csv", "--output", name, "--quiet") == 0
+    assert run(train, "--data", "x", "--output", "run", "--epochs", 1, "--no-plots", "--quiet") == 0
+    net, others = fd.load("run/model.safetensors"), fd.Shards("y/test")
+    assert net.column_names == fd.Shards("x/test").column_names == ("a", "b", "c")
+    assert fd.Shards("x/test").description.to_json() == Path("x/test/shards.json").read_bytes()
+    wrong = (
+        "must have the columns of the network, in its order, 'a' at place 0, counted from 0; got 'b': write"
+    )
+    for work in (net.predict, net.evaluate, net.fit):
+        with pytest.raises(ValueError, match=wrong):
+            work(others)
+    assert run(evaluate, "--data", "y", "--model", "run") == run(predict, "y/test", "--model", "run") == 2
+    assert " ".join(capsys.readouterr().err.split()).count(wrong) == 2
+    assert run(shard, "--data", "x.csv", "--augment", 2, "--output", "z") == 2
+    assert "--augment: needs images; got rows of 3 columns: write them without it" in capsys.readouterr().err
+    Path("y/test").rename("x/other")
+    Path("x/test").rename("y/test")
+    Path("x/other").rename("x/test")
+    assert run(train, "--data", "x", "--output", "other") == 2
+    assert "must have the same columns in one order; got other names in x/test" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -374,22 +374,36 @@ def test_train_and_evaluate_take_the_column(tmp_path, monkeypatch, capsys):
     )
     assert train.main([*column, "-o", "other", "--augment", "shift=1"]) == 2
     assert "--augment: needs images; got rows of 4 columns: train without it" in capsys.readouterr().err
-    assert evaluate.main([*column, "--model", "run", "-o", "figures"]) == 0
+    capsys.readouterr()
+    accuracies = []
+    words = np.array(["x", "y", "z"])[Y]
+    (tmp_path / "b.csv").write_text("new,d,c,species,b,a\n" + rows(Y, X[:, [3, 2]], words, X[:, [1, 0]]))
+    for name in ("a.csv", "b.csv"):
+        options = ["--data", name, "--label-column", "species", "--no-plots", "--json", "--quiet"]
+        assert evaluate.main([*options, "--model", "run", "-o", f"figures of {name}"]) == 0
+        accuracies.append(json.loads(capsys.readouterr().out)["accuracy"])
+    assert accuracies[0] == accuracies[1]
     assert predict.main(["a.csv", "--label-column", "species", "--model", "run"]) == 0
     found = capsys.readouterr().out
     assert predict.main(["a.csv", "--model", "run"]) == 0
     assert capsys.readouterr().out == found  # the model has no input for the words
-    (tmp_path / "b.csv").write_text("a,b,c,species\n" + rows(X[:, :3], np.array(["x", "y", "z"])[Y]))
-    assert predict.main(["b.csv", "--model", "run"]) == 2
-    assert "if it holds the labels, name it with --label-column" in " ".join(capsys.readouterr().err.split())
-    wrong = r"rows must have (the )?4 (columns|numbers).*; got 3"
-    assert predict.main(["b.csv", "--model", "run", "--label-column", "species"]) == 2
-    assert re.search(wrong, " ".join(capsys.readouterr().err.split()))
+    assert predict.main(["b.csv", "--model", "run"]) == 0
+    out, err = capsys.readouterr()
+    assert out.replace("b.csv", "a.csv") == found
+    assert "matched by their names; left out: column 'new', 'species'" in " ".join(err.split())
+    (tmp_path / "b.csv").write_text("a,b,c,species\n" + rows(X[:, :3], words))
+    missing = r"b\.csv: must have the columns of the training; got none named 'd'"
+    for options in ([], ["--label-column", "species"]):
+        assert predict.main(["b.csv", "--model", "run", *options]) == 2
+        assert re.search(missing, " ".join(capsys.readouterr().err.split()))
     (tmp_path / "b.csv").write_text(
         "a,b,c,label\n" + rows(X[:, :3], Y + 1)
     )  # a class that the model has not, too
     assert evaluate.main(["--data", "b.csv", "--model", "run"]) == 2
-    assert re.search(wrong, " ".join(capsys.readouterr().err.split()))
+    assert re.search(missing, " ".join(capsys.readouterr().err.split()))
+    (tmp_path / "b.csv").write_text(rows(words, X[:, :2]))  # without names, the number decides
+    assert predict.main(["b.csv", "--model", "run"]) == 2
+    assert "rows must have 4 columns, as the model takes; got 2" in " ".join(capsys.readouterr().err.split())
 
 
 def test_lines_longer_than_a_heading_of_numbers_are_refused(tmp_path):
@@ -397,3 +411,85 @@ def test_lines_longer_than_a_heading_of_numbers_are_refused(tmp_path):
     path.write_text("0,1,2\n" + "".join(f"{row}00,1,2,3,{row % 3}\n" for row in range(60)))
     with pytest.raises(fd.DataError, match="as many cells as the heading; got 3 in the heading"):
         fd.load_data(path)
+
+
+# -- columns by their names ---------------------------------------------------------------------------------
+
+NAMES = ("a", "b b", "C", "7")
+HALVES = np.char.add(X.astype(str), ".5")  # no pixels
+A, B, C, D = HALVES.T
+ANY_ORDER = "columns in another order than in the training: matched by their names"
+
+
+def test_the_names_of_the_columns_belong_to_the_data(tmp_path):
+    head = '\ufeff"id","a", b b ,label,C,7\n'
+    assert read(tmp_path, head + rows(INDEX, A, B, Y, C, D)).column_names == NAMES
+    for head in ("", "label,0,1,2,3\n"):
+        assert read(tmp_path, head + rows(Y, HALVES)).column_names == ()
+    data = read(tmp_path, "label,a,b,a,c\n" + rows(Y, HALVES))
+    assert data.column_names == ()
+    assert data.note.startswith("columns are known by their order, as several are named 'a'; ")
+
+
+@pytest.mark.parametrize(
+    ("head", "columns", "note"),
+    [
+        ("a,b b,C,7,label", (HALVES, Y), ""),
+        ("label,A,B B,c,7", (Y, HALVES), ""),
+        ("label,0,1,2,3", (Y, HALVES), ""),
+        ("7,C,label,b b,a", (D, C, Y, B, A), ANY_ORDER),
+        (
+            "row,7,new,b b,words,C,y,label,a",
+            (INDEX, D, X[:, 0], B, np.array(["u", "v", "w"])[Y], C, Y, Y, A),
+            f"{ANY_ORDER}; left out: column 'row', 'new', 'words', 'y'",
+        ),
+    ],
+)
+def test_wanted_columns_are_found_by_their_names(tmp_path, head, columns, note):
+    data = read(tmp_path, f"{head}\n{rows(*columns)}", column_names=NAMES)
+    check(data, HALVES.astype(np.float32))
+    assert data.note.rpartition("no rows to test on")[0].removesuffix("; ") == note
+
+
+def test_columns_without_names_are_taken_in_their_order(tmp_path):
+    check(read(tmp_path, rows(Y, HALVES), column_names=NAMES), HALVES.astype(np.float32))
+    pixels = [f"pixel{number}" for number in range(4)]
+    others = ["V1", "V2", "V3", "V4"]
+    for wanted, given in ((pixels, ["1x1", "1x2", "2x1", "2x2"]), (pixels, others), (others, pixels)):
+        data = read(tmp_path, f"label,{','.join(given)}\n{rows(Y, X)}", column_names=wanted)
+        check(data)
+        said = f"columns {given[0]} … {given[-1]}: taken as {wanted[0]} … {wanted[-1]}, by their order; "
+        assert data.note.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("head", "match"),
+    [
+        ("label,a,b b,C,8", "got none named '7' but '8' instead: rename or add it, or, if the columns"),
+        (
+            "label,t,u,v,w",
+            "none named 'a', 'b b', 'C', '7' but 't', 'u', 'v', 'w' instead: rename or add them",
+        ),
+        ("label,7,8,9,8a", "none named 'a', 'b b', 'C' but '8', '9', '8a' instead"),
+        ("label,a,b b,C,a", "must have each column of the training once; got 2 columns named 'a': rename"),
+    ],
+)
+def test_a_missing_column_is_an_error_that_names_it(tmp_path, head, match):
+    with pytest.raises(fd.DataError, match=match):
+        read(tmp_path, f"{head}\n{rows(Y, HALVES)}", column_names=NAMES)
+
+
+def test_a_test_table_must_have_the_columns_of_the_training_table(tmp_path):
+    (tmp_path / "train.csv").write_text("label,a,b,c,d\n" + rows(Y, HALVES))
+    test = tmp_path / "test.csv"
+    test.write_text("d,c,e,b,a,label\n" + rows(D, C, B, B, A, Y))
+    data = fd.load_data(tmp_path)
+    np.testing.assert_array_equal(data.test[0], data.train[0])
+    assert data.note == f"test.csv: {ANY_ORDER}; left out: column 'e'"
+    test.write_text("label,a,b,c,e\n" + rows(Y, HALVES))
+    with pytest.raises(
+        fd.DataError, match=r"test\.csv: must have the columns .* none named 'd' but 'e' instead"
+    ):
+        fd.load_data(tmp_path)
+    test.write_text("a,b,c\n" + rows(A, B, C))
+    assert "test.csv has no labels" in fd.load_data(tmp_path).note

@@ -78,6 +78,14 @@ def test_a_frame_of_pandas_holds_the_same_values():
     net = trained(PIXELS)
     assert trained(frame).values.tobytes() == net.values.tobytes()
     assert net.predict_proba(frame).tobytes() == net.predict_proba(PIXELS).tobytes()
+    net.column_names = frame.columns = [f"pixel{place}" for place in range(frame.shape[1])]
+    assert net.predict_proba(frame).tobytes() == net.predict_proba(PIXELS).tobytes()
+    net.own = PIXELS
+    for road in ROADS.values():
+        with pytest.raises(
+            ValueError, match=r"'pixel0' at place 0.*; got 'pixel1': x\[list\(net.column_names\)\]"
+        ):
+            road(net, frame[frame.columns[1:]])
 
 
 @pytest.mark.parametrize(

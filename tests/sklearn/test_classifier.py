@@ -113,7 +113,7 @@ def test_it_works_in_a_pipeline_with_data_frames():
     )
     names = y.map({0: "setosa", 1: "versicolor", 2: "virginica"})
     assert pipeline.fit(x, names).score(x, names) > 0.9
-    assert list(pipeline[-1].feature_names_in_) == list(x.columns)
+    assert list(pipeline[-1].feature_names_in_) == list(x.columns) == list(pipeline[-1].network_.column_names)
     assert list(pipeline[-1].classes_) == ["setosa", "versicolor", "virginica"]
     assert set(pipeline.predict(x)) <= set(pipeline[-1].classes_)
     assert isinstance(pipeline[:-1].transform(x), pandas.DataFrame)

@@ -242,6 +242,7 @@ def test_every_truncation_is_refused(saved):
         ("architecture", '{"seed": 0, "seed": 1}', "'seed' must appear once; got it 2 times"),
         ("architecture", '{"seed": NaN}', "numbers must be finite; got NaN"),
         ("architecture", "[" * 100_000, "must describe a network"),
+        ("column_names", '["a"]', "column_names must be .*, one per column, or none; got 1"),
         ("class_names", "[", "must describe a network"),
         ("class_names", "[]", r"class_names must be a list of strings; got \[\]"),
         ("class_names", '{"a": 1, "b": 2, "c": 3}', "class_names must be a list of strings; got {'a'"),
@@ -441,10 +442,10 @@ def test_numbers_of_numpy_are_saved_and_those_that_load_would_refuse_are_not(tmp
     assert path.read_bytes() == before
 
 
-def test_the_size_of_picture_files_is_kept(tmp_path):
+def test_the_size_of_picture_files_and_the_names_of_columns_are_kept(tmp_path):
     net = fd.NeuralNetwork([fd.Dense(6, 2)])
-    assert net.picture_size is None
-    net.picture_size = (2, 3)
+    assert (net.picture_size, net.column_names) == (None, ())
+    net.picture_size, net.column_names = (2, 3), ["é", "\t", '"', "", "a b", "\ud800"]
     net.save(tmp_path / "a.safetensors")
     for kept in (
         fd.load(tmp_path / "a.safetensors"),
@@ -453,6 +454,14 @@ def test_the_size_of_picture_files_is_kept(tmp_path):
         net.folded(),
     ):
         assert kept.picture_size == (2, 3)
-    net.picture_size = None
+        assert kept.column_names == ("é", "\t", '"', "", "a b", "\ud800")
+    net.picture_size, net.column_names = None, ()
     net.save(tmp_path / "a.safetensors")
-    assert fd.load(tmp_path / "a.safetensors").picture_size is None
+    loaded = fd.load(tmp_path / "a.safetensors")
+    assert (loaded.picture_size, loaded.column_names) == (None, ())
+    for wrong, match in (
+        (["a"], "must be 6, one per column, or none; got 1"),
+        ([*"aabcde"], "must differ; got 'a' 2"),
+    ):
+        with pytest.raises(ValueError, match=f"column_names {match}"):
+            net.column_names = wrong

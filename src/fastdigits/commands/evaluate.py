@@ -147,10 +147,18 @@ def _load(options: argparse.Namespace, network: NeuralNetwork) -> Dataset:
         # Pictures get the size of the model's images, as in predict.
         size = options.size or (network.picture_size if holds_pictures(options.data) else None)
         return load_data(
-            options.data, size=size, label_column=options.label_column, progress=not options.quiet
+            options.data,
+            size=size,
+            label_column=options.label_column,
+            column_names=network.column_names,
+            progress=not options.quiet,
         )
     check_shard_options(options, parts, (options.part,))
     shards = Shards(parts[options.part])
+    try:
+        network.check_columns(shards.column_names, "--data: shards")
+    except ValueError as error:
+        raise CommandError(str(error)) from error
     size = len(shards) * shards.width * shards.dtype.itemsize
     if size > MOST_BYTES:
         raise CommandError(

@@ -26,8 +26,14 @@ STANDARD_INPUT = "-"
 _ARRAYS = (".npy",)  # read in a folder besides pictures
 
 
-def expand(names: list[str]) -> tuple[list[str], list[str]]:
+def expand(names: list[str], network: NeuralNetwork | None = None) -> tuple[list[str], list[str]]:
     """Replace each folder by the pictures and NPY files in it, sorted by name.
+
+    Parameters
+    ----------
+    names : list of str
+    network : NeuralNetwork, optional
+        The network that will read them: shards of a table must have its columns.
 
     Returns
     -------
@@ -38,7 +44,7 @@ def expand(names: list[str]) -> tuple[list[str], list[str]]:
     Raises
     ------
     DataError
-        If a folder has no pictures or NPY files, or cannot be read.
+        If a folder has no pictures or NPY files, cannot be read, or has other columns.
     """
     found: list[str] = []
     notes: list[str] = []
@@ -49,7 +55,7 @@ def expand(names: list[str]) -> tuple[list[str], list[str]]:
             found.append(name)
             continue
         if (Path(name) / DESCRIPTION).is_file():
-            found += _files_of_images(Path(name))
+            found += _files_of_images(Path(name), network)
             continue
         omitted = SkippedFiles()
         try:
@@ -69,9 +75,15 @@ def expand(names: list[str]) -> tuple[list[str], list[str]]:
     return found, notes
 
 
-def _files_of_images(folder: Path) -> list[str]:
+def _files_of_images(folder: Path, network: NeuralNetwork | None) -> list[str]:
     """Return the files of images in a folder of shards."""
-    shards = read_description(folder).shards
+    description = read_description(folder)
+    if network is not None:
+        try:
+            network.check_columns(description.column_names, f"{folder}: shards")
+        except ValueError as error:
+            raise DataError(str(error)) from error
+    shards = description.shards
     if len(shards[0].files) == 1:
         raise DataError(
             f"{folder}: must be shards of NPY or IDX files to be read as pictures; got {shards[0].files[0].name}: "
@@ -101,7 +113,9 @@ def as_file(name: str) -> Iterator[Path]:
             raise DataError(str(error).replace(str(path), path.name)) from error
 
 
-def read_array(path: Path, width: int, label_column: str | None = None) -> tuple[Array | None, str]:
+def read_array(
+    path: Path, width: int, label_column: str | None = None, column_names: Sequence[str] = ()
+) -> tuple[Array | None, str]:
     """Return the images in an IDX, NPY or CSV file, and a note on how they were read.
 
     Parameters
@@ -113,6 +127,8 @@ def read_array(path: Path, width: int, label_column: str | None = None) -> tuple
         Pixels per image that the network takes; it decides whether a CSV file without a heading has labels.
     label_column : str, optional
         The column of labels in a CSV file, as in `read_table`. Labels are ignored.
+    column_names : sequence of str, default ()
+        The columns of the table that the network was trained on, as in `read_table`.
 
     Raises
     ------
@@ -132,7 +148,7 @@ def read_array(path: Path, width: int, label_column: str | None = None) -> tuple
         )
         raise DataError(f"{path}: must be a file that can be read; got: {error.strerror}{also}") from error
     if path.name.lower().endswith(CSV_ENDINGS):
-        table = read_table(path, label_column, width=width)
+        table = read_table(path, label_column, width=width, column_names=column_names)
         (images,), note = to_images([table.x], str(path), table.names)
         notes = [table.note] if is_table(images.shape[1:]) else [table.note, note]
         return images, "; ".join(filter(None, notes))

@@ -46,9 +46,10 @@ upright.
 
 IDX, NPY and CSV files hold many images. They are used unchanged, unless
 --prepare is given: they must be light on dark, with pixels from 0 to 255, from
-0 to 1, or in the range that the model was trained on. Labels in a CSV file are
-ignored. A folder stands for all pictures and NPY files in it. A hyphen stands
-for standard input, which must not be a CSV file.
+0 to 1, or in the range that the model was trained on. The columns of a CSV file
+are found by their names, if the model has names; labels are ignored. A folder
+stands for all pictures and NPY files in it. A hyphen stands for standard input,
+which must not be a CSV file.
 """
 
 EXAMPLES = """\
@@ -134,7 +135,7 @@ def _predict(options: argparse.Namespace) -> int:
             "--size: needs pictures that are not prepared; got pictures that are: add --no-prepare"
         )
     errors: list[dict[str, str]] = []
-    names, notes = _expand(options.images, errors)
+    names, notes = _expand(options.images, errors, network)
     for note in notes:
         _say(note, options)
     _check_output(options.output, names, "--output", (".png", ".pdf", ".svg"))
@@ -154,7 +155,7 @@ def _predict(options: argparse.Namespace) -> int:
                     raise
                 table, output_error = None, error
     if options.submission is not None:
-        _write_submission(names, readings, errors, options, network.input_width or 0)
+        _write_submission(names, readings, errors, options, network)
     if readings and draws:
         _draw(readings, options)
     if output_error is not None:
@@ -166,13 +167,15 @@ def _predict(options: argparse.Namespace) -> int:
     return runner.ERROR if errors else runner.SUCCESS
 
 
-def _expand(images: list[str], errors: list[dict[str, str]]) -> tuple[list[str], list[str]]:
+def _expand(
+    images: list[str], errors: list[dict[str, str]], network: NeuralNetwork
+) -> tuple[list[str], list[str]]:
     """Return files and notes; a folder without pictures is an error, and the others are read."""
     names: list[str] = []
     notes: list[str] = []
     for image in images:
         try:
-            found, said = input_files.expand([image])
+            found, said = input_files.expand([image], network)
         except DataError as error:
             if len(images) == 1 or not image:
                 raise
@@ -239,7 +242,9 @@ def _read_input(
 
 def _read(path: Path, name: str, network: NeuralNetwork, options: argparse.Namespace) -> Iterator[Reading]:
     """Yield the reading of a picture, or of each image in a file of images."""
-    array, note = input_files.read_array(path, network.input_width or 0, options.label_column)
+    array, note = input_files.read_array(
+        path, network.input_width or 0, options.label_column, network.column_names
+    )
     if note:
         _say(f"{name}: {note}", options)
     if array is None:
@@ -398,7 +403,7 @@ def _write_submission(
     readings: list[Reading],
     errors: list[dict[str, str]],
     options: argparse.Namespace,
-    width: int,
+    network: NeuralNetwork,
 ) -> None:
     """Write the labels for Kaggle, unless one is missing: the numbers of the images after it would be wrong.
 
@@ -412,7 +417,9 @@ def _write_submission(
         return
     found = None
     if len(names) == 1 and names[0].lower().endswith(CSV_ENDINGS):
-        found = read_ids(Path(names[0]), options.label_column, width=width)
+        found = read_ids(
+            Path(names[0]), options.label_column, width=network.input_width, column_names=network.column_names
+        )
     heading, ids = found or (["ImageId", "Label"], [str(number + 1) for number in range(len(readings))])
     lines = io.StringIO()
     table = csv.writer(lines, lineterminator="\n")

@@ -16,6 +16,7 @@ from ..core.arrays import Array, Int64
 from ..core.seeding import AUGMENT, key
 from ..data import Dataset, Shards, load_data
 from ..data.idx_folder import Pair
+from ..data.labels import is_table, shape_text
 from ..data.loading import NAMES
 from ..data.shard_description import (
     DESCRIPTION,
@@ -202,9 +203,7 @@ def _describe(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
             )
     write_description(folder, describe(folder, find_files(folder)))
     if damaged:
-        say(
-            console.fields({"replaced": f"{DESCRIPTION}, which was damaged; names of classes in it are lost"})
-        )
+        say(console.fields({"replaced": f"{DESCRIPTION}, which was damaged; names in it are lost"}))
     summary = _summary(Shards(folder))
     return {"done": "described", "folder": str(folder), "replaced": damaged, "parts": {"shards": summary}}
 
@@ -267,7 +266,8 @@ def _progress(name: str) -> Callable[[int, int], None]:
 def _plain(data: Dataset, pair: Pair) -> Source:
     x, y = pair
     names = data.class_names if data.named else ()
-    return Source(len(y), lambda rows: (x[rows], y[rows]), data.image_shape, data.classes, names)
+    columns = data.column_names if is_table(data.image_shape) else ()
+    return Source(len(y), lambda rows: (x[rows], y[rows]), data.image_shape, data.classes, names, columns)
 
 
 def _augmented(plain: Source, options: argparse.Namespace) -> Source:
@@ -275,6 +275,10 @@ def _augmented(plain: Source, options: argparse.Namespace) -> Source:
     copies, n = options.augment, plain.rows
     if copies == 1:
         return plain
+    if is_table(plain.image_shape):
+        raise CommandError(
+            f"--augment: needs images; got rows of {shape_text(plain.image_shape)}: write them without it"
+        )
     if copies * n > MOST_ROWS:
         raise CommandError(f"--augment: must make at most {MOST_ROWS:,} images; got {copies * n:,}")
     x, y = plain.take(np.arange(n))

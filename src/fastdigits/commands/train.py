@@ -195,6 +195,7 @@ def _build(options: argparse.Namespace, images: RunImages) -> NeuralNetwork:
         raise CommandError(f"--data: {error}: rename the class") from error
     network.scale = images.scale
     network.picture_size = images.image_shape if images.pictures else None
+    network.column_names = images.column_names
     return network
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ..core.arrays import Array
 from ..core.splitting import split_validation
-from ..data import Shards, load_data
+from ..data import Dataset, Shards, load_data
 from ..data.labels import is_table, numbered, shape_text
 from ..data.shards import WINDOW, parts_of
 from ..nn import scales
@@ -61,6 +61,8 @@ class RunImages:
         The scale of all training images, including held-out ones.
     pictures : bool
         Whether the images are picture files, read unchanged; `predict` then reads pictures so, too.
+    column_names : tuple of str
+        Of a table, for `predict` and `evaluate`; empty if they are unknown.
     """
 
     train: Part | ShardPart
@@ -71,6 +73,7 @@ class RunImages:
     note: str
     scale: str | None
     pictures: bool = False
+    column_names: tuple[str, ...] = ()
 
     @property
     def classes(self) -> int:
@@ -121,9 +124,7 @@ def load(options: argparse.Namespace) -> RunImages:
             scale = scales.infer_scale(train.x.reshape(len(train.x), -1), "--data: training images")
         scales.to_rows(test.x.reshape(len(test.x), -1), scale, "--data: test images")
         if options.validation_split == 0:
-            return RunImages(
-                train, test, test, data.class_names, data.image_shape, data.note, scale, data.pictures
-            )
+            return _run_images(data, train, test, test, scale)
         # The split of fit(validation_split=…). fit cannot make it: the final training accuracy needs it, too.
         kept, held_out = split_validation(
             len(train.y), options.validation_split, options.seed, "--validation-split:"
@@ -131,8 +132,12 @@ def load(options: argparse.Namespace) -> RunImages:
     except ValueError as error:
         raise CommandError(str(error)) from error
     validation = Part(train.x[held_out], train.y[held_out])
+    return _run_images(data, Part(train.x[kept], train.y[kept]), validation, test, scale)
+
+
+def _run_images(data: Dataset, train: Part, validation: Part, test: Part, scale: str | None) -> RunImages:
     return RunImages(
-        Part(train.x[kept], train.y[kept]),
+        train,
         validation,
         test,
         data.class_names,
@@ -140,6 +145,7 @@ def load(options: argparse.Namespace) -> RunImages:
         data.note,
         scale,
         data.pictures,
+        data.column_names,
     )
 
 
@@ -156,11 +162,25 @@ def _load_shards(options: argparse.Namespace, parts: dict[str, Path]) -> RunImag
         raise CommandError(
             f"--data: training and test images must have one size and the same classes; got {shards!r} and {tests!r}"
         )
+    if tests.column_names != shards.column_names:
+        raise CommandError(
+            "--data: training and test rows must have the same columns in one order; got other names in "
+            f"{parts['test']}: write both parts again, from tables with the same columns"
+        )
     test = Part(*tests.load())
     names = shards.class_names or numbered(max(shards.classes, tests.classes))
     note = f"shards, of which {min(shards.window, len(shards)):,} images at a time are shuffled"
     scale = scales.NUMBERS if is_table(shards.image_shape) else scales.scale_of(*shards.range)
-    return RunImages(ShardPart(shards), test, test, names, shards.image_shape, note, scale)
+    return RunImages(
+        ShardPart(shards),
+        test,
+        test,
+        names,
+        shards.image_shape,
+        note,
+        scale,
+        column_names=shards.column_names,
+    )
 
 
 def check_shard_options(options: argparse.Namespace, parts: dict[str, Path], wanted: Sequence[str]) -> None:

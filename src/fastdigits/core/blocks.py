@@ -49,6 +49,8 @@ class Blocks(abc.ABC):
         Images that are shuffled together.
     digest : str
         Differs for other data.
+    column_names : tuple of str
+        Of a table; empty if they are unknown.
     """
 
     image_shape: tuple[int, int]
@@ -58,6 +60,7 @@ class Blocks(abc.ABC):
     rows: tuple[int, ...]
     window: int
     digest: str
+    column_names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Return the number of images."""

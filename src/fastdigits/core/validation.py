@@ -255,17 +255,24 @@ LONGEST_NAME = 1000  # characters of a class name, so that tables and pages stay
 
 def checked_class_names(names: Iterable[str], classes: int | None, subject: str) -> tuple[str, ...]:
     """Return different names of 1 to 1,000 printable characters, one per class; or none at all."""
-    row = tuple(names) if isinstance(names, Iterable) and not isinstance(names, str) else None
-    if row is None or not all(isinstance(name, str) for name in row):
-        raise TypeError(f"{subject} must be strings, one per class; got {names!r}")
-    if row and classes is not None and len(row) != classes:
-        raise ValueError(f"{subject} must be {classes:,}, one per class, or none; got {len(row):,}")
-    for name, times in Counter(row).items():
+    row = checked_names(names, classes, "class", subject)
+    for name in row:
         control = any(unicodedata.category(character) in ("Cc", "Cs") for character in name)
         if control or not 0 < len(name) <= LONGEST_NAME:
             raise ValueError(
                 f"{subject} must have 1 to {LONGEST_NAME:,} characters and no control characters; got {name[:40]!r}"
             )
+    return row
+
+
+def checked_names(names: Iterable[str], count: int | None, what: str, subject: str) -> tuple[str, ...]:
+    """Return different names, one per class or column, as ``what`` says; or none at all."""
+    row = tuple(names) if isinstance(names, Iterable) and not isinstance(names, str) else None
+    if row is None or not all(isinstance(name, str) for name in row):
+        raise TypeError(f"{subject} must be strings, one per {what}; got {names!r}")
+    if row and count is not None and len(row) != count:
+        raise ValueError(f"{subject} must be {count:,}, one per {what}, or none; got {len(row):,}")
+    for name, times in Counter(row).items():
         if times > 1:
             raise ValueError(f"{subject} must differ; got {name[:40]!r} {times:,} times")
     return row

@@ -186,7 +186,7 @@ def are_pixels(x: Array, names: Sequence[str] = ()) -> bool:
     side = math.isqrt(x.shape[1])
     if side * side != x.shape[1]:
         return False
-    if names and all(_PIXEL_NAME.fullmatch(name.strip().lower()) for name in names):
+    if names and all(map(names_pixel, names)):
         return True
     if side < LEAST_SIDE or len({re.sub(r"\d+", "", name) for name in names}) > 1:
         return False
@@ -194,6 +194,11 @@ def are_pixels(x: Array, names: Sequence[str] = ()) -> bool:
         return True
     low, high = x.min(), x.max()
     return bool(low >= 0 and (high <= 1 or (high <= 255 and _whole(x))))
+
+
+def names_pixel(name: str) -> bool:
+    """Return whether a column's name tells the place of a pixel: pixel7, pixel_0_7, 1x8."""
+    return _PIXEL_NAME.fullmatch(name.strip().lower()) is not None
 
 
 def is_table(image_shape: Sequence[int]) -> bool:

@@ -13,7 +13,7 @@ from ..core import atomic, notebook
 from ..core.arrays import Array, Int64
 from ..core.seeding import TEST_SPLIT, stream
 from ..core.splitting import split
-from ..core.validation import check_count
+from ..core.validation import check_count, checked_names
 from ..errors import DataError, printable
 from .arrays import read_npz
 from .idx import find_file
@@ -34,7 +34,7 @@ from .mnist import load_mnist
 from .published import DIGITS, PUBLISHED, load_published
 from .shard_description import DESCRIPTION, holds_part
 from .shards import parts_of
-from .tables import CSV_ENDINGS, read_table
+from .tables import CSV_ENDINGS, has_labels, read_table
 
 NAMES = ("mnist", *PUBLISHED)
 FORMS = "a folder of four IDX files, a folder for each class of images, a .csv or an .npz file"
@@ -62,6 +62,8 @@ class Dataset:
         Remarks for the user, such as that test images were held out; may be empty.
     pictures : bool
         Whether the images are picture files, which were read unchanged, not prepared like MNIST's digits.
+    column_names : tuple of str
+        One per column of a CSV, without the labels; empty if the columns have no names, or if two have the same.
     """
 
     source: str
@@ -70,6 +72,7 @@ class Dataset:
     class_names: tuple[str, ...]
     note: str = ""
     pictures: bool = False
+    column_names: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[Pair]:
         """Yield the pair for training and the pair for testing."""
@@ -106,6 +109,7 @@ def load_data(
     size: tuple[int, int] | None = None,
     seed: int = 0,
     label_column: str | int | None = None,
+    column_names: Sequence[str] = (),
     progress: bool | None = None,
 ) -> Dataset:
     """Load images and labels by the name of a published data set, or from a file or folder.
@@ -130,6 +134,9 @@ def load_data(
         omitted, it is the column named ``label``, else ``target``, ``class``, ``y``, ``labels``, ``targets`` or
         ``digit``; without a heading, the column of words, or the first or last column if the values leave no doubt.
         ``note`` names the column.
+    column_names : sequence of str, default ()
+        The columns to load from a CSV, in this order, such as ``net.column_names``. All others but the labels are left
+        out, and ``note`` names them. A CSV without names, and all other data, are loaded as they are.
     progress : bool, optional
         Whether to show the progress of a download: in the output of a notebook, else on standard error. Default: in a
         notebook.
@@ -141,9 +148,10 @@ def load_data(
     Raises
     ------
     DataError
-        If the source is missing, unreadable or of another format: the message says what to do.
+        If the source is missing, unreadable or of another format, or if a CSV has not all of ``column_names``: the
+        message says what to do.
     TypeError, ValueError
-        If ``size`` is not a pair of whole numbers, each at least 1.
+        If ``size`` is not a pair of whole numbers, each at least 1, or if ``column_names`` are no different strings.
 
     Notes
     -----
@@ -156,8 +164,9 @@ def load_data(
         isinstance(label_column, bool) or not isinstance(label_column, str | int)
     ):
         raise TypeError(f"load_data: label_column must be a name or a number; got {label_column!r}")
+    column_names = checked_names(column_names, None, "column", "load_data: column_names")
     shows = notebook.in_notebook() if progress is None else progress
-    data = _load(os.fspath(source), size, seed, label_column, shows)
+    data = _load(os.fspath(source), size, seed, label_column, column_names, shows)
     if size is not None and data.image_shape != size:
         raise DataError(
             f"{data.source}: must be a folder of pictures for --size (size) {size[0]}x{size[1]}; got other data, of "
@@ -176,7 +185,12 @@ def _checked_size(size: object) -> tuple[int, int]:
 
 
 def _load(
-    name: str, size: tuple[int, int] | None, seed: int, label_column: str | int | None, progress: bool
+    name: str,
+    size: tuple[int, int] | None,
+    seed: int,
+    label_column: str | int | None,
+    column_names: Sequence[str],
+    progress: bool,
 ) -> Dataset:
     if name in NAMES and label_column is not None:
         raise _no_label_column(name)
@@ -197,7 +211,7 @@ def _load(
             + (f"name {parent}, which has both" if both else f"{_TO_PARTS}; fastdigits.Shards takes one part")
         )
     try:
-        return _load_path(path, name, size, seed, label_column)
+        return _load_path(path, name, size, seed, label_column, column_names)
     except OSError as error:
         where = error.filename or path
         raise DataError(
@@ -224,7 +238,12 @@ def _no_label_column(name: str) -> DataError:
 
 
 def _load_path(
-    path: Path, name: str, size: tuple[int, int] | None, seed: int, label_column: str | int | None
+    path: Path,
+    name: str,
+    size: tuple[int, int] | None,
+    seed: int,
+    label_column: str | int | None,
+    column_names: Sequence[str],
 ) -> Dataset:
     """Read a file or folder; names and endings tell its format."""
     notes: list[str] = []
@@ -241,7 +260,9 @@ def _load_path(
             note = "" if idx == path else f"read from {printable(str(idx.relative_to(path)))}"
             return Dataset(name, train, test, numbered(classes), note)
         if csv is not None:
-            given, tested, notes, columns = _read_csv_files(csv, _csv(path, "test"), label_column)
+            given, tested, notes, columns = _read_csv_files(
+                csv, _csv(path, "test"), label_column, column_names
+            )
         elif parts := [part for part in (path / "train", path / "test") if _waits(part)]:
             raise DataError(
                 f"{path}: must have shards with {DESCRIPTION} in its parts; got none in {parts[0].name}: write it with "
@@ -261,7 +282,7 @@ def _load_path(
         if path.suffix.lower() == ".npz":
             given, tested = read_npz(path)
         elif csv is not None:
-            given, tested, notes, columns = _read_csv_files(csv, None, label_column)
+            given, tested, notes, columns = _read_csv_files(csv, None, label_column, column_names)
         else:
             raise DataError(f"{path}: must be {FORMS}; got a file of another kind")
     return _dataset(name, str(path), given, tested, notes, seed, columns)
@@ -306,10 +327,10 @@ def _csv(folder: Path, name: str) -> Path | None:
 
 
 def _read_csv_files(
-    train: Path, test: Path | None, label_column: str | int | None
+    train: Path, test: Path | None, label_column: str | int | None, column_names: Sequence[str]
 ) -> tuple[Pair, Pair | None, list[str], list[str]]:
     """Read one or two CSV files, with notes and the names of the columns; a test.csv without labels is ignored."""
-    table = read_table(train, label_column, needs_labels=True)
+    table = read_table(train, label_column, needs_labels=True, column_names=column_names)
     given = table.x, cast(Array, table.y)
     if test is None:
         return given, None, [table.note], table.names
@@ -317,20 +338,20 @@ def _read_csv_files(
     column = (
         table.label_column if label_column is None and isinstance(table.label_column, int) else label_column
     )
-    tested = read_table(test, column, width=given[0].shape[1])
-    if tested.y is None:
+    width, names = given[0].shape[1], column_names or _distinct(table.names)
+    if not has_labels(test, column, width=width, column_names=names):
         return given, None, [table.note, f"{test.name} has no labels"], table.names
-    x = tested.x
-    if (
-        table.names
-        and len(set(table.names)) == len(table.names)
-        and sorted(table.names) == sorted(tested.names)
-    ):
-        x = x[:, [tested.names.index(name) for name in table.names]]  # the same columns in another order
+    tested = read_table(test, column, width=width, column_names=names)
+    pair = tested.x, cast(Array, tested.y)
     if table.note == tested.note:
-        return given, (x, tested.y), [table.note], table.names
+        return given, pair, [table.note], table.names
     both = [f"{path.name}: {one.note}" for path, one in ((train, table), (test, tested)) if one.note]
-    return given, (x, tested.y), both, table.names
+    return given, pair, both, table.names
+
+
+def _distinct(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the columns if they tell them apart, else none."""
+    return tuple(names) if len({*names}) == len(names) else ()
 
 
 def _dataset(
@@ -358,14 +379,27 @@ def _dataset(
     if any(numbers) and not all(numbers):
         notes = [*notes, "labels are numbers and words: each is the name of a class"]
     notes = notes if is_table(shape) else [*notes, scale]
+    names = _distinct(columns)
+    if columns and not names:
+        twice = next(one for one in columns if columns.count(one) > 1)
+        notes = [*notes, f"columns are known by their order, as several are named {twice[:40]!r}"]
     if tested is not None:
-        return Dataset(name, (images[0], labels[0]), (images[1], labels[1]), class_names, _joined(notes))
+        return Dataset(
+            name,
+            (images[0], labels[0]),
+            (images[1], labels[1]),
+            class_names,
+            _joined(notes),
+            column_names=names,
+        )
     x, y = images[0], labels[0]
     train, test = _split(y, seed, subject)
     notes.append(
         f"no {unit_of(shape)} to test on: {len(test):,} of {len(y):,} are set apart for it, by seed {seed}"
     )
-    return Dataset(name, (x[train], y[train]), (x[test], y[test]), class_names, _joined(notes))
+    return Dataset(
+        name, (x[train], y[train]), (x[test], y[test]), class_names, _joined(notes), column_names=names
+    )
 
 
 def _joined(notes: list[str]) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from ..core import atomic
 from ..core.arrays import Int64
 from ..core.schema import integer, number, parse, validate
-from ..core.validation import checked_class_names
+from ..core.validation import checked_class_names, checked_names
 from ..errors import DataError
 from .idx_folder import IDX_NAMES
 from .labels import MOST_CLASSES, MOST_SIZE, Numbers
@@ -66,10 +66,13 @@ class Description:
     class_counts: tuple[int, ...]
     class_names: tuple[str, ...]
     shards: tuple[Shard, ...]
+    column_names: tuple[str, ...] = ()  # of a table; in the file only if they are known
 
     def to_json(self) -> bytes:
         """Return the content of the file."""
         content = {"format": FORMAT, "version": VERSION, **dataclasses.asdict(self)}
+        if not self.column_names:
+            del content["column_names"]
         return (json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode()
 
 
@@ -109,7 +112,9 @@ def write_description(folder: Path, description: Description) -> Path:
 
 def _checked(content: object) -> Description:
     plain = dict.fromkeys(("format", "version", "dtype", "whole", "class_names"), _same)
-    lists = dict.fromkeys(("image_shape", "class_counts", "shards"), _list)
+    lists = dict.fromkeys(("image_shape", "class_counts", "shards", "column_names"), _list)
+    if isinstance(content, dict):
+        content = {"column_names": [], **content}
     found = validate(content, {**plain, **lists, "low": number(), "high": number()}, "shards.json")
     if found["format"] != FORMAT or (found["version"] is not VERSION and found["version"] != VERSION):
         raise ValueError(f"format and version must be {FORMAT!r} and {VERSION}; got {found['format']!r:.80} and "
@@ -128,6 +133,7 @@ def _checked(content: object) -> Description:
     if not 1 <= len(counts) <= MOST_CLASSES:
         raise ValueError(f"class_counts must have 1 to {MOST_CLASSES:,} entries; got {len(counts):,}")
     names = checked_class_names(_list(found["class_names"], "class_names", ""), len(counts), "class_names")
+    columns = checked_names(found["column_names"], height * width, "column", "column_names")
     shards = tuple(_checked_shard(one) for one in found["shards"])
     total = sum(shard.rows for shard in shards)
     if total != sum(counts) or not shards:
@@ -143,6 +149,7 @@ def _checked(content: object) -> Description:
         counts,
         names,
         shards,
+        columns,
     )
 
 

@@ -42,6 +42,8 @@ class Source:
     classes : int
     class_names : tuple of str
         Empty if numbers name the classes.
+    column_names : tuple of str
+        Of a table; empty if they are unknown.
     """
 
     rows: int
@@ -49,11 +51,12 @@ class Source:
     image_shape: tuple[int, int]
     classes: int
     class_names: tuple[str, ...] = ()
+    column_names: tuple[str, ...] = ()
 
 
 def from_shards(shards: Shards) -> Source:
     """Return the images of shards; those that are too large to load are read once for each shard to write."""
-    rest = shards.image_shape, shards.classes, shards.class_names
+    rest = shards.image_shape, shards.classes, shards.class_names, shards.column_names
     if len(shards) * shards.width * shards.dtype.itemsize > MOST_LOADED:
         return Source(len(shards), functools.partial(_pick, shards), *rest)
     x, y = shards.load()
@@ -170,7 +173,7 @@ def write(
             progress(start + len(y), source.rows)
     description = Description(
         shape, dtype, numbers.low, numbers.high, numbers.whole,
-        tuple(counts.tolist()), source.class_names, tuple(shards),
+        tuple(counts.tolist()), source.class_names, tuple(shards), source.column_names,
     )  # fmt: skip
     write_description(folder, description)
     return description

@@ -56,6 +56,8 @@ class Shards(Blocks):
         uint8 or float32.
     class_names : tuple of str
         Empty if numbers name the classes.
+    column_names : tuple of str
+        Of a table; empty if they are unknown.
     class_counts : ndarray, (classes,) int64
         Images of each class.
     rows : tuple of int
@@ -116,6 +118,7 @@ class Shards(Blocks):
         self.range = found.low, found.high, found.whole
         self.class_counts = np.array(found.class_counts, np.int64)
         self.class_names = found.class_names
+        self.column_names = found.column_names
         self.rows = tuple(shard.rows for shard in found.shards)
         self._n = sum(self.rows)
         self.digest = hashlib.sha256(found.to_json()).hexdigest()

@@ -6,12 +6,13 @@ import csv
 import gzip
 import io
 import itertools
+import operator
 import os
 import re
 import warnings
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ import numpy as np
 from ..core import atomic
 from ..core.arrays import Array
 from ..errors import DataError
-from .labels import MOST_CLASSES, TOO_MANY, is_missing, is_number, plain_number, read_label
+from .labels import MOST_CLASSES, TOO_MANY, is_missing, is_number, names_pixel, plain_number, read_label
 from .packing import check_packing
 
 CSV_ENDINGS = (".csv", ".csv.gz")
@@ -29,6 +30,7 @@ PIECE, ALWAYS_ALLOWED = 1 << 18, 1 << 22  # bytes
 _LABEL_NAMES = ("label", "target", "class", "y", "labels", "targets", "digit")  # in order of preference
 _ID_NAME = re.compile(r"idx?|index|image_?id|row")
 _INDEX_NAME = re.compile(rf"|{_ID_NAME.pattern}|unnamed: \d+")  # of pandas and Kaggle, before the pixels
+_SHOWN = 5  # names in a message
 _SAMPLE = 200  # lines from which the range of the pixels is estimated
 # Pixels have a wider range than labels of few classes: at least _WIDE. A column whose largest number is above _NEAR
 # times the pixels' largest may be pixels.
@@ -43,7 +45,7 @@ class Table:
     ----------
     x : ndarray, (n, d) uint8 or float32
     names : list of str
-        The names of the pixel columns; empty without a heading.
+        The names of the pixel columns; empty without a heading, or if the heading numbers the columns.
     y : ndarray, (n,) object, or None
         The labels as text.
     label_column : str, int or None
@@ -73,9 +75,30 @@ class _Layout:
         """Whether the heading numbers the columns instead of naming them."""
         return bool(self.names) and _is_numbering(self.names)
 
+    @property
+    def named(self) -> bool:
+        """Whether the heading names the columns."""
+        return bool(self.names) and not self.numbered
+
+
+@dataclass(frozen=True)
+class _Roles:
+    """The positions of the columns by their roles."""
+
+    label: int | None
+    pixels: list[int]
+    ignored: list[int]  # neither label nor pixel
+    missing: list[str]  # names of wanted columns that the table does not have once
+    note: str
+
 
 def read_table(
-    path: Path, label_column: str | int | None = None, *, width: int | None = None, needs_labels: bool = False
+    path: Path,
+    label_column: str | int | None = None,
+    *,
+    width: int | None = None,
+    needs_labels: bool = False,
+    column_names: Sequence[str] = (),
 ) -> Table:
     """Read one image per line from a CSV, in the format of Kaggle's digit recogniser: label, pixel0 … pixel783.
 
@@ -92,17 +115,25 @@ def read_table(
         Pixels per image. A table with this number of columns has no labels, unless its heading names them.
     needs_labels : bool, default False
         Whether to refuse a table without labels.
+    column_names : sequence of str, default ()
+        The names of the columns to return, in this order, as a model knows them; upper and lower case count only if
+        they tell columns apart. All others but the labels are left out. A table without names has its columns in this
+        order. So has one whose columns have other names of pixels than these, such as 1x1 … 28x28, or V1 … V784, for
+        pixel0 … pixel783.
 
     Raises
     ------
     DataError
-        If the column of labels is ambiguous, if a label is missing, or if a line has another number of fields.
+        If the column of labels is ambiguous, if a label is missing, if a line has another number of fields, or if a
+        wanted column is missing or occurs twice.
     """
     layout = _layout(path)
-    label, ignored, note = _column_roles(path, layout, label_column, width, needs_labels)
+    roles = _column_roles(path, layout, label_column, width, needs_labels, column_names)
+    label, pixels = roles.label, roles.pixels
+    if roles.missing:
+        raise _missing_columns(path, layout, roles)
     count = len(layout.names or layout.first)
-    pixels = [place for place in range(count) if place != label and place not in ignored]
-    values, words = _read_values(path, layout, label, ignored)
+    values, words = _read_values(path, layout, label, roles.ignored)
     if not pixels or values.shape[1] != count:
         raise DataError(
             f"{path}: must have a label and numbers on each line, as many cells as the heading; got "
@@ -110,15 +141,30 @@ def read_table(
         )
     x = _columns_of(values, pixels)
     _check_finite(path, layout, x, pixels, label)
-    names = [layout.names[place] for place in pixels] if layout.names else []
+    names = [layout.names[place] for place in pixels] if layout.named else []
     if label is None:
-        return Table(x, names, None, None, note)
+        return Table(x, names, None, None, roles.note)
     y = np.array(words, object)[values[:, label].astype(np.int64)]
-    return Table(x, names, y, layout.names[label] if layout.names else label, note)
+    return Table(x, names, y, layout.names[label] if layout.names else label, roles.note)
+
+
+def has_labels(
+    path: Path,
+    label_column: str | int | None = None,
+    *,
+    width: int | None = None,
+    column_names: Sequence[str] = (),
+) -> bool:
+    """Return whether `read_table` returns labels; it reads the first lines only, or all without a heading."""
+    return _column_roles(path, _layout(path), label_column, width, False, column_names).label is not None
 
 
 def read_ids(
-    path: Path, label_column: str | int | None = None, *, width: int | None = None
+    path: Path,
+    label_column: str | int | None = None,
+    *,
+    width: int | None = None,
+    column_names: Sequence[str] = (),
 ) -> tuple[list[str], list[str]] | None:
     """Return the names of the columns of identifiers and of labels, and the identifiers as text.
 
@@ -126,11 +172,13 @@ def read_ids(
     "Label" if the table has none.
     """
     layout = _layout(path)
-    label, ignored, _ = _column_roles(path, layout, label_column, width, needs_labels=False)
-    places = [place for place in ignored if layout.names and _ID_NAME.fullmatch(layout.names[place].lower())]
+    roles = _column_roles(path, layout, label_column, width, False, column_names)
+    places = [
+        place for place in roles.ignored if layout.names and _ID_NAME.fullmatch(layout.names[place].lower())
+    ]
     if not places:
         return None
-    names = [layout.names[places[0]], "Label" if label is None else layout.names[label]]
+    names = [layout.names[places[0]], "Label" if roles.label is None else layout.names[roles.label]]
     return names, [_fields(line, layout.delimiter)[places[0]] for line in _rows(path, layout)]
 
 
@@ -255,26 +303,73 @@ def _is_numbering(fields: list[str]) -> bool:
 
 
 def _column_roles(
-    path: Path, layout: _Layout, label_column: str | int | None, width: int | None, needs_labels: bool
-) -> tuple[int | None, list[int], str]:
-    """Return the label column or None, the columns that are neither label nor pixel, and a note."""
+    path: Path,
+    layout: _Layout,
+    label_column: str | int | None,
+    width: int | None,
+    needs_labels: bool,
+    column_names: Sequence[str],
+) -> _Roles:
     columns = layout.names or [""] * len(layout.first)
-    ignored = [place for place, name in enumerate(layout.names) if _INDEX_NAME.fullmatch(name.lower())]
+    wanted = _wanted_columns(layout, column_names)
+    taken = {place for place in wanted if place is not None}
+    label, ignored, note = _label_and_ignored(path, layout, label_column, width, needs_labels, taken)
+    if wanted:
+        ignored = [place for place in range(len(columns)) if place != label and place not in taken]
+    apart = {label, *ignored}
+    pixels = [place for place in wanted or range(len(columns)) if place is not None and place not in apart]
+    missing = [
+        name
+        for name, place in zip(column_names, wanted, strict=False)  # wanted may be empty
+        if place is None or place == label
+    ]
+    if pixels != sorted(pixels):
+        note.append("columns in another order than in the training: matched by their names")
+    names = [layout.names[place] for place in pixels] if layout.named and not wanted else []
+    if len(names) == len(column_names) and names != list(column_names):
+        note.append(
+            f"columns {names[0]} … {names[-1]}: taken as {column_names[0]} … {column_names[-1]}, by their order"
+        )
+    if ignored:
+        note.append(f"left out: column {_some(_described(place, columns) for place in ignored)}")
+    return _Roles(label, pixels, ignored, missing, "; ".join(note))
+
+
+def _label_and_ignored(
+    path: Path,
+    layout: _Layout,
+    label_column: str | int | None,
+    width: int | None,
+    needs_labels: bool,
+    taken: set[int],
+) -> tuple[int | None, list[int], list[str]]:
+    """Return the label column or None, the columns that are neither label nor pixel, and notes.
+
+    ``taken`` are columns that a model takes, if it knows their names: none of them is chosen for another role.
+    """
+    columns = layout.names or [""] * len(layout.first)
+    others = ["" if place in taken else name for place, name in enumerate(layout.names)]
+    ignored = [
+        place
+        for place, name in enumerate(others)
+        if place not in taken and _INDEX_NAME.fullmatch(name.lower())
+    ]
     fits = len(columns) - len(ignored) == width
-    named = _label_column_by_name(layout.names, path) if label_column is None else None
+    named = _label_column_by_name(others, path) if label_column is None else None
     note: list[str] = []
     label: int | None
     if label_column is not None:
-        label = _given_label_column(
-            label_column, layout, path, needs_labels or (width is not None and not fits)
-        )
-        label = None if fits and label_column not in layout.names else label
+        must = needs_labels or (not taken and width is not None and not fits)
+        label = _given_label_column(label_column, layout, path, must)
+        is_pixel = label in taken if taken else fits
+        if is_pixel and not needs_labels and label_column not in layout.names:
+            label = None
         ignored = [place for place in ignored if place != label]
     elif named is not None:
         label = named
         if columns[label].lower() != "label":
             note.append(f"labels: column {_described(label, columns)}")
-    elif layout.names and not layout.numbered:
+    elif layout.named:
         words = [place for place in _word_fields(layout.first) if place not in ignored]
         label = None
         if words and len(columns) - len(ignored) - len(words) == width:
@@ -294,9 +389,70 @@ def _column_roles(
             label, rows = _label_column_by_values(path, layout, ignored)
             ignored += rows
             note.append(f"labels: column {_described(label, columns)}")
-    if ignored:
-        note.append(f"left out: column {', '.join(_described(place, columns) for place in ignored)}")
-    return label, ignored, "; ".join(note)
+    return label, ignored, note
+
+
+def _wanted_columns(layout: _Layout, column_names: Sequence[str]) -> list[int | None]:
+    """Return the position of each wanted column, None if its name does not occur once; empty if the order decides."""
+    if not column_names or not layout.named:
+        return []
+    exact = _positions(column_names, layout.names)
+    if None not in exact:
+        return exact
+    folded = _positions(*([name.casefold() for name in names] for names in (column_names, layout.names)))
+    if None not in folded and len({*folded}) == len(folded):
+        return folded
+    return [] if _other_pixel_names(column_names, layout.names) else exact
+
+
+def _other_pixel_names(wanted: Sequence[str], names: Sequence[str]) -> bool:
+    """Return whether two programs named the same pixels: one as pixel7, and the other so or as V7, as many of each."""
+    n = len(wanted)
+    as_pixels = [sum(map(names_pixel, row)) == n for row in (wanted, names)]
+    as_others = [n in Counter(re.sub(r"\d+", "", name) for name in row).values() for row in (wanted, names)]
+    return any(as_pixels) and all(map(operator.or_, as_pixels, as_others))
+
+
+def _positions(wanted: Sequence[str], names: Sequence[str]) -> list[int | None]:
+    """Return the position of each wanted name; None if it does not occur once."""
+    counts = Counter(names)
+    places = {name: place for place, name in enumerate(names)}
+    return [places[name] if counts[name] == 1 else None for name in wanted]
+
+
+def _some(names: Iterable[str]) -> str:
+    """Return the first names for a message."""
+    shown = list(names)
+    more = f" and {len(shown) - _SHOWN:,} others" if len(shown) > _SHOWN else ""
+    return ", ".join(shown[:_SHOWN]) + more
+
+
+def _missing_columns(path: Path, layout: _Layout, roles: _Roles) -> DataError:
+    """Return the error about columns that a model was trained on and a table does not have."""
+    first, twice = roles.missing[0], layout.names.count(roles.missing[0])
+    if twice > 1:
+        return DataError(
+            f"{path}: must have each column of the training once; got {twice} columns named {first[:40]!r}: rename "
+            "all but the right one"
+        )
+    if roles.label is not None and layout.names[roles.label] == first:
+        return DataError(
+            f"{path}: must have its labels in a column that the training did not use as a number; got {first[:40]!r}: "
+            "name another with --label-column (label_column)"
+        )
+    others = [
+        layout.names[place]
+        for place in roles.ignored
+        if not _INDEX_NAME.fullmatch(layout.names[place].lower())
+    ]
+    got = _some(repr(name[:40]) for name in roles.missing)
+    if others:
+        got += f" but {_some(repr(name[:40]) for name in others)} instead"
+    them = "it" if len(roles.missing) == 1 else "them"
+    return DataError(
+        f"{path}: must have the columns of the training; got none named {got}: rename or add {them}, or, if the "
+        "columns are in the order of the training, remove the line of names"
+    )
 
 
 def _described(place: int, columns: list[str]) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import zip_longest
 from typing import Any, Self
 
 import numpy as np
@@ -39,6 +40,7 @@ class Sequential:
         # `Standardize.adapt` has seen the numbers as they are
         self._scale: str | None = scales.NUMBERS if isinstance(self.layers[0], Standardize) else None
         self._picture_size: tuple[int, int] | None = None
+        self._column_names: tuple[str, ...] = ()
         self.input_width = assembly.input_width(self.layers)
         if self.input_width is not None:
             self.widths(self.input_width)
@@ -106,6 +108,18 @@ class Sequential:
             size = height, width
         self._picture_size = size
 
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names of the columns of the table that the network was trained on, in its order; empty if they are unknown.
+
+        ``fastdigits predict`` and ``evaluate`` find the columns of a CSV by these names.
+        """
+        return self._column_names
+
+    @column_names.setter
+    def column_names(self, names: Iterable[str]) -> None:
+        self._column_names = validation.checked_names(names, self.input_width, "column", "column_names")
+
     # -- forward and backward --------------------------------------------------------------------------
 
     def forward(self, x: object, training: bool = False) -> Float32:
@@ -132,7 +146,7 @@ class Sequential:
             If ``x`` is empty, of the wrong width, not finite, or cannot be on the network's scale. Outside of training,
             also if a row is so large that its outputs are not finite.
         """
-        images = validation.check_images(x, self.input_width, "forward: x")
+        images = self.check_images(x, "forward: x")
         if not training:
             rows = scales.to_rows(images, self._scale, "forward: x")
             return check_outputs(self.run(rows), rows)
@@ -282,7 +296,7 @@ class Sequential:
             first += len(images)
 
     def _probabilities(self, x: object, subject: str) -> Float32:
-        images = validation.check_images(x, self.input_width, subject)
+        images = self.check_images(x, subject)
         n = images.shape[0]
         if n <= ROWS_AT_ONCE:
             return self._predictor.probabilities(self.layers, scales.to_rows(images, self._scale, subject))
@@ -333,7 +347,7 @@ class Sequential:
             check_no_labels(y, "evaluate")
             self.check_blocks(x, self._scale, "evaluate: x")
             return self.score_blocks(x, _weights(sample_weight, len(x)), loss, batch_size)
-        images = validation.check_images(x, self.input_width, "evaluate: x")
+        images = self.check_images(x, "evaluate: x")
         n, width = images.shape
         labels = validation.check_labels(y, n, self.widths(width)[-1], "evaluate: y")
         weights = _weights(sample_weight, n)
@@ -411,6 +425,7 @@ class Sequential:
 
     def check_blocks(self, blocks: Blocks, scale: str | None, subject: str) -> None:
         """Raise a ValueError or a DataError if images in blocks do not fit the network, or are not as described."""
+        self.check_columns(blocks.column_names, subject)
         if self.input_width not in (None, blocks.width):
             raise ValueError(
                 f"{subject} must be images of {self.input_width} numbers; got {blocks.width}: {blocks!r}"
@@ -423,6 +438,26 @@ class Sequential:
             )
         scales.check_blocks(blocks, scale, subject)
         blocks.check_files()
+
+    def check_images(self, x: object, subject: str) -> Array:
+        """Return what `validation.check_images` returns; check the columns of a data frame, too."""
+        names = list(getattr(x, "columns", ())) if self._column_names else []
+        if all(isinstance(name, str) for name in names):
+            self.check_columns(names, subject, "x[list(net.column_names)]")
+        return validation.check_images(x, self.input_width, subject)
+
+    def check_columns(
+        self, names: Sequence[str], subject: str, hint: str = "write the shards again, from such a table"
+    ) -> None:
+        """Raise a ValueError if network and table both name their columns, and not the same in one order."""
+        if not (self.column_names and names):
+            return
+        for place, (wanted, got) in enumerate(zip_longest(self.column_names, names)):
+            if got != wanted:
+                raise ValueError(
+                    f"{subject} must have the columns of the network, in its order, {_shown(wanted)} at place {place}, "
+                    f"counted from 0; got {_shown(got)}: {hint}"
+                )
 
     def need_logits(self, subject: str) -> None:
         """Raise ValueError if the network ends in `Softmax`, as the loss takes logits."""
@@ -440,8 +475,8 @@ class Sequential:
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        for name in ("_scale", "_picture_size"):
-            self.__dict__.setdefault(name, None)  # pickles made before networks had these
+        for name, value in (("_scale", None), ("_picture_size", None), ("_column_names", ())):
+            self.__dict__.setdefault(name, value)  # pickles made before networks had these
         self.__dict__.update(state)
         self._set_parameters(self._parameters)
         self._predictor = Predictor()
@@ -457,6 +492,10 @@ def mean_score(sums: Iterable[tuple[float, float, float]]) -> dict[str, float]:
     for loss, right, share in sums:
         total, hits, shares = total + loss, hits + right, shares + share
     return {"loss": total / shares, "accuracy": hits / shares}
+
+
+def _shown(name: str | None) -> str:
+    return "none" if name is None else repr(name[:40])
 
 
 def check_no_labels(y: object, subject: str) -> None:

@@ -455,6 +455,8 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         network = NeuralNetwork(layers, seed=seed)
         network.scale = scales.NUMBERS if (table or standardize) and scale is None else scale
+        names = getattr(self, "feature_names_in_", ())
+        network.column_names = names if len({*names}) == len(names) else ()  # a data frame may repeat a name
         return network
 
     # -- rows --------------------------------------------------------------------------

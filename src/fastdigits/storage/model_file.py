@@ -2,8 +2,8 @@
 
 A file has float32 tensors, named like parameters and buffers (``dense1.weight``), and metadata: ``format``
 "fastdigits", ``version`` "1", and ``architecture``, a JSON object with the layers, their constructor arguments, the
-seed and the number of epochs. Optional are ``class_names``, a JSON list, ``scale``, a JSON string, and
-``picture_size``, a JSON list of height and width; without ``scale``, the scale of the network is unknown. Other or
+seed and the number of epochs. Optional are ``class_names`` and ``column_names``, JSON lists, ``scale``, a JSON string,
+and ``picture_size``, a JSON list of height and width; without ``scale``, the scale of the network is unknown. Other or
 duplicate entries are an error. Loading runs no code from a file, so only built-in layers can be saved.
 """
 
@@ -32,7 +32,8 @@ from .safetensors import encode, opened, read_opened
 _Network = TypeVar("_Network", bound=Sequential)
 
 FORMAT = "fastdigits"
-_CLASS_NAMES, _SCALE, _PICTURE_SIZE = "class_names", "scale", "picture_size"  # optional metadata
+# Optional metadata
+_CLASS_NAMES, _COLUMN_NAMES, _SCALE, _PICTURE_SIZE = "class_names", "column_names", "scale", "picture_size"
 
 
 def save(network: Sequential, path: str | os.PathLike[str] | IO[bytes]) -> None:
@@ -58,6 +59,8 @@ def save(network: Sequential, path: str | os.PathLike[str] | IO[bytes]) -> None:
     facts: dict[str, object] = {"architecture": _architecture(network)}
     if network.class_names:
         facts[_CLASS_NAMES] = network.class_names
+    if network.column_names:
+        facts[_COLUMN_NAMES] = network.column_names
     if network.scale is not None:
         facts[_SCALE] = network.scale
     if network.picture_size is not None:
@@ -145,12 +148,11 @@ def _architecture(network: Sequential) -> dict[str, Any]:
 
 def _rebuild(file: str, kind: type[_Network], metadata: dict[str, str], max_values: int) -> _Network:
     """Return the network that the metadata describes, with initial values."""
-    optional = {_CLASS_NAMES, _SCALE, _PICTURE_SIZE}
+    optional = {_CLASS_NAMES, _COLUMN_NAMES, _SCALE, _PICTURE_SIZE}
     if difference := differing_names(metadata.keys() - optional, ["format", "version", "architecture"]):
         raise ModelFileError(
-            f"{file}: its metadata must be format, version, architecture and perhaps {_CLASS_NAMES}, {_SCALE} and "
-            f"{_PICTURE_SIZE}; "
-            f"{difference}"
+            f"{file}: its metadata must be format, version, architecture and perhaps {_CLASS_NAMES}, {_COLUMN_NAMES}, "
+            f"{_SCALE} and {_PICTURE_SIZE}; {difference}"
         )
     try:
         architecture = _object(
@@ -164,11 +166,12 @@ def _rebuild(file: str, kind: type[_Network], metadata: dict[str, str], max_valu
         _check_sizes(entries, max_values)
         network = kind([_layer(entry) for entry in entries], seed=architecture["seed"])
         network.epochs_trained = epochs
-        if _CLASS_NAMES in metadata:
-            names = parse(metadata[_CLASS_NAMES])
-            if not isinstance(names, list) or not names:
-                raise TypeError(f"{_CLASS_NAMES} must be a list of strings; got {names!r}")
-            network.class_names = names
+        for entry in (_CLASS_NAMES, _COLUMN_NAMES):
+            if entry in metadata:
+                names = parse(metadata[entry])
+                if not isinstance(names, list) or not names:
+                    raise TypeError(f"{entry} must be a list of strings; got {names!r}")
+                setattr(network, entry, names)
         if _SCALE in metadata:
             network.scale = parse(metadata[_SCALE])
             if network.scale is None:

@@ -126,7 +126,7 @@ def check_training_images(
         scale = network.training_scale(x)
         network.check_blocks(x, scale, "fit: x")
         return StreamedImages(x, scale, batch_size)
-    images = validation.check_images(x, network.input_width, "fit: x")
+    images = network.check_images(x, "fit: x")
     rows, scale = network.training_rows(images, "fit: x")
     return _labelled(network, rows, scale, y, weight, "")
 
@@ -157,7 +157,7 @@ def check_validation_images(
             f"fit: validation_data must be (x, y), (x, y, sample_weight) or Shards; got {type(data).__name__}"
         )
     x, y, weight = data if len(data) == 3 else (*data, None)
-    images = validation.check_images(x, network.input_width, "fit: validation x")
+    images = network.check_images(x, "fit: validation x")
     rows = scales.to_rows(images, scale, "fit: validation x")
     return _labelled(network, rows, scale, y, weight, "validation ")
 

@@ -133,7 +133,7 @@ def renew_statistics(network: Sequential, x: object, batch_size: int) -> None:
         network.check_blocks(x, network.scale, subject)
         rows = (scales.block_rows(part, network.scale) for part, _ in x.pieces(batch_size))
     else:
-        images = validation.check_images(x, network.input_width, subject)
+        images = network.check_images(x, subject)
         whole = scales.to_rows(images, network.scale, subject)
         rows = (whole[part] for part in Batches(len(whole), batch_size))
     n = len(x if isinstance(x, Blocks) else images)

@@ -66,7 +66,7 @@ def find_lr(
         some, labels = x.first(min(len(x), x.window))
         rows = scales.block_rows(some, scale)
     else:
-        images = validation.check_images(x, network.input_width, "find_lr: x")
+        images = network.check_images(x, "find_lr: x")
         labels = validation.check_labels(y, len(images), network.widths(images.shape[1])[-1], "find_lr: y")
         rows, scale = network.training_rows(images, "find_lr: x")
     n = len(rows)
