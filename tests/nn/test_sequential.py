@@ -299,6 +299,15 @@ def test_labels_that_are_missing_are_told_by_row(y, match):
         small().evaluate(pixels(3), y)
 
 
+def test_labels_that_are_missing_in_pandas_are_told_by_row():
+    pd = pytest.importorskip("pandas")
+    for y in (pd.array([0, None, 2], dtype="Int64"), np.array([0, pd.NA, 2], object)):
+        with pytest.raises(
+            TypeError, match=r"must hold integers; got (nan|<NA>) at row 1: .*omit those images$"
+        ):
+            small().evaluate(pixels(3), y)
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, ">i4", np.uint64])
 def test_labels_of_any_integer_dtype_are_taken(dtype):
     net = small()

@@ -52,7 +52,7 @@ def as_array(values: object, subject: str) -> Array:
     """
     if type(values) is np.ndarray and values.dtype.kind in _REAL_KINDS and values.nbytes <= LARGE:
         return values
-    if np.ma.is_masked(values):
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):  # pandas has masks of its own
         raise ValueError(f"{subject} must have no masked values; got a masked array: fill them, x.filled(0)")
     _check_device(values, subject)
     array = _convert(_plain_tensor(values), subject)

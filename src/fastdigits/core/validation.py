@@ -8,6 +8,7 @@ import operator
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -116,7 +117,7 @@ def _label_error(y: object, subject: str) -> str:
     if array.dtype.kind not in "USO" or array.size == 0:
         return ""
     values = array.ravel().tolist()
-    missing = [row for row, value in enumerate(values) if value is None or value != value]
+    missing = [row for row, value in enumerate(values) if _is_missing(value)]
     if missing:
         return (
             f"{subject} must hold integers; got {values[missing[0]]} at row {missing[0]}: omit those images"
@@ -127,6 +128,10 @@ def _label_error(y: object, subject: str) -> str:
             "class_names, y = np.unique(y, return_inverse=True)"
         )
     return ""
+
+
+def _is_missing(label: Any) -> bool:
+    return label is None or type(label).__name__ == "NAType" or bool(label != label)  # pandas.NA has no truth
 
 
 def check_weights(weights: object, n: int, subject: str) -> Float32:

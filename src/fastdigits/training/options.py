@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
@@ -31,7 +31,7 @@ _NOT_RECORDED = (
     "ranks",
 )
 # The type of each, and what makes its default
-_OBJECTS: dict[str, tuple[type, Callable[[], object] | None]] = {
+_OBJECTS: dict[str, tuple[type, type | None]] = {
     "optimizer": (Optimizer, Adam),
     "schedule": (Schedule, Constant),
     "loss": (SoftmaxCrossEntropy, SoftmaxCrossEntropy),
@@ -94,7 +94,7 @@ class FitOptions:
         for name, (kind, default) in _OBJECTS.items():
             value = getattr(self, name)
             if value is not None:
-                _instance(value, kind, name)
+                _instance(value, kind, name, default)
             elif default is not None:
                 checked[name] = default()
         fraction = self.validation_split
@@ -149,10 +149,11 @@ def _checked_callbacks(callbacks: object) -> tuple[Callback, ...]:
     return listed
 
 
-def _instance(value: object, kind: type[_T], name: str) -> _T:
+def _instance(value: object, kind: type[_T], name: str, default: type | None = None) -> _T:
     if isinstance(value, kind):
         return value
-    hint = ": call it to make one" if isinstance(value, type) else ""
+    hint = f": pass an object, such as fastdigits.{default.__name__}()" if default else ""
+    hint = ": call it to make one" if isinstance(value, type) else hint
     raise TypeError(f"fit: {name} must be an instance of fastdigits.{kind.__name__}; got {value!r}{hint}")
 
 
