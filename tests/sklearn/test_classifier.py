@@ -728,6 +728,7 @@ def test_an_interrupt_leaves_a_classifier_that_can_go_on(digits, monkeypatch):
         ({"early_stopping": True, "validation_fraction": 0}, ValueError, "validation_fraction must be .* 0 <"),
         ({"early_stopping": True, "validation_fraction": 1.0}, ValueError, "validation_fraction must be .*< 1"),
         ({"class_weight": "equal"}, ValueError, "class_weight must be a dict, 'balanced' or None; got 'equal'"),
+        ({"class_weight": {0: -1}}, ValueError, r"class_weight must hold .* not negative and .*; got \{0: -1\}"),
     ],
 )  # fmt: skip
 def test_a_bad_parameter_is_refused_and_leaves_what_was_trained(iris, settings, error, match):
@@ -749,8 +750,45 @@ def test_one_class_is_refused(iris):
 
 
 def test_several_labels_a_row_are_refused(iris):
-    with pytest.raises(ValueError, match="y should be a 1d array"):
+    with pytest.raises(
+        ValueError, match=r"y must be \(n,\), one label .* got \(150, 3\): .* y.argmax\(axis=1\)"
+    ):
         model().fit(iris[0], np.eye(3, dtype=int)[iris[1]])
+
+
+@pytest.mark.parametrize("other", [None, 7])
+def test_labels_of_several_types_are_refused(iris, other):
+    labels = np.array(["a", "b", "c"], object)[iris[1]]
+    labels[5] = other
+    with pytest.raises(
+        TypeError, match=f"y must hold labels of one type.*; got {type(other).__name__} and str"
+    ):
+        model().fit(iris[0], labels)
+
+
+def test_columns_without_numbers_are_named(iris):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(iris[0]).assign(colour="red", when=pandas.Timestamp(0), kind="5")
+    with pytest.raises(ValueError, match="words or dates in the columns 'colour', 'when': encode them"):
+        model().fit(frame, iris[1])
+    fitted = model(max_iter=1).fit(frame[["kind"]].assign(b=iris[0][:, 0]), iris[1])  # "5" is a number
+    with pytest.raises(ValueError, match="Feature names unseen at fit time"):
+        fitted.predict(frame.rename(columns=str))
+
+
+def test_a_list_of_images_is_taken_as_an_array_of_them(digits):
+    images, y = digits[0].reshape(-1, 8, 8), digits[1]
+    expected = model(max_iter=1).fit(images, y)
+    found = model(max_iter=1).fit(list(images), list(y))
+    assert same(found, expected)
+    assert (found.predict(list(images[:5])) == expected.predict(images[:5])).all()
+    with pytest.raises(ValueError, match="X must be an array with rows of equal length; got list"):
+        model().fit([images[0], images[1, :4]], [0, 1])
+
+
+def test_colour_images_are_refused():
+    with pytest.raises(ValueError, match=r"X must be .*; got \(2, 8, 8, 3\): make colour images grey first"):
+        model().fit(np.zeros((2, 8, 8, 3)), [0, 1])
 
 
 def test_weights_below_zero_are_refused(iris):

@@ -12,7 +12,6 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import LabelEncoder, StandardScaler
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..core import streams
@@ -31,11 +30,14 @@ from .parameters import AUTO_BATCH, NAME
 from .rows import (
     WeightedRows,
     as_numpy,
+    check_targets,
     column_statistics,
+    columns_without_numbers,
     dense,
     flattened,
     hold_out,
     is_table,
+    labels_of,
     merged,
     weighted,
     with_class_weight,
@@ -329,6 +331,7 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         """
         stopping = Stopping(self, self.max_iter)
         fresh = not (self.warm_start and hasattr(self, "network_"))
+        X = as_numpy(X, "X")
         table = is_table(X)
         X, y = self._validated(X, y, fresh)
         classes = np.unique(y) if fresh else self.classes_
@@ -384,6 +387,7 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
                 f"{NAME}: classes must stay those of the first call, {self.classes_}; got {classes}"
             )
         stopping = Stopping(self, None)
+        X = as_numpy(X, "X")
         table = is_table(X)
         X, y = self._validated(X, y, fresh)
         known = np.unique(classes) if fresh else self.classes_
@@ -463,18 +467,25 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     def _validated(self, X: Any, y: Any, fresh: bool) -> tuple[Any, Array]:
         """Return checked rows, dense or sparse, and labels."""
-        with np.errstate(over="ignore", invalid="ignore"):  # numbers beyond float32: the check names them
-            X, y = validate_data(
-                self,
-                flattened(X),
-                as_numpy(y, "y"),
-                reset=fresh,
-                accept_sparse="csr",
-                dtype=_DTYPES,
-                order="C",
-            )
-        check_classification_targets(y)
+        X, y = self._checked(X, labels_of(y), reset=fresh)
+        check_targets(y)
         return X, y
+
+    def _checked(self, X: Any, *y: Any, reset: bool) -> Any:
+        """Return what `validate_data` returns; name the columns of a data frame that are no numbers."""
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):  # numbers beyond float32: the check names them
+                return validate_data(
+                    self, flattened(X), *y, reset=reset, accept_sparse="csr", dtype=_DTYPES, order="C"
+                )
+        except (TypeError, ValueError) as error:
+            names = columns_without_numbers(X) if reset else []
+            if not names:
+                raise
+            raise ValueError(
+                f"{NAME}: X must hold numbers; got words or dates in the columns {', '.join(names[:3])}"
+                f"{', …' if len(names) > 3 else ''}: encode them, such as by OneHotEncoder, or drop them"
+            ) from error
 
     def _weighted_rows(
         self, X: Any, y: Array, sample_weight: object, classes: Array, *, merge: bool = False
@@ -485,8 +496,7 @@ class FastDigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         return merged(examples) if merge and few else examples
 
     def _by_rows(self, X: Any, function: Callable[[Any], Float32]) -> Float32:
-        with np.errstate(over="ignore", invalid="ignore"):
-            X = validate_data(self, flattened(X), reset=False, accept_sparse="csr", dtype=_DTYPES, order="C")
+        X = self._checked(X, reset=False)
         if isinstance(X, np.ndarray):  # together: the network checks the scale of all rows
             return function(X)
         return np.concatenate([function(dense(X[part])) for part in pieces(X.shape[0], ROWS_AT_ONCE)])

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
 
 from ..core.arrays import Array, Int64, as_array
 from ..core.blocks import Blocks
@@ -33,24 +34,83 @@ class WeightedRows(NamedTuple):
 
 
 def as_numpy(values: Any, name: str) -> Any:
-    """Return tensors as NumPy arrays, also those that scikit-learn cannot read, and anything else unchanged.
+    """Return lists of images, and tensors, also those that scikit-learn cannot read, as arrays; others unchanged.
 
     Raises
     ------
     TypeError
         For shards: scikit-learn needs all rows.
+    ValueError
+        For images of several sizes.
     """
     tensor = hasattr(values, "__dlpack__") and not isinstance(values, np.ndarray)
-    return as_array(values, f"{NAME}: {name}") if tensor or isinstance(values, Blocks) else values
+    images = isinstance(values, list | tuple) and len(values) > 0 and len(np.shape(values[0])) > 1
+    convert = tensor or images or isinstance(values, Blocks)
+    return as_array(values, f"{NAME}: {name}") if convert else values
+
+
+def labels_of(y: Any) -> Any:
+    """Return labels as `as_numpy` does.
+
+    Raises
+    ------
+    ValueError
+        If there are several columns of them.
+    """
+    y = as_numpy(y, "y")
+    shape = np.shape(y) if hasattr(y, "shape") else ()
+    if len(shape) > 1 and shape[1] > 1:
+        raise ValueError(
+            f"{NAME}: y must be (n,), one label per row; got {shape}: one-hot rows become labels by y.argmax(axis=1)"
+        )
+    return y
 
 
 def flattened(X: Any) -> Any:
-    """Return images (n, height, width) as rows, and anything else unchanged."""
+    """Return images (n, height, width) as rows, and anything else unchanged.
+
+    Raises
+    ------
+    ValueError
+        If there are more dimensions.
+    """
     X = as_numpy(X, "X")
-    if getattr(X, "ndim", None) != 3:
+    if getattr(X, "ndim", 0) < 3:
         return X
     images = np.asarray(X)
+    if images.ndim > 3:
+        raise ValueError(
+            f"{NAME}: X must be (n, d), or images (n, height, width); got {images.shape}: make colour images grey "
+            "first, such as by X.mean(axis=-1)"
+        )
     return images.reshape(images.shape[0], images.shape[1] * images.shape[2])
+
+
+def check_targets(y: Array) -> None:
+    """Raise a ValueError if the labels are measurements, and a TypeError if some are numbers and others words."""
+    try:
+        check_classification_targets(y)
+    except TypeError as error:  # they have no order
+        kinds = sorted({type(label).__name__ for label in y.tolist()})
+        raise TypeError(
+            f"{NAME}: y must hold labels of one type, numbers or strings; got {' and '.join(kinds)}: omit rows "
+            "without a label, and make all others strings"
+        ) from error
+
+
+def columns_without_numbers(frame: Any) -> list[str]:
+    """Return the names of the columns of a data frame that hold words, dates or other things; none for arrays."""
+    names = []
+    for name in getattr(frame, "columns", ()):
+        column = frame[name]
+        try:
+            np.asarray(column, dtype=np.float64)
+            number = np.asarray(column).dtype.kind not in "mM"
+        except (TypeError, ValueError):
+            number = False
+        if not number:
+            names.append(repr(name))
+    return names
 
 
 def is_table(X: Any) -> bool:
@@ -110,6 +170,11 @@ def with_class_weight(rows: WeightedRows, class_weight: Any, classes: Array) -> 
         factors = sums.sum() / (len(classes) * np.where(sums == 0, 1, sums))
     else:
         factors = compute_class_weight(class_weight, classes=classes, y=classes)
+        if not (np.isfinite(factors).all() and factors.min() >= 0 and factors.max() > 0):
+            raise ValueError(
+                f"{NAME}: class_weight must hold numbers that are finite, not negative and not all zero; got "
+                f"{class_weight!r}"
+            )
     return WeightedRows(x, labels, factors[labels] if weight is None else weight * factors[labels])
 
 
