@@ -85,7 +85,8 @@ def test_the_name_goes_before_a_folder_of_that_name(tmp_path, monkeypatch):
 def test_a_file_of_another_kind_is_refused(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(
-        fd.DataError, match=r"must be a folder .* or an \.npz file; got a file of another kind"
+        fd.DataError,
+        match=r"must be a folder .* or an \.npz file; got a file of another kind: save a table as \.csv",
     ):
         fd.load_data(tmp_path / name)
 
@@ -545,6 +546,14 @@ def test_folders_without_images_are_refused(tmp_path):
     (tmp_path / "0").mkdir()
     with pytest.raises(
         fd.DataError, match=r"must have a folder with images for each class, such as .*7.a.png; got none"
+    ):
+        fd.load_data(tmp_path)
+
+
+def test_pictures_outside_class_folders_are_refused(tmp_path):
+    (tmp_path / "cat_1.png").write_bytes(b"")
+    with pytest.raises(
+        fd.DataError, match=r"got pictures without class folders, such as cat_1.png: put those of each"
     ):
         fd.load_data(tmp_path)
 

@@ -137,8 +137,14 @@ DOUBT = {
     "twice": ("label,label,a\n" + rows(Y, Y, X[:, 0]), "must have one column of labels; got label and label"),
     "no name": (
         "species,a\n" + rows(Y, X[:, 0]),
-        "named label, .*; got 2 columns, species … a: name it with --label",
+        "named label, .*; got 2 columns, species … a: name it with --label-column .label_column.; or, if none",
     ),
+    "no name, words": (
+        "a,species\n" + rows(Y, np.array(["x", "y", "z"])[Y]),
+        "name it with --label-column .label_column., such as 'species', which has words; or, if none",
+    ),
+    "measurements": ("a,label\n" + rows(Y, Y + 0.5), "got '0.5' on line 2: measurements are no classes"),
+    "few rows": ("a,label\n" + rows(Y, Y)[:12], "must hold at least 6 rows, of which one is set apart"),
 }
 
 

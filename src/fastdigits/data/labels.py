@@ -135,9 +135,14 @@ def read_label(text: str, subject: str, where: str = "") -> int | str:
     if number is not None:
         return number
     if is_number(text):
+        whole = float(text).is_integer()
+        hint = (
+            "write the classes as 0, 1, 2, … (numpy.savetxt: fmt='%g')"
+            if whole
+            else "measurements are no classes"
+        )
         raise DataError(
-            f"{subject}: labels must be plain whole numbers, such as 7, or words; got {text[:40]!r}{where}: write the "
-            "classes as 0, 1, 2, … (numpy.savetxt: fmt='%g')"
+            f"{subject}: labels must be plain whole numbers, such as 7, or words; got {text[:40]!r}{where}: {hint}"
         )
     try:
         checked_class_names([text], None, "labels")

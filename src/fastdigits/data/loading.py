@@ -18,7 +18,7 @@ from ..errors import DataError, printable
 from .arrays import read_npz
 from .idx import find_file
 from .idx_folder import IDX_NAMES, Pair, load_folder
-from .image_folders import class_folders, read_image_folders
+from .image_folders import SkippedFiles, class_folders, read_image_folders
 from .labels import (
     MOST_SIZE,
     check_pair,
@@ -273,9 +273,15 @@ def _load_path(
             data = _dataset(name, str(path), given, tested, [note], seed, ())
             return replace(data, pictures=True)
         else:
-            shards = holds_part(path)
-            got = "files of shards, which are one part" if shards else "a folder with none of them in it"
-            raise DataError(f"{path}: must be {FORMS}; got {got}{f': {_TO_PARTS}' if shards else ''}")
+            got = "a folder with none of them in it"
+            if holds_part(path):
+                got = f"files of shards, which are one part: {_TO_PARTS}"
+            elif pictures := SkippedFiles().images_in(path):
+                got = (
+                    f"pictures without class folders, such as {pictures[0].name}: put those of each class into a "
+                    "folder named like the class"
+                )
+            raise DataError(f"{path}: must be {FORMS}; got {got}")
     else:
         with atomic.open_regular(path):  # refuses a pipe or a device, whatever its name
             pass
@@ -284,7 +290,10 @@ def _load_path(
         elif csv is not None:
             given, tested, notes, columns = _read_csv_files(csv, None, label_column, column_names)
         else:
-            raise DataError(f"{path}: must be {FORMS}; got a file of another kind")
+            raise DataError(
+                f"{path}: must be {FORMS}; got a file of another kind: save a table as .csv, and arrays by "
+                "np.savez(path, x=x, y=y)"
+            )
     return _dataset(name, str(path), given, tested, notes, seed, columns)
 
 
@@ -393,7 +402,7 @@ def _dataset(
             column_names=names,
         )
     x, y = images[0], labels[0]
-    train, test = _split(y, seed, subject)
+    train, test = _split(y, seed, subject, unit_of(shape))
     notes.append(
         f"no {unit_of(shape)} to test on: {len(test):,} of {len(y):,} are set apart for it, by seed {seed}"
     )
@@ -406,10 +415,10 @@ def _joined(notes: list[str]) -> str:
     return "; ".join(note for note in notes if note)
 
 
-def _split(y: Array, seed: int, subject: str) -> tuple[Int64, Int64]:
+def _split(y: Array, seed: int, subject: str, unit: str) -> tuple[Int64, Int64]:
     """Return the indices of the images for training and for testing, stratified by class."""
     if len(y) < HOLD_OUT:
         raise DataError(
-            f"{subject}: must hold at least {HOLD_OUT} images, of which one is set apart for testing; got {len(y)}"
+            f"{subject}: must hold at least {HOLD_OUT} {unit}, of which one is set apart for testing; got {len(y)}"
         )
     return split(stream(seed, TEST_SPLIT), len(y), slice(HOLD_OUT - 1, None, HOLD_OUT), y)

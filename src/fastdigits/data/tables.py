@@ -375,9 +375,10 @@ def _label_and_ignored(
         if words and len(columns) - len(ignored) - len(words) == width:
             ignored += words
         if needs_labels:
+            likely = f", such as {columns[words[0]]!r}, which has words" if len(words) == 1 else ""
             raise DataError(
                 f"{path}: must have a column of labels, named label, target, class or y; got {len(columns):,} columns, "
-                f"{columns[0]} … {columns[-1]}: name it with --label-column (label_column), or, if none holds "
+                f"{columns[0]} … {columns[-1]}: name it with --label-column (label_column){likely}; or, if none holds "
                 f"labels, read them with: fastdigits predict {path}"
             )
     else:
