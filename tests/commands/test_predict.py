@@ -539,7 +539,16 @@ def test_a_model_for_other_images_takes_arrays_of_these(tmp_path, capsys):
     np.save(tmp_path / "a.npy", np.zeros((2, 6, 5), np.uint8))
     assert len(tell(capsys, tmp_path / "a.npy", "--model", "small.safetensors")["images"]) == 2
     error = refuse(capsys, "seven.png", "--model", "small.safetensors")
-    assert "the model must have 784 inputs, for the 28 × 28 pixels of a prepared digit; got 30" in error
+    assert (
+        "the model must have 784 inputs, for the 28 × 28 pixels of a prepared digit; got 30: add --no-"
+        in error
+    )
+
+
+def test_a_model_for_rows_of_a_table_takes_no_pictures(tmp_path, capsys):
+    fd.NeuralNetwork([fd.Standardize(4), fd.Dense(4, 3)], seed=0).save(tmp_path / "m.safetensors")
+    error = refuse(capsys, "seven.png", "--model", tmp_path / "m.safetensors")
+    assert "of a prepared digit; got 4: it takes rows of a table, such as rows.csv" in error
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from ..imaging.opening import fitted, has_frames, open_image, read_grey, to_uint
 from ..imaging.reading import COLUMNS, Reading, read_picture
 from ..network import NeuralNetwork
 from ..nn import scales
+from ..nn.layers import Standardize
 from ..visualize.canvas import write_figure
 from ..visualize.readings import DRAWN, readings_figure
 from . import arguments, console, input_files, run_folder, runner, system
@@ -290,9 +291,12 @@ def _note_frames(frames: bool, name: str, options: argparse.Namespace) -> None:
 
 def _read_prepared(image: object, name: str, network: NeuralNetwork, options: argparse.Namespace) -> Reading:
     if network.input_width != SIDE * SIDE:
+        hint = "add --no-prepare --size HxW to scale the picture to what it was trained on"
+        if isinstance(network.layers[0], Standardize):
+            hint = "it takes rows of a table, such as rows.csv"
         raise DataError(
             f"{name}: the model must have {SIDE * SIDE} inputs, for the {SIDE} × {SIDE} pixels of a prepared digit; "
-            f"got {network.input_width}: add --no-prepare --size HxW to scale the picture to what it was trained on"
+            f"got {network.input_width}: {hint}"
         )
     picture = open_image(image, name)
     _note_frames(has_frames(picture), name, options)
