@@ -366,7 +366,7 @@ def test_images_of_several_sizes_are_fitted_to_size(tmp_path):
     data = fd.load_data(tmp_path)
     assert data.image_shape == (28, 28)
     assert re.match(
-        r"fitted 30 of 30 pictures to 28 x 28 pixels, as .*0\.png has 48 x 20 and .*1\.png 48 x 21 pixels; "
+        r"fitted 30 of 30 pictures to 28 x 28 pixels, as .*0\.png has 48 x 20 and .*1\.png has 48 x 21 pixels; "
         r"--size HxW chooses another size; " + NO_TEST,
         data.note,
     )
@@ -375,6 +375,16 @@ def test_images_of_several_sizes_are_fitted_to_size(tmp_path):
     data = fd.load_data(tmp_path, size=(28, 20))
     assert data.image_shape == (28, 20)
     assert data.note.startswith(f"fitted 30 of 30 pictures to 28 x 20 pixels; {NO_TEST}")
+
+
+def test_pictures_too_large_for_a_network_are_fitted(tmp_path):
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        for number in range(3):
+            Image.new("1", (1001, 1000)).save(tmp_path / label / f"{number}.png")
+    data = fd.load_data(tmp_path)
+    assert data.image_shape == (28, 28)
+    assert "fitted 6 of 6 pictures to 28 x 28 pixels, as 0.png has 1000 x 1001 pixels; --size" in data.note
 
 
 def test_a_picture_of_this_size_stays_as_it_is(tmp_path):

@@ -509,7 +509,7 @@ def test_images_to_test_on_of_another_size_are_fitted_too(tmp_path):
     draw(tmp_path / "test", X[:, :4])
     data = fd.load_data(tmp_path)
     assert (data.train[0].shape[1:], data.test[0].shape[1:]) == ((28, 28), (28, 28))
-    assert "as 00.png has 5 x 4 and 00.png 4 x 4 pixels" in data.note
+    assert "as 00.png has 5 x 4 and 00.png has 4 x 4 pixels" in data.note
 
 
 def test_a_class_that_only_the_test_has_is_refused(tmp_path):

@@ -132,7 +132,7 @@ def add_data_option(group: _Group, what: str) -> None:
         help=f"a data set: {', '.join(NAMES)}; or a path: {FORMS}, or a folder "
         f"that fastdigits shard wrote; {what} (default: %(default)s)",
     )
-    add_size_option(group, "pictures in folders", "pictures of several sizes are scaled to 28x28")
+    add_size_option(group, "pictures in folders", "several sizes, or more than a megapixel, become 28x28")
     add_label_column_option(group, "the column of a .csv file that holds the labels")
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import DataError, printable
+from .labels import MOST_SIZE
 
 if TYPE_CHECKING:
     from ..imaging.opening import GreyImage
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 TRAIN = ("train", "training")
 TEST = ("test", "testing", "val", "valid", "validation")  # the first that exists is used
 HIDDEN = (".", "__MACOSX")  # beginnings of names that systems add
-MIXED = (28, 28)  # height and width for pictures of several sizes: those of MNIST, as for predict and draw
+FITTED = (28, 28)  # height and width for pictures of several sizes, or very large ones: those of MNIST
 WRAPPERS = 3  # outer folders, each with one folder only, that are skipped: archives often have them
 
 
@@ -48,7 +49,7 @@ def read_image_folders(folder: Path, size: tuple[int, int] | None = None) -> tup
         folders deeper, as in archives.
     size : (int, int), optional
         Height and width to which `opening.fitted` scales images of other sizes. If omitted, images of one size keep it,
-        and images of several sizes get 28 × 28.
+        and images of several sizes, or of more than 1,000,000 pixels, get 28 × 28.
 
     Returns
     -------
@@ -64,8 +65,8 @@ def read_image_folders(folder: Path, size: tuple[int, int] | None = None) -> tup
     """
     try:
         return _read(folder, _Reader(size))
-    except _MixedSizesError as mixed:
-        return _read(folder, _Reader(MIXED, mixed.sizes))
+    except _NeedsSizeError as needs:
+        return _read(folder, _Reader(FITTED, needs.sizes))
 
 
 def _read(folder: Path, reader: _Reader) -> tuple[Pair, Pair | None, str]:
@@ -161,25 +162,23 @@ class SkippedFiles:
         return ", ".join(found)
 
 
-class _MixedSizesError(Exception):
-    """Two images have different sizes; ``sizes`` describes them."""
+class _NeedsSizeError(Exception):
+    """Two images have different sizes, or one is too large for a network; ``sizes`` describes them."""
 
-    def __init__(
-        self, first: Path, shape: tuple[int, ...], other: Path, other_shape: tuple[int, ...]
-    ) -> None:
-        ours, theirs = (f"{height} x {width}" for height, width in (shape, other_shape))
-        self.sizes = f"{printable(first.name)} has {ours} and {printable(other.name)} {theirs} pixels"
+    def __init__(self, *images: tuple[Path, tuple[int, ...]]) -> None:
+        shown = (f"{printable(file.name)} has {height} x {width}" for file, (height, width) in images)
+        self.sizes = f"{' and '.join(shown)} pixels"
 
 
 class _Reader:
     """Reads class folders, and counts the images that it skips or changes.
 
-    ``mixed`` describes images of several sizes, for which the user gave no size.
+    ``why`` describes images of several sizes, or a very large one, for which the user gave no size.
     """
 
-    def __init__(self, size: tuple[int, int] | None, mixed: str = "") -> None:
+    def __init__(self, size: tuple[int, int] | None, why: str = "") -> None:
         self._size = size
-        self._mixed = mixed
+        self._why = why
         self._first: tuple[Path, tuple[int, ...]] | None = None  # the first image's shape: all must have it
         self._images = self._fitted = self._frames = self._invisible = 0
         self._skipped = SkippedFiles()
@@ -209,7 +208,7 @@ class _Reader:
     def notes(self) -> list[str]:
         """Return remarks on the images that were read or skipped."""
         size = "" if self._size is None else f"{self._size[0]} x {self._size[1]}"
-        why = f", as {self._mixed}; --size HxW chooses another size" if self._mixed else ""
+        why = f", as {self._why}; --size HxW chooses another size" if self._why else ""
         skipped = self._skipped.summary()
         notes = {
             f"fitted {self._fitted:,} of {_count(self._images, 'picture')} to {size} pixels{why}": self._fitted,
@@ -221,7 +220,7 @@ class _Reader:
         return [note for note, count in notes.items() if count]
 
     def _image(self, file: Path) -> GreyImage:
-        """Read an image; fit it to the size, or raise _MixedSizesError if it has not the size of the others."""
+        """Read an image; fit it to the size, or raise _NeedsSizeError if it has not the size of the others."""
         from ..imaging.opening import fitted, read_grey
 
         image = read_grey(file)
@@ -232,9 +231,11 @@ class _Reader:
         if self._size is not None:
             self._fitted += values.shape != self._size
             return dataclasses.replace(image, values=fitted(values, self._size))
-        first, shape = self._first = self._first or (file, values.shape)
-        if values.shape != shape:
-            raise _MixedSizesError(first, shape, file, values.shape)
+        self._first = self._first or (file, values.shape)
+        if values.size > MOST_SIZE:
+            raise _NeedsSizeError((file, values.shape))
+        if values.shape != self._first[1]:
+            raise _NeedsSizeError(self._first, (file, values.shape))
         return image
 
 

@@ -123,8 +123,8 @@ def load_data(
         the format of Kaggle's digit recogniser; an ``.npz`` file with ``x_train`` and so on, or ``x`` and ``y``.
     size : (int, int), optional
         Height and width of the images from folders. They are scaled with their proportions kept, antialiased, and
-        centred on paper of their own colour (the median of their border). If omitted, images of several sizes get
-        28 × 28, and ``note`` says so.
+        centred on paper of their own colour (the median of their border). If omitted, images of several sizes, or
+        of more than 1,000,000 pixels, get 28 × 28, and ``note`` says so.
     seed : int, default 0
         Selects the sixth of the images that is held out for testing if the source has no test images. The commands
         always use 0, so that all runs and evaluations hold out the same images, and networks of different seeds can be
