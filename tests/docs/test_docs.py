@@ -83,6 +83,13 @@ def test_every_picture_is_on_a_page_and_made_by_a_script():
     assert [path.name for path in pictures if f'"{path.stem}"' not in made and path.name not in made] == []
 
 
+def test_blue_is_positive_in_notebooks_and_programs():
+    # as on the page to draw on and in fastdigits.visualize
+    programs = [*DOCS.rglob("*.ipynb"), *ROOT.glob("examples/**/*.py"), *ROOT.glob("scripts/docs/*.py")]
+    red = re.compile(r"""cmap=\\?["'](RdBu_r|RdYlBu_r|coolwarm|bwr|seismic)\\?["']""")
+    assert [path.name for path in programs if red.search(path.read_text("utf-8"))] == []
+
+
 def test_pages_name_programs_that_exist():
     pages = [*ALL_PAGES, *ROOT.glob(".ci/run")]
     program = re.compile(r"\b(?:benchmarks|examples|scripts|tests)/[\w/]+\.py\b")
