@@ -545,10 +545,13 @@ def test_a_model_for_other_images_takes_arrays_of_these(tmp_path, capsys):
     )
 
 
-def test_a_model_for_rows_of_a_table_takes_no_pictures(tmp_path, capsys):
+def test_a_model_for_rows_of_a_table_reads_rows_and_no_pictures(tmp_path, capsys):
     fd.NeuralNetwork([fd.Standardize(4), fd.Dense(4, 3)], seed=0).save(tmp_path / "m.safetensors")
     error = refuse(capsys, "seven.png", "--model", tmp_path / "m.safetensors")
     assert "of a prepared digit; got 4: it takes rows of a table, such as rows.csv" in error
+    (tmp_path / "rows.csv").write_text("a,b,c,d\n1,2,3,4\n")
+    assert main(tmp_path / "rows.csv", "--model", tmp_path / "m.safetensors") == 0
+    assert re.match(r"row +reads +confidence", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(

@@ -717,7 +717,7 @@ def test_an_interrupt_leaves_a_classifier_that_can_go_on(digits, monkeypatch):
         ({"weight_decay": 0.1, "solver": "sgd"}, ValueError, "weight_decay must be 0 unless the solver is 'adam'"),
         ({"hidden_layer_sizes": (8, 0)}, ValueError, "Classifier: hidden_layer_sizes must be at least 1; got 0"),
         ({"hidden_layer_sizes": 0}, ValueError, "Classifier: hidden_layer_sizes must be at least 1; got 0"),
-        ({"hidden_layer_sizes": "64,32"}, TypeError, "hidden_layer_sizes must be an integer; got '64,32'"),
+        ({"hidden_layer_sizes": "64,32"}, TypeError, r"must be an integer or a sequence .* \(64, 32\); got '64,32'"),
         ({"hidden_layer_sizes": (8.5,)}, TypeError, "hidden_layer_sizes must be an integer; got 8.5"),
         ({"batch_size": "all"}, ValueError, "batch_size must be 'auto' or an integer; got 'all'"),
         ({"batch_size": 0}, ValueError, "batch_size must be at least 1; got 0"),

@@ -141,7 +141,8 @@ def _predict(options: argparse.Namespace) -> int:
         _say(note, options)
     _check_output(options.output, names, "--output", (".png", ".pdf", ".svg"))
     _check_output(options.submission, names, "--submission", (".csv",))
-    table = None if options.json or options.submission is not None else _Table(names)
+    row = "row" if isinstance(network.layers[0], Standardize) else "image"
+    table = None if options.json or options.submission is not None else _Table(names, row)
     draws = options.show or options.output is not None
     output_error = None
     readings: list[Reading] = []
@@ -387,9 +388,9 @@ def _check_shape(array: Array, name: str, wanted: str, dimensions: tuple[int, ..
 class _Table:
     """A table that is printed in parts; its first column is as wide as the longest name so far."""
 
-    def __init__(self, names: list[str]) -> None:
+    def __init__(self, names: list[str], row: str) -> None:
         self._width = max(len(printable(name)) for name in names)
-        self._heading = [("image", *COLUMNS)]
+        self._heading = [(row, *COLUMNS)]
 
     def add(self, readings: list[Reading]) -> None:
         """Print one line per reading."""

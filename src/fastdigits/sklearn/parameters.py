@@ -61,11 +61,15 @@ def _chosen(model: Model, name: str, choices: Iterable[str], besides: str = "") 
 def layers(model: Model, width: int, classes: int, standardize: bool) -> list[Layer]:
     """Return new layers for rows of ``width`` numbers, which the first one standardises or not."""
     sizes = model.hidden_layer_sizes
-    several = np.iterable(sizes) and not isinstance(sizes, str | bytes)
+    if isinstance(sizes, str | bytes):
+        raise TypeError(
+            f"{NAME}: hidden_layer_sizes must be an integer or a sequence of them, such as (64, 32); got {sizes!r}"
+        )
     made = Recipe(
         name=NAME,
         hidden=tuple(
-            check_count(size, "hidden_layer_sizes", NAME) for size in (sizes if several else (sizes,))
+            check_count(size, "hidden_layer_sizes", NAME)
+            for size in (sizes if np.iterable(sizes) else (sizes,))
         ),
         activation=_chosen(model, "activation", ACTIVATIONS),
         batchnorm=model.batchnorm,
