@@ -394,6 +394,7 @@ REFUSED = [
     ({"optimizer": fd.Adam}, TypeError, "call it to make one"),
     ({"schedule": 0.5}, TypeError, r"fit: schedule must be .* such as fastdigits.Constant\(\)"),
     ({"loss": "crossentropy"}, TypeError, r"fit: loss must be .* such as fastdigits.SoftmaxCrossEntropy\(\)"),
+    ({"augment": True}, TypeError, r"fit: augment must be .* such as fastdigits.Augmentation\(\)"),
     ({"callbacks": [print]}, TypeError, "fit: each of callbacks must be an instance of fastdigits.Callback"),
     ({"callbacks": fd.Progress()}, TypeError, "fit: callbacks must be a list"),
     ({"callbacks": None}, TypeError, "fit: callbacks must be a list"),

@@ -11,7 +11,7 @@ from ..backend.threads import check_threads
 from ..core.blocks import Blocks
 from ..core.validation import check_count, check_number
 from ..nn.losses import SoftmaxCrossEntropy
-from ..optim.averaging import WeightAverage
+from ..optim.averaging import EMA, WeightAverage
 from ..optim.optimizers import Adam, Optimizer
 from ..optim.schedules import Constant, Schedule
 from .augmentation import Augmentation
@@ -30,13 +30,13 @@ _NOT_RECORDED = (
     "resume",
     "ranks",
 )
-# The type of each, and what makes its default
-_OBJECTS: dict[str, tuple[type, type | None]] = {
-    "optimizer": (Optimizer, Adam),
-    "schedule": (Schedule, Constant),
-    "loss": (SoftmaxCrossEntropy, SoftmaxCrossEntropy),
-    "augment": (Augmentation, None),
-    "average": (WeightAverage, None),
+# The type of each, an example for messages, and whether that is the default too
+_OBJECTS: dict[str, tuple[type, type, bool]] = {
+    "optimizer": (Optimizer, Adam, True),
+    "schedule": (Schedule, Constant, True),
+    "loss": (SoftmaxCrossEntropy, SoftmaxCrossEntropy, True),
+    "augment": (Augmentation, Augmentation, False),
+    "average": (WeightAverage, EMA, False),
 }
 
 _T = TypeVar("_T")
@@ -91,12 +91,12 @@ class FitOptions:
             shards = 1 if self.ranks is None else SHARDS
         checked["batch_shards"] = check_count(shards, "batch_shards", "fit")
         checked["average_every"] = check_count(self.average_every, "average_every", "fit", least=0)
-        for name, (kind, default) in _OBJECTS.items():
+        for name, (kind, example, is_default) in _OBJECTS.items():
             value = getattr(self, name)
             if value is not None:
-                _instance(value, kind, name, default)
-            elif default is not None:
-                checked[name] = default()
+                _instance(value, kind, name, example)
+            elif is_default:
+                checked[name] = example()
         fraction = self.validation_split
         if not isinstance(fraction, float | int) or not 0 <= fraction < 1:
             raise ValueError(f"fit: validation_split must be a number with 0 ≤ f < 1; got {fraction!r}")
@@ -149,10 +149,10 @@ def _checked_callbacks(callbacks: object) -> tuple[Callback, ...]:
     return listed
 
 
-def _instance(value: object, kind: type[_T], name: str, default: type | None = None) -> _T:
+def _instance(value: object, kind: type[_T], name: str, example: type | None = None) -> _T:
     if isinstance(value, kind):
         return value
-    hint = f": pass an object, such as fastdigits.{default.__name__}()" if default else ""
+    hint = f": pass an object, such as fastdigits.{example.__name__}()" if example else ""
     hint = ": call it to make one" if isinstance(value, type) else hint
     raise TypeError(f"fit: {name} must be an instance of fastdigits.{kind.__name__}; got {value!r}{hint}")
 
