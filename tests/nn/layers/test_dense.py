@@ -141,3 +141,13 @@ def test_an_image_of_another_width_is_refused():
 def test_bad_arguments_are_refused(arguments, options, error, match):
     with pytest.raises(error, match=match):
         Dense(*arguments, **options)
+
+
+def test_an_array_does_not_replace_a_parameter():
+    layer = Dense(3, 2)
+    weight = layer.weight
+    with pytest.raises(
+        TypeError, match=r"^Dense\(3 → 2\): weight must be a Parameter; got ndarray: .* layer.weight"
+    ):
+        layer.weight = np.ones((3, 2))
+    assert layer.weight is weight

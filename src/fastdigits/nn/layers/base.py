@@ -50,6 +50,15 @@ class Layer(Configured):
     name = ""
     _saved: Any = None  # cache of the last forward(x, training=True) for backward
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; only another `Parameter` replaces one."""
+        if isinstance(vars(self).get(name), Parameter) and not isinstance(value, Parameter):
+            raise TypeError(
+                f"{self._subject}: {name} must be a Parameter; got {type(value).__name__}: assign numbers to "
+                f"layer.{name}.value"
+            )
+        super().__setattr__(name, value)
+
     def forward(self, x: Array, training: bool = False) -> Float32:
         """Return the output for a batch.
 
