@@ -751,9 +751,11 @@ def test_one_class_is_refused(iris):
 
 def test_several_labels_a_row_are_refused(iris):
     with pytest.raises(
-        ValueError, match=r"y must be \(n,\), one label .* got \(150, 3\): .* y.argmax\(axis=1\)"
+        ValueError, match=r"y must be \(n,\), one label .* got \(150, 3\): .* np.argmax\(y, axis=1\)"
     ):
         model().fit(iris[0], np.eye(3, dtype=int)[iris[1]])
+    with pytest.raises(ValueError, match=r"got \(150, 3\): .* np.argmax"):
+        model().fit(iris[0], np.eye(3)[iris[1]].tolist())
 
 
 @pytest.mark.parametrize("other", [None, 7])
