@@ -24,6 +24,10 @@ SOLUTION = "solution"  # tag of the cells that solve an exercise
 
 _INCLUDE = re.compile(r"^<!-- (twin|kernel): (.+?) -->$", re.MULTILINE)
 _CHECK = re.compile(r"^ +_expect\w*\(.*\)\n", re.MULTILINE)
+_BLOCK = re.compile(r"(<pre\b.*?</pre>)", re.DOTALL)
+_CODE = re.compile(r"<code>[^<]*</code>")
+_OPTION = re.compile(r"(?<![\w-])--?[a-z][\w-]*")
+_FUNCTION = re.compile(r"(\\(?:log|exp)) +(?=[\w\\])")
 _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 
 
@@ -92,17 +96,28 @@ def on_page_markdown(markdown, **_):
     )
 
 
+def keep_options_whole(content: str) -> str:
+    """Mark the options in the code of a text, such as --dry-run: a browser would break the line after each hyphen."""
+
+    def mark(code):
+        return _OPTION.sub(r'<span class="option">\g<0></span>', code[0])
+
+    parts = _BLOCK.split(content)
+    parts[::2] = [_CODE.sub(mark, part) for part in parts[::2]]  # not in the blocks
+    return "".join(parts)
+
+
 def on_page_content(content, **_):
-    """Turn formulas into MathML, which browsers show without scripts and fonts."""
+    """Turn formulas into MathML, which browsers show without scripts and fonts, and keep options whole."""
     from latex2mathml.converter import convert
 
     def mathml(found):
-        tex = html.unescape(found[2]).strip()
+        tex = _FUNCTION.sub(r"\1\\,", html.unescape(found[2]).strip())  # the converter sets no space there
         if found[1] == "span":
             return convert(tex)
         return f'<div class="formula">{convert(tex, display="block")}</div>'
 
-    return _FORMULA.sub(mathml, content)
+    return keep_options_whole(_FORMULA.sub(mathml, content))
 
 
 def draw_page() -> str:

@@ -197,11 +197,29 @@ def test_the_page_of_commands_has_the_help_of_each_command():
 
 def test_formulas_become_mathml():
     pytest.importorskip("latex2mathml", reason="formulas need latex2mathml: the extra docs")
+    span = '<span class="arithmatex">\\({}\\)</span>'.format
+    log = r"\log x"
     page = HOOKS.on_page_content(
-        '<p>a <span class="arithmatex">\\(x^2\\)</span></p>\n<div class="arithmatex">\\[\na &lt; b\n\\]</div>'
+        f'<p>a {span("x^2")} {span(log)}</p>\n<div class="arithmatex">\\[\na &lt; b\n\\]</div>'
     )
-    assert re.search(r"<p>a <math .*<msup><mi>x</mi><mn>2</mn></msup>.*</math></p>", page)
+    assert re.search(
+        r"<p>a <math .*<msup><mi>x</mi><mn>2</mn></msup>.*</math> .*<mi>log</mi><mspace .*</p>", page
+    )
     assert re.search(r'<div class="formula"><math .*display="block".*<mo>&#x0003C;</mo>.*</math></div>', page)
+
+
+def test_options_in_a_text_are_whole_and_blocks_stay_as_they_are():
+    block = '<pre id="a"><span></span><code>train --lr 0.1</code></pre>'
+    page = HOOKS.keep_options_whole(f"<p>no-one, <code>b --dry-run x-y -m z</code></p>{block}")
+    option = '<span class="option">{}</span>'.format
+    code = f"<code>b {option('--dry-run')} x-y {option('-m')} z</code>"
+    assert page == f"<p>no-one, {code}</p>{block}"
+
+
+@pytest.mark.parametrize("page", **named(PAGES))
+def test_commands_are_shown_as_what_is_typed_not_as_what_is_printed(page):
+    typed = re.compile(r"(python|pip|fastdigits|pytest|mpiexec|git) ")
+    assert [block for kind in ("", "text") for block in blocks(page, kind) if typed.match(block)] == []
 
 
 def test_each_picture_of_learn_is_drawn_by_the_script_and_used_on_a_page():
