@@ -489,6 +489,18 @@ def test_several_digits_are_a_number_and_one_of_them_is_shown(at):
     assert at.find_elements("css selector", "#digits button, #frames span") == []
 
 
+def test_frames_keep_their_share_of_the_pad_on_a_phone(at):
+    def shares():
+        settle(at)
+        pad = at.find_element("id", "pad").size["width"]
+        return [frame.size["width"] / pad for frame in at.find_elements("css selector", "#frames span")]
+
+    draw_317(at)
+    large = shares()
+    resize(at, 360, 640)
+    assert shares() == pytest.approx(large, abs=0.02)  # their borders have 2 pixels on any pad
+
+
 def draw_317(driver):
     for digit, right in zip("317", (-32, 0, 30), strict=True):
         driver.execute_script(STROKES, 6, placed(DIGITS[digit], 0.4, right))

@@ -147,6 +147,30 @@ def test_a_weight_is_changed_with_a_number_and_the_answer_follows(page):
     assert np.array_equal(probabilities(page), before)
 
 
+def test_a_long_line_is_cut_in_its_list_and_the_page_stays_as_wide_as_a_phone(page):
+    metrics = {"width": 360, "height": 640, "deviceScaleFactor": 1, "mobile": True}
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        page.execute_script("document.getElementById('line').focus()")
+        page.execute_script(
+            "const list = document.getElementById('line');"
+            "list.selectedIndex = 1;"
+            "list.dispatchEvent(new Event('change'))"
+        )
+        assert " × " in text(page, "line")
+        assert page.execute_script("return document.documentElement.scrollWidth") == 360
+        network = page.find_element("id", "start")
+        width, needed = page.execute_script(
+            "const list = arguments[0], free = list.cloneNode(true);"
+            "document.body.append(free);"
+            "return [list, free].map((one) => one.getBoundingClientRect().width)",
+            network,
+        )
+        assert width >= needed
+    finally:
+        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 def test_a_click_between_the_layers_selects_a_line(page):
     from selenium.webdriver import ActionChains
 
@@ -202,6 +226,18 @@ def test_the_page_learns_and_reads_with_what_it_learned(page):
     assert text(page, "progress") == "no step yet"
 
 
+def test_each_optimizer_begins_with_a_rate_of_the_list_and_learns(page):
+    from selenium.webdriver.support.ui import Select
+
+    names = [option.text for option in Select(page.find_element("id", "optimizer")).options]
+    for name in names:
+        click(page, "restart")
+        Select(page.find_element("id", "optimizer")).select_by_visible_text(name)
+        assert page.find_element("id", "rate").get_property("value"), name
+        train_until(page, "Epoch ([2-9]|..+):")
+        assert float(re.search(r": (\d+\.\d)\s% right", text(page, "progress"))[1]) > 30, name
+
+
 def test_it_is_taught_a_drawing(page):
     """That the example, a 0, is a 7: it takes about five epochs."""
     page.find_elements("css selector", "#teach button")[7].click()
@@ -230,6 +266,47 @@ def test_steps_are_single_and_a_loss_that_is_not_finite_ends_the_training(page):
     )
     assert text(page, "told") == "The loss is no longer finite: choose a lower learning rate, then reset."
     assert text(page, "run") == "Start"
+
+
+def test_a_long_training_has_no_more_dots_than_a_chart_can_show(page):
+    from selenium.webdriver.support.ui import Select
+
+    Select(page.find_element("id", "batch")).select_by_value("8")
+    train_until(page, r"step ([6-9]\d\d|\d{4,}),")
+    page.execute_script(
+        "const { prototype } = CanvasRenderingContext2D, { fillRect } = prototype;"
+        "window.dots = 0;"
+        "prototype.fillRect = function (...box) {"
+        "  window.dots += this.canvas.id === 'loss';"
+        "  fillRect.apply(this, box);"
+        "};"
+    )
+    click(page, "step")
+    settle(page)
+    assert 250 < page.execute_script("return window.dots") <= 500
+
+
+def test_names_and_numbers_of_a_chart_are_short_and_apart(page):
+    from selenium.webdriver.support.ui import Select
+
+    page.execute_script(
+        "const { prototype } = CanvasRenderingContext2D, { fillText } = prototype;"
+        "window.texts = [];"
+        "prototype.fillText = function (...place) {"
+        "  if (this.canvas.id === 'loss') window.texts.push(place);"
+        "  fillText.apply(this, place);"
+        "};"
+    )
+    page.execute_script("document.getElementById('rate').append(new Option('30', '30'))")
+    Select(page.find_element("id", "rate")).select_by_value("30")
+    train_until(page, "Epoch ([2-9]|..+):")
+    page.execute_script("window.texts.length = 0")
+    click(page, "step")
+    settle(page)
+    texts = page.execute_script("return window.texts")
+    heights = {text: y for text, _, y in texts if text in ("training", "held out")}
+    assert abs(heights["training"] - heights["held out"]) > 12
+    assert [text for text, *_ in texts if len(text) > 4 and text not in heights and "epoch" not in text] == []
 
 
 def test_a_page_without_images_learns_from_drawings_alone(browser, tmp_path):

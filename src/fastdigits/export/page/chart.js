@@ -1,5 +1,7 @@
 // A small chart.
 
+const short = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 2 }); // 0.25, 100, 1.2K
+
 /** A small chart over the epochs: lines, and dots for single steps. */
 class Chart {
   /** Take the canvas and the upper end of the vertical axis; null for the largest value. */
@@ -21,6 +23,7 @@ class Chart {
     const left = 3.6 * size, right = width - 5 * size, low = height - 1.6 * size, high = 0.8 * size;
     const place = ([x, y]) => [left + (x / widest) * (right - left), low - (Math.min(y, highest) / highest) * (low - high)];
     this.drawAxes(context, { left, right, low, high, size, highest, widest });
+    const names = []; // of the lines, right of them
     for (const { name, points, style } of series) {
       const colours = { dots: "--quiet", dashed: "--against" };
       context.strokeStyle = context.fillStyle = colour(colours[style] ?? "--for");
@@ -28,8 +31,17 @@ class Chart {
         context.globalAlpha = 0.35;
         for (const point of points) context.fillRect(...place(point).map((at) => at - 1), 2, 2);
         context.globalAlpha = 1;
-      } else this.drawLine(context, points.map(place), style, name, size);
+      } else if (points.length > 0) {
+        this.drawLine(context, points.map(place), style);
+        names.push({ name, y: place(points.at(-1))[1], fill: context.fillStyle });
+      }
     }
+    names.sort((one, other) => one.y - other.y).forEach(({ name, y, fill }, i) => {
+      if (i > 0) y = names[i].y = Math.max(y, names[i - 1].y + 1.1 * size); // where lines meet, names stay apart
+      context.fillStyle = fill;
+      context.textAlign = "left";
+      context.fillText(name, right + 0.3 * size, y + 0.35 * size);
+    });
   }
 
   drawAxes(context, { left, right, low, high, size, highest, widest }) {
@@ -41,7 +53,7 @@ class Chart {
       context.moveTo(left, y);
       context.lineTo(right, y);
       context.stroke();
-      const text = this.top === 1 ? `${100 * share} %` : (share * highest).toPrecision(2);
+      const text = this.top === 1 ? `${100 * share} %` : short.format(share * highest);
       context.textAlign = "right";
       context.fillText(text, left - 0.3 * size, y + 0.35 * size);
     }
@@ -51,16 +63,12 @@ class Chart {
     context.fillText(`epoch ${Math.ceil(widest)}`, right, low + 1.3 * size);
   }
 
-  drawLine(context, places, style, name, size) {
-    if (places.length === 0) return;
+  drawLine(context, places, style) {
     context.lineWidth = 2;
     context.setLineDash(style === "dashed" ? [5, 3] : []);
     context.beginPath();
     places.forEach((place) => context.lineTo(...place));
     context.stroke();
     context.setLineDash([]);
-    const [x, y] = places.at(-1);
-    context.textAlign = "left";
-    context.fillText(name, x + 0.3 * size, y + 0.35 * size);
   }
 }

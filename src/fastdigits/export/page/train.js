@@ -3,8 +3,9 @@
 const SLICE = 20; // milliseconds of training for each frame, so that the page stays responsive
 const REFRESH = 100; // milliseconds between two updates of charts and answer, which take time themselves
 const SEED = 0; // a reset begins with the same weights and the same order of images, so that runs can be compared
+const DOTS = 500; // losses of single steps in the chart: a training that runs for minutes makes a hundred thousand
 const OWN = 10; // how often an example of the user counts in an epoch, so that one among hundreds is learned soon
-const RATES = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1];
+const RATES = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.02, 0.03, 0.1, 0.3, 1];
 
 /** Return images of the page's JSON, {pixels, labels}, from base64 text of deflated bytes. */
 async function unpack({ pixels, labels }, width) {
@@ -263,7 +264,8 @@ class TrainingPanel {
     const curve = (name, value, style) => ({
       name, style, points: epochs.map((epoch, i) => [i + 1, value(epoch)]).filter(([, y]) => y !== undefined),
     });
-    const dots = { points: steps.map(({ at, loss }) => [at, loss]), style: "dots" };
+    const every = Math.ceil(steps.length / DOTS);
+    const dots = { points: steps.filter((_, i) => i % every === 0).map(({ at, loss }) => [at, loss]), style: "dots" };
     this.charts[0].draw([dots, curve("training", ({ loss }) => loss), curve("held out", ({ held }) => held?.loss, "dashed")]);
     this.charts[1].draw([
       curve("training", ({ accuracy }) => accuracy),
