@@ -58,7 +58,7 @@ def labels_of(y: Any) -> Any:
         If there are several columns of them.
     """
     y = as_numpy(y, "y")
-    shape = np.shape(y) if hasattr(y, "shape") or isinstance(y, list | tuple) else ()
+    shape: tuple[int, ...] = np.shape(y) if hasattr(y, "shape") or isinstance(y, list | tuple) else ()
     if len(shape) > 1 and shape[1] > 1:
         raise ValueError(
             f"{NAME}: y must be (n,), one label per row; got {shape}: one-hot rows become labels by "
