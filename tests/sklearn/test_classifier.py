@@ -768,6 +768,13 @@ def test_labels_of_several_types_are_refused(iris, other):
         model().fit(iris[0], labels)
 
 
+def test_a_missing_label_among_numbers_is_named(iris):
+    labels = iris[1].tolist()
+    labels[5] = None
+    with pytest.raises(ValueError, match=r"y must hold labels of one type.*; got NoneType and int"):
+        model().fit(iris[0], labels)
+
+
 def test_columns_without_numbers_are_named(iris):
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(iris[0]).assign(colour="red", when=pandas.Timestamp(0), kind="5")

@@ -88,12 +88,14 @@ def flattened(X: Any) -> Any:
 
 
 def check_targets(y: Array) -> None:
-    """Raise a ValueError if the labels are measurements, and a TypeError if some are numbers and others words."""
+    """Raise a ValueError for measurements and for missing labels, a TypeError if some are numbers and others words."""
     try:
         check_classification_targets(y)
-    except TypeError as error:  # they have no order
+    except (TypeError, ValueError) as error:
+        if y.dtype != object:
+            raise
         kinds = sorted({type(label).__name__ for label in y.tolist()})
-        raise TypeError(
+        raise type(error)(
             f"{NAME}: y must hold labels of one type, numbers or strings; got {' and '.join(kinds)}: omit rows "
             "without a label, and make all others strings"
         ) from error
