@@ -258,6 +258,28 @@ def test_every_value_counts_however_many_are_packed_at_once(dtype, rows):
             assert scales.learn(other, "x")[0].tobytes() == other.astype(np.float32).tobytes()
 
 
+def test_packed_images_use_the_memory_of_an_earlier_call_again():
+    bytes_ = RNG.integers(0, 256, (1100, 1000)).astype(np.uint8)
+    images = bytes_ / np.float32(255)
+    kept = len(scales._kept)
+    first = scales.to_rows(images, "unit", "x")
+    part = scales.to_rows(images[:1060].reshape(2120, 500), "unit", "x")  # while the memory is in use
+    assert not np.shares_memory(first, part)
+    address, last = first.ctypes.data, first[-1]
+    del first
+    assert not np.shares_memory(scales.to_rows(images, "unit", "x"), last)  # a view uses it
+    del last
+    images[:100] = 0
+    again = scales.to_rows(images[:1090], "unit", "x")
+    assert again.ctypes.data == address
+    np.testing.assert_array_equal(again[100:], bytes_[100:1090])
+    assert not again[:100].any()
+    assert len(scales._kept) == kept + 1
+    del images, part
+    assert len(scales._kept) == kept
+    np.testing.assert_array_equal(again[100:], bytes_[100:1090])  # although its images are deleted
+
+
 def test_blank_first_images_do_not_hide_pixels():
     x = np.zeros((2**16 // 16 + 50, 16))
     x[-1] = 200

@@ -22,6 +22,7 @@ faster. So images whose values are all k / 255, k a whole number, become uint8 o
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -290,17 +291,50 @@ def _packed(images: Array, white: int) -> Array | None:
     kind, size = images.dtype.kind, images.dtype.itemsize
     if white == 1 and size == 1:
         return None if kind == "i" and images.min(initial=0) < 0 else in_order(images).view(np.uint8)
-    packed = np.empty(images.shape, np.uint8)
     probe = _rows_of(_PROBE, images)
-    if not _pack(packed[:probe], images[:probe], white):
+    packed = np.empty(images[:probe].shape, np.uint8)
+    if not _pack(packed, images[:probe], white):
         return None
     if probe < len(images):
+        packed, first = _room(images), packed
+        packed[:probe] = first
         in_place = kind in "iu" if white == 1 and kind != "f" else images.dtype in (np.float32, np.float64)
         step = len(images) if in_place and images.flags.c_contiguous else _rows_of(_AT_ONCE, images)
         for start in range(probe, len(images), step):
             if not _pack(packed[start : start + step], images[start : start + step], white):
                 return None
     return packed
+
+
+_kept: dict[
+    int, tuple[memoryview, weakref.ref[Array]]
+] = {}  # by the owner of images: memory, and its last user
+
+
+def _room(images: Array) -> Array:
+    """Return an uninitialised array for packed images, of their shape; if possible in the memory of an earlier call.
+
+    The system fills new memory with zeros first, and a virtual machine may have to ask its host for it: 5 to 90 ms for
+    the images of MNIST, of which an epoch takes 90. So memory is kept until the array that owns the images is deleted,
+    and used again when no array uses it.
+    """
+    if images.size < _AT_ONCE:
+        return np.empty(images.shape, np.uint8)
+    owner = images
+    while isinstance(owner.base, np.ndarray):
+        owner = owner.base
+    kept = _kept.pop(id(owner), None)  # two threads cannot get the same
+    if kept is None:
+        weakref.finalize(owner, _kept.pop, id(owner), None).atexit = False
+    elif kept[1]() is not None:
+        _kept[id(owner)] = kept
+        return np.empty(images.shape, np.uint8)
+    memory = kept[0] if kept and len(kept[0]) >= images.size else np.empty(images.size, np.uint8).data
+    flat = np.frombuffer(
+        memory, np.uint8, images.size
+    )  # each view refers to it: what it refers to is not an array
+    _kept[id(owner)] = memory, weakref.ref(flat)
+    return flat.reshape(images.shape)
 
 
 def _pack(y: Array, x: Array, white: int) -> bool:
