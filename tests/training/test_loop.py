@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import csv
+import gc
 import math
 import os
 
@@ -874,3 +875,18 @@ def test_an_error_of_a_callback_within_an_epoch_keeps_the_steps_that_were_done()
         net.fit(x, y, epochs=2, batch_size=20, optimizer=optimizer, callbacks=[Fails()])
     assert optimizer.step_count == 3
     assert (net.values != before).any()
+
+
+@pytest.mark.parametrize("options", [{}, {"batch_shards": 2}, {"batch_shards": 2, "average_every": 1}])
+def test_the_arrays_of_a_training_are_freed_at_its_end(options):
+    """A circle of objects would keep a copy of the images until a garbage collection, perhaps many trainings later."""
+    x, y = examples()
+    net = network()
+    net.fit(x / 255, y, epochs=1, **options)  # imports what it needs
+    gc.collect()
+    gc.disable()
+    try:
+        net.fit(x / 255, y, epochs=2, batch_size=32, validation_data=(x / 255, y), **options)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

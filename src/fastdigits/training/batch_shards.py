@@ -244,6 +244,13 @@ class TreeSum:
             Of the same sizes at each call.
         """
         self._count, self._compute, self._parts = count, compute, parts
+        try:
+            self._add_all(count, parts)
+        finally:  # ``compute`` may refer to what refers to this object: a circle that keeps the images
+            del self._compute
+
+    def _add_all(self, count: int, parts: tuple[Float32, ...]) -> None:
+        """Replace ``parts`` by the sum over all shards, on each rank."""
         rank, owners = self._ranks.rank, owners_of(0, count, count, self._ranks.size)
         if rank in owners:
             self._add(0, count, 0, parts)

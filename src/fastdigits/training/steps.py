@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable
@@ -128,17 +129,19 @@ class Recordings(Generic[_T]):
         return True
 
 
+def _record(totals: dict[int, Array], setup: TrainingSetup) -> dict[int, TrainingStep]:
+    """Return a program for each batch size, which adds to these totals."""
+    return {size: lowered_step(setup, size, sums) for size, sums in totals.items()}
+
+
 class Lowered:
     """Run the steps of one call of `fit` as recorded programs, many steps per call."""
 
     def __init__(self, setup: TrainingSetup) -> None:
         self._totals = {size: np.zeros(3) for size in setup.batches.sizes}
         self.stretch = 8
-        self._recordings = Recordings(setup, self._record)
-
-    def _record(self, setup: TrainingSetup) -> dict[int, TrainingStep]:
-        """Return a program for each batch size."""
-        return {size: lowered_step(setup, size, totals) for size, totals in self._totals.items()}
+        # A method would refer to this object in a circle, which keeps the images until a garbage collection.
+        self._recordings = Recordings(setup, functools.partial(_record, self._totals))
 
     def totals(self) -> list[Array]:
         """Return the sums of `Eager.totals` for each batch size."""
