@@ -1,6 +1,7 @@
-"""Recipes make networks and trainings and print themselves; the presets of the command are the same."""
+"""Recipes make networks and trainings, print themselves and are kept in files; the command has the same presets."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -121,11 +122,73 @@ def test_a_recipe_prints_itself():
         ({"optimizer": "lion"}, "optimizer must be one of"),
         ({"schedule": "linear"}, "schedule must be one of"),
         ({"ema": 0.9, "swa": 0.5}, "only one of ema and swa may be given; got both"),
+        ({"momentum": 0.9}, "Recipe x: momentum needs the optimizer momentum; got adam"),
+        ({"dropout": 1}, "Recipe x: dropout must be a finite float32 number with 0 ≤ dropout < 1; got 1"),
+        ({"learning_rate": 0}, "learning_rate must be a finite float32 number with 0 < learning_rate; got 0"),
+        ({"hidden": 64}, "hidden must be a list of widths; got 64"),
+        ({"hidden": (64, 0)}, "hidden must be at least 1; got 0"),
+        ({"hidden": (1,) * 1001}, "hidden must be at most 1,000 widths; got 1,001"),
+        ({"epochs": 1.5}, "epochs must be an integer; got 1.5"),
+        ({"about": 3}, "about must be a text; got 3"),
+        ({"augment": "none"}, "augment must be an Augmentation, or entries by name; got 'none'"),
+        ({"augment": {"turn": 3}}, "Recipe x: augment: 'turn' is none of rotation, scale"),
     ],
 )
 def test_a_wrong_recipe_raises(change, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         Recipe(name="x", **change)
+
+
+def test_each_setting_has_a_check():
+    assert list(recipes._CHECKS) == [field.name for field in dataclasses.fields(Recipe)]
+
+
+def test_a_recipe_without_hidden_layers_is_a_linear_classifier():
+    recipe = Recipe(name="linear", hidden=())
+    assert list(map(repr, recipe.layers(64, 3))) == ["Dense(64, 3)"]
+    assert str(recipe).splitlines()[1] == "hidden           none"
+
+
+# -- files -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("recipe", [*recipes.RECIPES.values(), EVERYTHING], ids=lambda one: one.name)
+def test_a_recipe_is_read_from_its_file_as_it_was(recipe, tmp_path):
+    recipe.save(tmp_path / "mine.json")
+    assert recipes.load(tmp_path / "mine.json") == recipe
+
+
+def test_a_file_may_omit_settings(tmp_path):
+    (tmp_path / "mine.json").write_text('{"fastdigits_recipe": 1, "hidden": [9], "augment": {"rotation": 5}}')
+    expected = Recipe(
+        name="mine", hidden=(9,), augment=fd.Augmentation(rotation=5, scale=0, shear=0, shift=0)
+    )
+    assert recipes.load(tmp_path / "mine.json") == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"fastdigits_recipe": 2}, "got: version 2, this package reads 1: update fastdigits"),
+        ({"fastdigits_recipe": True}, 'it must have the entry "fastdigits_recipe": 1; got True'),
+        ({"batchsize": 3}, "unknown setting 'batchsize'; did you mean 'batch_size'?"),
+        ({"xyz": 3}, "unknown setting 'xyz'; the settings are name, about, hidden"),
+        ({"epochs": "3"}, "Recipe fast: epochs must be an integer; got '3'"),
+    ],
+)
+def test_a_wrong_file_raises_an_error_with_its_name(change, message, tmp_path):
+    path = tmp_path / "mine.json"
+    recipes.FAST.save(path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(fd.DataError) as caught:
+        recipes.load(path)
+    assert str(caught.value).startswith(f"{path}: must be a recipe; got: ")
+    assert message in str(caught.value)
+
+
+def test_a_file_that_is_missing_raises(tmp_path):
+    with pytest.raises(fd.DataError, match="must be a file with a JSON object; got: nothing of this name"):
+        recipes.load(tmp_path / "none.json")
 
 
 def test_an_unknown_name_raises():
@@ -140,6 +203,17 @@ def test_an_unknown_name_raises():
 def test_a_preset_of_the_command_is_the_recipe(name):
     chosen = train_options.recipe(train_options.read(["--preset", name]))
     assert dataclasses.replace(chosen, about=recipes.get(name).about) == recipes.get(name)
+
+
+def test_a_recipe_file_is_to_the_command_what_a_preset_is(tmp_path):
+    path = str(tmp_path / "mine.json")
+    recipes.ACCURATE.save(path)
+    for words in ([], ["--optimizer", "sgd", "--swa", "0.5"], ["--epochs", "3", "--augment", "none"]):
+        by_name, by_file = (
+            train_options.recipe(train_options.read([*base, *words]))
+            for base in (["--preset", "accurate"], ["--recipe", path])
+        )
+        assert dataclasses.replace(by_file, name="accurate") == by_name
 
 
 def test_without_a_preset_the_options_make_a_custom_recipe():
@@ -214,6 +288,12 @@ def test_augment_reads_an_augmentation(text, expected):
         ("--ema 0.9 --swa 0.5", "--swa: not allowed with argument --ema"),
         ("--clip-norm 0", "--clip-norm: must be a number above 0"),
         ("--lr fast", "--learning-rate: must be a number above 0; got 'fast'"),
+        (
+            "--recipe none.json",
+            "--recipe: none.json: must be a file with a JSON object; got: nothing of this name",
+        ),
+        ("--recipe=", "--recipe: must be the name of a file or folder; got ''"),
+        ("--recipe a --preset fast", "--preset: not allowed with argument --recipe"),
     ],
 )
 def test_a_bad_value_is_one_line_and_exit_2(argv, message, capsys):

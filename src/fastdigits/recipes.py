@@ -1,15 +1,23 @@
-"""Presets: named settings for a whole training, from the network to its augmentation.
+"""Recipes: settings for a whole training, from the network to its augmentation, as presets and as files.
 
 A recipe is data; its methods make the network and the options of a training.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+import difflib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
 
+from .core import atomic
+from .core.schema import Check, integer, number, one_of, optional, read_object, text
 from .core.text import tabulate
+from .core.validation import check_count
+from .errors import DataError
 from .network import NeuralNetwork
 from .nn.layers import BatchNorm, Dense, Dropout, Layer, LeakyReLU, ReLU
 from .nn.losses import SoftmaxCrossEntropy
@@ -19,7 +27,7 @@ from .optim.schedules import Constant, Cosine, OneCycle, Schedule, Step, WarmUp
 from .training.augmentation import Augmentation
 from .training.options import FitOptions
 
-__all__ = ["ACCURATE", "BEST", "DEFAULT", "FAST", "ORIGINAL", "RECIPES", "Recipe", "get", "table"]
+__all__ = ["ACCURATE", "BEST", "DEFAULT", "FAST", "ORIGINAL", "RECIPES", "Recipe", "get", "load", "table"]
 
 ACTIVATIONS: dict[str, type[Layer]] = {"relu": ReLU, "leaky-relu": LeakyReLU}
 BATCHNORMS = ("first", "all", "none")
@@ -29,6 +37,68 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 SCHEDULES: dict[str, type[Schedule]] = {
     "constant": Constant, "step": Step, "cosine": Cosine, "one-cycle": OneCycle, "warm-up": WarmUp,
 }  # fmt: skip
+MOST_LAYERS = 1_000  # hidden ones: a model file holds ten thousand arrays, up to six for each
+ONLY_WITH = {"momentum": "momentum", "weight_decay": "adamw"}  # settings that one optimizer has
+FORMAT, VERSION = "fastdigits_recipe", 1  # the entry of a file that says what it is, and its value
+_MOST_BYTES = 1 << 16
+
+
+def make_augmentation(sizes: Mapping[str, object]) -> Augmentation:
+    """Return the augmentation with these distortions and no others.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a name is unknown, or if a size is not allowed.
+    """
+    names = [field.name for field in fields(Augmentation)]
+    for name in sizes:
+        if name not in names:
+            raise ValueError(f"{name!r:.80} is none of {', '.join(names)}")
+    none: dict[str, Any] = dict.fromkeys(names, 0.0) | {"sigma": Augmentation.sigma}
+    return Augmentation(**none | dict(sizes))
+
+
+def _widths(value: object, name: str, subject: str) -> tuple[int, ...]:
+    if not isinstance(value, tuple | list):
+        raise TypeError(f"{subject}: {name} must be a list of widths; got {value!r:.200}")
+    if len(value) > MOST_LAYERS:
+        raise ValueError(f"{subject}: {name} must be at most {MOST_LAYERS:,} widths; got {len(value):,}")
+    return tuple(check_count(width, name, subject) for width in value)
+
+
+def _augmentation(value: object, name: str, subject: str) -> Augmentation:
+    if isinstance(value, Augmentation):
+        return value
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{subject}: {name} must be an Augmentation, or entries by name; got {value!r:.200}")
+    try:
+        return make_augmentation(value)
+    except ValueError as error:
+        raise ValueError(f"{subject}: {name}: {error}") from error
+
+
+_FRACTION = number(least=0, under=1)
+_CHECKS: dict[str, Check] = {  # one for each setting
+    "name": text,
+    "about": text,
+    "hidden": _widths,
+    "activation": one_of(ACTIVATIONS),
+    "batchnorm": one_of(BATCHNORMS),
+    "dropout": _FRACTION,
+    "epochs": integer(1),
+    "batch_size": integer(1),
+    "optimizer": one_of(OPTIMIZERS),
+    "learning_rate": number(over=0),
+    "momentum": optional(_FRACTION),
+    "weight_decay": optional(number(least=0)),
+    "schedule": one_of(SCHEDULES),
+    "label_smoothing": _FRACTION,
+    "clip_norm": optional(number(over=0)),
+    "augment": optional(_augmentation),
+    "ema": optional(_FRACTION),
+    "swa": optional(_FRACTION),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +111,7 @@ class Recipe:
     about : str
         Its purpose, in a few words.
     hidden : tuple of int, default (64, 32)
-        Widths of the hidden layers.
+        Widths of the hidden layers; none for a linear classifier.
     activation : {"relu", "leaky-relu"}, default "relu"
         After each hidden layer.
     batchnorm : {"first", "all", "none"}, default "first"
@@ -53,7 +123,7 @@ class Recipe:
     learning_rate : float, default 0.01
         Highest learning rate of the schedule.
     momentum, weight_decay : float, optional
-        For ``momentum`` and ``adamw``; None for the default of the optimizer.
+        Only for ``momentum`` and ``adamw``; None for the default of the optimizer.
     schedule : {"constant", "step", "cosine", "one-cycle", "warm-up"}, default "one-cycle"
     label_smoothing : float, default 0.0
     clip_norm : float, optional
@@ -63,9 +133,8 @@ class Recipe:
 
     Raises
     ------
-    ValueError
-        If a name is not one of those above, or if both averages are given. Layers and optimizers check their own
-        arguments when they are made.
+    TypeError, ValueError
+        If a setting is not as described, or if two of them contradict each other.
 
     Examples
     --------
@@ -94,16 +163,12 @@ class Recipe:
     swa: float | None = None
 
     def __post_init__(self) -> None:
-        for name, names in [
-            ("activation", ACTIVATIONS),
-            ("batchnorm", BATCHNORMS),
-            ("optimizer", OPTIMIZERS),
-            ("schedule", SCHEDULES),
-        ]:
-            value = getattr(self, name)
-            if value not in names:
+        for name, check in _CHECKS.items():
+            object.__setattr__(self, name, check(getattr(self, name), name, f"Recipe {self.name}"))
+        for name, optimizer in ONLY_WITH.items():
+            if getattr(self, name) is not None and self.optimizer != optimizer:
                 raise ValueError(
-                    f"Recipe {self.name}: {name} must be one of {', '.join(names)}; got {value!r}"
+                    f"Recipe {self.name}: {name} needs the optimizer {optimizer}; got {self.optimizer}"
                 )
         if self.ema is not None and self.swa is not None:
             raise ValueError(f"Recipe {self.name}: only one of ema and swa may be given; got both")
@@ -115,16 +180,27 @@ class Recipe:
             value = getattr(self, field.name)
             always = ("hidden", "epochs", "batch_size", "optimizer", "learning_rate", "schedule")
             if field.name in always or value != field.default:
-                words = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+                words = ", ".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)
                 shown.append((field.name.replace("_", " "), words))
         return tabulate(shown, least=[15])  # the same in each recipe
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the recipe as a JSON file, for `load` and ``fastdigits train --recipe FILE``.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written; an old one then stays unchanged.
+        """
+        content = json.dumps({FORMAT: VERSION, **asdict(self)}, indent=2)
+        atomic.write(path, f"{content}\n".encode(), example="recipe.json")
 
     def layers(self, width: int = 784, classes: int = 10) -> list[Layer]:
         """Return the layers of the network for images of ``width`` pixels."""
         chosen: list[Layer] = []
-        for number, size in enumerate(self.hidden):
+        for place, size in enumerate(self.hidden):
             chosen.append(Dense(width, size))
-            if self.batchnorm == "all" or (self.batchnorm == "first" and number == 0):
+            if self.batchnorm == "all" or (self.batchnorm == "first" and place == 0):
                 chosen.append(BatchNorm(size))
             chosen.append(ACTIVATIONS[self.activation]())
             if self.dropout > 0:
@@ -229,6 +305,44 @@ def get(name: str) -> Recipe:
     if name not in RECIPES:
         raise ValueError(f"recipes.get: name must be one of {', '.join(RECIPES)}; got {name!r}")
     return RECIPES[name]
+
+
+def load(path: str | os.PathLike[str]) -> Recipe:
+    """Return the recipe in a JSON file; settings that the file omits have their defaults.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, was written by a newer version, or has a setting that is unknown or not allowed.
+
+    Examples
+    --------
+    >>> from fastdigits import recipes
+    >>> recipes.FAST.save("mine.json")
+    >>> recipes.load("mine.json") == recipes.FAST
+    True
+    """
+    file = Path(path)
+    content = read_object(file, _MOST_BYTES)
+    try:
+        return _from_json({"name": file.stem} | content)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{file}: must be a recipe; got: {error}") from error
+
+
+def _from_json(content: dict[str, Any]) -> Recipe:
+    version = content.pop(FORMAT, None)
+    if type(version) is int and version > VERSION:
+        raise ValueError(f"version {version}, this package reads {VERSION}: update fastdigits")
+    if type(version) is not int or version != VERSION:
+        found = "none" if version is None else f"{version!r:.100}"
+        raise ValueError(f'it must have the entry "{FORMAT}": {VERSION}; got {found}')
+    for name in content:
+        if name not in _CHECKS:
+            close = difflib.get_close_matches(name, _CHECKS, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"the settings are {', '.join(_CHECKS)}"
+            raise ValueError(f"unknown setting {name!r:.100}; {hint}")
+    return Recipe(**content)
 
 
 def table(recipes: Iterable[Recipe] = tuple(RECIPES.values())) -> str:

@@ -154,6 +154,24 @@ def begun(digits, here, monkeypatch):
     return here / "run"
 
 
+def test_a_run_with_a_recipe_goes_on_without_its_file(digits, here, monkeypatch, capsys):
+    def die(*args, **rest):
+        raise SystemExit(9)
+
+    fd.recipes.FAST.save("mine.json")
+    with monkeypatch.context() as patch:
+        patch.setattr(fd.NeuralNetwork, "fit", die)
+        with pytest.raises(SystemExit):
+            main("--data", digits, "--recipe", "mine.json", "--no-plots", "-o", "run", "--quiet")
+    Path("mine.json").unlink()
+    with pytest.raises(SystemExit):
+        main("--resume", "run", "--recipe", "other.json")
+    assert f"--recipe was {here / 'mine.json'}, got other.json" in capsys.readouterr().err
+    assert main("--resume", "run", "--quiet") == 0
+    result = run_folder.finished(Path("run"))
+    assert (result["epochs"], result["settings"]["recipe"]) == (3, str(here / "mine.json"))
+
+
 def test_the_result_names_the_line_that_makes_the_run_and_how_often_it_went_on(begun, digits, monkeypatch):
     forced = os.environ.get("FASTDIGITS_BACKEND")  # which the line then begins with
     prefix = f"FASTDIGITS_BACKEND={forced} " if forced else ""
@@ -282,7 +300,10 @@ def test_settings_that_lie_are_one_line_with_their_file_and_change_nothing(begun
         assert snapshot(begun.parent) == before, name
 
 
-@pytest.mark.parametrize("key", [*json.loads(valid_files("settings")[0])])
+@pytest.mark.parametrize(
+    "key",
+    [name for name in json.loads(valid_files("settings")[0]) if name != "recipe"],  # not read again
+)
 @pytest.mark.parametrize(
     "value",
     sampled(

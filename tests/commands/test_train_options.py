@@ -154,7 +154,7 @@ def test_help_tells_each_default_as_it_is(monkeypatch, capsys):
         shows = re.compile(
             rf" --{name.replace('_', '-')}[ ,]"
         )  # with a comma where Python 3.13 gives a metavar once
-        start = shows.search(text, text.index("images and network:")).start()
+        start = shows.search(text, text.index("preset:")).start()
         told = re.search(r"\(default(?: there)?: ([^)]*)\)", text[start:])
         shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
         if shown not in (None, False):
@@ -251,7 +251,18 @@ def test_the_largest_whole_numbers_are_taken():
         ],
         ["--data", "it's; a $(name)", "--hidden", "5", "--augment", "rotation=10,shift=1.5", "--no-plots"],
         ["--validation-split", "0.1", "--patience", "3", "--checkpoint-every", "7", "--seed", str(2**100)],
-        ["--optimizer", "adamw", "--weight-decay", "0", "--backend", "numpy", "--lr", "auto"],
+        [
+            "--optimizer",
+            "adamw",
+            "--weight-decay",
+            "0",
+            "--backend",
+            "numpy",
+            "--lr",
+            "auto",
+            "--hidden",
+            "none",
+        ],
     ],
 )
 def test_the_record_of_a_run_is_read_back_as_its_options(words, tmp_path):

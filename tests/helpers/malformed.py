@@ -35,6 +35,7 @@ NAMES = {  # of the file for each reader, which chooses the format by its name
     "checkpoint": "checkpoint-000000000001.safetensors",
     "callbacks": "checkpoint-000000000001.safetensors",
     "settings": "settings.json",
+    "recipe": "recipe.json",
     "picture": "a.png",
 }
 READERS = list(NAMES)
@@ -82,6 +83,8 @@ def read(reader: str, path: Path) -> None:
         train(**with_callbacks(Checkpoint()), resume=path.parent)
     elif reader == "settings":
         train_options.from_record(path.parent)
+    elif reader == "recipe":
+        fd.recipes.load(path)
     else:
         fd.load_data(path)
 
@@ -113,6 +116,11 @@ def valid_files(reader: str) -> list[bytes]:
             options = train_options.read(["--epochs", "3", "--augment", "rotation=5", "--ema", "0.9"])
             options.command, options.resumed = "python -m fastdigits.train --epochs 3", 0
             return [json.dumps(train_options.to_record(options), indent=2).encode()]
+        if reader == "recipe":
+            train_options.recipe(train_options.read(["--augment", "rotation=5", "--ema", "0.9"])).save(
+                folder / "a"
+            )
+            return [(folder / "a").read_bytes()]
         checkpoint = fd.Checkpoint(folder / "c", every=3)
         train(**(with_callbacks(checkpoint) if reader == "callbacks" else {"callbacks": [checkpoint]}))
         return [path.read_bytes() for path in sorted((folder / "c").iterdir())]
@@ -423,33 +431,25 @@ WRONG = {  # values for an entry of the settings
     "invalid Unicode": "\ud800",
 }  # fmt: skip
 ACCEPTED = {  # the values of these that an option accepts; `load_data` checks the name of the data
-    "preset": ("null",), "no_plots": ("true", "false"), "backend": ("null",), "augment": ("null",),
-    "ema": ("null",), "swa": ("null",), "momentum": ("null",), "weight_decay": ("null",),
+    "preset": ("null",), "hidden": ("a list",), "no_plots": ("true", "false"), "backend": ("null",),
+    "augment": ("null",), "ema": ("null",), "swa": ("null",), "momentum": ("null",), "weight_decay": ("null",),
     "patience": ("null",), "checkpoint_every": ("null",), "batch_shards": ("null",), "average_every": ("null",),
     "clip_norm": ("null", "a half", "a thousand as a float"), "learning_rate": ("a half", "a thousand as a float"),
     "data": ("text", "a number in quotes", "a zero byte", "an escape sequence", "invalid Unicode"), "size": ("null",),
     "window": ("null",),
     "label_column": ("null", "text", "a number in quotes", "a zero byte", "an escape sequence", "invalid Unicode"),
+    "recipe": ("null", "text", "a number in quotes", "an escape sequence", "invalid Unicode"),
 }  # fmt: skip
 
 
 def malformed_settings() -> dict[str, bytes]:
     (whole,) = valid_files("settings")
     record = json.loads(whole)
-    found = {
-        f"{key}: {name}": json.dumps(record | {key: value}).encode()
-        for key in record
-        for name, value in WRONG.items()
-        if name not in ACCEPTED.get(key, ())
-    }
+    found = malformed_json(whole, ACCEPTED, "seed")
     found |= {
         f"{key}: missing": json.dumps({name: record[name] for name in record if name != key}).encode()
         for key in record
     }
-    for name, value in WRONG.items():
-        if name not in ("a half", "a thousand as a float"):
-            wrong = record | {"augment": record["augment"] | {"rotation": value}}
-            found[f"rotation: {name}"] = json.dumps(wrong).encode()
     command = record["command"]
     lines = {
         "another program": "rm -rf /", "a second command after it": f"{command}; rm -rf /",
@@ -465,24 +465,54 @@ def malformed_settings() -> dict[str, bytes]:
         "a run that was resumed too often": {"resumed": 10**10}, "an unknown name": {"threads": 3},
     }  # fmt: skip
     together |= {f"a command: {name}": {"command": line} for name, line in lines.items()}
-    return (
-        found
-        | {name: json.dumps(record | entries).encode() for name, entries in together.items()}
-        | {
-            "an empty file": b"",
-            "a list": b"[]",
-            "a name twice": whole.replace(b"{", b'{"epochs": 3,', 1),
-            "nested objects": b'{"epochs":' * 10**5,
-            "nested lists": changed(whole.decode(), r'(?<="seed": )0', "[" * 900 + "]" * 900).encode(),
-            "10,000 digits": changed(whole.decode(), r'(?<="seed": )0', "9" * 10_000).encode(),
-            "64 MB of spaces": whole + b" " * 2**26,
-            "a million objects": b'{"a":[' + b"{}," * 10**6 + b"{}]}",
-            "a hundred thousand widths": json.dumps(record | {"hidden": [1] * 10**5}).encode(),
-            "UTF-16": whole.decode().encode("utf-16"),
-            "not text": b"\xff" * 100,
-            "truncated": whole[:-10],
-        }
-    )
+    return found | {name: json.dumps(record | entries).encode() for name, entries in together.items()}
+
+
+def malformed_json(whole: bytes, accepted: dict[str, tuple[str, ...]], integer: str) -> dict[str, bytes]:
+    """Return wrong values for each setting in a valid file, and files that are no JSON object."""
+    record = json.loads(whole)
+    found = {
+        f"{key}: {name}": json.dumps(record | {key: value}).encode()
+        for key in record
+        for name, value in WRONG.items()
+        if name not in accepted.get(key, ())
+    }
+    for name, value in WRONG.items():
+        if name not in ("a half", "a thousand as a float"):
+            wrong = record | {"augment": record["augment"] | {"rotation": value}}
+            found[f"rotation: {name}"] = json.dumps(wrong).encode()
+    number = rf'(?<="{integer}": )\d+'
+    return found | {
+        "an empty file": b"",
+        "a list": b"[]",
+        "a name twice": whole.replace(b"{", b'{"epochs": 3,', 1),
+        "nested objects": b'{"epochs":' * 10**5,
+        "nested lists": changed(whole.decode(), number, "[" * 900 + "]" * 900).encode(),
+        "10,000 digits": changed(whole.decode(), number, "9" * 10_000).encode(),
+        "64 MB of spaces": whole + b" " * 2**26,
+        "a million objects": b'{"a":[' + b"{}," * 10**6 + b"{}]}",
+        "a hundred thousand widths": json.dumps(record | {"hidden": [1] * 10**5}).encode(),
+        "UTF-16": whole.decode().encode("utf-16"),
+        "not text": b"\xff" * 100,
+        "truncated": whole[:-10],
+    }
+
+
+TEXTS = ("text", "a number in quotes", "a zero byte", "an escape sequence", "invalid Unicode")
+ACCEPTED_IN_RECIPES = ACCEPTED | {"name": TEXTS, "about": TEXTS, "augment": ("null", "an object")}
+
+
+def malformed_recipe() -> dict[str, bytes]:
+    (whole,) = valid_files("recipe")
+    record = json.loads(whole)
+    together = {
+        "both averages": {"swa": 0.5}, "a momentum for Adam": {"momentum": 0.5},
+        "no version": {"fastdigits_recipe": None}, "a weight decay for Adam": {"weight_decay": 0.1},
+        "a width of 0": {"hidden": [0]}, "a newer version": {"fastdigits_recipe": 2},
+        "an unknown name": {"learning_rat": 3},
+    }  # fmt: skip
+    found = malformed_json(whole, ACCEPTED_IN_RECIPES, "epochs")
+    return found | {name: json.dumps(record | entries).encode() for name, entries in together.items()}
 
 
 def malformed_picture() -> dict[str, bytes]:
@@ -518,6 +548,7 @@ MALFORMED: dict[str, Callable[[], dict[str, bytes]]] = {
     "checkpoint": malformed_checkpoint,
     "callbacks": malformed_callbacks,
     "settings": malformed_settings,
+    "recipe": malformed_recipe,
     "picture": malformed_picture,
 }
 

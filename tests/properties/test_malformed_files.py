@@ -59,6 +59,16 @@ MESSAGES = {  # of some of them
         "64 MB of spaces": "must be a file with a JSON object; got: more than 1,048,576 bytes",
         "a hundred thousand widths": "settings: hidden: must be at most 1,000 numbers; got 100,000",
     },
+    "recipe": {
+        "epochs: true": "must be a recipe; got: Recipe custom: epochs must be an integer; got True",
+        "hidden: text": "Recipe custom: hidden must be a list of widths; got 'x'",
+        "rotation: text": "Augmentation: rotation must be a number; got 'x'",
+        "a newer version": "got: version 2, this package reads 1: update fastdigits",
+        "no version": 'it must have the entry "fastdigits_recipe": 1; got none',
+        "an unknown name": "unknown setting 'learning_rat'; did you mean 'learning_rate'?",
+        "a weight decay for Adam": "weight_decay needs the optimizer adamw; got adam",
+        "64 MB of spaces": "must be a file with a JSON object; got: more than 65,536 bytes",
+    },
     "checkpoint": {
         "a tensor of NaN": "dense1.weight must be finite; got nan: remove the file",
         "optimizer: 2^70": "its state must be whole; got ValueError: counts: optimizer must be at most 9",

@@ -15,9 +15,9 @@ from ..core.schema import MAX_COUNT
 from ..core.validation import check_number
 from ..data.labels import MOST_SIZE
 from ..data.loading import FORMS, NAMES
+from ..recipes import MOST_LAYERS
 from .console import quoted
 
-MOST_LAYERS = 1_000  # hidden ones: a model file holds ten thousand arrays, up to six for each
 PRETRAINED = "the one that comes with the package"  # the default of --model
 
 _Group = argparse._ArgumentGroup
@@ -197,7 +197,7 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_folder_options(group: _Group, contents: str, new: str, kind: str) -> None:
-    """Add ``--output``, ``--overwrite``, ``--no-plots`` and ``--show``, for a command that writes a folder.
+    """Add ``--output`` and ``--overwrite``, for a command that writes a folder.
 
     The help names the ``contents`` of the folder, the name of a ``new`` one, and the ``kind`` of run to overwrite.
     """
@@ -213,6 +213,10 @@ def add_folder_options(group: _Group, contents: str, new: str, kind: str) -> Non
         action="store_true",
         help=f"replace the {kind} that the folder of --output holds already",
     )
+
+
+def add_report_options(group: _Group) -> None:
+    """Add ``--no-plots`` and ``--show``, for a command that writes a report."""
     group.add_argument("--no-plots", action="store_true", help="draw no pictures, not even for the report")
     group.add_argument("--show", action="store_true", help="open the report at the end")
 

@@ -77,6 +77,7 @@ def _read(argv: Sequence[str] | None) -> argparse.Namespace:
     arguments.add_folder_options(
         group, "numbers, report and pictures", "runs/<date>_<time>_evaluation", "evaluation"
     )
+    arguments.add_report_options(group)
     arguments.add_result_options(group)
     options = parser.read(argv)
     if options.overwrite and options.output is None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core import atomic
-from ..core.schema import Check, integer, number, optional, parse, validate
+from ..core.schema import Check, integer, number, optional, read_object, validate
 from ..errors import DataError
 from ..network import NeuralNetwork, load, load_pretrained
 from ..training.checkpoint import PATTERN as CHECKPOINTS
@@ -22,6 +22,7 @@ from .runner import CommandError
 MODEL, HISTORY, RESULT, REPORT = "model.safetensors", "history.csv", "result.json", "report.html"
 SETTINGS = "settings.json"
 EVALUATION = "evaluation.json"
+SEARCH, TRIALS, RECIPE = "search.json", "trials.jsonl", "recipe.json"  # of fastdigits tune
 PICTURES = tuple(
     f"{name}.png"
     for name in ("curves", "predictions_right", "predictions_wrong", "confused_pairs", "confusion", "calibration",
@@ -34,6 +35,9 @@ OWN = (
     REPORT,
     SETTINGS,
     EVALUATION,
+    SEARCH,
+    TRIALS,
+    RECIPE,
     *PICTURES,
 )  # all files of a run except checkpoints
 MOST_SETTINGS, MOST_RESULT = 1 << 20, 1 << 23  # bytes; a result with ten thousand classes has three million
@@ -165,12 +169,12 @@ def _new(ending: str) -> Path:
             return path
 
 
-def write_settings(path: Path, settings: dict[str, Any]) -> None:
-    """Write ``settings.json`` into the folder ``path``: it lets a killed run be resumed."""
-    atomic.write(path / SETTINGS, (to_json(settings, indent=2) + "\n").encode(), example=SETTINGS)
+def write_settings(path: Path, settings: dict[str, Any], name: str = SETTINGS) -> None:
+    """Write the settings of a run into the folder ``path``: they let a killed run be resumed."""
+    atomic.write(path / name, (to_json(settings, indent=2) + "\n").encode(), example=name)
 
 
-def read_settings(path: Path) -> dict[str, Any]:
+def read_settings(path: Path, name: str = SETTINGS) -> dict[str, Any]:
     """Return what `write_settings` wrote into the folder ``path``.
 
     Raises
@@ -178,7 +182,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     DataError
         If the folder holds no run, or if the settings cannot be read.
     """
-    return _read_json(path / SETTINGS, MOST_SETTINGS)
+    return read_object(path / name, MOST_SETTINGS)
 
 
 def finished(path: Path) -> dict[str, Any] | None:
@@ -192,7 +196,7 @@ def finished(path: Path) -> dict[str, Any] | None:
     file = path / RESULT
     if not os.path.lexists(file):
         return None
-    result = _read_json(file)
+    result = read_object(file, MOST_RESULT)
     if not isinstance(result.get("interrupted"), bool):
         raise DataError(
             f"{file}: interrupted must be true or false; got {result.get('interrupted')!r:.100}: remove it"
@@ -208,24 +212,6 @@ def finished(path: Path) -> dict[str, Any] | None:
     return result
 
 
-def _read_json(file: Path, most: int = MOST_RESULT) -> dict[str, Any]:
-    """Return the JSON object in a file; raise a DataError with the name of the file if that fails."""
-    try:
-        with atomic.open_regular(file) as opened:
-            content = opened.read(most + 1)
-        if len(content) > most:
-            raise ValueError(f"more than {most:,} bytes")
-        found = parse(content.decode())
-        if not isinstance(found, dict):
-            raise ValueError(f"a value of type {type(found).__name__}")
-    except (OSError, ValueError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or error
-        if isinstance(error, FileNotFoundError):
-            reason = "nothing of this name"
-        raise DataError(f"{file}: must be a file with a JSON object; got: {reason}") from error
-    return found
-
-
 def write_result(path: Path, result: dict[str, Any], name: str = RESULT) -> None:
     """Write a result as JSON into the folder ``path``."""
     atomic.write(path / name, (to_json(result, indent=2) + "\n").encode(), example=name, sync=False)
@@ -237,7 +223,7 @@ def remove_pictures(path: Path, result: str = RESULT) -> None:
     Only files with names of this package are removed.
     """
     try:
-        earlier = _read_json(path / result)
+        earlier = read_object(path / result, MOST_RESULT)
     except DataError:  # no earlier run
         return
     listed = earlier.get("pictures")

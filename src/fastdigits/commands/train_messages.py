@@ -46,6 +46,7 @@ def _shards(count: int, ranks: int) -> str:
 def _optional_rows(options: argparse.Namespace) -> dict[str, str]:
     rows = {
         "preset": options.preset,
+        "recipe": options.recipe,
         "distortion": options.augment,
         "average": train_options.recipe(options).make_average(),
     }

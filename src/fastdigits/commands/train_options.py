@@ -5,20 +5,21 @@ from __future__ import annotations
 import argparse
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from .. import recipes
-from ..core.schema import Check, integer, validate
 from ..data.shards import WINDOW
 from ..errors import DataError
 from ..optim.optimizers import AdamW, Momentum
-from ..recipes import ACTIVATIONS, BATCHNORMS, OPTIMIZERS, SCHEDULES, Recipe
+from ..recipes import ACTIVATIONS, BATCHNORMS, ONLY_WITH, OPTIMIZERS, SCHEDULES, Recipe
 from ..training.augmentation import Augmentation
 from ..training.options import SHARDS, FitOptions
-from . import arguments, console, launched, run_folder
+from . import arguments, launched, record, run_folder
+from .console import quoted
 from .parser import Parser
+from .record import NONE
 
 # Options that do not change the trained network
 NO_SETTINGS = (
@@ -72,21 +73,14 @@ whole epoch is saved, or the best one on held-out images.
 def read(argv: Sequence[str] | None) -> argparse.Namespace:
     """Return the options in ``argv``, or of the process if it is None; exit with 2 on a wrong option."""
     parser = _parser()
-    # A preset changes the defaults, so it is read first; the second reading reports errors.
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    first.add_argument("--preset", choices=tuple(recipes.RECIPES))
-    try:
-        name = first.parse_known_args(argv)[0].preset
-    except argparse.ArgumentError:
-        name = None
-    preset = None if name is None else recipes.get(name)
-    if preset is not None:
-        parser.set_defaults(**{setting: getattr(preset, setting) for setting in SETTINGS})
+    base = _base(parser, argv)
+    if base is not None:
+        parser.set_defaults(**{setting: getattr(base, setting) for setting in SETTINGS})
     options = parser.read(argv)
     if options.resume is not None:
-        return _resumed(parser, argv, options.resume)
-    if preset is not None:
-        _drop_replaced(options, preset)
+        return record.resume(parser, argv, options.resume, from_record)
+    if base is not None:
+        _drop_replaced(options, base)
     if problem := _contradiction(options):
         parser.error(problem)
     if options.overwrite and options.output is None:
@@ -94,48 +88,35 @@ def read(argv: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
+def _base(parser: Parser, argv: Sequence[str] | None) -> Recipe | None:
+    """Return the recipe of --preset or --recipe, which changes the defaults; exit with 2 if its file is none.
+
+    It is read before the other options. The second reading reports errors of these.
+    """
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    group = first.add_mutually_exclusive_group()
+    group.add_argument("--preset", choices=tuple(recipes.RECIPES))
+    group.add_argument("--recipe", type=_file)
+    first.add_argument("--resume")
+    try:
+        words = first.parse_known_args(argv)[0]
+        if words.recipe is not None and words.resume is None:  # the folder of a run has its own settings
+            return recipes.load(words.recipe)
+    except argparse.ArgumentError:
+        return None
+    except DataError as error:
+        parser.error(f"--recipe: {error}")
+    return None if words.preset is None else recipes.get(words.preset)
+
+
 def to_settings(options: argparse.Namespace) -> dict[str, Any]:
     """Return the settings that decide the result of a run, as JSON can hold them."""
-    settings = {name: value for name, value in vars(options).items() if name not in NO_SETTINGS}
-    settings["hidden"] = list(options.hidden)
-    settings["size"] = None if options.size is None else list(options.size)
-    settings["augment"] = None if options.augment is None else asdict(options.augment)
-    if Path(options.data).exists():
-        settings["data"] = str(
-            Path(options.data).resolve()
-        )  # absolute: the run may be resumed from another folder
-    return settings
+    return record.settings(options, NO_SETTINGS)
 
 
 def to_record(options: argparse.Namespace) -> dict[str, Any]:
     """Return the content of ``settings.json``: the settings, the command line, and how often the run was resumed."""
     return to_settings(options) | {"command": options.command, "resumed": options.resumed}
-
-
-def _shown(name: str, value: object) -> str:
-    """Return a setting as on the command line: 8x8 for a size, 64,32 for hidden layers."""
-    return ("x" if name == "size" else ",").join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def _resumed(parser: Parser, argv: Sequence[str] | None, run: Path) -> argparse.Namespace:
-    """Return the options of a run to resume; exit with 2 if ``argv`` has other ones."""
-    try:
-        settings, command, resumed = from_record(run)
-    except DataError as error:
-        parser.error(f"--resume: {error}")
-    parser.set_defaults(**settings, output=run)
-    options = parser.read(argv)
-    for name, value in settings.items():
-        given = getattr(options, name)
-        if given != value:
-            parser.error(
-                f"--resume: settings must be those of the run; --{name.replace('_', '-')} was "
-                f"{_shown(name, value)}, got {_shown(name, given)}: omit it, or begin a new run"
-            )
-    if options.output != run:
-        parser.error(f"--resume: the run stays in its folder; got --output {options.output}: omit it")
-    options.command, options.resumed = command, resumed + 1
-    return options
 
 
 def from_record(run: Path) -> tuple[dict[str, Any], str, int]:
@@ -146,70 +127,18 @@ def from_record(run: Path) -> tuple[dict[str, Any], str, int]:
     DataError
         If an entry is missing, unknown, or not a value of its option. The message names the file.
     """
-    saved = run_folder.read_settings(run)
     parser = _parser()
-    options = parser.read([])
+    names = to_settings(parser.read([]))
+    return record.read(run, run_folder.SETTINGS, parser, names, "train", _contradiction)
+
+
+def parse(name: str, text: str) -> Any:
+    """Return the value of a setting in a text as on the command line; ValueError if it has none."""
+    parser = _shared_parser()
     try:
-        checks: dict[str, Check] = {
-            name: functools.partial(_setting, parser) for name in to_settings(options)
-        }
-        settings = validate(saved, checks | {"command": _line, "resumed": integer(0, 10**9)}, "settings")
-        command, resumed = settings.pop("command"), settings.pop("resumed")
-        if problem := _contradiction(argparse.Namespace(**settings)):
-            raise ValueError(problem)
-    except (TypeError, ValueError, RecursionError) as error:
-        file = run / run_folder.SETTINGS
-        raise DataError(f"{file}: must hold the settings of a run; got: {error}") from error
-    return settings, command, resumed
-
-
-def _line(value: object, name: str, subject: str) -> str:
-    """Check the command line of a run and return it."""
-    if not isinstance(value, str) or not arguments.is_command_line("train", value):
-        raise ValueError(f"{subject}: {name} must be a line python -m fastdigits.train …; got {value!r:.100}")
-    return value
-
-
-def _setting(parser: Parser, value: object, name: str, subject: str) -> Any:
-    """Check a setting and return its value: its option, given the value as text, must return the same."""
-    (option,) = (action for action in parser._actions if action.dest == name)
-    if option.nargs == 0:
-        if not isinstance(value, bool):
-            raise TypeError(f"{subject}: {name} must be true or false; got {value!r:.100}")
-        return value
-    if value is None and option.default is None:
-        return None
-    try:
-        taken = parser.parse_value(option, _as_text(value, name))
+        return parser.parse_value(record.option(parser, name), text)
     except argparse.ArgumentError as error:
-        raise ValueError(f"{subject}: {name}: {error.message}") from error
-    if not _same(taken, value):
-        raise TypeError(f"{subject}: {name} must be of the type that its option has; got {value!r:.100}")
-    return taken
-
-
-def _as_text(value: object, name: str) -> str:
-    """Return a setting from JSON as text for the command line."""
-    if isinstance(value, list):
-        return ("x" if name == "size" else ",").join(map(str, value))
-    if isinstance(value, dict):
-        return ",".join(f"{name}={entry}" for name, entry in value.items())
-    return str(value)
-
-
-def _same(taken: object, value: object) -> bool:
-    """Return whether an option's value equals JSON's, with the same type; JSON may have 1 for 1.0."""
-    if isinstance(taken, Augmentation):
-        theirs, ours = value, asdict(taken)
-        return (
-            isinstance(theirs, dict)
-            and theirs.keys() == ours.keys()
-            and all(_same(ours[name], theirs[name]) for name in ours)
-        )
-    if isinstance(taken, tuple):
-        return isinstance(value, list) and len(taken) == len(value) and all(map(_same, taken, value))
-    kinds = (int, float) if type(taken) is float else (type(taken),)
-    return type(value) in kinds and taken == value
+        raise ValueError(f"{name}: {error.message}") from error
 
 
 def recipe(options: argparse.Namespace) -> Recipe:
@@ -220,14 +149,14 @@ def recipe(options: argparse.Namespace) -> Recipe:
     return Recipe(name=options.preset or "custom", **settings)
 
 
-def _drop_replaced(options: argparse.Namespace, preset: Recipe) -> None:
-    """Drop a preset's settings of an optimizer or an average that another option replaces."""
-    if options.optimizer != preset.optimizer:
-        for name in ("momentum", "weight_decay"):
-            if getattr(options, name) == getattr(preset, name):
+def _drop_replaced(options: argparse.Namespace, base: Recipe) -> None:
+    """Drop a recipe's settings of an optimizer or an average that another option replaces."""
+    if options.optimizer != base.optimizer:
+        for name in ONLY_WITH:
+            if getattr(options, name) == getattr(base, name):
                 setattr(options, name, None)
     for name, other in (("ema", "swa"), ("swa", "ema")):
-        if getattr(preset, name) is not None and getattr(options, other) is not None:
+        if getattr(base, name) is not None and getattr(options, other) is not None:
             setattr(options, name, None)
 
 
@@ -236,12 +165,8 @@ def _drop_replaced(options: argparse.Namespace, preset: Recipe) -> None:
 
 def _parser() -> Parser:
     parser = Parser("train", DESCRIPTION, EXAMPLES)
-    arguments.add_choice(
-        parser.add_argument_group("preset"),
-        "--preset",
-        recipes.RECIPES,
-        None,
-        "settings that belong together; other options change single ones",
+    add_base(
+        parser.add_argument_group("preset"), "settings that belong together; other options change single ones"
     )
     _add_network(parser)
     _add_training(parser)
@@ -252,6 +177,31 @@ def _parser() -> Parser:
     return parser
 
 
+@functools.cache
+def _shared_parser() -> Parser:
+    """Return a parser whose defaults nobody changes."""
+    return _parser()
+
+
+def _file(text: str) -> str:
+    """Return the name of a file; a type for argparse."""
+    return str(arguments.path(text))
+
+
+def _hidden(text: str) -> tuple[int, ...]:
+    """Return the widths in ``text``; a type for argparse."""
+    return () if text == NONE else arguments.widths(text)
+
+
+def add_base(group: argparse._ArgumentGroup, what: str) -> None:
+    """Add ``--preset`` and ``--recipe``; ``what`` describes the first."""
+    either = group.add_mutually_exclusive_group()
+    arguments.add_choice(either, "--preset", recipes.RECIPES, None, what)
+    either.add_argument(
+        "--recipe", type=_file, metavar="FILE", help="the same from a file, such as fastdigits tune writes"
+    )
+
+
 def _rate(text: str) -> float | str:
     """Return the learning rate in ``text``, or AUTO; a type for argparse."""
     return AUTO if text == AUTO else arguments.positive(text)
@@ -259,20 +209,17 @@ def _rate(text: str) -> float | str:
 
 def _augmentation(text: str) -> Augmentation | None:
     """Return the augmentation in ``text``; a type for argparse."""
-    if text == "none":
+    if text == NONE:
         return None
-    names = [field.name for field in fields(Augmentation)]
-    settings = dict.fromkeys(names, 0.0) | {"sigma": Augmentation.sigma}
+    sizes: dict[str, float] = {}
     try:
         for part in text.split(","):
-            name, _, number = part.partition("=")
-            if name not in names:
-                raise ValueError(f"{console.quoted(name)} is none of {', '.join(names)}")
-            settings[name] = float(number)
-        return Augmentation(**settings)
+            name, _, size = part.partition("=")
+            sizes[name] = float(size)
+        return recipes.make_augmentation(sizes)
     except ValueError as error:
         raise argparse.ArgumentTypeError(
-            f"must be like rotation=10,shift=1.5; got {console.quoted(text)}: {error}"
+            f"must be like rotation=10,shift=1.5; got {quoted(text)}: {error}"
         ) from None
 
 
@@ -286,10 +233,10 @@ def _add_network(parser: Parser) -> None:
         help="images of shards that are shuffled together; memory holds two windows; only for a folder that "
         f"fastdigits shard wrote (default: {WINDOW})",
     )
-    hidden = _shown("hidden", Recipe.hidden)
+    hidden = record.shown("hidden", Recipe.hidden)
     _add_setting(
-        group, "--hidden", arguments.widths, "N,N,...",
-        f"widths of the hidden layers, any number of them (default: {hidden})",
+        group, "--hidden", _hidden, "N,N,...",
+        f"widths of the hidden layers, any number of them, or {NONE} (default: {hidden})",
     )  # fmt: skip
     arguments.add_choice(
         group, "--activation", ACTIVATIONS, Recipe.activation, "activation after each hidden layer"
@@ -421,6 +368,7 @@ def _add_output(parser: Parser) -> None:
     arguments.add_folder_options(
         group, "model, history, result, report and pictures", "runs/<date>_<time>", "run"
     )
+    arguments.add_report_options(group)
     group.add_argument(
         "--checkpoint-every",
         type=arguments.whole_number,
@@ -439,7 +387,7 @@ def _add_output(parser: Parser) -> None:
 
 def _contradiction(options: argparse.Namespace) -> str:
     """Return the error message for settings that contradict each other; empty if none do."""
-    for name, of in (("momentum", "momentum"), ("weight_decay", "adamw")):
+    for name, of in ONLY_WITH.items():
         if getattr(options, name) is not None and options.optimizer != of:
             return f"--{name.replace('_', '-')}: needs --optimizer {of}; got --optimizer {options.optimizer}"
     if options.ema is not None and options.swa is not None:

@@ -7,11 +7,14 @@ or a ValueError.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from ..errors import DataError
+from . import atomic
 from .arrays import Float32, as_array, in_order
 from .validation import check_count, check_number, differing_names
 
@@ -36,6 +39,30 @@ def parse(text: str | bytes, *, finite: bool = True) -> Any:
         raise ValueError(f"numbers must be finite; got {name}")
 
     return json.loads(text, object_pairs_hook=unique, parse_constant=reject if finite else None)
+
+
+def read_object(file: Path, most: int) -> dict[str, Any]:
+    """Return the JSON object in a file of at most ``most`` bytes.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read or holds anything else. The message names it.
+    """
+    try:
+        with atomic.open_regular(file) as opened:
+            content = opened.read(most + 1)
+        if len(content) > most:
+            raise ValueError(f"more than {most:,} bytes")
+        found = parse(content.decode())
+        if not isinstance(found, dict):
+            raise ValueError(f"a value of type {type(found).__name__}")
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or error
+        if isinstance(error, FileNotFoundError):
+            reason = "nothing of this name"
+        raise DataError(f"{file}: must be a file with a JSON object; got: {reason}") from error
+    return found
 
 
 def validate(content: object, schema: Mapping[str, Check], subject: str) -> dict[str, Any]:
@@ -78,6 +105,24 @@ def number(**bounds: float) -> Check:
 def optional(check: Check) -> Check:
     """Return a check that also accepts None."""
     return lambda value, name, subject: None if value is None else check(value, name, subject)
+
+
+def one_of(names: Collection[str]) -> Check:
+    """Return a check for one of these texts."""
+
+    def check(value: object, name: str, subject: str) -> str:
+        if not isinstance(value, str) or value not in names:
+            raise ValueError(f"{subject}: {name} must be one of {', '.join(names)}; got {value!r:.200}")
+        return value
+
+    return check
+
+
+def text(value: object, name: str, subject: str) -> str:
+    """Check that a value is a text."""
+    if not isinstance(value, str):
+        raise TypeError(f"{subject}: {name} must be a text; got {value!r:.200}")
+    return value
 
 
 def list_of(length: int, check: Check) -> Check:
