@@ -16,7 +16,7 @@ PACKAGE = ROOT / "src" / "fastdigits"
 PAGE = ROOT / "CONTRIBUTING.md"
 BEGIN, END = "<!-- the map: made by scripts/docs/house_map.py -->\n```\n", "```\n<!-- the end of the map -->"
 WIDTH, COLUMN = 118, 18
-ENTRY_POINTS = ("bench", "draw", "evaluate", "predict", "shard", "train")
+ENTRY_POINTS = ("bench", "draw", "evaluate", "predict", "shard", "train", "tune")
 
 
 def first_sentence(path: Path) -> str:

@@ -14,6 +14,7 @@ from .core.text import tabulate
 # Each command is a module of the package; its main(argv) returns the exit code.
 COMMANDS = {
     "train": "train a network on MNIST or on your own images",
+    "tune": "search settings for your data",
     "evaluate": "measure how good a model is and where it fails",
     "draw": "open a page to draw on, with a network inside",
     "predict": "read the digits in photographs and scans",

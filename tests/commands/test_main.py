@@ -65,10 +65,10 @@ def test_version_is_that_of_the_package(capsys):
     [
         (["trian"], "'trian'; did you mean 'train'?"),
         (["help", "pedict"], "'pedict'; did you mean 'predict'?"),
-        (["fly"], "'fly'; the commands are train, evaluate, draw, predict, shard, bench"),
-        (["--json"], "'--json'; the commands are train, evaluate, draw, predict, shard, bench"),
-        ([""], "''; the commands are train, evaluate, draw, predict, shard, bench"),
-        (["a\nb"], "'a\\nb'; the commands are train, evaluate, draw, predict, shard, bench"),
+        (["fly"], "'fly'; the commands are train, tune, evaluate, draw, predict, shard, bench"),
+        (["--json"], "'--json'; the commands are train, tune, evaluate, draw, predict, shard, bench"),
+        ([""], "''; the commands are train, tune, evaluate, draw, predict, shard, bench"),
+        (["a\nb"], "'a\\nb'; the commands are train, tune, evaluate, draw, predict, shard, bench"),
     ],
 )
 def test_an_unknown_command_is_one_line_with_those_there_are_and_exit_2(argv, message, capsys):

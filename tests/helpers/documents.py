@@ -12,6 +12,7 @@ from types import ModuleType
 
 import pytest
 
+from fastdigits import recipes
 from fastdigits.commands.parser import Parser
 
 ROOT = Path(__file__).parents[2]
@@ -110,6 +111,7 @@ def read_options(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
         raise OptionsRead
 
     monkeypatch.setattr(Parser, "read", read_only)
+    monkeypatch.setattr(recipes, "load", lambda path: recipes.FAST)  # the files of a page are examples
     module, arguments = (words[2], words[3:]) if words[0] == "python" else ("fastdigits", words[1:])
     if module == "fastdigits":
         module = "fastdigits.__main__"

@@ -18,7 +18,7 @@ PACKAGE = Path(fastdigits.__file__).parent
 # A module imports only from folders before its own in this row, also inside functions and for types.
 FLOORS = (
     "errors _version < _reference < core < backend imaging metrics < nn data < optim storage export visualize"
-    " < training < network distributed < recipes < sklearn commands < train evaluate predict draw bench shard"
+    " < training < network distributed < recipes < sklearn commands < train tune evaluate predict draw bench shard"
     " < __init__ < __main__"
 )
 FLOOR = {room: height for height, floor in enumerate(FLOORS.split("<")) for room in floor.split()}

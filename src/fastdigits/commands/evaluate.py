@@ -25,10 +25,9 @@ from . import arguments, console, input_files, report, run_folder, runner, syste
 from .assessment import MEANS, assess
 from .parser import Parser
 from .runner import CommandError
-from .train_images import check_shard_options
+from .train_images import MOST_BYTES, check_shard_options
 
 COMMAND = "fastdigits evaluate"
-MOST_BYTES = 1 << 30  # of shards to evaluate
 NAME = 30  # characters of the longest name of a class in a table
 
 DESCRIPTION = """\

@@ -6,9 +6,7 @@ import argparse
 import contextlib
 import copy
 import functools
-import math
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,6 @@ from ..data.labels import is_table
 from ..errors import DataError, DivergedError, ModelFileError
 from ..metrics.classification import wilson_interval
 from ..network import NeuralNetwork
-from ..nn.layers import Standardize
 from ..nn.losses import SoftmaxCrossEntropy
 from ..nn.predictor import RowTooLargeError
 from ..training.best_epoch import BestEpoch
@@ -38,6 +35,7 @@ from . import (
     system,
     train_images,
     train_messages,
+    train_network,
     train_options,
 )
 from .assessment import MEANS, assess
@@ -163,40 +161,12 @@ def _prepare(options: argparse.Namespace) -> tuple[RunImages, NeuralNetwork]:
     """Return images and network; find the learning rate if the options leave it open."""
     try:
         images = train_images.load(options)
-        network = _build(options, images)
+        network = train_network.build(train_options.recipe(options), images, options.seed, COMMAND)
         if options.learning_rate == train_options.AUTO:
             options.learning_rate = _find_rate(options, images, network)
     except (CommandError, DataError) as error:
         raise CommandError(_message(options, error)) from error
     return images, network
-
-
-def _build(options: argparse.Namespace, images: RunImages) -> NeuralNetwork:
-    pixels = math.prod(images.image_shape)
-    try:
-        with warnings.catch_warnings(record=True, action="always") as found:
-            first = [Standardize(pixels).adapt(images.train.x)] if images.standardized else []
-    except ValueError as error:
-        raise CommandError(f"--data: {error}") from error
-    for warning in found:
-        console.print_note(COMMAND, f"--data: {warning.message}")
-    try:
-        layers = [*first, *train_options.recipe(options).layers(pixels, images.classes)]
-        network = NeuralNetwork(layers, seed=options.seed)
-    except (MemoryError, OverflowError, ValueError) as error:
-        hidden = ",".join(map(str, options.hidden))
-        raise CommandError(
-            f"--hidden: the network must fit into memory; got {hidden} for images of {pixels:,} pixels and "
-            f"{images.classes:,} classes: take smaller widths"
-        ) from error
-    try:
-        network.class_names = images.class_names if images.named else ()
-    except ValueError as error:
-        raise CommandError(f"--data: {error}: rename the class") from error
-    network.scale = images.scale
-    network.picture_size = images.image_shape if images.pictures else None
-    network.column_names = images.column_names
-    return network
 
 
 def _find_rate(options: argparse.Namespace, images: RunImages, network: NeuralNetwork) -> float:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from ..core.arrays import Array
 from ..core.splitting import split_validation
-from ..data import Dataset, Shards, load_data
+from ..data import Shards, load_data
 from ..data.labels import is_table, numbered, shape_text
 from ..data.shards import WINDOW, parts_of
 from ..nn import scales
 from .runner import CommandError
+
+MOST_BYTES = 1 << 30  # of shards that are read into memory
 
 
 class Part(NamedTuple):
@@ -104,8 +106,20 @@ def load(options: argparse.Namespace) -> RunImages:
     CommandError, DataError
         If the data cannot be loaded, or if their scale or size is not allowed.
     """
+    images = read(options)
+    if options.augment is not None and images.standardized:
+        raise CommandError(
+            f"--augment: needs images; got rows of {shape_text(images.image_shape)}: train without it"
+        )
+    if options.validation_split == 0:
+        return images
+    return hold_out(images, options.validation_split, options.seed)
+
+
+def read(options: argparse.Namespace) -> RunImages:
+    """Load all images that the options name; errors as in `load`."""
     if parts := parts_of(options.data):
-        return _load_shards(options, parts)
+        return _read_shards(options, parts)
     if options.window is not None:
         raise CommandError(
             f"--window: must be given with a folder that fastdigits shard wrote; got --data {options.data}: omit it"
@@ -113,32 +127,17 @@ def load(options: argparse.Namespace) -> RunImages:
     data = load_data(
         options.data, size=options.size, label_column=options.label_column, progress=not options.quiet
     )
-    if options.augment is not None and is_table(data.image_shape):
-        raise CommandError(
-            f"--augment: needs images; got rows of {shape_text(data.image_shape)}: train without it"
-        )
     train, test = Part(*data.train), Part(*data.test)
     try:
         scale: str | None = scales.NUMBERS  # of a table, whose columns the network standardises
         if not is_table(data.image_shape):
             scale = scales.infer_scale(train.x.reshape(len(train.x), -1), "--data: training images")
         scales.to_rows(test.x.reshape(len(test.x), -1), scale, "--data: test images")
-        if options.validation_split == 0:
-            return _run_images(data, train, test, test, scale)
-        # The split of fit(validation_split=…). fit cannot make it: the final training accuracy needs it, too.
-        kept, held_out = split_validation(
-            len(train.y), options.validation_split, options.seed, "--validation-split:"
-        )
     except ValueError as error:
         raise CommandError(str(error)) from error
-    validation = Part(train.x[held_out], train.y[held_out])
-    return _run_images(data, Part(train.x[kept], train.y[kept]), validation, test, scale)
-
-
-def _run_images(data: Dataset, train: Part, validation: Part, test: Part, scale: str | None) -> RunImages:
     return RunImages(
         train,
-        validation,
+        test,
         test,
         data.class_names,
         data.image_shape,
@@ -149,13 +148,40 @@ def _run_images(data: Dataset, train: Part, validation: Part, test: Part, scale:
     )
 
 
-def _load_shards(options: argparse.Namespace, parts: dict[str, Path]) -> RunImages:
+def hold_out(images: RunImages, fraction: float, seed: int) -> RunImages:
+    """Hold out a fraction of the images to train on, the same as `fit` with this ``validation_split`` and seed.
+
+    `fit` cannot do it for the command: the final training accuracy needs the split, too.
+    """
+    if isinstance(images.train, ShardPart):
+        raise CommandError(
+            f"--validation-split: must be 0 with shards; got {fraction:g}: write shards of fewer images"
+        )
+    try:
+        kept, held_out = split_validation(images.train.n, fraction, seed, "--validation-split:")
+    except ValueError as error:
+        raise CommandError(str(error)) from error
+    x, y = images.train
+    return replace(images, train=Part(x[kept], y[kept]), validation=Part(x[held_out], y[held_out]))
+
+
+def in_memory(images: RunImages) -> RunImages:
+    """Return the same images; shards to train on are read into memory."""
+    if not isinstance(images.train, ShardPart):
+        return images
+    shards = images.train.x
+    size = len(shards) * shards.width * shards.dtype.itemsize
+    if size > MOST_BYTES:
+        raise CommandError(
+            f"--data: images must be at most {MOST_BYTES:,} bytes to be held in memory; got {size:,}: write shards "
+            "of fewer images"
+        )
+    return replace(images, train=Part(*shards.load()))
+
+
+def _read_shards(options: argparse.Namespace, parts: dict[str, Path]) -> RunImages:
     """Return shards to train on; those to test on are read into memory."""
     check_shard_options(options, parts, ("train", "test"))
-    if options.validation_split > 0:
-        raise CommandError(
-            f"--validation-split: must be 0 with shards; got {options.validation_split:g}: write shards of fewer images"
-        )
     window = WINDOW if options.window is None else options.window
     shards, tests = Shards(parts["train"], window=window), Shards(parts["test"])
     if tests.image_shape != shards.image_shape or tests.class_names != shards.class_names:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 # SPLIT takes a validation set from the training data, TEST_SPLIT a test set from data without one; SHARDS orders the
-# images of written shards.
-INITIALIZE, SHUFFLE, SPLIT, DROPOUT, AUGMENT, TEST_SPLIT, SHARDS = range(7)
+# images of written shards; TRIALS draws the settings of a search.
+INITIALIZE, SHUFFLE, SPLIT, DROPOUT, AUGMENT, TEST_SPLIT, SHARDS, TRIALS = range(8)
 
 
 def stream(seed: int, *purpose: int) -> np.random.Generator:
