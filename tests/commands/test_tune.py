@@ -320,7 +320,7 @@ def test_a_repeat_has_its_own_weights_and_held_out_images(digits):
 def test_defaults_depend_on_the_images(digits):
     options = tune_options.read(["--data", str(digits)])
     setup = tune_setup.prepare(options, "x")
-    assert (len(setup.plan.recipes), setup.plan.epochs, len(setup.splits)) == (27, [22, 67, 200], 10)
+    assert (len(setup.plan.recipes), setup.plan.epochs, len(setup.splits)) == (27, [11, 33, 100], 10)
     assert setup.held_out == 240
     options = tune_options.read(
         ["--data", str(digits), "--minutes", "2", "--preset", "fast", "--space", "lr=0.01:0.1"]

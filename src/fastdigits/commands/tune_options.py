@@ -122,7 +122,7 @@ def _parser() -> Parser:
         type=arguments.whole_number,
         metavar="N",
         help="epochs of the last round; each round before has a third of the next (default: those of the preset, or "
-        "else 20, and more for fewer than 25,000 images)",
+        "else 20, and up to 100 for fewer than 25,000 images)",
     )
     group.add_argument(
         "--trials",

@@ -22,7 +22,7 @@ from .tune_options import ENOUGH, MOST_REPEATS, TRIALS
 from .tune_search import MOST_TRIALS, Plan, rounds
 from .tune_space import Space
 
-EPOCHS, MOST_EPOCHS, IMAGES = 20, 200, 500_000  # epochs: as many as give so many images, within the two
+EPOCHS, MOST_EPOCHS, IMAGES = 20, 100, 500_000  # epochs: as many as give so many images, within the two
 
 
 @dataclass(frozen=True)
