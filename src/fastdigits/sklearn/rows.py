@@ -92,7 +92,7 @@ def check_targets(y: Array) -> None:
     try:
         check_classification_targets(y)
     except (TypeError, ValueError) as error:
-        if y.dtype != object:
+        if isinstance(error, ValueError) and not any(label is None for label in y.ravel()):
             raise
         kinds = sorted({type(label).__name__ for label in y.tolist()})
         raise type(error)(
