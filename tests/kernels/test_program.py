@@ -154,6 +154,19 @@ def test_any_number_of_threads_gives_the_same_bits(dtype, make, width, density):
     assert len(hashes) == 1
 
 
+@pytest.mark.parametrize("batch", [1, 8])
+def test_few_images_in_a_wide_network_give_the_same_bits_on_any_number_of_threads(batch):
+    x, y = digits(24, "uint8", 400, 0.2)
+    hashes = set()
+    for threads in (1, 2, 3, 5):
+        backend.kernels.reset_sharing()
+        layers = [fd.Dense(400, 301), fd.ReLU(), fd.Dense(301, 260), fd.ReLU(), fd.Dense(260, 10)]
+        net = fd.NeuralNetwork(layers, seed=0)
+        net.fit(x, y, epochs=1, batch_size=batch, threads=threads)
+        hashes.add(state(net))
+    assert len(hashes) == 1
+
+
 @pytest.mark.skipif(
     not hasattr(os, "sched_setaffinity"), reason="this system cannot bind threads to processors"
 )

@@ -107,12 +107,56 @@ cdef void dense_backward_input_loop(const Op* op, Py_ssize_t begin, Py_ssize_t e
         p += INPUT_BLOCK
 
 
+cdef void few_products(
+    float* y, const float* x, const float* w, Py_ssize_t ldw, Py_ssize_t rows, Py_ssize_t n
+) noexcept nogil:
+    # y (rows,) = w (rows, n) @ x (n,); rows ≤ 4. An addition waits for the one before to the same vector of sums, so
+    # four rows are summed at once. The last row stands for the missing ones.
+    cdef float sums[4 * LANES]
+    cdef const float* w1 = w + ldw * (rows > 1)
+    cdef const float* w2 = w1 + ldw * (rows > 2)
+    cdef const float* w3 = w2 + ldw * (rows > 3)
+    cdef vec c0 = splat(0), c1 = splat(0), c2 = splat(0), c3 = splat(0), v
+    cdef Py_ssize_t i, j = 0, k
+    while j < n:
+        v = load_n(x + j, n - j)
+        c0 = add_fused(c0, v, load_n(w + j, n - j))
+        c1 = add_fused(c1, v, load_n(w1 + j, n - j))
+        c2 = add_fused(c2, v, load_n(w2 + j, n - j))
+        c3 = add_fused(c3, v, load_n(w3 + j, n - j))
+        j += LANES
+    store(sums, c0)
+    store(sums + LANES, c1)
+    store(sums + 2 * LANES, c2)
+    store(sums + 3 * LANES, c3)
+    for i in range(rows):
+        y[i] = 0
+        for k in range(LANES):
+            y[i] += sums[i * LANES + k]
+
+
+cdef void dense_backward_few_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    # dense_backward_input for few rows and a wide weight, which is read once, in its own order; split over the columns
+    # of dx. With this and smaller panels of gradients, a step of one image by 784-2048-1024-10 takes 2.9 ms, not 4.2.
+    cdef float* dx = op.a[0]
+    cdef const float* dy = op.a[1]
+    cdef const float* weight = op.a[2]
+    cdef Py_ssize_t n_in = op.n[1], n_out = op.n[2], i, s
+    for i in range(begin, end, 4):
+        for s in range(op.n[0]):
+            few_products(dx + s * n_in + i, dy + s * n_out, weight + i * n_out, n_out,
+                         min(end - i, <Py_ssize_t>4), n_out)
+
+
 def dense_backward_input(float[:, ::1] dx, const float[:, ::1] dy, const float[:, ::1] weight):
     cdef Op op
     cdef Py_ssize_t n = dy.shape[0], n_in = weight.shape[0], n_out = weight.shape[1]
     expect2("dense_backward_input", "dy", n, dy.shape[1], n, n_out)
     expect2("dense_backward_input", "dx", dx.shape[0], dx.shape[1], n, n_in)
     init_op(&op, dense_backward_input_loop, SAMPLES, n, n * n_in * n_out, 3, 1, 0b100)
+    if n <= FEW_ROWS and n_out >= PACKED_COLUMNS:
+        init_op(&op, dense_backward_few_loop, WEIGHT_ROWS, n_in, n * n_in * n_out, 3, 1, 0b110)
+        op.grain, op.stealable = PANEL, True
     op.a[0], op.a[1], op.a[2] = &dx[0, 0], <float*>&dy[0, 0], <float*>&weight[0, 0]
     op.n[0], op.n[1], op.n[2] = n, n_in, n_out
     submit(&op, (dx, dy, weight) if recording != NULL else None)
@@ -146,6 +190,8 @@ cdef void dense_backward_weight_loop(const Op* op, Py_ssize_t begin, Py_ssize_t 
     cdef Py_ssize_t n = op.n[0], n_in = op.n[1], n_out = op.n[2], i = begin, rows, s, depth
     cdef Py_ssize_t panel = panel_rows(n_in, n_out)
     cdef bint keep = op.keep_gradient or op.update[0].rule == NULL
+    if n <= FEW_ROWS and n_out >= PACKED_COLUMNS:
+        panel = 2 * TILE_ROWS  # little work per gradient: it should not leave the cache before its update
     if begin == 0:
         column_sums(dbias, dy, n, n_out, 0, n_out)
         apply_update(op, 1, dbias, 0, n_out)

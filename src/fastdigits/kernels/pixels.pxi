@@ -417,7 +417,7 @@ cdef void backward_pixels(
         i = 0
         while i < width:
             rows = width - i
-            if n_out < PACKED_COLUMNS:
+            if n_out < PACKED_COLUMNS or depth <= FEW_ROWS:
                 rows = min(rows, <Py_ssize_t>(UPDATE_ROWS if words == 1 else CHUNK // 2))
             prefetch_next_images(op, s + depth * i // width, s + depth * (i + rows) // width, p, width)
             row = dweight if reuse and first and last else dweight + i * n_out
