@@ -306,9 +306,8 @@ def _packed(images: Array, white: int) -> Array | None:
     return packed
 
 
-_kept: dict[
-    int, tuple[memoryview, weakref.ref[Array]]
-] = {}  # by the owner of images: memory, and its last user
+# By the id of the array that owns images: memory for their bytes, and the last array that used it
+_kept: dict[int, tuple[memoryview, weakref.ref[Array]]] = {}
 
 
 def _room(images: Array) -> Array:
@@ -330,9 +329,8 @@ def _room(images: Array) -> Array:
         _kept[id(owner)] = kept
         return np.empty(images.shape, np.uint8)
     memory = kept[0] if kept and len(kept[0]) >= images.size else np.empty(images.size, np.uint8).data
-    flat = np.frombuffer(
-        memory, np.uint8, images.size
-    )  # each view refers to it: what it refers to is not an array
+    # All views refer to this array, not to the memory, as that is no array
+    flat = np.frombuffer(memory, np.uint8, images.size)
     _kept[id(owner)] = memory, weakref.ref(flat)
     return flat.reshape(images.shape)
 
