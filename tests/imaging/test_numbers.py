@@ -60,6 +60,36 @@ def test_a_sign_is_read_and_never_passed_over(tmp_path, network, left, sign, rig
     assert fd.prepare(picture).shape == (28, 28)
 
 
+@pytest.mark.parametrize(
+    ("top", "bottom", "reads"), [(20, 250, "52/03"), (60, 210, "52?03"), (72, 198, "52103")]
+)
+def test_a_slanted_line_is_a_slash_by_its_height(network, top, bottom, reads):
+    middle = Image.new("L", (110, 270), 0)
+    ImageDraw.Draw(middle).line([(85, top), (25, bottom)], fill=255, width=14)
+    parts = [strokes("52").crop((0, 0, 330, 270)), middle, strokes("03").crop((30, 0, 360, 270))]
+    assert read(network, inked(Image.fromarray(np.hstack(parts)))) == reads
+
+
+def test_a_slanted_line_at_an_end_is_a_1(network):
+    assert read(network, inked(with_sign("", "/", "27"))) == "127"
+
+
+def test_a_bar_at_the_end_of_a_row_is_no_minus(network):
+    picture = Image.new("L", (370, 270), 0)
+    picture.paste(strokes("25"), (0, 0))
+    ImageDraw.Draw(picture).rectangle((312, 125, 350, 139), fill=255)
+    assert "-" not in read(network, inked(picture))
+
+
+def test_a_bold_0_is_no_plus(network):
+    picture = Image.new("L", (300, 250), 0)
+    draw = ImageDraw.Draw(picture)
+    draw.line([(60, 60), (60, 190)], fill=255, width=24)
+    draw.ellipse((130, 60, 230, 190), fill=255)
+    draw.ellipse((160, 90, 200, 160), fill=0)
+    assert read(network, inked(picture)) == "10"
+
+
 def test_what_is_neither_digit_nor_sign_is_marked(network):
     picture = np.asarray(strokes("25"), np.uint8).copy()
     picture = np.hstack([picture[:, :190], np.zeros((270, 120), np.uint8), picture[:, 190:]])
