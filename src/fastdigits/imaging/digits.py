@@ -36,7 +36,7 @@ TURNED = 6.0  # the logarithm of how much likelier another direction is that is 
 TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
 
 UInt8 = npt.NDArray[np.uint8]
-Confidence = Callable[[UInt8], Array]  # images (n, 28, 28) → (n,): the probability that each shows one digit
+Confidence = Callable[[UInt8], Array]  # images (n, 28, 28) → (n, classes): the probabilities of the digits
 _Segmented = tuple[Foreground, list[list[Segment]], tuple[int, int]]
 
 
@@ -52,11 +52,14 @@ class Digit:
         Left, top, right, bottom in the upright picture, in pixels.
     sign : str
         One of ``. , - + /``, or ``?`` for another; empty for a digit.
+    sure : float
+        The probability that it is cut from its neighbours where it should be.
     """
 
     image: UInt8
     box: tuple[int, int, int, int]
     sign: str
+    sure: float
 
 
 @dataclass(frozen=True)
@@ -242,7 +245,7 @@ def _level_page(picture: Image.Image, single: bool, confidence: Confidence | Non
         return None
     evidence = 0.0
     if confidence is not None:
-        evidence = float(np.log(np.maximum(confidence(np.stack(images)), 1e-3)).sum())
+        evidence = float(np.log(np.maximum(confidence(np.stack(images)).max(axis=1), 1e-3)).sum())
     return Page(picture, made, evidence, angle, pieces)
 
 
@@ -310,7 +313,7 @@ def _digit(ink: Foreground, segment: Segment, offset: tuple[int, int]) -> Digit:
     left, top, right, bottom = (side * ink.factor for side in segment.box)
     x, y = offset
     box = left + x, top + y, right + x, bottom + y
-    return Digit(_image(ink, segment), box, segment.sign)
+    return Digit(_image(ink, segment), box, segment.sign, segment.sure)
 
 
 # -- from strokes to an image like MNIST's -----------------------------------------------------------------

@@ -16,8 +16,6 @@ COLUMNS = ("reads", "confidence", "runner-up")
 NOT_A_DIGIT = "not a digit"  # a class of this name means that an image shows none of the others
 UNREAD = "?"  # its sign in a number, and that of a doubtful digit
 LEAST_SURE = 0.6  # confidence; a digit of a picture with less is doubtful
-# Width over height of what may be two digits that touch, and its least confidence
-WIDE, WIDE_SURE = 0.85, 0.985
 
 
 @dataclass(frozen=True)
@@ -62,9 +60,7 @@ class Reading:
         """Whether each digit may be another one, or none, (n,) bool."""
         doubtful: Array = self._rejects[self.ranked[:, 0]]
         if self.boxes is not None:
-            left, top, right, bottom = np.array(self.boxes).T
-            is_wide = right - left > WIDE * (bottom - top)
-            doubtful = doubtful | (self.probabilities.max(axis=1) < np.where(is_wide, WIDE_SURE, LEAST_SURE))
+            doubtful = doubtful | (self.probabilities.max(axis=1) < LEAST_SURE)
         return doubtful
 
     @property
@@ -180,8 +176,8 @@ def read_picture(
     is_digit = np.array([one != NOT_A_DIGIT for one in class_names])
 
     def confidence(images: UInt8) -> Array:
-        best: Array = predict_proba(images)[:, is_digit].max(axis=1)
-        return best
+        digits: Array = predict_proba(images)[:, is_digit]
+        return digits
 
     page = find_digits(image, single=single, subject=name, opened=opened, confidence=confidence)
     digits = [one for row in page.rows for one in row if not one.sign]
@@ -189,4 +185,7 @@ def read_picture(
     lines = [[one.sign or next(numbers) for one in row] for row in page.rows]
     images = np.stack([digit.image for digit in digits])
     boxes = [digit.box for digit in digits]
-    return Reading(name, page.picture, images, boxes, predict_proba(images), class_names, lines, page.turned)
+    sure = np.array([[digit.sure] for digit in digits], dtype=np.float32)
+    other = is_digit if is_digit.all() else ~is_digit  # what is cut at a wrong place is none, or any class
+    probabilities = sure * predict_proba(images) + (1 - sure) * (other / other.sum()).astype(np.float32)
+    return Reading(name, page.picture, images, boxes, probabilities, class_names, lines, page.turned)

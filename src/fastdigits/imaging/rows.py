@@ -44,11 +44,14 @@ class Segment:
         The pixels of the box that are strokes of it.
     sign : str
         One of ``. , - + /``, or ``?`` for another; empty for a digit, or for several that touch.
+    sure : float
+        The probability that it is cut from its neighbours where it should be.
     """
 
     box: tuple[int, int, int, int]
     mask: Array
     sign: str = ""
+    sure: float = 1.0
 
 
 class CrowdedError(ValueError):
