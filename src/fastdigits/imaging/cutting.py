@@ -81,12 +81,13 @@ class _Graph:
         nodes = [np.zeros(height, np.int64), *(path for path, _ in cuts), np.full(height, width)]
         self.spans: dict[tuple[int, int], Segment] = {}
         for first, last in itertools.combinations(range(len(nodes)), 2):
-            part = _between(whole, nodes[first], nodes[last])
             if (first, last) == (0, len(nodes) - 1):
                 if len(nodes) > 2:
                     self.spans[first, last] = whole
-            elif part is not None and _may_be_digit(part, height):
-                self.spans[first, last] = part
+            elif nodes[last].min() - nodes[first].max() < WIDEST * height:
+                part = _between(whole, nodes[first], nodes[last])
+                if part is not None and _may_be_digit(part, height):
+                    self.spans[first, last] = part
 
     def best(self, found: Iterator[Array]) -> list[Segment]:
         """Return the parts of the most likely reading; take the probabilities of the digits for all arcs."""
