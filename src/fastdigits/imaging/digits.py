@@ -205,13 +205,15 @@ def error_for(image: object, subject: str, message: str) -> ValueError:
 def _upright_page(picture: Image.Image, single: bool, confidence: Confidence | None) -> Page | None:
     """Return the page; turned by a multiple of 90 degrees if its digits are surer then."""
     page = _level_page(picture, single, confidence)
-    if page is None or single or confidence is None or page.pieces < 2:
-        return page  # one piece has no direction: an N on its side is a Z
+    if page is None or single or confidence is None or page.pieces < 3:
+        return page  # one or two pieces have no direction: an N on its side is a Z
     best = page
     if page.evidence < -TURNED:
         for degrees, turn in TURNS.items():
             turned = _level_page(picture.transpose(turn), single, confidence)
-            if turned is not None and turned.evidence > max(best.evidence, page.evidence + TURNED):
+            if turned is None or turned.pieces > page.pieces:
+                continue  # upright, the parts of a digit are above each other and are one piece
+            if turned.evidence > max(best.evidence, page.evidence + TURNED):
                 best = replace(turned, turned=turned.turned + degrees)
     return best
 
