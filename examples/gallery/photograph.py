@@ -11,7 +11,7 @@ import numpy as np
 import fastdigits as fd
 
 _, (images, labels) = fd.load_mnist()
-row = np.hstack([images[np.flatnonzero(labels == digit)[1]] for digit in (3, 1, 4, 1, 5, 9)])
+row = np.hstack([images[np.flatnonzero(labels == digit)[1]] for digit in (3, 0, 4, 2, 5, 9)])
 ink = row.repeat(8, axis=0).repeat(8, axis=1)[..., np.newaxis] / 255
 light = np.linspace(1, 0.55, ink.shape[1])[np.newaxis, :, np.newaxis]
 noise = np.random.default_rng(0).normal(0, 6, ink.shape)

@@ -32,7 +32,7 @@ MARGIN = 2  # pixels around a stroke that belong to its edge
 # the paper are measured on ink they are found in part.
 LARGE, FILLED, FULL = 0.5, 0.85, 0.95
 STEEP = 10.0  # degrees: rows that slope more are rotated
-TURNED = 6.0  # the logarithm of how much likelier another direction is that is preferred
+TURNED = 4.5  # the logarithm of how much likelier another direction is that is preferred
 TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
 
 UInt8 = npt.NDArray[np.uint8]
@@ -135,7 +135,8 @@ def cut_digits(image: object) -> UInt8:
     Raises
     ------
     DataError, TypeError, ValueError
-        As `prepare`; also if there is more than one row of digits, or a sign between them: ``. , - + /``.
+        As `prepare`; also if there is more than one row of digits, or a sign between them: ``. , - + /``. A slanted 1
+        between digits that is as high as they are may be a slash.
     """
     subject = "cut_digits: image"
     rows = find_digits(image, subject=subject).rows
@@ -211,9 +212,7 @@ def _upright_page(picture: Image.Image, single: bool, confidence: Confidence | N
     if page.evidence < -TURNED:
         for degrees, turn in TURNS.items():
             turned = _level_page(picture.transpose(turn), single, confidence)
-            if turned is None or turned.pieces > page.pieces:
-                continue  # upright, the parts of a digit are above each other and are one piece
-            if turned.evidence > max(best.evidence, page.evidence + TURNED):
+            if turned is not None and turned.evidence > max(best.evidence, page.evidence + TURNED):
                 best = replace(turned, turned=turned.turned + degrees)
     return best
 
