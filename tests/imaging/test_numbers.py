@@ -9,6 +9,7 @@ import fastdigits as fd
 from fastdigits.imaging.components import connected_components
 from fastdigits.imaging.digits import find_digits
 from fastdigits.imaging.reading import Reading, read_picture
+from fastdigits.imaging.rows import Segment, are_mixed
 
 TEN = tuple("0123456789")
 
@@ -226,6 +227,21 @@ def test_a_steep_page_is_refused(network, degrees):
         ValueError, match="picture: must show level rows of digits; got digits in diagonal lines: rotate"
     ):
         read(network, inked(tilted))
+
+
+@pytest.mark.parametrize(("away", "mixed"), [(3, False), (12, True)])
+def test_a_digit_far_from_the_middle_of_its_row_may_belong_to_another(away, mixed):
+    mask = np.ones((20, 10), bool)
+    rows = [[Segment((x, y, x + 10, y + 20), mask) for x in (0, 15, 30)] for y in (0, 40)]
+    rows[0][1] = Segment((15, away, 25, away + 20), mask)
+    assert are_mixed(rows) is mixed
+    assert not are_mixed(rows[:1])  # one row may be written in an arc
+
+
+def test_a_page_whose_rows_are_mixed_is_refused(network, monkeypatch):
+    monkeypatch.setattr("fastdigits.imaging.digits.are_mixed", lambda rows: True)
+    with pytest.raises(ValueError, match="picture: must show level rows"):
+        read(network, inked(strokes("26")))
 
 
 def test_a_hairline_with_a_gap_is_one_digit(network):

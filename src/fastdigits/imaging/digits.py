@@ -21,7 +21,7 @@ from .components import around
 from .cutting import cut_touching
 from .opening import open_image, stretch_hint
 from .page import find_sheet
-from .rows import MOST, CrowdedError, Segment, TiltedError, check_rows, find_rows, slope
+from .rows import MOST, CrowdedError, Segment, TiltedError, are_mixed, check_rows, find_rows, slope
 from .segmentation import Writing, find_writing
 
 SIDE = 28  # pixels: the image
@@ -78,6 +78,8 @@ class Page:
         Degrees by which the picture was rotated counterclockwise.
     pieces : int
         Digits and signs before those that touch were cut.
+    mixed : bool
+        Whether some digits may belong to another row.
     """
 
     picture: Image.Image
@@ -85,6 +87,7 @@ class Page:
     evidence: float
     turned: float
     pieces: int
+    mixed: bool
 
 
 def prepare(image: object) -> UInt8:
@@ -174,6 +177,8 @@ def find_digits(
     opened = open_image(image, subject) if opened is None else opened
     try:
         page = _upright_page(opened, single, confidence)
+        if page is not None and page.mixed:
+            raise TiltedError
     except CrowdedError:
         raise error_for(
             image,
@@ -237,7 +242,7 @@ def _level_page(picture: Image.Image, single: bool, confidence: Confidence | Non
         def sure(segments: list[Segment]) -> Array:
             return confidence(np.stack([_image(ink, one) for one in segments]))
 
-    pieces = sum(map(len, rows))
+    pieces, mixed = sum(map(len, rows)), not single and are_mixed(rows)
     if not single:
         rows = [cut_touching(row, ink.amount, sure) for row in rows]
     made = [[_digit(ink, one, offset) for one in row] for row in rows]
@@ -247,7 +252,7 @@ def _level_page(picture: Image.Image, single: bool, confidence: Confidence | Non
     evidence = 0.0
     if confidence is not None:
         evidence = float(np.log(np.maximum(confidence(np.stack(images)).max(axis=1), 1e-3)).sum())
-    return Page(picture, made, evidence, angle, pieces)
+    return Page(picture, made, evidence, angle, pieces, mixed)
 
 
 def _rotated(

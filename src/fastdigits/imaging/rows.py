@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,6 +27,7 @@ LONGEST_DASH, THICKEST_DASH = 1.2, 0.35  # of the usual height
 SLANTED = 0.18  # tangent of the angle of a slash to the vertical
 BENT = 0.12  # depth of an arc over its height
 PLUS = 0.95  # width of strokes, from the length of the edges, over that of two bars with the area of a plus
+ASTRAY = 0.28  # of the usual height: distance of a digit from the middle of its row, where rows are mixed
 DIAGONAL = 37, 70  # degrees between level and the line through neighbours
 # Height of a slash over that of the highest digit; between both, it may be a 1. Of numbers of MNIST's digits, 0.3 %
 # have a slanted 1 between others that is higher than the first, and 3 % one that is higher than the second.
@@ -130,14 +132,28 @@ def slope(rows: list[list[Segment]]) -> float:
     """Return the slope of the rows, downward to the right; 0 if there are too few digits to tell."""
     across = upward = 0.0
     beside = 0
+    for x, y in _middles(rows):
+        across += float(((x - x.mean()) ** 2).sum())
+        upward += float(((x - x.mean()) * (y - y.mean())).sum())
+        beside += len(x) - 1
+    return upward / across if beside > 1 else 0.0
+
+
+def _middles(rows: list[list[Segment]]) -> Iterator[tuple[Array, Array]]:
+    """Yield x and y of the middles of the digits of each row that has several."""
     for row in rows:
         boxes = np.array([one.box for one in row if not one.sign], dtype=float)
         if len(boxes) > 1:
-            x, y = boxes[:, [0, 2]].mean(axis=1), boxes[:, [1, 3]].mean(axis=1)
-            across += float(((x - x.mean()) ** 2).sum())
-            upward += float(((x - x.mean()) * (y - y.mean())).sum())
-            beside += len(boxes) - 1
-    return upward / across if beside > 1 else 0.0
+            yield boxes[:, [0, 2]].mean(axis=1), boxes[:, [1, 3]].mean(axis=1)
+
+
+def are_mixed(rows: list[list[Segment]]) -> bool:
+    """Return whether one of several rows has a digit far from its middle: it may belong to another row."""
+    heights = [one.box[3] - one.box[1] for row in rows for one in row if not one.sign]
+    if len(rows) < 2 or not heights:
+        return False
+    lean, most = slope(rows), ASTRAY * np.median(heights)
+    return any(np.abs(y - y.mean() - lean * (x - x.mean())).max() > most for x, y in _middles(rows))
 
 
 def check_rows(rows: list[list[Segment]]) -> None:
