@@ -241,6 +241,7 @@ def malformed_csv() -> dict[str, bytes]:
         "10,001 classes": CSV + b"".join(b"w%d,1,2,3,4\n" % number for number in range(10_001)),
         "a class that is missing": CSV + b"nan,1,2,3,4\n",
         "surrogates": CSV + b"\xed\xa0\x80,1,2,3,4\n",
+        "a word beyond the heading": b"a,b\n0,1,word\n",
     }
 
 

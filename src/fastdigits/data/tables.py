@@ -370,7 +370,9 @@ def _label_and_ignored(
         if columns[label].lower() != "label":
             note.append(f"labels: column {_described(label, columns)}")
     elif layout.named:
-        words = [place for place in _word_fields(layout.first) if place not in ignored]
+        words = [
+            place for place in _word_fields(layout.first) if place < len(columns) and place not in ignored
+        ]
         label = None
         if words and len(columns) - len(ignored) - len(words) == width:
             ignored += words
