@@ -251,6 +251,9 @@ def malformed_csv_gz() -> dict[str, bytes]:
         "64 MB in the second line": gzip.compress(CSV + b"1," * 2**25, 1),
         "64 MB of short lines": gzip.compress(CSV[:34] + b"0,0,0,0,0\n" * (2**26 // 10), 1),
         "a compressed file in a compressed file": gzip.compress(gzip.compress(bytes(2**26), 9), 9),
+        "no end after a wrong cell": bytes.fromhex(
+            "1f8b0800030000000203cb494c4acdd129c8ac48cd3080508610ca0842197398eb701919731873eb1998701973a9"
+        ),
     }
 
 

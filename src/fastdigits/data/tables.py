@@ -31,6 +31,7 @@ _LABEL_NAMES = ("label", "target", "class", "y", "labels", "targets", "digit")  
 _ID_NAME = re.compile(r"idx?|index|image_?id|row")
 _INDEX_NAME = re.compile(rf"|{_ID_NAME.pattern}|unnamed: \d+")  # of pandas and Kaggle, before the pixels
 _SHOWN = 5  # names in a message
+_UNREADABLE = (OSError, EOFError, zlib.error, UnicodeDecodeError)
 _SAMPLE = 200  # lines from which the range of the pixels is estimated
 # Pixels have a wider range than labels of few classes: at least _WIDE. A column whose largest number is above _NEAR
 # times the pixels' largest may be pixels.
@@ -585,7 +586,7 @@ def _rows(path: Path, layout: _Layout) -> Iterator[str]:
     """Yield the lines with images."""
     try:
         yield from (line for line in _Lines(path).after(layout.before) if line.strip())
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise DataError(f"{path}: must be a file that can be read; got: {error}") from error
 
 
@@ -654,7 +655,11 @@ def _read_values(
             if values.size == 0:
                 raise DataError(f"{path}: must have at least one image; got a heading only")
             return values, labels.texts()
-    raise _cell_error(path, layout, label, ignored) or DataError(
+    try:
+        wrong = _cell_error(path, layout, label, ignored)
+    except _UNREADABLE as error:  # NumPy stopped before this place
+        wrong = DataError(f"{path}: must be a file that can be read; got: {error}")
+    raise wrong or DataError(
         f"{path}: must have a label and numbers on each line, as many on each; got: {reasons[1]}"
     )
 
