@@ -31,7 +31,6 @@ _LABEL_NAMES = ("label", "target", "class", "y", "labels", "targets", "digit")  
 _ID_NAME = re.compile(r"idx?|index|image_?id|row")
 _INDEX_NAME = re.compile(rf"|{_ID_NAME.pattern}|unnamed: \d+")  # of pandas and Kaggle, before the pixels
 _SHOWN = 5  # names in a message
-_UNREADABLE = (OSError, EOFError, zlib.error, UnicodeDecodeError)
 _SAMPLE = 200  # lines from which the range of the pixels is estimated
 # Pixels have a wider range than labels of few classes: at least _WIDE. A column whose largest number is above _NEAR
 # times the pixels' largest may be pixels.
@@ -187,7 +186,7 @@ def read_ids(
 
 
 class _Lines:
-    """The lines of a text file, compressed or not; raises DataError if a line or the whole text is too long.
+    """The lines of a text file, compressed or not; raises DataError if it cannot be read, or is too long.
 
     ``number`` is the number of the last line that was yielded, from 1.
     """
@@ -198,6 +197,17 @@ class _Lines:
         self._change = change
 
     def __iter__(self) -> Iterator[str]:
+        try:
+            yield from self._read()
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{self._path}: must be a text file in UTF-8; got: {error.reason}: save it as CSV in UTF-8"
+            ) from error
+        except (OSError, EOFError, zlib.error) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise DataError(f"{self._path}: must be a text file that can be read; got: {reason}") from error
+
+    def _read(self) -> Iterator[str]:
         total = checked = 0
         with atomic.open_regular(self._path) as packed:
             size = os.fstat(packed.fileno()).st_size
@@ -240,15 +250,8 @@ def _layout(path: Path) -> _Layout:
         first, second = (start[place][1] if place < len(start) else "" for place in (0, 1))
         delimiter = marked or _delimiter(first, second or first)
         fields, others = _fields(first, delimiter), _fields(second, delimiter)
-    except DataError:
-        raise
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path}: must be a text file in UTF-8; got: {error.reason}: save it as CSV in UTF-8"
-        ) from error
-    except (OSError, EOFError, zlib.error, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{path}: must be a text file that can be read; got: {reason}") from error
+    except csv.Error as error:
+        raise DataError(f"{path}: must be a text file that can be read; got: {error}") from error
     if len(fields) < 2:
         raise DataError(
             f"{path}: must have a label and numbers on each line, with commas between them; got {first[:40].strip()!r}"
@@ -583,11 +586,8 @@ def _outer_columns(
 
 
 def _rows(path: Path, layout: _Layout) -> Iterator[str]:
-    """Yield the lines with images."""
-    try:
-        yield from (line for line in _Lines(path).after(layout.before) if line.strip())
-    except _UNREADABLE as error:
-        raise DataError(f"{path}: must be a file that can be read; got: {error}") from error
+    """Return the lines with images."""
+    return (line for line in _Lines(path).after(layout.before) if line.strip())
 
 
 # -- numbers -------------------------------------------------------------------------------------------------
@@ -641,25 +641,17 @@ def _read_values(
             values = _parse(lines.after(layout.before), dtype, layout.delimiter, converters)
         except DataError:
             raise
-        except UnicodeDecodeError as error:
-            raise DataError(f"{path}: must be a text file in UTF-8; got: {error.reason}") from error
         except (ValueError, OverflowError, DeprecationWarning) as error:
             if labels.problem is not None:
                 raise labels.problem from None
             reason = str(error).partition(";")[0]
             reason = re.sub(r"( to [a-z]\w+)? at row \d+", f" on line {lines.number}", reason)
             reasons.append(reason.rstrip("."))
-        except (OSError, EOFError, zlib.error) as error:
-            raise DataError(f"{path}: must be a file that can be read; got: {error}") from error
         else:
             if values.size == 0:
                 raise DataError(f"{path}: must have at least one image; got a heading only")
             return values, labels.texts()
-    try:
-        wrong = _cell_error(path, layout, label, ignored)
-    except _UNREADABLE as error:  # NumPy stopped before this place
-        wrong = DataError(f"{path}: must be a file that can be read; got: {error}")
-    raise wrong or DataError(
+    raise _cell_error(path, layout, label, ignored) or DataError(
         f"{path}: must have a label and numbers on each line, as many on each; got: {reasons[1]}"
     )
 
