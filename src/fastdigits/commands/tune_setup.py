@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import math
 from dataclasses import dataclass
 from itertools import islice
 from typing import cast
 
-import numpy as np
-
+from ..core.arrays import digest_of
 from ..data.labels import shape_text
 from ..nn import scales
 from ..recipes import Recipe
@@ -59,17 +57,18 @@ def prepare(options: argparse.Namespace, command: str) -> Setup:
         If the images cannot be loaded or searched, or are not those of the search to resume.
     """
     images = train_images.in_memory(train_images.read(options))
-    digest = _digest(cast(Part, images.train))
+    digest = digest_of(cast(Part, images.train))
     if options.images not in (None, digest):
         raise CommandError(
             f"--resume: the training images must be those of the search; got others from {options.data}: bring them "
             "back, or begin a new search"
         )
     options.images = digest
-    space = _space(options, images)
+    base = tune_options.base(options)
+    space = _space(options.space, base, images)
     plan = Plan(
         list(islice(space.recipes(options.seed), _trials(options))),
-        rounds(options.epochs or _epochs(tune_options.base(options), images.train.n)),
+        rounds(options.epochs or _epochs(base, images.train.n)),
         math.inf if options.minutes is None else 60 * options.minutes,
     )
     first = train_images.hold_out(images, options.validation_split, options.seed)
@@ -95,19 +94,11 @@ def _epochs(base: Recipe | None, images: int) -> int:
     return min(MOST_EPOCHS, max(EPOCHS, round(IMAGES / images)))
 
 
-def _space(options: argparse.Namespace, images: RunImages) -> Space:
+def _space(text: str, base: Recipe | None, images: RunImages) -> Space:
     distorts = images.scale == scales.PIXELS and max(images.image_shape) <= SIDE and not images.standardized
-    space = tune_space.read(options.space, tune_options.base(options), distorts=distorts)
+    space = tune_space.read(text, base, distorts=distorts)
     if images.standardized and space.distorts:
         raise CommandError(
             f"--space: augment needs images; got rows of {shape_text(images.image_shape)}: take augment=none"
         )
     return space
-
-
-def _digest(part: Part) -> str:
-    total = hashlib.sha256()
-    for array in part:
-        total.update(f"{array.dtype} {array.shape} ".encode())
-        total.update(np.ascontiguousarray(array).data)
-    return total.hexdigest()

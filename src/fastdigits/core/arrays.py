@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
+from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -103,6 +105,15 @@ def in_order(array: Array, dtype: npt.DTypeLike | None = None) -> Array:
 def writable(array: Array) -> Array:
     """Return the array, or a copy of one that is read-only or a memory map, as joblib loads them from files."""
     return np.array(array) if isinstance(array, np.memmap) or not array.flags.writeable else array
+
+
+def digest_of(arrays: Iterable[Array]) -> str:
+    """Return the SHA-256 of arrays, of their dtypes and of their shapes."""
+    total = hashlib.sha256()
+    for array in arrays:
+        total.update(f"{array.dtype} {array.shape} ".encode())
+        total.update(np.ascontiguousarray(array).data)
+    return total.hexdigest()
 
 
 def _check_device(values: object, subject: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, overload
@@ -11,7 +10,7 @@ from typing import Any, overload
 import numpy as np
 
 from ..core import validation
-from ..core.arrays import Array, Float32, Int64
+from ..core.arrays import Array, Float32, Int64, digest_of
 from ..core.blocks import Blocks
 from ..core.seeding import SHUFFLE, stream
 from ..core.splitting import split_validation
@@ -58,15 +57,10 @@ class LabelledImages:
 
     def digest(self) -> str:
         """Return the SHA-256 of images, labels and weights; k / 255 as uint8 and as float32 have the same."""
-        total = hashlib.sha256()
         rows = self.rows
         if rows.dtype == np.uint8 and self.scale not in (scales.PIXELS, None):
             rows = np.divide(rows, np.float32(scales.WHITE), dtype=np.float32)
-        for array in (rows, self.labels, self.weights, self.pool):
-            if array is not None:
-                total.update(f"{array.dtype} {array.shape} ".encode())
-                total.update(np.ascontiguousarray(array).data)
-        return total.hexdigest()
+        return digest_of(array for array in (rows, self.labels, self.weights, self.pool) if array is not None)
 
 
 def epoch_order(pool: Int64, seed: int | None, epoch: int) -> Int64:
