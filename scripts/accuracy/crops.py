@@ -16,10 +16,10 @@ EACH = 20
 
 def crop(image: np.ndarray, side: int) -> np.ndarray:
     """Return the box around the ink, enlarged so that its longer side has this many pixels."""
-    rows, columns = (np.flatnonzero(image.max(axis=axis)) for axis in (1, 0))
-    cut = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    height, width = (max(1, round(length * side / max(cut.shape))) for length in cut.shape)
-    return np.asarray(Image.fromarray(cut).resize((width, height), Image.Resampling.BICUBIC))
+    picture = Image.fromarray(image)
+    cut = picture.crop(picture.getbbox())
+    width, height = (max(1, round(length * side / max(cut.size))) for length in cut.size)
+    return np.asarray(cut.resize((width, height), Image.Resampling.BICUBIC))
 
 
 def main() -> None:
