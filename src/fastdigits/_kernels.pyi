@@ -86,6 +86,10 @@ def accumulate(  # totals (3,) in place: sums of mass · loss, mass · accuracy,
     totals: _D, losses: _F, probs: _F, labels: _I64, weights: _F, mass: _D
 ) -> None: ...
 
+# -- adversarial examples: all (n, d); samples (in place) += length · dx / ‖dx‖ for each row -----------------------
+
+def perturb(samples: _F, dx: _F, length: float) -> None: ...
+
 # -- optimizers: all (n,), value and state updated in place; step (1,) counts from 1 -----------------------------
 
 def sgd_update(value: _F, grad: _F, lr: float) -> None: ...

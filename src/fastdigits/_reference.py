@@ -344,6 +344,15 @@ def accumulate(
     totals += mass[0] * np.array([losses.sum(dtype=np.float64), share, 1.0])
 
 
+# -- adversarial examples ------------------------------------------------------------------------------------
+
+
+def perturb(samples: Array, dx: Array, length: float) -> None:
+    _expect("perturb", "samples", samples, *dx.shape)
+    norm = np.sqrt(np.square(dx, dtype=np.float64).sum(axis=1, keepdims=True))
+    samples[...] = samples + np.divide(length, norm, out=np.zeros_like(norm), where=norm != 0) * dx
+
+
 # -- optimizers ----------------------------------------------------------------------------------------------
 
 

@@ -45,6 +45,7 @@ def doors(n: int = 3, d: int = 4, m: int = 5, p: int = 7) -> dict[str, list]:
         "batchnorm_backward": [x, wide, wide, x, x, wide, wide],
         "softmax_cross_entropy_forward": [tall, x, x, rows, tall, 0.1],
         "softmax_cross_entropy_backward": [x, x, rows, tall, 0.1],
+        "perturb": [x, x, 1.5],
         "accumulate": [(D, (3,)), tall, x, rows, tall, (D, (1,))],
         "sgd_update": [flat, flat, 0.1],
         "momentum_update": [flat, flat, flat, 0.1, 0.9, True],
@@ -78,7 +79,7 @@ OUTPUTS |= dict.fromkeys(["softmax_cross_entropy_forward", "momentum_update", "r
 OUTPUTS |= dict.fromkeys(["pack_float32", "pack_float64", "pack_integers", "row_ranges"], 2)
 OUTPUTS |= {"batchnorm_forward": 5, "batchnorm_backward": 3, "adam_update": 3}
 IN_PLACE = {"running_mean", "running_var", "totals", "value", "velocity", "square", "m", "v"}
-IN_PLACE |= {"squares", "grad", "average", "count"}
+IN_PLACE |= {"squares", "grad", "average", "count", "samples"}
 ARRAYS = [
     (name, i) for name, specs in DOORS.items() for i, spec in enumerate(specs) if isinstance(spec, tuple)
 ]

@@ -214,6 +214,19 @@ def test_activations_agree_with_their_twins(kernels, shape):
     check(kernels, "dropout_backward", [blank(*shape)], dy, np.array([6]), 0.3, 7)
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_perturbed_sample_moves_by_the_length_along_its_gradient(kernels, shape):
+    x, dx = floats(*shape), floats(*shape, seed=1) * np.float32(1e-25)  # squares are below float32
+    dx[1::3] = 0
+    found, wanted = x.copy(), x.astype(np.float64)
+    kernels.perturb(found, dx, 1.5)
+    twin.perturb(wanted, dx.astype(np.float64), 1.5)
+    np.testing.assert_allclose(found, wanted, rtol=EPS, atol=EPS)  # rounded once
+    np.testing.assert_array_equal(found[1::3], x[1::3])
+    moved = np.delete(wanted - x, np.s_[1::3], axis=0)
+    np.testing.assert_allclose(np.linalg.norm(moved, axis=1), 1.5, rtol=1e-12)
+
+
 def test_activations_propagate_nan(kernels):
     x = np.array([[np.nan, 1.0]], np.float32)
     for name, *rest in [("relu_forward",), ("leaky_relu_forward", 0.1), ("softmax_forward",)]:

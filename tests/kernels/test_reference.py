@@ -54,6 +54,12 @@ def test_the_loss_agrees_with_a_worked_example():
     np.testing.assert_allclose(dlogits, 0.5 * (probs - [[0.9, 0.1], [0.1, 0.9]]))
 
 
+def test_a_perturbation_agrees_with_a_worked_example():
+    samples = np.array([[1.0, 1.0], [2.0, 2.0]])
+    twin.perturb(samples, np.array([[3.0, -4.0], [0.0, 0.0]]), 10.0)
+    np.testing.assert_allclose(samples, [[7, -7], [2, 2]])
+
+
 def test_the_loss_of_equal_logits_is_the_logarithm_of_the_number_of_classes():
     losses, probs = np.empty(3), np.empty((3, 10))
     for smoothing in (0.0, 0.4):

@@ -148,18 +148,7 @@ def adam_update(
 
 cdef void sum_squares_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     # squares[k] = sum of grad (n,) squared, in double; not split
-    cdef const float* grad = op.a[1]
-    cdef double total[4]
-    cdef Py_ssize_t n = op.n[0], i = 0
-    cdef int e
-    memset(total, 0, sizeof(total))
-    while i + 4 <= n:
-        for e in range(4):
-            total[e] += <double>grad[i + e] * grad[i + e]
-        i += 4
-    for i in range(i, n):
-        total[0] += <double>grad[i] * grad[i]
-    (<double*>op.a[0])[op.n[1]] = (total[0] + total[1]) + (total[2] + total[3])
+    (<double*>op.a[0])[op.n[1]] = sum_of_squares(op.a[1], op.n[0])
 
 
 def sum_squares(double[::1] squares, const float[::1] grad, Py_ssize_t k):
