@@ -186,6 +186,21 @@ def test_backward_agrees_with_central_differences(make):
 
 @on_every_backend
 @every_layer
+def test_the_gradient_of_the_input_agrees_with_central_differences_and_changes_nothing(make):
+    layer, x, size = make(), batch(), 1e-2
+    dy, y = like_output(layer), layer.forward(x)
+    before = pickle.dumps(layer)
+    dx = layer.backward_input(dy, x, y)
+    assert pickle.dumps(layer) == before
+    way = np.random.default_rng(8).normal(size=x.shape).astype(np.float32)
+    way /= np.linalg.norm(way)
+    low, high = (layer.forward(x + step * way).astype(np.float64) for step in (-size, size))
+    # as in the test above; evaluation needs no batch statistics
+    assert ((high - low) * dy).sum() / (2 * size) == pytest.approx((dx * way).sum(), abs=1e-3)
+
+
+@on_every_backend
+@every_layer
 def test_backward_overwrites_gradients_and_gives_the_same_bits_again(make):
     layer = make()
     dy = like_output(layer)

@@ -105,6 +105,19 @@ def accepts_uint8(layer: Layer) -> bool:
     return isinstance(layer, Dense) and type(layer).forward is Dense.forward
 
 
+def backward_input(layer: Layer, dy: Float32, x: Array, y: Float32, kernels: Any = None) -> Float32:
+    """Return what `Layer.backward_input` returns, checked if the layer is a user's."""
+    if type(layer) in BUILT_IN.values():
+        dx = layer.backward_input(dy, x, y) if kernels is None else layer.backward_input(dy, x, y, kernels)  # type: ignore[call-arg]
+    else:
+        dx = layer.backward_input(dy, x, y)
+        if dx is not None:
+            dx = check_output(dx, f"{layer.name}.backward", x.shape)
+    if dx is None:
+        raise TypeError(f"{layer.name}.backward must return dx for the gradient of the input; got None")
+    return dx
+
+
 def check_output(array: object, subject: str, shape: tuple[int, int | None]) -> Float32:
     """Check and convert the return value of a user's layer."""
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "buif":
@@ -128,13 +141,22 @@ def run(layers: Sequence[Layer], rows: Array, training: bool = False, kernels: A
 
     To record the layers, a program passes its own ``kernels``; see `training.lowering`.
     """
-    y = rows
-    if rows.dtype == np.uint8 and not accepts_uint8(layers[0]):
-        y = np.divide(rows, np.float32(255), dtype=np.float32)
+    y = readable(layers[0], rows)
     for layer in layers:
-        if type(layer) in BUILT_IN.values():
-            y = layer.forward(y, training) if kernels is None else layer.forward(y, training, kernels)  # type: ignore[call-arg]
-        else:
-            shape = (y.shape[0], layer.output_width(y.shape[1]))
-            y = check_output(layer.forward(y, training), f"{layer.name}.forward", shape)
+        y = forward(layer, y, training, kernels)
     return y
+
+
+def readable(layer: Layer, rows: Array) -> Array:
+    """Return the rows, as float32 divided by 255 if they are uint8 and the layer does not accept it."""
+    if rows.dtype != np.uint8 or accepts_uint8(layer):
+        return rows
+    return np.divide(rows, np.float32(255), dtype=np.float32)
+
+
+def forward(layer: Layer, x: Array, training: bool = False, kernels: Any = None) -> Float32:
+    """Return the output of one layer, checked if the layer is a user's."""
+    if type(layer) in BUILT_IN.values():
+        return layer.forward(x, training) if kernels is None else layer.forward(x, training, kernels)  # type: ignore[call-arg]
+    shape = (x.shape[0], layer.output_width(x.shape[1]))
+    return check_output(layer.forward(x, training), f"{layer.name}.forward", shape)

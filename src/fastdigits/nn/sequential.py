@@ -16,6 +16,7 @@ from ..core import changes, seeding, validation
 from ..core.arrays import Array, Float32, Int64, as_array, in_order
 from ..core.blocks import Blocks
 from . import assembly, scales
+from .input_gradient import input_gradient
 from .layers import Dropout, Layer, Standardize
 from .losses import SoftmaxCrossEntropy, total_weight
 from .parameters import Parameter, flatten
@@ -201,6 +202,63 @@ class Sequential:
                 dx = assembly.check_output(dx, f"{layer.name}.backward", (dy.shape[0], None))
             dy = dx
         return None
+
+    def input_gradient(self, x: object, y: object, *, loss: SoftmaxCrossEntropy | None = None) -> Float32:
+        """Return the gradient of each image's loss with respect to its numbers, in evaluation.
+
+        It says which pixels of an image speak for its label, and against it: the loss grows with a pixel whose
+        gradient is positive. Moving an image along it makes an adversarial example.
+
+        Parameters
+        ----------
+        x : array_like, (n, d) or (n, height, width)
+            Images, as for `forward`.
+        y : array_like of int, (n,)
+            Labels, 0 … classes - 1.
+        loss : SoftmaxCrossEntropy, optional
+            Default: cross-entropy.
+
+        Returns
+        -------
+        ndarray, float32, shaped like ``x``
+            The loss of an image does not depend on the others: this is not the gradient of their mean. It refers to the
+            numbers that the network computes with: those of pixels are value / 255.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If images or labels are not as described, if the network ends in `Softmax`, or if a layer of your own
+            returns no gradient.
+
+        Notes
+        -----
+        Nothing changes, except that a layer of your own runs as in training; see `Layer.backward_input`.
+
+        References
+        ----------
+        Simonyan, Vedaldi, Zisserman (2014), Deep Inside Convolutional Networks, section 3. Goodfellow, Shlens, Szegedy
+        (2015), Explaining and Harnessing Adversarial Examples, section 4.
+
+        Examples
+        --------
+        >>> import fastdigits as fd
+        >>> (x, y), _ = fd.load_mnist()
+        >>> fd.load_pretrained().input_gradient(x[:5], y[:5]).shape
+        (5, 28, 28)
+        """
+        self.need_logits("input_gradient")
+        images = self.check_images(x, "input_gradient: x")
+        n, width = images.shape
+        labels = validation.check_labels(y, n, self.widths(width)[-1], "input_gradient: y")
+        read = scales.row_converter(images, self._scale, "input_gradient: x")
+        loss = SoftmaxCrossEntropy() if loss is None else copy.copy(loss)
+        gradient = np.empty(images.shape, np.float32)
+        for part in pieces(n, ROWS_AT_ONCE):
+            rows = assembly.readable(self.layers[0], read(images[part]))
+            gradient[part] = check_outputs(
+                input_gradient(self.layers, rows, labels[part], loss), rows, part.start
+            )
+        return gradient.reshape(as_array(x, "input_gradient: x").shape)
 
     def parameters(self) -> list[Parameter]:
         """Return the parameters, layer by layer: weight, bias; gamma, beta."""

@@ -33,7 +33,10 @@ class ReLU(Layer):
     def backward(self, dy: Float32, kernels: Any = None) -> Float32:
         """Return dx, (n, d)."""
         y = self._cached()
-        dy = self._check_dy(dy, y.shape)
+        return self.backward_input(self._check_dy(dy, y.shape), y, y, kernels)
+
+    def backward_input(self, dy: Float32, x: Array, y: Float32, kernels: Any = None) -> Float32:
+        """Return dx, (n, d)."""
         dx = aligned.floats(*dy.shape)
         (kernels or backend.kernels).relu_backward(dx, dy, y)
         return dx
@@ -76,7 +79,10 @@ class LeakyReLU(Layer):
     def backward(self, dy: Float32, kernels: Any = None) -> Float32:
         """Return dx, (n, d)."""
         x = self._cached()
-        dy = self._check_dy(dy, x.shape)
+        return self.backward_input(self._check_dy(dy, x.shape), x, x, kernels)
+
+    def backward_input(self, dy: Float32, x: Array, y: Float32, kernels: Any = None) -> Float32:
+        """Return dx, (n, d)."""
         dx = aligned.floats(*dy.shape)
         (kernels or backend.kernels).leaky_relu_backward(dx, dy, x, self.slope)
         return dx
@@ -107,7 +113,10 @@ class Softmax(Layer):
     def backward(self, dy: Float32, kernels: Any = None) -> Float32:
         """Return dx, (n, d)."""
         probs = self._cached()
-        dy = self._check_dy(dy, probs.shape)
+        return self.backward_input(self._check_dy(dy, probs.shape), probs, probs, kernels)
+
+    def backward_input(self, dy: Float32, x: Array, y: Float32, kernels: Any = None) -> Float32:
+        """Return dx, (n, d)."""
         dx = aligned.floats(*dy.shape)
-        (kernels or backend.kernels).softmax_backward(dx, dy, probs)
+        (kernels or backend.kernels).softmax_backward(dx, dy, y)
         return dx

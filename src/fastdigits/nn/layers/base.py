@@ -108,6 +108,28 @@ class Layer(Configured):
         """
         raise NotImplementedError(f"{self._subject}: a layer must have a backward(dy); got none")
 
+    def backward_input(self, dy: Float32, x: Array, y: Float32) -> Float32 | None:
+        """Return the gradient of the input for ``forward(x)``, in evaluation; used by `NeuralNetwork.input_gradient`.
+
+        The layers of this package change nothing. This default, for a layer of your own, calls ``forward(x,
+        training=True)`` and `backward`, which overwrites the gradients of its parameters.
+
+        Parameters
+        ----------
+        dy : ndarray, (n, out) float32
+            Gradient of the loss with respect to ``y``.
+        x : ndarray, (n, in) float32
+        y : ndarray, (n, out) float32
+            The output for ``x``.
+
+        Returns
+        -------
+        ndarray, (n, in) float32, or None
+            None if the input has no gradient.
+        """
+        self.forward(x, training=True)
+        return self.backward(dy)
+
     def parameters(self) -> list[Parameter]:
         """Return the trainable parameters, the same objects at each call."""
         return []

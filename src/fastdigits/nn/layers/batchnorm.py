@@ -121,6 +121,14 @@ class BatchNorm(Layer):
         )
         return dx
 
+    def backward_input(self, dy: Float32, x: Array, y: Float32, kernels: Any = None) -> Float32:
+        """Return dx = dy · gamma / √(running_var + eps), (n, features)."""
+        dx, zeros = aligned.floats(*dy.shape), aligned.zeros(self.n)
+        (kernels or backend.kernels).batchnorm_inference(
+            dx, dy, self.gamma.value, zeros, zeros, self.running_var, self.eps
+        )
+        return dx
+
     def parameters(self) -> list[Parameter]:
         """Return gamma and beta."""
         return [self.gamma, self.beta]

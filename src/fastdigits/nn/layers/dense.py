@@ -96,6 +96,12 @@ class Dense(Layer):
         (kernels or backend.kernels).dense_backward_weight(self.weight.grad, self.bias.grad, dy, x)
         return dx
 
+    def backward_input(self, dy: Float32, x: Array, y: Float32, kernels: Any = None) -> Float32:
+        """Return dx, (n, n_in), also for pixels, whose gradient is that of value / 255."""
+        dx = aligned.floats(x.shape[0], self.n_in)
+        (kernels or backend.kernels).dense_backward_input(dx, dy, self.weight.value)
+        return dx
+
     def parameters(self) -> list[Parameter]:
         """Return weight and bias."""
         return [self.weight, self.bias]

@@ -77,3 +77,7 @@ class Dropout(Layer):
         dx = aligned.floats(*dy.shape)
         (kernels or backend.kernels).dropout_backward(dx, dy, self._step, self.rate, self.seed)
         return dx
+
+    def backward_input(self, dy: Float32, x: Array, y: Float32, kernels: Any = None) -> Float32:
+        """Return ``dy`` itself, (n, d)."""
+        return dy

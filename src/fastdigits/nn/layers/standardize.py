@@ -126,6 +126,10 @@ class Standardize(Layer):
     def backward(self, dy: Float32, kernels: Any = None) -> Float32:
         """Return dx, (n, columns)."""
         dy = self._check_dy(dy, self._cached())
+        return self.backward_input(dy, dy, dy, kernels)
+
+    def backward_input(self, dy: Float32, x: Array, y: Float32, kernels: Any = None) -> Float32:
+        """Return dx, (n, columns)."""
         dx = aligned.floats(*dy.shape)
         (kernels or backend.kernels).batchnorm_inference(
             dx, dy, self._gamma, self._beta, self._beta, self.var, self.eps
