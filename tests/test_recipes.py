@@ -69,6 +69,7 @@ def test_a_recipe_makes_layers_and_arguments_of_fit():
         "optimizer": "AdamW(lr=0.02, weight_decay=0.1)",
         "schedule": "Cosine()",
         "augment": "Augmentation(rotation=5, alpha=9, sigma=2)",
+        "adversarial": "0.0",
         "clip_norm": "2.0",
         "average": "EMA(decay=0.9)",
     }

@@ -200,6 +200,42 @@ def dropout() -> Figure:
     return figure
 
 
+@picture
+def adversarial() -> Figure:
+    (x, y), (x_test, y_test) = fd.load_mnist()
+    figure, grid = sheet(8.4, 3.4, 2, 5, width_ratios=[1, 1, 1, 0.12, 2.6])
+    lengths = np.linspace(0, 4, 17)
+    curve = figure.add_subplot(figure.axes[0].get_gridspec()[:, 4])
+    for axes in (*grid[:, 3], *grid[:, 4]):
+        axes.remove()
+    for row, (length, colour) in enumerate(((0.0, ORANGE), (1.5, BLUE))):
+        net = small_network()
+        net.fit(x, y, epochs=5, optimizer=fd.Adam(0.01), schedule=fd.OneCycle(), adversarial=length)
+        gradient = net.input_gradient(x_test, y_test)
+        way = gradient / np.linalg.norm(gradient, axis=(1, 2), keepdims=True)
+        images = np.divide(x_test, 255, dtype=np.float32)
+        net.scale = "numbers"  # moved pixels leave 0 … 1
+        accuracies = [net.evaluate(images + step * way, y_test)["accuracy"] for step in lengths]
+        curve.plot(lengths, accuracies, color=colour, linewidth=2, label=f"adversarial={length:g}")
+        moved = images[:1] + 2 * way[:1]
+        limit = float(np.abs(gradient[0]).max())
+        shown = [(images[0], "gray_r", 0, 1, "image")] if row == 0 else [(None,) * 5]
+        shown.append((gradient[0], signed_colours(), -limit, limit, "gradient"))
+        shown.append((moved[0], "gray_r", 0, 1, f"moved by 2: read as {net.predict(moved)[0]}"))
+        for axes, (values, colours, low, high, title) in zip(grid[row, :3], shown, strict=True):
+            bare(axes)
+            if values is None:
+                axes.axis("off")
+                continue
+            axes.imshow(values, cmap=colours, vmin=low, vmax=high)
+            axes.set_title(title, fontsize=9)
+        grid[row, 1].set_ylabel(f"adversarial={length:g}", fontsize=9, color=colour)
+    curve.set_ylim(0, 1)
+    curve.legend(frameon=False, fontsize=8)
+    tidy(curve, "accuracy on moved test images", "length of the move")
+    return figure
+
+
 # -- learning ----------------------------------------------------------------------------------------------------------
 
 

@@ -2,9 +2,10 @@
 
     python scripts/robustness/same_bits.py            # 80 trainings in 8 processes: a minute or two
 
-Each training uses augmentation, dropout, a schedule, clipped gradients and averaged weights, on MNIST. It runs on
-1, 2, 3, 4 and 7 threads; lowered to one program, and eagerly, one kernel per call; twice in a process and in several
-processes; with and without other programs that keep all processors busy. Exit code 1 if there is more than one hash.
+Each training uses augmentation, adversarial examples, dropout, a schedule, clipped gradients and averaged weights, on
+MNIST. It runs on 1, 2, 3, 4 and 7 threads; lowered to one program, and eagerly, one kernel per call; twice in a process
+and in several processes; with and without other programs that keep all processors busy. Exit code 1 if there is more
+than one hash.
 """
 
 import argparse
@@ -44,6 +45,7 @@ def train(threads: int, activation: type[fd.ReLU], images: int) -> str:
         schedule=fd.OneCycle(),
         loss=fd.SoftmaxCrossEntropy(label_smoothing=0.1),
         augment=fd.Augmentation(rotation=10, shift=1, alpha=8, fade=0.5),
+        adversarial=0.5,
         clip_norm=1.0,
         average=fd.EMA(0.9),
         validation_split=0.1,

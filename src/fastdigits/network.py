@@ -101,6 +101,7 @@ class NeuralNetwork(Sequential):
         schedule: Schedule | None = None,
         loss: SoftmaxCrossEntropy | None = None,
         augment: Augmentation | None = None,
+        adversarial: float = 0.0,
         clip_norm: float | None = None,
         average: WeightAverage | None = None,
         validation_data: tuple[Any, ...] | Shards | None = None,
@@ -139,6 +140,12 @@ class NeuralNetwork(Sequential):
             Random distortions of the images, new in each epoch. ``x`` must then hold pixels, whole numbers from 0 to
             255; the network's ``scale`` must be "pixels" or None; an image must have at most 64 × 64 pixels; and rows
             must be square images. Validation images are not distorted.
+        adversarial : float, default 0.0
+            Length by which the first half of each batch is moved before the step, each image in the direction in which
+            its loss grows most: in the numbers that the network computes with, those of pixels from 0 to 1; in standard
+            deviations after `Standardize`. The network then changes its mind less easily. 0 for none; 1.5 suits digits
+            of 28 × 28 pixels that are not distorted. A step takes two to four times as long. Loss and accuracy of the
+            history are those of the moved images. Running statistics are computed again after the last epoch.
         clip_norm : float, optional
             Largest norm of all gradients together, see `ClipNorm`. Default: no limit.
         average : WeightAverage, optional
@@ -212,7 +219,8 @@ class NeuralNetwork(Sequential):
         from .training.options import checked_together
 
         options = checked_together(
-            epochs=epochs, batch_size=batch_size, augment=augment, clip_norm=clip_norm, average=average,
+            epochs=epochs, batch_size=batch_size, augment=augment, adversarial=adversarial,
+            clip_norm=clip_norm, average=average,
             optimizer=optimizer, schedule=schedule, loss=loss,
             validation_data=validation_data, validation_split=validation_split, sample_weight=sample_weight,
             callbacks=callbacks, shuffle=shuffle, progress=progress, threads=threads, resume=resume,

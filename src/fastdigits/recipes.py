@@ -94,6 +94,7 @@ _CHECKS: dict[str, Check] = {  # one for each setting
     "weight_decay": optional(number(least=0)),
     "schedule": one_of(SCHEDULES),
     "label_smoothing": _FRACTION,
+    "adversarial": number(least=0),
     "clip_norm": optional(number(over=0)),
     "augment": optional(_augmentation),
     "ema": optional(_FRACTION),
@@ -126,6 +127,8 @@ class Recipe:
         Only for ``momentum`` and ``adamw``; None for the default of the optimizer.
     schedule : {"constant", "step", "cosine", "one-cycle", "warm-up"}, default "one-cycle"
     label_smoothing : float, default 0.0
+    adversarial : float, default 0.0
+        Length by which half of each batch is moved; see `NeuralNetwork.fit`.
     clip_norm : float, optional
     augment : Augmentation, optional
     ema, swa : float, optional
@@ -157,6 +160,7 @@ class Recipe:
     weight_decay: float | None = None
     schedule: str = "one-cycle"
     label_smoothing: float = 0.0
+    adversarial: float = FitOptions.adversarial
     clip_norm: float | None = FitOptions.clip_norm
     augment: Augmentation | None = FitOptions.augment
     ema: float | None = None
@@ -237,6 +241,7 @@ class Recipe:
             "schedule": self.make_schedule(),
             "loss": SoftmaxCrossEntropy(label_smoothing=self.label_smoothing),
             "augment": self.augment,
+            "adversarial": self.adversarial,
             "clip_norm": self.clip_norm,
             "average": self.make_average(),
         }

@@ -28,7 +28,8 @@ def test_fit_hands_each_option_on(monkeypatch):
     monkeypatch.setattr(loop, "fit", lambda network, x, y, options: options)
     given = {
         "epochs": 3, "batch_size": 7, "optimizer": fd.SGD(1), "schedule": fd.Cosine(),
-        "loss": fd.SoftmaxCrossEntropy(label_smoothing=0.5), "augment": fd.Augmentation(), "clip_norm": 2.0,
+        "loss": fd.SoftmaxCrossEntropy(label_smoothing=0.5), "augment": fd.Augmentation(), "adversarial": 0.5,
+        "clip_norm": 2.0,
         "average": fd.EMA(0.5), "validation_data": None, "validation_split": 0.25, "sample_weight": [1],
         "callbacks": (fd.Callback(),), "shuffle": False, "progress": True, "threads": 5, "resume": "here",
             "batch_shards": 4, "average_every": 2, "ranks": Ranks(),
@@ -68,6 +69,7 @@ def test_a_checkpoint_records_what_decides_the_result():
         "schedule": "Constant()",
         "loss": "SoftmaxCrossEntropy()",
         "augment": None,
+        "adversarial": 0.0,
         "clip_norm": 1.0,
         "average": None,
         "callbacks": ["EarlyStopping"],

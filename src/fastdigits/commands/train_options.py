@@ -295,6 +295,11 @@ def _add_training(parser: Parser) -> None:
         "rotation (degrees), scale, shear, shift (pixels), alpha and sigma (elastic) and fade; the others are "
         f"0, sigma {Augmentation.sigma:g} (default: none)",
     )  # fmt: skip
+    add(
+        "--adversarial", arguments.not_negative, "F",
+        "move half of each batch by F in the direction in which its loss grows most, as adversarial examples; pixels "
+        "are 0 to 1, and columns of a table are standardised (default: %(default)g)",
+    )  # fmt: skip
     averages = group.add_mutually_exclusive_group()
     _add_setting(
         averages, "--ema", arguments.fraction, "F",

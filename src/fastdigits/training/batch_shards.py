@@ -20,6 +20,7 @@ from ..core.arrays import Array, Float32, Int64
 from ..nn.layers import Dropout
 from ..nn.losses import SoftmaxCrossEntropy, total_weight
 from ..nn.sequential import Sequential
+from .adversarial import forward
 from .lowering import ShardGradients, Update
 from .preparation import TrainingSetup
 from .ranks import Ranks
@@ -150,7 +151,7 @@ class _EagerPasses:
     ) -> tuple[float, float]:
         """Compute the gradients of a shard; return its part of the batch's loss, and of its hits."""
         loss, labels = setup.options.loss, setup.train.labels[index]
-        logits = setup.network.run(pixels(setup, index), training=True)
+        logits = forward(setup.network, pixels(setup, index), labels, loss, setup.options.adversarial)
         if type(loss) is SoftmaxCrossEntropy:
             losses, _ = loss.run(logits, labels, _shares(index.size, weight, mass))
             part, dlogits = float(losses.sum(dtype=np.float64)), loss.backward()
@@ -197,7 +198,13 @@ def _record(setup: TrainingSetup) -> tuple[dict[int, ShardGradients], Update]:
     sizes = sorted({part.stop - part.start for size in setup.batches.sizes for part in setup.shards(size)})
     passes = {
         size: ShardGradients(
-            setup.network, train.rows, train.labels, size, options.loss, augmenter=setup.augmenter
+            setup.network,
+            train.rows,
+            train.labels,
+            size,
+            options.loss,
+            augmenter=setup.augmenter,
+            adversarial=options.adversarial,
         )
         for size in sizes
     }

@@ -334,11 +334,13 @@ def _pieces(
 
 
 def _apply_average(setup: TrainingSetup) -> None:
-    """Give the network its averaged weights, and the running statistics for them."""
-    if setup.options.average is None:
+    """Give the network its averaged weights, and the running statistics of the images for the weights that it has."""
+    average = setup.options.average
+    if average is None and setup.options.adversarial == 0:
         return
     with rollback((), [setup.network.values, *setup.network.buffers().values()]):
-        if setup.options.average.apply():
+        averaged = average is not None and average.apply()
+        if averaged or setup.options.adversarial > 0:  # training has normalised moved images, too
             _renew(setup.network, setup.train.batches_in_order(1000))
 
 

@@ -20,6 +20,7 @@ from ..nn.sequential import Sequential
 from ..optim.averaging import WeightAverage
 from ..optim.clipping import ClipNorm
 from ..optim.optimizers import SGD, Adam, AdamW, Momentum, Optimizer, RMSprop
+from .adversarial import forward
 from .augmentation import Augmenter
 
 _OPTIMIZERS = (SGD, Momentum, RMSprop, Adam, AdamW)
@@ -54,6 +55,8 @@ class TrainingStep:
         Updated in each step; its `begin` must have been called with the network's parameters.
     totals : ndarray, (3,) float64, optional
         Array for the attribute ``totals``; a new one by default.
+    adversarial : float, default 0.0
+        Length by which half of the rows are moved; see `training.adversarial`.
 
     Attributes
     ----------
@@ -75,6 +78,7 @@ class TrainingStep:
         clipping: ClipNorm | None = None,
         average: WeightAverage | None = None,
         totals: Array | None = None,
+        adversarial: float = 0.0,
     ) -> None:
         index = np.zeros(size, dtype=np.int64)
         mass = np.full(1, size, dtype=np.float64)
@@ -86,7 +90,7 @@ class TrainingStep:
             batch, batch_labels = _gather(network, rows, labels, index, augmenter, kernels)
             if weights is not None:
                 kernels.gather_weights(shares, mass, weights, index)
-            logits = network.run(batch, training=True, kernels=kernels)
+            logits = forward(network, batch, batch_labels, loss, adversarial, kernels)
             losses, probs = loss.run(logits, batch_labels, shares, kernels)
             kernels.accumulate(self.totals, losses, probs, batch_labels, shares, mass)
             network.backward(loss.backward(kernels), kernels)
@@ -103,7 +107,7 @@ class ShardGradients:
 
     Parameters
     ----------
-    network, rows, labels, size, loss, augmenter
+    network, rows, labels, size, loss, augmenter, adversarial
         As for `TrainingStep`.
 
     Attributes
@@ -121,6 +125,7 @@ class ShardGradients:
         loss: SoftmaxCrossEntropy,
         *,
         augmenter: Augmenter | None = None,
+        adversarial: float = 0.0,
     ) -> None:
         index = np.zeros(size, dtype=np.int64)
         self.shares = aligned.zeros(size)
@@ -128,7 +133,7 @@ class ShardGradients:
         self._program = backend.kernels.Program(index)
         with self._program as kernels:
             batch, batch_labels = _gather(network, rows, labels, index, augmenter, kernels)
-            logits = network.run(batch, training=True, kernels=kernels)
+            logits = forward(network, batch, batch_labels, loss, adversarial, kernels)
             losses, probs = loss.run(logits, batch_labels, self.shares, kernels)
             kernels.accumulate(self._totals, losses, probs, batch_labels, self.shares, np.ones(1))
             network.backward(loss.backward(kernels), kernels)

@@ -57,6 +57,7 @@ class FitOptions:
     schedule: Schedule = None  # type: ignore[assignment]
     loss: SoftmaxCrossEntropy = None  # type: ignore[assignment]
     augment: Augmentation | None = None
+    adversarial: float = 0.0
     clip_norm: float | None = None
     average: WeightAverage | None = None
     validation_data: tuple[Any, ...] | Blocks | None = None
@@ -76,6 +77,7 @@ class FitOptions:
             "epochs": check_count(self.epochs, "epochs", "fit"),
             "batch_size": check_count(self.batch_size, "batch_size", "fit"),
             "callbacks": _checked_callbacks(self.callbacks),
+            "adversarial": check_number(self.adversarial, "adversarial", "fit", least=0),
             "shuffle": bool(self.shuffle),
         }
         if self.clip_norm is not None:

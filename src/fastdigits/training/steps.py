@@ -16,6 +16,7 @@ from ..core import changes, streams
 from ..core.arrays import Array, Int64
 from ..errors import DivergedError
 from ..nn.losses import total_weight
+from .adversarial import forward
 from .lowering import TrainingStep, why_eager
 from .preparation import TrainingSetup
 from .streaming import Epoch
@@ -63,7 +64,7 @@ def train_step(setup: TrainingSetup, index: Int64, lr: float) -> tuple[float, fl
     """Take a step on some rows if the loss is finite; return the sums of `Eager.totals`, as before the step."""
     train, loss_of = setup.train, setup.options.loss
     labels, weight = train.labels[index], None if train.weights is None else train.weights[index]
-    logits = setup.network.run(pixels(setup, index), training=True)
+    logits = forward(setup.network, pixels(setup, index), labels, loss_of, setup.options.adversarial)
     loss = loss_of.forward(logits, labels, weight)
     if math.isfinite(loss):
         setup.network.backward(loss_of.backward())
@@ -171,6 +172,7 @@ def lowered_step(setup: TrainingSetup, size: int, totals: Array) -> TrainingStep
     return TrainingStep(
         setup.network, train.rows, train.labels, train.weights, size, setup.options.loss, setup.options.optimizer,
         augmenter=setup.augmenter, clipping=setup.clipping, average=setup.options.average, totals=totals,
+        adversarial=setup.options.adversarial,
     )  # fmt: skip
 
 
