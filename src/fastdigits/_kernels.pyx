@@ -48,6 +48,8 @@ cdef extern from "kernels/vector.h" nogil:
     void store(float* p, vec v)
     void store_partial(float* p, vec v, Py_ssize_t count)
     vec square_root(vec x)
+    void store_fixed(int32_t* y, vec x)
+    void store_bytes(uint8_t* y, const int32_t* x)
     void prefetch(const void* p)
     uint64_t nonzero_bytes(const uint8_t* p)
     int lowest_bit(uint64_t bits)

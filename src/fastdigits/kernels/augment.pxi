@@ -10,6 +10,10 @@ cdef enum:
     MAX_STRIDE = MAX_SIDE + STRIP  # longest row with its border, in whole strips
     MAX_PAIRS = 5296  # MAX_SIDE + 2 of these rows, and a strip
     MAX_KNOTS = MAX_SIDE + 8  # most knots of a displacement field in one direction
+    MAX_DISPLACEMENT = 4096  # by the field, in pixels; store_fixed bounds them
+    # Pixels computed together: vectors are not read right after single numbers were written in them. That wait took half
+    # of an affine distortion.
+    MAX_SAMPLES = 1024
     FIXED_ONE = 65536  # one pixel as an integer
 
 cdef enum:  # indices in ``distortion``
@@ -32,21 +36,13 @@ cdef struct PaddedImage:  # an image with a border, in pairs of pixels
     uint16_t pairs[MAX_PAIRS]
 
 
-cdef inline uint64_t copy_strip(uint8_t* y, uint8_t* seen, const uint8_t* x, const uint8_t* inside) noexcept nogil:
-    # y (STRIP,) = x & inside; seen |= y; return 0 if y is zero. The compiler vectorises these loops over local arrays,
-    # as no pointer can alias them
-    cdef uint64_t words[2]
-    cdef uint64_t all_seen[2]
-    cdef uint8_t* nonzero = <uint8_t*>words
-    cdef uint8_t* columns = <uint8_t*>all_seen
+cdef inline void copy_strip(uint8_t* y, const uint8_t* x, const uint8_t* inside) noexcept nogil:
+    # y (STRIP,) = x & inside. The compiler vectorises this loop over a local array, as no pointer can alias it
+    cdef uint8_t bytes[STRIP]
     cdef int e
     for e in range(STRIP):
-        nonzero[e] = x[e] & inside[e]
-    for e in range(STRIP):
-        columns[e] = seen[e] | nonzero[e]
-    memcpy(y, words, STRIP)
-    memcpy(seen, all_seen, STRIP)
-    return words[0] | words[1]
+        bytes[e] = x[e] & inside[e]
+    memcpy(y, bytes, STRIP)
 
 
 cdef inline void pair_strip(uint16_t* pairs, const uint8_t* row, const uint8_t* below) noexcept nogil:
@@ -59,31 +55,29 @@ cdef inline void pair_strip(uint16_t* pairs, const uint8_t* row, const uint8_t* 
 
 cdef bint pad_image(PaddedImage* p, const uint8_t* x) noexcept nogil:
     # p = x (h, w) with a border, in pairs, and its bounding box; return False if all pixels are zero
-    cdef uint8_t pixels[MAX_SIDE * MAX_SIDE + STRIP]
+    cdef uint8_t pixels[MAX_SIDE * MAX_SIDE + MAX_SIDE]  # nonzero_bytes reads 64
     cdef uint8_t image[MAX_PAIRS + MAX_STRIDE]
     cdef uint8_t inside[MAX_STRIDE]
-    cdef uint8_t columns[MAX_STRIDE]
-    cdef uint64_t nonzero
+    cdef uint64_t nonzero, columns = 0, all_columns = (<uint64_t>2 << (p.w - 1)) - 1
     cdef Py_ssize_t i, j, ld = p.ld
     memcpy(pixels, x, p.h * p.w)
     memset(inside, 0, sizeof(inside))
     memset(inside, 255, p.w)
-    memset(columns, 0, sizeof(columns))
     memset(image, 0, (p.h + 3) * ld)
     p.top, p.bottom = p.h, -1
     for i in range(p.h):
-        nonzero = j = 0
-        while j < p.w:
-            nonzero |= copy_strip(image + (i + 1) * ld + 1 + j, columns + j, pixels + i * p.w + j, inside + j)
-            j += STRIP
+        nonzero = nonzero_bytes(pixels + i * p.w) & all_columns
         if nonzero:
             p.top, p.bottom = min(p.top, i), i
-    if p.bottom < 0:
+        columns |= nonzero
+        j = 0
+        while j < p.w:
+            copy_strip(image + (i + 1) * ld + 1 + j, pixels + i * p.w + j, inside + j)
+            j += STRIP
+    if columns == 0:
         return False
-    p.left, p.right = 0, p.w - 1
-    while not columns[p.left]:
-        p.left += 1
-    while not columns[p.right]:
+    p.left, p.right = lowest_bit(columns), p.w - 1
+    while not columns >> p.right & 1:
         p.right -= 1
     i = 0
     while i < (p.h + 2) * ld:
@@ -93,58 +87,120 @@ cdef bint pad_image(PaddedImage* p, const uint8_t* x) noexcept nogil:
     return True
 
 
-cdef void random_field(
-    float* field, const float* taps, Py_ssize_t knots, Py_ssize_t w, uint64_t key
+cdef struct Gaussian:  # taps of an elastic field, and where they are not zero
+    Py_ssize_t knots
+    double reach  # no displacement is longer, in pixels
+    Py_ssize_t first[MAX_SIDE]  # first and last + 1 knot of each row of the image
+    Py_ssize_t last[MAX_SIDE]
+    Py_ssize_t strip_first[MAX_SIDE]  # the same for each vector of columns
+    Py_ssize_t strip_last[MAX_SIDE]
+    float taps[MAX_KNOTS * MAX_SIDE]  # (knots, longest side), stride MAX_SIDE
+    float scaled[MAX_KNOTS * MAX_SIDE]  # alpha · taps
+
+
+cdef void nonzero_knots(
+    Py_ssize_t* first, Py_ssize_t* last, const Gaussian* g, Py_ssize_t begin, Py_ssize_t end
 ) noexcept nogil:
-    # field (knots, w) = random knots (knots, knots), uniform in -1 … 1, @ taps (knots, w); stride MAX_SIDE
-    cdef Py_ssize_t k, knot, j, i = 0
-    cdef uint64_t bits = 0
-    cdef float noise[MAX_KNOTS]
-    cdef vec total
+    # first and last + 1 knot with nonzero taps in the columns begin … end - 1
+    cdef Py_ssize_t k, i
+    first[0] = last[0] = 0
+    for k in range(g.knots):
+        for i in range(begin, end):
+            if g.taps[k * MAX_SIDE + i] != 0:
+                if last[0] == 0:
+                    first[0] = k
+                last[0] = k + 1
+
+
+cdef void init_gaussian(
+    Gaussian* g, const float* taps, Py_ssize_t knots, Py_ssize_t h, Py_ssize_t w, float alpha
+) noexcept nogil:
+    cdef Py_ssize_t longest = max(h, w), k, i
+    cdef double total, most = 0
+    g.knots = knots
+    memset(g.taps, 0, knots * MAX_SIDE * sizeof(float))
     for k in range(knots):
-        for knot in range(knots):
-            if i % 4 == 0:  # 16 bits per knot
-                bits = split_mix_at(key, i // 4)
-            noise[knot] = <float>(<int32_t>(bits & 0xFFFF) - 32768) * <float>(1.0 / 32768)
-            bits >>= 16
-            i += 1
+        memcpy(g.taps + k * MAX_SIDE, taps + k * longest, longest * sizeof(float))
+    for i in range(knots * MAX_SIDE):
+        g.scaled[i] = alpha * g.taps[i]
+    for i in range(longest):
+        total = 0
+        for k in range(knots):
+            total += fabs(g.taps[k * MAX_SIDE + i])
+        most = max(most, total)
+    g.reach = min(alpha * most * most, <double>MAX_DISPLACEMENT)
+    for i in range(h):
+        nonzero_knots(&g.first[i], &g.last[i], g, i, i + 1)
+    i = 0
+    while i < w:
+        nonzero_knots(&g.strip_first[i], &g.strip_last[i], g, i, i + LANES)
+        i += LANES
+
+
+cdef inline void random_strip(float* noise, const uint64_t* bits) noexcept nogil:
+    # noise (STRIP,) = 16 bits each, as numbers in -1 … 1
+    cdef uint16_t words[STRIP]
+    cdef float numbers[STRIP]
+    cdef int e
+    memcpy(words, bits, sizeof(words))
+    for e in range(STRIP):
+        numbers[e] = <float>(<int32_t>words[e] - 32768) * <float>(1.0 / 32768)
+    memcpy(noise, numbers, sizeof(numbers))
+
+
+cdef void random_field(float* field, const Gaussian* g, Py_ssize_t w, uint64_t key) noexcept nogil:
+    # field (knots, w) = random knots (knots, knots), uniform in -1 … 1, @ taps (knots, w); stride MAX_SIDE. Products with
+    # zeros are omitted: they do not change a sum
+    cdef uint64_t bits[MAX_KNOTS + STRIP]  # of four rows of knots, 16 bits each
+    cdef float noise[4 * MAX_KNOTS]
+    cdef const float* row
+    cdef Py_ssize_t k, knot, i, j
+    cdef int e
+    cdef vec tap, c0, c1, c2, c3
+    k = 0
+    while k < g.knots:
+        i = 0
+        while i < g.knots:
+            for e in range(STRIP):
+                bits[i + e] = split_mix_at(key, k // 4 * g.knots + i + e)
+            i += STRIP
+        i = 0
+        while i < g.knots:
+            random_strip(noise + 4 * i, bits + i)
+            i += STRIP // 4
         j = 0
         while j < w:
-            total = splat(0)
-            for knot in range(knots):
-                total = total + splat(noise[knot]) * load(taps + knot * MAX_SIDE + j)
-            store(field + k * MAX_SIDE + j, total)
+            c0 = c1 = c2 = c3 = splat(0)
+            for knot in range(g.strip_first[j], g.strip_last[j]):
+                tap, row = load(g.taps + knot * MAX_SIDE + j), noise + knot
+                c0 = c0 + splat(row[0]) * tap
+                c1 = c1 + splat(row[g.knots]) * tap
+                c2 = c2 + splat(row[2 * g.knots]) * tap
+                c3 = c3 + splat(row[3 * g.knots]) * tap
+            store(field + k * MAX_SIDE + j, c0)
+            store(field + (k + 1) * MAX_SIDE + j, c1)
+            store(field + (k + 2) * MAX_SIDE + j, c2)
+            store(field + (k + 3) * MAX_SIDE + j, c3)
             j += LANES
+        k += 4
 
 
 cdef void displacement_row(
-    int32_t* shift, const float* field, const float* taps, Py_ssize_t knots, Py_ssize_t i, Py_ssize_t w, float alpha
+    int32_t* shift_u, int32_t* shift_v, const float* field_u, const float* field_v, const Gaussian* g, Py_ssize_t i,
+    Py_ssize_t w,
 ) noexcept nogil:
     # shift (w,) = alpha · column i of taps (knots, h) @ field (knots, w), in units of 1 / 65,536 pixel
-    cdef float pixels[MAX_SIDE]
-    cdef float limit = 4096
-    cdef vec total
-    cdef Py_ssize_t first = 0, last = knots, k, j
-    cdef int e
-    while first < last and taps[first * MAX_SIDE + i] == 0:  # outside the Gaussian
-        first += 1
-    while first < last and taps[(last - 1) * MAX_SIDE + i] == 0:
-        last -= 1
-    memset(pixels + w, 0, (MAX_SIDE - w) * sizeof(float))  # whole strips are read
-    j = 0
+    cdef Py_ssize_t k, j = 0
+    cdef vec scaled, u, v
     while j < w:
-        total = splat(0)
-        for k in range(first, last):
-            total = total + splat(alpha * taps[k * MAX_SIDE + i]) * load(field + k * MAX_SIDE + j)
-        store(pixels + j, total)
+        u = v = splat(0)
+        for k in range(g.first[i], g.last[i]):
+            scaled = splat(g.scaled[k * MAX_SIDE + i])
+            u = u + scaled * load(field_u + k * MAX_SIDE + j)
+            v = v + scaled * load(field_v + k * MAX_SIDE + j)
+        store_fixed(shift_u + j, u)
+        store_fixed(shift_v + j, v)
         j += LANES
-    j = 0
-    while j < w:
-        for e in range(STRIP):
-            pixels[j + e] = pixels[j + e] if pixels[j + e] > -limit else -limit
-            pixels[j + e] = pixels[j + e] if pixels[j + e] < limit else limit
-            shift[j + e] = <int32_t>(pixels[j + e] * FIXED_ONE)
-        j += STRIP
 
 
 cdef inline void interpolate_strip(
@@ -152,7 +208,6 @@ cdef inline void interpolate_strip(
 ) noexcept nogil:
     # y (STRIP,) = bilinear interpolation of four pixels each; right and down: distance from the first, in 1 / 256 pixel
     cdef int32_t mixed[STRIP]
-    cdef uint8_t narrow[STRIP]
     cdef int32_t first, second, upper, lower
     cdef int e
     for e in range(STRIP):
@@ -160,21 +215,15 @@ cdef inline void interpolate_strip(
         upper = (first << 8) + right[e] * (<int32_t>(quads[e] >> 16 & 255) - first)
         lower = (second << 8) + right[e] * (<int32_t>(quads[e] >> 24) - second)
         mixed[e] = ((upper << 8) + down[e] * (lower - upper) + 32768) >> 16
-    for e in range(STRIP):  # a loop of its own: bytes would limit the loop above to vectors of 16 bytes
-        narrow[e] = <uint8_t>mixed[e]
-    memcpy(y, narrow, STRIP)
+    store_bytes(y, mixed)
 
 
-cdef void sample_row(
-    uint8_t* y, const PaddedImage* p, int32_t u, int32_t v, int32_t du, int32_t dv, const int32_t* shift_u,
-    const int32_t* shift_v, Py_ssize_t count,
+cdef void place_row(
+    uint32_t* index, int32_t* right, int32_t* down, const PaddedImage* p, int32_t u, int32_t v, int32_t du, int32_t dv,
+    const int32_t* shift_u, const int32_t* shift_v, Py_ssize_t count,
 ) noexcept nogil:
-    # y (count,) = pixels at (u + j · du + shift_u[j], v + j · dv + shift_v[j]), a column and row of the padded image;
-    # writes whole strips
-    cdef int32_t right[MAX_STRIDE]
-    cdef int32_t down[MAX_STRIDE]
-    cdef uint32_t index[MAX_STRIDE]
-    cdef uint32_t quads[MAX_STRIDE]
+    # index (count,) of the first pixels around (u + j · du + shift_u[j], v + j · dv + shift_v[j]), a column and row of
+    # the padded image; right and down: distance from it, in 1 / 256 pixel; count is in whole strips
     cdef int32_t max_u = <int32_t>(p.w + 1) * FIXED_ONE, max_v = <int32_t>(p.h + 1) * FIXED_ONE
     cdef int32_t ld = <int32_t>p.ld, a, b
     cdef Py_ssize_t j = 0
@@ -193,22 +242,19 @@ cdef void sample_row(
         u += STRIP * du
         v += STRIP * dv
         j += STRIP
-    for j in range(count):
-        memcpy(&quads[j], p.pairs + index[j], sizeof(uint32_t))
-    j = 0
-    while j < count:
-        interpolate_strip(y + j, quads + j, right + j, down + j)
-        j += STRIP
 
 
 cdef void distort(
-    uint8_t* y, const PaddedImage* p, const double* limits, const float* taps, Py_ssize_t knots, uint64_t key
+    uint8_t* y, const PaddedImage* p, const double* limits, const Gaussian* g, uint64_t key
 ) noexcept nogil:
     # y (h, w): source = M (target - centre - shift) + centre + field(target), M the inverse of rotation · shear · scale
     cdef uint8_t pixels[MAX_SIDE * MAX_SIDE + STRIP]
     cdef float fields[2][MAX_KNOTS * MAX_SIDE]
     cdef int32_t shifts[2][MAX_STRIDE]
-    cdef Py_ssize_t top = 0, bottom = p.h, left = 0, count = p.w, i, k  # of rows; of columns
+    cdef uint32_t quads[MAX_SAMPLES]  # at first their indices
+    cdef int32_t right[MAX_SAMPLES]
+    cdef int32_t down[MAX_SAMPLES]
+    cdef Py_ssize_t top, bottom, left, count, begin, end, i, j, k, n  # of rows; of columns
     cdef double cx = 0.5 * (p.w - 1), cy = 0.5 * (p.h - 1), angle = limits[ROTATION] * uniform(key, 0)
     cdef double sx = 1 + limits[SCALE] * uniform(key, 1), sy = 1 + limits[SCALE] * uniform(key, 2)
     cdef double shear = limits[SHEAR] * uniform(key, 3)
@@ -217,28 +263,40 @@ cdef void distort(
     cdef double m00 = (c + s * shear) / sx, m01 = (s - c * shear) / sx, m10 = -s / sy, m11 = c / sy
     cdef int32_t u, v, du = <int32_t>floor(m00 * FIXED_ONE + 0.5), dv = <int32_t>floor(m10 * FIXED_ONE + 0.5)
     memset(shifts, 0, sizeof(shifts))
-    if knots > 0:
-        for k in range(2):
-            random_field(fields[k], taps, knots, p.w, split_mix_at(key, 6 + k))
-    else:  # the result is zero outside the distorted corners of the bounding box
-        for k in range(4):
-            column = sx * ((p.right + 1 if k & 1 else p.left - 1) - cx)
-            row = sy * ((p.bottom + 1 if k & 2 else p.top - 1) - cy)
-            across, along = tx + c * column + (c * shear - s) * row, ty + s * column + (s * shear + c) * row
-            first, last, low, high = min(first, across), max(last, across), min(low, along), max(high, along)
-        top, bottom = max(<Py_ssize_t>0, <Py_ssize_t>floor(low)), min(p.h, <Py_ssize_t>floor(high) + 2)
-        left = max(<Py_ssize_t>0, <Py_ssize_t>floor(first))
-        count = max(<Py_ssize_t>0, min(p.w, <Py_ssize_t>floor(last) + 2) - left)
+    for k in range(2):
+        random_field(fields[k], g, p.w, split_mix_at(key, 6 + k))
+    for k in range(4):  # the result is zero outside the distorted corners of the bounding box
+        column = sx * ((p.right + 1 + g.reach if k & 1 else p.left - 1 - g.reach) - cx)
+        row = sy * ((p.bottom + 1 + g.reach if k & 2 else p.top - 1 - g.reach) - cy)
+        across, along = tx + c * column + (c * shear - s) * row, ty + s * column + (s * shear + c) * row
+        first, last, low, high = min(first, across), max(last, across), min(low, along), max(high, along)
+    top, bottom = max(<Py_ssize_t>0, <Py_ssize_t>floor(low)), min(p.h, <Py_ssize_t>floor(high) + 2)
+    left = max(<Py_ssize_t>0, <Py_ssize_t>floor(first))
+    count = max(<Py_ssize_t>0, min(p.w, <Py_ssize_t>floor(last) + 2) - left)
     count = (count + STRIP - 1) // STRIP * STRIP
     left = max(<Py_ssize_t>0, min(left, p.w - count))  # strips end in this row, or in the next, computed later
     memset(pixels, 0, p.h * p.w)
-    for i in range(top, bottom):
-        if knots > 0:
-            for k in range(2):
-                displacement_row(shifts[k], fields[k], taps, knots, i, p.w, <float>limits[ALPHA])
-        u = <int32_t>floor((m01 * (i - ty) - m00 * tx + cx) * FIXED_ONE + 0.5) + FIXED_ONE + <int32_t>left * du
-        v = <int32_t>floor((m11 * (i - ty) - m10 * tx + cy) * FIXED_ONE + 0.5) + FIXED_ONE + <int32_t>left * dv
-        sample_row(pixels + i * p.w + left, p, u, v, du, dv, shifts[0], shifts[1], count)
+    begin = top
+    while begin < bottom and count > 0:
+        end = min(bottom, begin + MAX_SAMPLES // count)
+        n = 0
+        for i in range(begin, end):
+            if g.knots > 0:
+                displacement_row(shifts[0], shifts[1], fields[0], fields[1], g, i, p.w)
+            u = <int32_t>floor((m01 * (i - ty) - m00 * tx + cx) * FIXED_ONE + 0.5) + FIXED_ONE + <int32_t>left * du
+            v = <int32_t>floor((m11 * (i - ty) - m10 * tx + cy) * FIXED_ONE + 0.5) + FIXED_ONE + <int32_t>left * dv
+            place_row(quads + n, right + n, down + n, p, u, v, du, dv, shifts[0] + left, shifts[1] + left, count)
+            n += count
+        for k in range(n):
+            memcpy(&quads[k], p.pairs + quads[k], sizeof(uint32_t))
+        n = 0
+        for i in range(begin, end):
+            j = 0
+            while j < count:
+                interpolate_strip(pixels + i * p.w + left + j, quads + n, right + n, down + n)
+                j += STRIP
+                n += STRIP
+        begin = end
     if bottom > top:
         memset(pixels + bottom * p.w, 0, STRIP)
     memcpy(y, pixels, p.h * p.w)
@@ -254,15 +312,12 @@ cdef void augment_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept 
     cdef const double* limits = <const double*>op.a[5]
     cdef uint64_t epoch = split_mix_at(op.seed, (<const int64_t*>op.a[4])[0])
     cdef bint keyed = op.s[0] != 0
-    cdef Py_ssize_t knots = op.n[2] if limits[ALPHA] > 0 else 0, longest = max(op.n[0], op.n[1]), d = op.n[0] * op.n[1]
+    cdef Py_ssize_t knots = op.n[2] if limits[ALPHA] > 0 else 0, d = op.n[0] * op.n[1]
     cdef Py_ssize_t i, k
-    cdef float taps[MAX_KNOTS * MAX_SIDE]  # stride MAX_SIDE, for whole vectors
+    cdef Gaussian gaussian
     cdef PaddedImage image
     image.h, image.w, image.ld = op.n[0], op.n[1], (op.n[1] + 2 + STRIP - 1) // STRIP * STRIP
-    if knots > 0:
-        memset(taps, 0, sizeof(taps))
-    for k in range(knots):
-        memcpy(taps + k * MAX_SIDE, op.a[6] + k * longest, longest * sizeof(float))
+    init_gaussian(&gaussian, op.a[6], knots, op.n[0], op.n[1], <float>limits[ALPHA])
     for i in range(begin, end):
         if i + 1 < end:  # images are read in random order
             k = 0
@@ -271,7 +326,7 @@ cdef void augment_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept 
                 k += 64
         if pad_image(&image, x + rows[i] * d):
             k = keys[rows[i]] if keyed else rows[i]
-            distort(y + i * d, &image, limits, taps, knots, split_mix_at(epoch, k))
+            distort(y + i * d, &image, limits, &gaussian, split_mix_at(epoch, k))
         else:
             memset(y + i * d, 0, d)
 
@@ -298,7 +353,7 @@ def augment(
         if not 0 <= distortion[k] <= LIMITS[k]:
             raise ValueError(f"augment: distortion[{k}] must lie in 0 … {LIMITS[k]:g}; got {distortion[k]}")
     expect_rows("augment", rows, x.shape[0])
-    init_op(&op, augment_loop, SAMPLES, n, (60 if taps.shape[0] > 0 else 8) * n * d, 7, 1, 0b1111110)
+    init_op(&op, augment_loop, SAMPLES, n, (16 if taps.shape[0] > 0 else 8) * n * d, 7, 1, 0b1111110)
     op.a[0], op.a[1], op.a[2] = <float*>&y[0, 0], <float*>&x[0, 0], <float*>&rows[0]
     op.a[3], op.a[4] = <float*>&keys[0], <float*>&epoch[0]
     op.a[5], op.a[6] = <float*>&distortion[0], <float*>&taps[0, 0]

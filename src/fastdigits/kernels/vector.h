@@ -113,6 +113,46 @@ static inline vec square_root(vec x) {
 static inline vec square_root(vec x) { return sqrtf(x); }
 #endif
 
+/* y (LANES) = x in units of 1 / 65,536, at most 4,096 in each direction. */
+static inline void store_fixed(int32_t *y, vec x) {
+    const float limit = 4096.0f * 65536.0f;
+#if defined(__AVX512F__)
+    __m512 scaled = _mm512_mul_ps((__m512)x, _mm512_set1_ps(65536.0f));
+    scaled = _mm512_min_ps(_mm512_max_ps(scaled, _mm512_set1_ps(-limit)), _mm512_set1_ps(limit));
+    _mm512_storeu_si512(y, _mm512_cvttps_epi32(scaled));
+#elif defined(__AVX2__)
+    __m256 scaled = _mm256_mul_ps((__m256)x, _mm256_set1_ps(65536.0f));
+    scaled = _mm256_min_ps(_mm256_max_ps(scaled, _mm256_set1_ps(-limit)), _mm256_set1_ps(limit));
+    _mm256_storeu_si256((__m256i *)y, _mm256_cvttps_epi32(scaled));
+#elif defined(__SSE2__) && defined(__GNUC__)
+    __m128 scaled = _mm_mul_ps((__m128)x, _mm_set1_ps(65536.0f));
+    scaled = _mm_min_ps(_mm_max_ps(scaled, _mm_set1_ps(-limit)), _mm_set1_ps(limit));
+    _mm_storeu_si128((__m128i *)y, _mm_cvttps_epi32(scaled));
+#else
+    float lanes[LANES];
+    store(lanes, x);
+    for (int i = 0; i < LANES; i++) {
+        float scaled = lanes[i] * 65536.0f;
+        scaled = scaled > -limit ? scaled : -limit;
+        y[i] = (int32_t)(scaled < limit ? scaled : limit);
+    }
+#endif
+}
+
+/* y (16) = x (16), numbers from 0 to 255. GCC moves them one by one where it has no instruction for this. */
+static inline void store_bytes(uint8_t *y, const int32_t *x) {
+#if defined(__AVX512F__)
+    _mm_storeu_si128((__m128i *)y, _mm512_cvtepi32_epi8(_mm512_loadu_si512(x)));
+#elif defined(__SSE2__)
+    const __m128i *p = (const __m128i *)x;
+    __m128i low = _mm_packs_epi32(_mm_loadu_si128(p), _mm_loadu_si128(p + 1));
+    __m128i high = _mm_packs_epi32(_mm_loadu_si128(p + 2), _mm_loadu_si128(p + 3));
+    _mm_storeu_si128((__m128i *)y, _mm_packus_epi16(low, high));
+#else
+    for (int i = 0; i < 16; i++) y[i] = (uint8_t)x[i];
+#endif
+}
+
 /* Prefetch the cache line at p, which may be any address, into the second-level cache. Without the empty statement GCC
  * removes calls of functions that only prefetch. */
 #if defined(__GNUC__)
