@@ -257,9 +257,12 @@ ORIGINAL = Recipe(
 )
 FAST = Recipe(
     name="fast",
-    about="97.5 % in the fewest seconds",
-    epochs=3,
-    learning_rate=0.02,
+    about="98 % in half a second",
+    epochs=5,
+    optimizer="adamw",
+    learning_rate=0.03,
+    weight_decay=0.05,
+    label_smoothing=0.05,
 )
 DEFAULT = Recipe(
     name="default",
@@ -269,7 +272,8 @@ DEFAULT = Recipe(
     learning_rate=0.02,
     weight_decay=0.05,
     label_smoothing=0.05,
-    augment=Augmentation(rotation=4, scale=0, shear=0, shift=0.5, fade=0.3),
+    augment=Augmentation(rotation=4, scale=0, shear=0, shift=0.5, alpha=8, fade=0.3),
+    ema=0.998,
 )
 ACCURATE = Recipe(
     name="accurate",
