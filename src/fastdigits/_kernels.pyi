@@ -132,6 +132,11 @@ def augment(  # keys (len(x),): numbers of the images, for the random numbers; (
     seed: int,
 ) -> None: ...
 
+# -- moment normalisation: y (n, h·w) = the images x, normalised; h, w ≤ 64. sigma_y, sigma_x: standard deviations -----
+
+def moment_norm(y: _F, x: _F, height: int, width: int, sigma_y: float, sigma_x: float) -> None: ...
+def moment_norm_uint8(y: _U8, x: _U8, height: int, width: int, sigma_y: float, sigma_x: float) -> None: ...
+
 # -- without a twin: several kernels in one call, and the properties of the build -------------------------------
 
 @final

@@ -50,6 +50,8 @@ cdef extern from "kernels/vector.h" nogil:
     vec square_root(vec x)
     void store_fixed(int32_t* y, vec x)
     void store_bytes(uint8_t* y, const int32_t* x)
+    vec positive(vec x)
+    vec between_columns(const float* line, Py_ssize_t ld, vec u, float last)
     void prefetch(const void* p)
     uint64_t nonzero_bytes(const uint8_t* p)
     int lowest_bit(uint64_t bits)
@@ -118,4 +120,5 @@ include "kernels/loss.pxi"
 include "kernels/perturb.pxi"
 include "kernels/optimizers.pxi"
 include "kernels/augment.pxi"
+include "kernels/moments.pxi"
 include "kernels/peak.pxi"

@@ -532,3 +532,85 @@ def _bilinear(image: Array, u: Array, v: Array) -> Array:
 
 def _fixed(value: Any) -> Any:
     return np.floor(value * 2**16 + 0.5).astype(np.int64)
+
+
+# -- moment normalisation ------------------------------------------------------------------------------------
+
+
+def moment_norm(y: Array, x: Array, height: int, width: int, sigma_y: float, sigma_x: float) -> None:
+    _expect_moment_norm("moment_norm", y, x, height, width, sigma_y, sigma_x)
+    _normalize(y, x, height, width, sigma_y, sigma_x, 0.0)
+
+
+def moment_norm_uint8(y: Array, x: Array, height: int, width: int, sigma_y: float, sigma_x: float) -> None:
+    _expect_moment_norm("moment_norm_uint8", y, x, height, width, sigma_y, sigma_x)
+    _normalize(y, x, height, width, sigma_y, sigma_x, 0.5)  # rounds to the nearest byte
+
+
+def _expect_moment_norm(
+    door: str, y: Array, x: Array, height: int, width: int, sigma_y: float, sigma_x: float
+) -> None:
+    if not (1 <= height <= _SIDE and 1 <= width <= _SIDE):
+        raise ValueError(f"{door}: images must be at most ({_SIDE}, {_SIDE}); got ({height}, {width})")
+    if not (0 < sigma_y <= _SIDE and 0 < sigma_x <= _SIDE):
+        raise ValueError(f"{door}: sigmas must be above 0 and at most {_SIDE}; got {sigma_y:g}, {sigma_x:g}")
+    _expect(door, "x", x, len(x), height * width)
+    _expect(door, "y", y, len(x), height * width)
+
+
+def _normalize(
+    y: Array, x: Array, height: int, width: int, sigma_y: float, sigma_x: float, offset: float
+) -> None:
+    images = x.reshape(-1, height, width).astype(np.float64)
+    mass = np.maximum(images, 0)
+    some = mass.any(axis=(1, 2))
+    y[~some] = x[~some]  # without a pixel above 0
+    row, column, high, wide, slant = _frames(mass[some], sigma_y, sigma_x)
+    i = high * (np.arange(height) - (height - 1) / 2)[:, np.newaxis]
+    v = _nearest(row + i) + 2**16 + 128
+    u = _nearest(column + slant * i - wide * ((width - 1) / 2)) + 2**16 + 128 + wide * np.arange(width)
+    v = np.clip(v, 0, (height + 1) << 16).astype(np.int64)
+    u = np.clip(u, 0, (width + 1) << 16).astype(np.int64)
+    k, i, j, below, right = (
+        np.arange(len(u))[:, np.newaxis, np.newaxis],
+        v >> 16,
+        u >> 16,
+        v >> 8 & 255,
+        u >> 8 & 255,
+    )
+    padded = np.pad(images[some], ((0, 0), (1, 2), (1, 2)))
+    left = padded[k, i, j] * (256 - below) + padded[k, i + 1, j] * below
+    after = padded[k, i, j + 1] * (256 - below) + padded[k, i + 1, j + 1] * below
+    y[some] = ((left * (256 - right) + after * right) / 2**16 + offset).reshape(-1, height * width)
+
+
+def _frames(mass: Array, sigma_y: float, sigma_x: float) -> tuple[Array, ...]:
+    """Return, for each image: its middle, its rows and columns per row and column of the result, its slant.
+
+    All but the slant are in units of 1 / 65,536. Each is (n, 1, 1).
+    """
+    _, height, width = mass.shape
+    r, c = (np.arange(side) - float(side // 2) for side in (height, width))
+    r = r[:, np.newaxis]
+    m, mr, mc, mrr, mrc, mcc = (
+        (mass * weight).sum(axis=(1, 2), keepdims=True) for weight in (1, r, c, r * r, r * c, c * c)
+    )
+    v_rr, v_rc, v_cc = (
+        _nearest(1024 * (m * a - b) / (m * m)) for a, b in ((mrr, mr * mr), (mrc, mr * mc), (mcc, mc * mc))
+    )
+    slant = np.clip(_nearest(4096 * v_rc / np.where(v_rr > 0, v_rr, np.inf)), -4096, 4096) / 4096
+    across = v_cc - slant * (2 * v_rc - slant * v_rr)
+    high, wide = (
+        _nearest(2**16 * np.sqrt(np.sqrt(np.clip(v / (1024 * sigma * sigma), 1 / 16, 16))))
+        for v, sigma in ((v_rr, float(np.float32(sigma_y))), (across, float(np.float32(sigma_x))))
+    )
+    row, column = (
+        _nearest(2**16 * mr / m) + (height // 2 << 16),
+        _nearest(2**16 * mc / m) + (width // 2 << 16),
+    )
+    return row, column, high, wide, slant
+
+
+def _nearest(value: Array) -> Array:
+    rounded: Array = np.floor(value + 0.5)
+    return rounded

@@ -69,6 +69,8 @@ def doors(n: int = 3, d: int = 4, m: int = 5, p: int = 7) -> dict[str, list]:
                 1,
             ),
         ],
+        "moment_norm": [x, x, height, width, 0.3, 0.4],
+        "moment_norm_uint8": [(B, (n, d)), (B, (n, d)), height, width, 0.3, 0.4],
     }
 
 

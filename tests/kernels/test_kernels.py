@@ -718,6 +718,97 @@ def test_adam_rejects_step_zero(kernels):
             which.adam_update(*(blank(2) for _ in range(4)), np.array([0]), 0.1, 0.9, 0.999, 1e-8, 0.0)
 
 
+# -- moment normalisation ------------------------------------------------------------------------------------
+
+MOMENT_NORM = ("moment_norm", "moment_norm_uint8")
+
+
+def strokes(n: int, height: int, width: int) -> np.ndarray:
+    """Return images of bytes: noise, lines in both directions, dots, blank and full ones."""
+    rng = np.random.default_rng([n, height, width])
+    images = np.zeros((n, height, width), np.uint8)
+    for k, image in enumerate(images):
+        i, j = rng.integers(height), rng.integers(width)
+        part = [(slice(None), slice(None)), (i, slice(None)), (slice(None), j), (i, j), (slice(i), slice(j))][
+            k % 5
+        ]
+        image[part] = rng.integers(0, 256, image[part].shape)
+    images[-1] = 255
+    return images.reshape(n, -1)
+
+
+@pytest.mark.parametrize(
+    ("height", "width"), [(28, 28), (1, 1), (1, 64), (64, 1), (64, 64), (5, 40), (40, 5), (31, 29)]
+)
+def test_normalised_images_have_the_bits_of_the_twin(kernels, height, width):
+    x = strokes(11, height, width)
+    sizes = height, width, 0.19 * height, 0.15 * width
+    found, wanted = np.full_like(x, 7), np.full_like(x, 8)
+    run(kernels, "moment_norm_uint8", [found], x, *sizes)
+    twin.moment_norm_uint8(wanted, x, *sizes)
+    assert found.tobytes() == wanted.tobytes()
+    unit = x / np.float32(255)
+    floats = blank(*x.shape)
+    run(kernels, "moment_norm", [floats], unit, *sizes)
+    # half a byte of rounding; where a sum of moments is rounded, a weight of 1 / 256 of a pixel may be the next one
+    assert np.abs(255 * floats - found).max() <= 1.6
+
+
+def test_a_normalised_image_by_hand(kernels):
+    # two pixels in one row, 100 and 200: their centre is column 5 / 3, which becomes column 2; their variance is 2 / 9,
+    # as wanted, so columns keep their scale: column 2 is 100 / 3 + 2 · 200 / 3. The line is stretched to two rows each
+    x = np.zeros((1, 5, 5), np.uint8)
+    x[0, 0, 1:3] = 100, 200
+    y = np.empty((1, 25), np.uint8)
+    for which in (kernels, twin):
+        which.moment_norm_uint8(y, x.reshape(1, 25), 5, 5, 1.0, math.sqrt(2 / 9))
+        np.testing.assert_allclose(y.reshape(5, 5)[2], [0, 67, 167, 67, 0], atol=1)
+        np.testing.assert_allclose(y.reshape(5, 5)[1], y.reshape(5, 5)[2] / 2, atol=1)
+        assert not y.reshape(5, 5)[[0, 4]].any()
+
+
+def test_normalising_deslants_centres_and_scales(kernels):
+    upright = np.zeros((28, 28), np.uint8)
+    upright[4:24, 12:16] = 200
+    slanted = np.stack([np.roll(row, (14 - i) // 3 + 2) for i, row in enumerate(upright)])
+    x = np.stack([upright, slanted, np.roll(upright, (3, -4), (0, 1))]).reshape(3, -1)
+    y = np.empty_like(x)
+    kernels.moment_norm_uint8(y, x, 28, 28, 5.0, 4.0)
+    assert y[0].tobytes() == y[2].tobytes()
+    assert np.abs(y[1].astype(int) - y[0]).mean() < 0.15 * y[0].mean()
+
+
+def test_images_without_a_pixel_above_zero_stay_as_they_are(kernels):
+    x = np.array([[0.0, 0.0, 0.0, 0.0], [-1.0, -2.0, 0.0, -3.0]], np.float32)
+    for which in (kernels, twin):
+        y = blank(2, 4)
+        which.moment_norm(y, x, 2, 2, 1.0, 1.0)
+        np.testing.assert_array_equal(y, x)
+        black = np.ones((2, 4), np.uint8)
+        which.moment_norm_uint8(black, np.zeros((2, 4), np.uint8), 2, 2, 1.0, 1.0)
+        assert not black.any()
+
+
+def test_numbers_that_are_not_finite_are_normalised_without_harm(kernels):
+    x = np.tile(floats(1, 784), (4, 1))
+    x[np.arange(4), [0, 300, 783, 5]] = np.nan, np.inf, -np.inf, 3e38
+    y = np.empty_like(x)
+    kernels.moment_norm(y, x, 28, 28, 5.0, 4.0)
+
+
+@pytest.mark.parametrize("name", MOMENT_NORM)
+def test_sizes_of_normalised_images_are_checked(kernels, name):
+    x = np.zeros((1, 65), np.uint8 if name.endswith("uint8") else np.float32)
+    for which in (kernels, twin):
+        with pytest.raises(ValueError, match=rf"{name}: images must be at most \(64, 64\); got \(65, 1\)"):
+            getattr(which, name)(x.copy(), x, 65, 1, 1.0, 1.0)
+        for sigma in (0.0, -1.0, 65.0, math.nan):
+            with pytest.raises(
+                ValueError, match=f"{name}: sigmas must be above 0 and at most 64; got 1, {sigma:g}"
+            ):
+                getattr(which, name)(x.copy(), x, 5, 13, 1.0, sigma)
+
+
 # -- all doors ------------------------------------------------------------------------------------
 
 

@@ -153,6 +153,49 @@ static inline void store_bytes(uint8_t *y, const int32_t *x) {
 #endif
 }
 
+/* x where x > 0, else 0. */
+#if defined(__GNUC__)
+typedef int32_t vec_of_bits __attribute__((vector_size(4 * LANES)));
+static inline vec positive(vec x) { return (vec)((vec_of_bits)x & (x > splat(0))); }
+#else
+static inline vec positive(vec x) { return x > 0 ? x : 0; }
+#endif
+
+/* Interpolate a line of ld floats, a multiple of 32, at columns u in units of 1 / 65,536 of a float, limited to 0 … last;
+ * weights are multiples of 1 / 256. */
+static inline vec between_columns(const float *line, ptrdiff_t ld, vec u, float last) {
+    u = splat(last) - positive(splat(last) - positive(u));
+#if defined(__AVX512F__)
+    __m512i part = _mm512_cvttps_epi32((__m512)(u * splat(1.0f / 256))), index = _mm512_srli_epi32(part, 8);
+    vec right = (vec)_mm512_cvtepi32_ps(_mm512_and_si512(part, _mm512_set1_epi32(255))) * splat(1.0f / 256), left, next;
+    if (ld == 32) {
+        __m512i after = _mm512_add_epi32(index, _mm512_set1_epi32(1));
+        left = (vec)_mm512_permutex2var_ps((__m512)load(line), index, (__m512)load(line + 16));
+        next = (vec)_mm512_permutex2var_ps((__m512)load(line), after, (__m512)load(line + 16));
+    } else {
+        left = (vec)_mm512_i32gather_ps(index, line, 4);
+        next = (vec)_mm512_i32gather_ps(index, line + 1, 4);
+    }
+    return (splat(1) - right) * left + right * next;
+#elif defined(__AVX2__)
+    __m256i part = _mm256_cvttps_epi32((__m256)(u * splat(1.0f / 256))), index = _mm256_srli_epi32(part, 8);
+    vec right = (vec)_mm256_cvtepi32_ps(_mm256_and_si256(part, _mm256_set1_epi32(255))) * splat(1.0f / 256);
+    vec left = (vec)_mm256_i32gather_ps(line, index, 4), next = (vec)_mm256_i32gather_ps(line + 1, index, 4);
+    (void)ld;
+    return (splat(1) - right) * left + right * next;
+#else
+    float lanes[LANES];
+    store(lanes, u);
+    for (int i = 0; i < LANES; i++) {
+        int part = (int)lanes[i] >> 8;
+        float right = (float)(part & 255) * (1.0f / 256);
+        lanes[i] = (1 - right) * line[part >> 8] + right * line[(part >> 8) + 1];
+    }
+    (void)ld;
+    return load(lanes);
+#endif
+}
+
 /* Prefetch the cache line at p, which may be any address, into the second-level cache. Without the empty statement GCC
  * removes calls of functions that only prefetch. */
 #if defined(__GNUC__)
