@@ -17,7 +17,7 @@ from .backend import available_backends, backend_name, show_config, use_backend
 from .backend.threads import get_num_threads, set_num_threads
 from .errors import DataError, DivergedError, ModelFileError
 from .network import NeuralNetwork, load, load_pretrained
-from .nn.layers import BatchNorm, Dense, Dropout, Layer, LeakyReLU, ReLU, Softmax, Standardize
+from .nn.layers import BatchNorm, Dense, Dropout, Layer, LeakyReLU, MomentNorm, ReLU, Softmax, Standardize
 from .nn.losses import SoftmaxCrossEntropy
 from .nn.parameters import Parameter
 
@@ -109,6 +109,7 @@ __all__ = [
     "LeakyReLU",
     "LearningRates",
     "ModelFileError",
+    "MomentNorm",
     "Momentum",
     "NeuralNetwork",
     "OneCycle",

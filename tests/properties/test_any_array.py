@@ -34,6 +34,7 @@ LAYERS: dict[str, Callable[[], fd.Layer]] = {
     "Softmax": fd.Softmax,
     "Dropout": lambda: fd.Dropout(0.5),
     "Standardize": lambda: fd.Standardize(WIDTH),
+    "MomentNorm": lambda: fd.MomentNorm(3, 3),
 }
 OPTIMIZERS = (fd.SGD, fd.Momentum, fd.RMSprop, fd.Adam, fd.AdamW)
 

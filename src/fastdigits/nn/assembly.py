@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from .. import backend
+from ..backend import aligned
 from ..core.arrays import Array, Float32
-from .layers import BatchNorm, Dense, Dropout, Layer, LeakyReLU, ReLU, Softmax, Standardize
+from .layers import BatchNorm, Dense, Dropout, Layer, LeakyReLU, MomentNorm, ReLU, Softmax, Standardize
 from .parameters import Parameter
 
 BUILT_IN: dict[str, type[Layer]] = {
-    kind.__name__: kind for kind in (Dense, BatchNorm, ReLU, LeakyReLU, Softmax, Dropout, Standardize)
+    kind.__name__: kind
+    for kind in (Dense, BatchNorm, ReLU, LeakyReLU, Softmax, Dropout, Standardize, MomentNorm)
 }
 
 
@@ -33,6 +36,8 @@ def checked_layers(layers: Sequence[Layer]) -> tuple[Layer, ...]:
         if id(layer) in seen:
             raise ValueError(f"{subject} must be a different object; got {layer!r} for the second time")
         seen.add(id(layer))
+        if isinstance(layer, MomentNorm) and position > 0:
+            raise ValueError(f"{subject} must not be {layer!r}, which takes images: put it first")
         if layer.name:
             raise ValueError(
                 f"{subject} must not belong to a network yet; got {layer!r}, which is {layer.name} of one: "
@@ -46,7 +51,7 @@ def input_width(layers: Sequence[Layer]) -> int | None:
     for layer in layers:
         if isinstance(layer, Dense):
             return layer.n_in
-        if isinstance(layer, BatchNorm | Standardize):
+        if isinstance(layer, BatchNorm | Standardize | MomentNorm):
             return layer.n
         if type(layer).output_width is not Layer.output_width:
             return None
@@ -101,8 +106,15 @@ def ends_in_softmax(layers: Sequence[Layer]) -> bool:
 
 
 def accepts_uint8(layer: Layer) -> bool:
-    """Return whether the layer divides uint8 by 255 itself, as `Dense` does."""
-    return isinstance(layer, Dense) and type(layer).forward is Dense.forward
+    """Return whether the layer takes uint8: `Dense` divides by 255 itself, `MomentNorm` returns uint8."""
+    return any(
+        isinstance(layer, kind) and type(layer).forward is kind.forward for kind in (Dense, MomentNorm)
+    )
+
+
+def first_trained(layers: Sequence[Layer]) -> Layer:
+    """Return the first layer that does more than prepare the input; the first one if none does."""
+    return next((layer for layer in layers if not layer.prepares_input), layers[0])
 
 
 def backward_input(layer: Layer, dy: Float32, x: Array, y: Float32, kernels: Any = None) -> Float32:
@@ -141,17 +153,19 @@ def run(layers: Sequence[Layer], rows: Array, training: bool = False, kernels: A
 
     To record the layers, a program passes its own ``kernels``; see `training.lowering`.
     """
-    y = readable(layers[0], rows)
+    y = rows
     for layer in layers:
-        y = forward(layer, y, training, kernels)
+        y = forward(layer, readable(layer, y, kernels), training, kernels)
     return y
 
 
-def readable(layer: Layer, rows: Array) -> Array:
-    """Return the rows, as float32 divided by 255 if they are uint8 and the layer does not accept it."""
-    if rows.dtype != np.uint8 or accepts_uint8(layer):
-        return rows
-    return np.divide(rows, np.float32(255), dtype=np.float32)
+def readable(layer: Layer, x: Array, kernels: Any = None) -> Array:
+    """Return x, or float32 divided by 255 if it is uint8 and the layer does not take that."""
+    if x.dtype != np.uint8 or accepts_uint8(layer):
+        return x
+    y = aligned.floats(*x.shape)
+    (kernels or backend.kernels).gather_pixels(y, x, np.arange(len(x)))
+    return y
 
 
 def forward(layer: Layer, x: Array, training: bool = False, kernels: Any = None) -> Float32:

@@ -29,8 +29,9 @@ def folded(network: _Network) -> _Network:
                 parameter.name = parameter.name.removeprefix(f"{layer.name}.")
     if not kept:
         raise ValueError(f"folded: the network must have a layer besides dropout; got {given!r}")
-    if kept[0] is not network.layers[0] and hasattr(kept[0], "needs_input_gradient"):
-        kept[0].needs_input_gradient = False  # as in a network that begins with this layer
+    first = assembly.first_trained(kept)
+    if first is not assembly.first_trained(network.layers) and hasattr(first, "needs_input_gradient"):
+        first.needs_input_gradient = False  # as in a network that begins with this layer
     layers = tuple(kept)
     assembly.name_layers(layers)
     network.__setstate__({"layers": layers, "_parameters": assembly.named_parameters(layers)})

@@ -18,7 +18,7 @@ def input_gradient(
 ) -> Float32:
     """Return the gradient of each row's own loss with respect to the row, (n, d).
 
-    Rows are (n, d), float32, or uint8 if the first layer accepts it. Layers of this package and their parameters stay
+    Rows are (n, d), float32 or uint8. Layers of this package and their parameters stay
     unchanged. A program that records the call passes its own ``kernels``.
 
     Raises
@@ -29,6 +29,7 @@ def input_gradient(
     steps: list[tuple[Layer, Array, Float32]] = []
     x = rows
     for layer in layers:
+        x = assembly.readable(layer, x, kernels)
         y = assembly.forward(layer, x, kernels=kernels)
         steps.append((layer, x, y))
         x = y

@@ -138,14 +138,10 @@ class _Program:
 
     def __init__(self, layers: Sequence[Layer], size: int, width: int, dtype: Any, softmax: bool) -> None:
         self.batch = aligned.zeros(size, width, dtype=dtype)
-        x = self.batch
         program = backend.kernels.Program(np.zeros(0, dtype=np.int64))
         self.predict = program.predict
         with program as kernels:
-            if dtype == np.uint8 and not assembly.accepts_uint8(layers[0]):
-                x = aligned.floats(size, width)
-                kernels.gather_pixels(x, self.batch, np.arange(size))
-            self.outputs = assembly.run(layers, x, kernels=kernels)
+            self.outputs = assembly.run(layers, self.batch, kernels=kernels)
             if softmax:
                 logits, self.outputs = self.outputs, aligned.floats(*self.outputs.shape)
                 kernels.softmax_forward(self.outputs, logits)

@@ -17,7 +17,7 @@ from ..core.arrays import Array, Float32, Int64, as_array, in_order
 from ..core.blocks import Blocks
 from . import assembly, scales
 from .input_gradient import input_gradient
-from .layers import Dropout, Layer, Standardize
+from .layers import Dropout, Layer, MomentNorm, Standardize
 from .losses import SoftmaxCrossEntropy, total_weight
 from .parameters import Parameter, flatten
 from .predictor import Predictor, check_outputs
@@ -61,7 +61,7 @@ class Sequential:
             layer.initialize(generator)
             if isinstance(layer, Dropout):
                 layer.seed = seeding.key(self.seed, seeding.DROPOUT, position)
-        first = next((layer for layer in self.layers if not isinstance(layer, Standardize)), self.layers[0])
+        first = assembly.first_trained(self.layers)
         if hasattr(first, "needs_input_gradient"):
             first.needs_input_gradient = False
 
@@ -192,7 +192,7 @@ class Sequential:
         for position in range(len(self.layers) - 1, -1, -1):
             layer = self.layers[position]
             dx = layer.backward(dy) if kernels is None else layer.backward(dy, kernels)  # type: ignore[call-arg]
-            if position == 0 or (dx is None and isinstance(self.layers[position - 1], Standardize)):
+            if position == 0 or (dx is None and self.layers[position - 1].prepares_input):
                 return dx
             if dx is None:
                 raise TypeError(
@@ -222,7 +222,8 @@ class Sequential:
         -------
         ndarray, float32, shaped like ``x``
             The loss of an image does not depend on the others: this is not the gradient of their mean. It refers to the
-            numbers that the network computes with: those of pixels are value / 255.
+            numbers that the network computes with: those of pixels are value / 255, and after `MomentNorm` they are
+            those of the normalised image.
 
         Raises
         ------
@@ -254,10 +255,11 @@ class Sequential:
         loss = SoftmaxCrossEntropy() if loss is None else copy.copy(loss)
         gradient = np.empty(images.shape, np.float32)
         for part in pieces(n, ROWS_AT_ONCE):
-            rows = assembly.readable(self.layers[0], read(images[part]))
-            gradient[part] = check_outputs(
-                input_gradient(self.layers, rows, labels[part], loss), rows, part.start
-            )
+            rows, layers = read(images[part]), self.layers
+            if isinstance(layers[0], MomentNorm):
+                rows, layers = layers[0].forward(rows), layers[1:]
+            found = input_gradient(layers, rows, labels[part], loss)
+            gradient[part] = check_outputs(found, rows, part.start)
         return gradient.reshape(as_array(x, "input_gradient: x").shape)
 
     def parameters(self) -> list[Parameter]:

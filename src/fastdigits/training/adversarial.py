@@ -15,7 +15,6 @@ from ..backend import aligned
 from ..core.arrays import Array, Float32, Int64
 from ..nn import assembly
 from ..nn.input_gradient import input_gradient
-from ..nn.layers import Standardize
 from ..nn.losses import SoftmaxCrossEntropy
 from ..nn.sequential import Sequential
 
@@ -30,9 +29,9 @@ def forward(
 ) -> Float32:
     """Return the logits of a forward pass in training, after the first half of the batch has been moved.
 
-    Each of these rows moves by ``length``, in its numbers or, after `Standardize`, in standard deviations, along the
-    gradient of its loss in evaluation. With a length of 0, nothing moves. A program that records the pass gives its
-    own ``kernels``.
+    Each of these rows moves by ``length`` along the gradient of its loss in evaluation: in its numbers or, where a
+    layer prepares the input, in those after that layer. With a length of 0, nothing moves. A program that records the
+    pass gives its own ``kernels``.
 
     Parameters
     ----------
@@ -51,14 +50,12 @@ def forward(
     if length == 0:
         return network.run(rows, training=True, kernels=kernels)
     layers, half = network.layers, -(-labels.size // 2)
-    if isinstance(layers[0], Standardize):
+    if layers[0].prepares_input:
         rows, layers = layers[0].forward(rows, True, kernels), layers[1:]
     moved = rows
     if rows.dtype == np.uint8:
         moved = aligned.empty(*rows.shape, dtype=np.float32)
         (kernels or backend.kernels).gather_pixels(moved, rows, np.arange(labels.size))
-        if not assembly.accepts_uint8(layers[0]):
-            rows = moved
     gradient = input_gradient(layers, rows[:half], labels[:half], loss, kernels)
     (kernels or backend.kernels).perturb(moved[:half], gradient, length)
     return assembly.run(layers, moved, training=True, kernels=kernels)

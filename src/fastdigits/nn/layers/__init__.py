@@ -5,6 +5,17 @@ from .base import Layer
 from .batchnorm import BatchNorm
 from .dense import Dense
 from .dropout import Dropout
+from .moment_norm import MomentNorm
 from .standardize import Standardize
 
-__all__ = ["BatchNorm", "Dense", "Dropout", "Layer", "LeakyReLU", "ReLU", "Softmax", "Standardize"]
+__all__ = [
+    "BatchNorm",
+    "Dense",
+    "Dropout",
+    "Layer",
+    "LeakyReLU",
+    "MomentNorm",
+    "ReLU",
+    "Softmax",
+    "Standardize",
+]

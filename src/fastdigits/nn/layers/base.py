@@ -21,6 +21,8 @@ class Layer(Configured):
     ----------
     name : str
         Empty until a network sets it: the class in lower case and a number, such as ``dense1``.
+    prepares_input : bool, default False
+        Whether the layer, at the beginning of a network, only prepares images: the layer after it then computes no dx.
 
     Notes
     -----
@@ -48,6 +50,7 @@ class Layer(Configured):
     """
 
     name = ""
+    prepares_input = False
     _saved: Any = None  # cache of the last forward(x, training=True) for backward
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -51,6 +51,7 @@ class Standardize(Layer):
            [ 1.,  1.]], dtype=float32)
     """
 
+    prepares_input = True
     eps = 0.0  # as `BatchNorm` has, for exporters
 
     def __init__(self, n: int) -> None:
