@@ -8,8 +8,8 @@ import pytest
 PAGE = Path(__file__).parents[2] / "docs" / "exchange.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
-NAMES = ["model file", "pytorch", "onnx"]
-NEEDS = [["safetensors"], ["torch"], ["onnx", "onnxruntime"]]
+NAMES = ["model file", "pytorch", "moments in pytorch", "onnx"]
+NEEDS = [["safetensors"], ["torch"], ["torch"], ["onnx", "onnxruntime"]]
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,9 @@ NETWORKS = {
     "normalised pixels, no hidden layer, two classes": lambda: trained_a_little(
         [fd.BatchNorm(9), fd.Dense(9, 2)], 3, 2
     ),
+    "moments of images, and scaled ones": lambda: trained_a_little(
+        [fd.MomentNorm(12, 12), fd.Dense(144, 8), fd.BatchNorm(8), fd.ReLU(), fd.Dense(8, 3)], 12, 3
+    ),
     "standardised pixels": lambda: trained_a_little(
         [
             fd.Standardize(9).adapt(np.random.default_rng(0).integers(0, 256, (9, 9), dtype=np.uint8) / 255),
@@ -188,7 +191,8 @@ NETWORKS = {
 
 
 @pytest.mark.parametrize(
-    "name", sampled(NETWORKS, lambda name: name[:11] in ("every layer", "softmax in ", "standardise"))
+    "name",
+    sampled(NETWORKS, lambda name: name[:11] in ("every layer", "moments of ", "softmax in ", "standardise")),
 )
 def test_networks_of_any_shape_give_the_probabilities_of_python(browser, tmp_path, name):
     net = NETWORKS[name]()

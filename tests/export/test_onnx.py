@@ -115,6 +115,35 @@ def test_every_kind_of_network_gives_the_same(name, dtype, digits, tmp_path, log
 
 
 @pytest.mark.parametrize("scale", [*scales.SCALES, None])
+def test_moments_of_images_are_normalised_to_the_same_bytes(scale, digits, tmp_path):
+    x = np.concatenate([digits[0][:100].reshape(-1, 784), np.zeros((1, 784), np.uint8)])
+    x[1] = np.arange(784) == 300
+    x[2] *= np.arange(784) // 28 == 14
+    net = trained([fd.MomentNorm(28, 28), fd.Dense(784, 10)])
+    net.scale = scale
+    unit = as_float(x)
+    whole, other = {  # what the network sees as bytes, and what not
+        "pixels": ([x, x.astype(np.float32)], [255 * np.sqrt(unit)]),
+        "unit": ([unit], [np.sqrt(unit)]),
+        "numbers": ([], [unit - np.float32(0.3)]),
+        None: ([x], [unit]),
+    }[scale]
+    for images in [*whole, *other]:
+        net.export_onnx(tmp_path / "model", input_dtype=images.dtype.name)
+        logits, _, _ = run(tmp_path / "model", images)
+        # bytes have the same bits; for other numbers a place, rounded to 1 / 256 of a pixel, may be the next one
+        atol = 1e-2 if any(images is one for one in other) else 2e-6
+        np.testing.assert_allclose(logits, net.forward(images), atol=atol)
+
+
+def test_a_graph_may_have_no_layer_but_the_normalisation(tmp_path):
+    net = fd.NeuralNetwork([fd.MomentNorm(2, 2), fd.Softmax()])
+    net.export_onnx(tmp_path / "model")
+    images = np.array([[0, 0, 0, 9]], np.uint8)
+    np.testing.assert_allclose(run(tmp_path / "model", images)[1], net.predict_proba(images), atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [*scales.SCALES, None])
 def test_the_default_dtype_holds_what_the_scale_means(scale, tmp_path):
     import onnx
 
@@ -213,7 +242,7 @@ def test_normalisation_behind_a_dense_layer_is_folded_and_dropout_gone(tmp_path)
 def test_every_layer_of_the_package_has_an_operator():
     from fastdigits.export.onnx import OPERATORS
 
-    assert set(OPERATORS) | {fd.Dropout} == set(assembly.BUILT_IN.values())
+    assert set(OPERATORS) | {fd.Dropout, fd.MomentNorm} == set(assembly.BUILT_IN.values())
 
 
 def test_the_same_network_gives_the_same_bytes_in_every_process(tmp_path):

@@ -22,7 +22,7 @@ from ..core.arrays import Array, as_array
 from ..data import load_mnist
 from ..imaging.reading import NOT_A_DIGIT
 from ..nn.assembly import BUILT_IN, ends_in_softmax
-from ..nn.layers import BatchNorm, Dense, Dropout, Layer, LeakyReLU, Softmax, Standardize
+from ..nn.layers import BatchNorm, Dense, Dropout, Layer, LeakyReLU, MomentNorm, Softmax, Standardize
 from ..nn.scales import NUMBERS, to_uint8
 from ..nn.sequential import Sequential
 
@@ -30,8 +30,8 @@ PAGE = Path(__file__).parent / "page"
 GENERATOR = "fastdigits"  # in the page's meta data, before the version
 # In this order: each uses those before it.
 SCRIPTS = (
-    "layers.js", "network.js", "learn.js", "prepare.js", "strokes.js", "pad.js", "view.js", "answer.js", "lines.js",
-    "inside.js", "chart.js", "train.js", "page.js",
+    "moments.js", "layers.js", "network.js", "learn.js", "prepare.js", "strokes.js", "pad.js", "view.js", "answer.js",
+    "lines.js", "inside.js", "chart.js", "train.js", "page.js",
 )  # fmt: skip
 STYLES = ("page.css", "learning.css")
 TRAINING, HELD_OUT = 50, 30  # images of each digit inside the page, to train with and to test on
@@ -206,6 +206,10 @@ def _layer(layer: Layer) -> dict[str, Any]:
         return _described(
             "batchnorm", {"eps": layer.eps, "momentum": layer.momentum}, parameters | layer.buffers()
         )
+    if isinstance(layer, MomentNorm):
+        sigma_y, sigma_x = (float(np.float32(sigma)) for sigma in layer.sigmas)  # as the kernels take them
+        sizes = {"height": layer.height, "width": layer.width, "sigma_y": sigma_y, "sigma_x": sigma_x}
+        return _described("momentnorm", sizes)
     if isinstance(layer, Standardize):
         return _described("standardize", arrays=layer.buffers())
     if isinstance(layer, Softmax):

@@ -133,7 +133,7 @@ class Inside {
   /** Show the pixels that the network sees, and the effect of each on the chosen neuron. */
   drawPixels(effects) {
     const { side, shown, isTraced } = this;
-    const ink = shown ? Float32Array.from(shown.pixels, (pixel) => pixel / 255) : new Float32Array(0);
+    const ink = shown ? shown.values[0] : new Float32Array(0);
     if (isTraced && effects && shown) {
       const parts = ink.map((value, i) => value * effects[i]);
       paint(this.part("seen"), parts, { columns: side, limit: largest(parts), base: "--cell" });
@@ -180,7 +180,7 @@ class Inside {
     part("fitted").textContent =
       this.isTraced && shown
         ? "Blue ink speaks for the chosen neuron, orange ink against it."
-        : "Fitted into a box, scaled down and centred, like the training images.";
+        : `Fitted into a box, scaled down and centred, like the training images${this.network.norm.length ? ", then deslanted and scaled by its moments" : ""}.`;
     const isOn = this.switches(stage)?.on[neuron] !== 0;
     part("switch").textContent = `${isOn ? "Switch off" : "Switch on"} ${isLast ? "a hidden neuron" : title.toLowerCase()}`;
     part("switch").disabled = isLast;

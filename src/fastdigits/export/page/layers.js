@@ -55,6 +55,17 @@ const KINDS = {
     },
   },
 
+  // y = the images, normalised; x are bytes / 255, and y too. It comes first, and nothing of it learns
+  momentnorm: {
+    forward(layer, x, n) {
+      const y = new Float32Array(x.length), d = x.length / n;
+      for (let i = 0; i < x.length; i += d) {
+        normalizeByMoments(y.subarray(i, i + d), x.subarray(i, i + d).map((value) => Math.round(255 * value)), layer);
+      }
+      return y.map((value) => value / 255);
+    },
+  },
+
   // y = (x - mean) / √var, for each feature; nothing of it learns
   standardize: {
     forward: ({ mean, var: variance }, x) =>

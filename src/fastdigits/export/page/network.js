@@ -41,16 +41,18 @@ class Network {
   /** Take the side of the images in pixels and the layers; the last one is a softmax. */
   constructor(side, layers) {
     this.side = side;
-    this.layers = withSwitches(fold(layers));
+    const folded = fold(layers);
+    this.norm = folded.slice(0, folded[0].kind === "momentnorm" ? 1 : 0); // what comes before the image that is shown
+    this.layers = withSwitches(folded.slice(this.norm.length));
     this.stages = findStages(this.layers);
   }
 
-  /** Return the input of each layer and the output of the last, for an image of bytes. */
+  /** Return the input of each layer behind the normalisation, and the output of the last, for an image of bytes. */
   run(pixels) {
     if (pixels.length !== this.side ** 2) {
       throw new RangeError(`pixels must be ${this.side ** 2} bytes, row by row; got ${pixels.length}`);
     }
-    return forward(this.layers, Float32Array.from(pixels, (pixel) => pixel / 255));
+    return forward(this.layers, forward(this.norm, Float32Array.from(pixels, (pixel) => pixel / 255)).at(-1));
   }
 
   /**
