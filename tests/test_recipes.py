@@ -27,6 +27,7 @@ EVERYTHING = Recipe(
     clip_norm=2.0,
     augment=fd.Augmentation(rotation=5, alpha=9, sigma=2),
     ema=0.9,
+    moment_norm=True,
 )
 
 
@@ -75,7 +76,7 @@ def test_a_recipe_makes_layers_and_arguments_of_fit():
     }
     assert arguments["loss"].label_smoothing == 0.1
     assert [type(layer).__name__ for layer in EVERYTHING.layers(64, 3)] == [
-        *("Dense", "BatchNorm", "LeakyReLU", "Dropout"),
+        *("MomentNorm", "Dense", "BatchNorm", "LeakyReLU", "Dropout"),
         *("Dense", "BatchNorm", "LeakyReLU", "Dropout", "Dense"),
     ]
     other = dataclasses.replace(
@@ -84,6 +85,17 @@ def test_a_recipe_makes_layers_and_arguments_of_fit():
     assert repr(other.make_average()) == "SWA(start=0.5)"
     assert repr(other.make_optimizer()) == "Momentum(lr=0.02, momentum=0.8)"
     assert Recipe(name="plain").make_average() is None
+
+
+def test_the_first_layer_normalises_images_of_their_height_and_width():
+    recipe = Recipe(name="m", moment_norm=True)
+    assert repr(recipe.layers()[0]) == "MomentNorm(28, 28)"
+    assert repr(recipe.layers(12, image_shape=(3, 4))[0]) == "MomentNorm(3, 4)"
+    assert repr(recipe.network(64, 3).layers[0]) == "MomentNorm(8, 8)"
+    with pytest.raises(
+        ValueError, match=r"Recipe m: moment_norm needs .* got 12 pixels, .*: give image_shape"
+    ):
+        recipe.layers(12)
 
 
 def test_fit_arguments_are_new_objects_each_time():
@@ -109,6 +121,7 @@ def test_a_recipe_prints_itself():
         "clip norm        2.0",
         "augment          Augmentation(rotation=5, alpha=9, sigma=2)",
         "ema              0.9",
+        "moment norm      True",
     ]
     for recipe in recipes.RECIPES.values():
         assert str(recipe) in recipes.table()
@@ -122,6 +135,7 @@ def test_a_recipe_prints_itself():
         ({"batchnorm": "last"}, "batchnorm must be one of first, all, none; got 'last'"),
         ({"optimizer": "lion"}, "optimizer must be one of"),
         ({"schedule": "linear"}, "schedule must be one of"),
+        ({"moment_norm": 1}, "Recipe x: moment_norm must be true or false; got 1"),
         ({"ema": 0.9, "swa": 0.5}, "only one of ema and swa may be given; got both"),
         ({"momentum": 0.9}, "Recipe x: momentum needs the optimizer momentum; got adam"),
         ({"dropout": 1}, "Recipe x: dropout must be a finite float32 number with 0 ≤ dropout < 1; got 1"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -14,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from .core import atomic
-from .core.schema import Check, integer, number, one_of, optional, read_object, text
+from .core.schema import Check, boolean, integer, number, one_of, optional, read_object, text
 from .core.text import tabulate
 from .core.validation import check_count
 from .errors import DataError
 from .network import NeuralNetwork
-from .nn.layers import BatchNorm, Dense, Dropout, Layer, LeakyReLU, ReLU
+from .nn.layers import BatchNorm, Dense, Dropout, Layer, LeakyReLU, MomentNorm, ReLU
 from .nn.losses import SoftmaxCrossEntropy
 from .optim.averaging import EMA, SWA, WeightAverage
 from .optim.optimizers import SGD, Adam, AdamW, Momentum, Optimizer, RMSprop
@@ -99,6 +100,7 @@ _CHECKS: dict[str, Check] = {  # one for each setting
     "augment": optional(_augmentation),
     "ema": optional(_FRACTION),
     "swa": optional(_FRACTION),
+    "moment_norm": boolean,
 }
 
 
@@ -133,6 +135,8 @@ class Recipe:
     augment : Augmentation, optional
     ema, swa : float, optional
         Decay of an `EMA`, or start of an `SWA`; one of them at most.
+    moment_norm : bool, default False
+        Whether the network begins with `MomentNorm`.
 
     Raises
     ------
@@ -165,6 +169,7 @@ class Recipe:
     augment: Augmentation | None = FitOptions.augment
     ema: float | None = None
     swa: float | None = None
+    moment_norm: bool = False
 
     def __post_init__(self) -> None:
         for name, check in _CHECKS.items():
@@ -199,9 +204,15 @@ class Recipe:
         content = json.dumps({FORMAT: VERSION, **asdict(self)}, indent=2)
         atomic.write(path, f"{content}\n".encode(), example="recipe.json")
 
-    def layers(self, width: int = 784, classes: int = 10) -> list[Layer]:
-        """Return the layers of the network for images of ``width`` pixels."""
-        chosen: list[Layer] = []
+    def layers(
+        self, width: int = 784, classes: int = 10, *, image_shape: tuple[int, int] | None = None
+    ) -> list[Layer]:
+        """Return the layers of the network for images of ``width`` pixels.
+
+        ``image_shape`` is their height and width; None for square ones. Only a recipe with ``moment_norm`` uses it, and
+        raises a ValueError for sides that `MomentNorm` does not take.
+        """
+        chosen: list[Layer] = [self._moment_norm(width, image_shape)] if self.moment_norm else []
         for place, size in enumerate(self.hidden):
             chosen.append(Dense(width, size))
             if self.batchnorm == "all" or (self.batchnorm == "first" and place == 0):
@@ -211,6 +222,15 @@ class Recipe:
                 chosen.append(Dropout(self.dropout))
             width = size
         return [*chosen, Dense(width, classes)]
+
+    def _moment_norm(self, width: int, image_shape: tuple[int, int] | None) -> MomentNorm:
+        height, columns = image_shape or (math.isqrt(width), math.isqrt(width))
+        if height * columns != width:
+            raise ValueError(
+                f"Recipe {self.name}: moment_norm needs height and width of the images; got {width} pixels, which are "
+                "no square: give image_shape"
+            )
+        return MomentNorm(height, columns)
 
     def network(self, width: int = 784, classes: int = 10, *, seed: int = 0) -> NeuralNetwork:
         """Return a new network for images of ``width`` pixels."""

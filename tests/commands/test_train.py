@@ -1,6 +1,7 @@
 """`python -m fastdigits.train`, run as a user runs it."""
 
 import csv
+import dataclasses
 import json
 import os
 import re
@@ -18,7 +19,7 @@ from toy_dataset import write_dataset
 
 import fastdigits as fd
 from fastdigits import __main__ as entry
-from fastdigits import backend, visualize
+from fastdigits import backend, recipes, visualize
 from fastdigits.commands import run_folder, system, train, train_images
 
 SOURCE = Path(fd.__file__).parents[1]
@@ -305,6 +306,32 @@ def test_a_column_of_a_table_with_a_large_offset_is_named(here, capsys):
         "--data: Standardize(4): x: column 3, counted from 0 without labels, has numbers around 1.7e+09"
         in text
     )
+
+
+def test_images_are_normalised_by_their_moments(here, digits, capsys):
+    argv = ["--data", digits, "--epochs", 1, "--no-plots", "--augment", "rotation=5"]
+    assert main(*argv, "--moment-norm", "-o", "run") == 0
+    network = fd.load("run/model.safetensors")
+    assert repr(network.layers[0]) == f"MomentNorm({network.layers[0].height}, {network.layers[0].width})"
+    assert entry.main(["evaluate", "--model", "run", "--data", str(digits), "--no-plots"]) == 0
+    recipe = dataclasses.replace(recipes.FAST, epochs=1, moment_norm=True)
+    recipe.save("mine.json")
+    capsys.readouterr()
+    assert (
+        main("--data", digits, "--recipe", "mine.json", "--no-moment-norm", "--no-plots", "-o", "plain") == 0
+    )
+    assert "momentnorm1" not in capsys.readouterr().err
+
+
+def test_only_images_that_are_small_are_normalised_by_their_moments(here, capsys):
+    for shape, message in [
+        ((60, 4), "needs images; got rows of 4 columns"),
+        ((60, 65, 2), "needs images of at most 64 x 64 pixels; got 65 x 2"),
+    ]:
+        x, y = np.random.default_rng(0).random(shape), np.arange(60) % 3
+        np.savez("a.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+        assert main("--data", "a.npz", "--epochs", 1, "--moment-norm", "-o", "run") == 2
+        assert f"--moment-norm: {message}" in capsys.readouterr().err
 
 
 def test_a_table_in_shards_is_standardised(here, capsys):

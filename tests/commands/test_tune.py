@@ -99,6 +99,7 @@ def test_a_space_has_ranges_alternatives_and_values():
         "dropout": (0.1,),
         "augment": (None, recipes.make_augmentation({"rotation": 4, "shift": 1})),
     }
+    assert values("moment_norm=false|true") == {"moment_norm": (False, True)}
     assert values("") == {}
     assert values("dropout=0", None)["dropout"] == (0.0,)
     assert len(values("", None)["hidden"]) == 5
@@ -118,6 +119,8 @@ def test_a_space_has_ranges_alternatives_and_values():
         ("lr=", "learning_rate: must be a number above 0; got ''"),
         ("dropout=0|1", "dropout: must be a number of at least 0 and below 1; got '1'"),
         ("augment=turn=3", "augment: must be like rotation=10,shift=1.5; got 'turn=3'"),
+        ("moment-norm=yes", "moment_norm: must be true or false; got 'yes'"),
+        ("moment_norm=false:true", "moment_norm: a range must be from a number"),
         ("schedule=never", "schedule: must be one of constant"),
         ("weight_decay=0.1,optimizer=adam|sgd", "weight_decay needs optimizer=adamw; got optimizer=adam|sgd"),
         ("momentum=0.5", "momentum needs optimizer=momentum; got optimizer=adam"),
@@ -341,6 +344,10 @@ def table(here) -> Path:
 def test_a_table_is_searched_without_distortions(table, capsys):
     setup = tune_setup.prepare(tune_options.read(["--data", str(table)]), "x")
     assert "augment" not in setup.space.values
+    assert main("--data", table, "--space", "moment_norm=false|true") == 2
+    assert (
+        "moment_norm needs images; got rows of 3 columns: take moment_norm=false" in capsys.readouterr().err
+    )
     for words in (["--space", "augment=none|rotation=3"], ["--preset", "default"]):
         assert main("--data", table, *words) == 2
         error = "--space: augment needs images; got rows of 3 columns: take augment=none"

@@ -14,6 +14,7 @@ from ..data import Shards, load_data
 from ..data.labels import is_table, numbered, shape_text
 from ..data.shards import WINDOW, parts_of
 from ..nn import scales
+from ..nn.layers.moment_norm import SIDE
 from .runner import CommandError
 
 MOST_BYTES = 1 << 30  # of shards that are read into memory
@@ -111,9 +112,22 @@ def load(options: argparse.Namespace) -> RunImages:
         raise CommandError(
             f"--augment: needs images; got rows of {shape_text(images.image_shape)}: train without it"
         )
+    if options.moment_norm:
+        check_moment_norm(images, "--moment-norm: ", "add --no-moment-norm")
     if options.validation_split == 0:
         return images
     return hold_out(images, options.validation_split, options.seed)
+
+
+def check_moment_norm(images: RunImages, start: str, hint: str) -> None:
+    """Raise a CommandError if the images cannot be normalised by their moments."""
+    shape = images.image_shape
+    if images.standardized:
+        raise CommandError(f"{start}needs images; got rows of {shape_text(shape)}: {hint}")
+    if max(shape) > SIDE:
+        raise CommandError(
+            f"{start}needs images of at most {SIDE} x {SIDE} pixels; got {shape_text(shape)}: {hint}"
+        )
 
 
 def read(options: argparse.Namespace) -> RunImages:

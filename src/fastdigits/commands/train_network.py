@@ -31,7 +31,7 @@ def build(recipe: Recipe, images: RunImages, seed: int, command: str) -> NeuralN
     for warning in found:
         console.print_note(command, f"--data: {warning.message}")
     try:
-        layers = [*first, *recipe.layers(pixels, images.classes)]
+        layers = [*first, *recipe.layers(pixels, images.classes, image_shape=images.image_shape)]
         network = NeuralNetwork(layers, seed=seed)
     except (MemoryError, OverflowError, ValueError) as error:
         hidden = ",".join(map(str, recipe.hidden))

@@ -34,6 +34,7 @@ NO_SETTINGS = (
     "command",
     "resumed",
 )
+TRUTH = {"true": True, "false": False}
 AUTO = "auto"  # find the learning rate
 SETTINGS = [field.name for field in fields(Recipe) if field.name not in ("name", "about")]
 
@@ -135,8 +136,13 @@ def from_record(run: Path) -> tuple[dict[str, Any], str, int]:
 def parse(name: str, text: str) -> Any:
     """Return the value of a setting in a text as on the command line; ValueError if it has none."""
     parser = _shared_parser()
+    option = record.option(parser, name)
+    if option.nargs == 0:
+        if text not in TRUTH:
+            raise ValueError(f"{name}: must be true or false; got {quoted(text)}")
+        return TRUTH[text]
     try:
-        return parser.parse_value(record.option(parser, name), text)
+        return parser.parse_value(option, text)
     except argparse.ArgumentError as error:
         raise ValueError(f"{name}: {error.message}") from error
 
@@ -232,6 +238,12 @@ def _add_network(parser: Parser) -> None:
         metavar="N",
         help="images of shards that are shuffled together; memory holds two windows; only for a folder that "
         f"fastdigits shard wrote (default: {WINDOW})",
+    )
+    group.add_argument(
+        "--moment-norm",
+        action=argparse.BooleanOptionalAction,
+        default=Recipe.moment_norm,
+        help="begin the network with a layer that deslants, centres and scales each image by its moments",
     )
     hidden = record.shown("hidden", Recipe.hidden)
     _add_setting(

@@ -15,7 +15,7 @@ from ..recipes import Recipe
 from ..training.augmentation import SIDE
 from . import train_images, train_network, tune_options, tune_space
 from .runner import CommandError
-from .train_images import Part, RunImages
+from .train_images import Part, RunImages, check_moment_norm
 from .tune_options import ENOUGH, MOST_REPEATS, TRIALS
 from .tune_search import MOST_TRIALS, Plan, rounds
 from .tune_space import Space
@@ -101,4 +101,6 @@ def _space(text: str, base: Recipe | None, images: RunImages) -> Space:
         raise CommandError(
             f"--space: augment needs images; got rows of {shape_text(images.image_shape)}: take augment=none"
         )
+    if space.normalizes:
+        check_moment_norm(images, "--space: moment_norm ", "take moment_norm=false")
     return space

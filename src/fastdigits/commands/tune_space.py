@@ -119,8 +119,16 @@ class Space:
     @property
     def distorts(self) -> bool:
         """Whether a recipe may distort images."""
-        values = self.values.get("augment")
-        return any(one is not None for one in (values.values if values else [self.base.augment]))
+        return any(one is not None for one in self._all("augment"))
+
+    @property
+    def normalizes(self) -> bool:
+        """Whether a recipe may normalise images by their moments."""
+        return any(self._all("moment_norm"))
+
+    def _all(self, name: str) -> tuple[Any, ...]:
+        """Return all values of a setting that is no range."""
+        return self.values[name].values if name in self.values else (getattr(self.base, name),)
 
 
 def read(text: str, base: Recipe | None, *, distorts: bool) -> Space:
@@ -202,7 +210,8 @@ def _values(name: str, text: str) -> Values:
     ends = text.split(":")
     if len(ends) == 2 and len(words) == 1:
         low, high = (_value(name, end.strip()) for end in ends)
-        if not (isinstance(low, int | float) and isinstance(high, int | float) and low < high):
+        are_numbers = all(isinstance(end, int | float) and not isinstance(end, bool) for end in (low, high))
+        if not (are_numbers and low < high):
             raise ValueError(f"{name}: a range must be from a number to a larger one; got {quoted(text)}")
         return Values((low, high), text, True, name in _LOGARITHMIC and low > 0)
     return Values(tuple(_value(name, word) for word in words), "|".join(words))

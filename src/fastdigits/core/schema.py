@@ -97,6 +97,13 @@ def integer(least: int = 0, most: int = MAX_COUNT) -> Check:
     return check
 
 
+def boolean(value: object, name: str, subject: str) -> bool:
+    """Check a truth value; it rejects 0, 1 and texts."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{subject}: {name} must be true or false; got {value!r:.200}")
+    return value
+
+
 def number(**bounds: float) -> Check:
     """Return a check for finite numbers, with the bounds of `check_number`."""
     return lambda value, name, subject: check_number(value, name, subject, **bounds)
