@@ -31,6 +31,7 @@
 
 typedef float vec __attribute__((vector_size(4 * LANES)));
 typedef float vec_in_memory __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef int32_t ints __attribute__((vector_size(4 * LANES)));
 
 static inline vec splat(float x) { return (vec)FD_REPEAT(x); }
 static inline vec load(const float *p) { return *(const vec_in_memory *)p; }
@@ -153,10 +154,13 @@ static inline void store_bytes(uint8_t *y, const int32_t *x) {
 #endif
 }
 
-/* x where x > 0, else 0. */
-#if defined(__GNUC__)
-typedef int32_t vec_of_bits __attribute__((vector_size(4 * LANES)));
-static inline vec positive(vec x) { return (vec)((vec_of_bits)x & (x > splat(0))); }
+/* x where x > 0, else 0, also where x is NaN. */
+#if defined(__AVX512F__)
+static inline vec positive(vec x) { return (vec)_mm512_max_ps((__m512)x, (__m512)splat(0)); }
+#elif defined(__AVX2__)
+static inline vec positive(vec x) { return (vec)_mm256_max_ps((__m256)x, (__m256)splat(0)); }
+#elif LANES > 1
+static inline vec positive(vec x) { return (vec)((ints)x & (x > splat(0))); }
 #else
 static inline vec positive(vec x) { return x > 0 ? x : 0; }
 #endif
@@ -164,35 +168,30 @@ static inline vec positive(vec x) { return x > 0 ? x : 0; }
 /* Interpolate a line of ld floats, a multiple of 32, at columns u in units of 1 / 65,536 of a float, limited to 0 … last;
  * weights are multiples of 1 / 256. */
 static inline vec between_columns(const float *line, ptrdiff_t ld, vec u, float last) {
-    u = splat(last) - positive(splat(last) - positive(u));
-#if defined(__AVX512F__)
-    __m512i part = _mm512_cvttps_epi32((__m512)(u * splat(1.0f / 256))), index = _mm512_srli_epi32(part, 8);
-    vec right = (vec)_mm512_cvtepi32_ps(_mm512_and_si512(part, _mm512_set1_epi32(255))) * splat(1.0f / 256), left, next;
-    if (ld == 32) {
-        __m512i after = _mm512_add_epi32(index, _mm512_set1_epi32(1));
-        left = (vec)_mm512_permutex2var_ps((__m512)load(line), index, (__m512)load(line + 16));
-        next = (vec)_mm512_permutex2var_ps((__m512)load(line), after, (__m512)load(line + 16));
-    } else {
-        left = (vec)_mm512_i32gather_ps(index, line, 4);
-        next = (vec)_mm512_i32gather_ps(index, line + 1, 4);
-    }
-    return (splat(1) - right) * left + right * next;
-#elif defined(__AVX2__)
-    __m256i part = _mm256_cvttps_epi32((__m256)(u * splat(1.0f / 256))), index = _mm256_srli_epi32(part, 8);
-    vec right = (vec)_mm256_cvtepi32_ps(_mm256_and_si256(part, _mm256_set1_epi32(255))) * splat(1.0f / 256);
-    vec left = (vec)_mm256_i32gather_ps(line, index, 4), next = (vec)_mm256_i32gather_ps(line + 1, index, 4);
     (void)ld;
+    u = splat(last) - positive(splat(last) - positive(u));
+#if LANES > 1
+    ints part = __builtin_convertvector(u * splat(1.0f / 256), ints), index = part >> 8;
+    vec right = __builtin_convertvector(part & 255, vec) * splat(1.0f / 256), left, next;
+#if defined(__AVX512F__)
+    if (ld == 32) {
+        left = (vec)_mm512_permutex2var_ps((__m512)load(line), (__m512i)index, (__m512)load(line + 16));
+        next = (vec)_mm512_permutex2var_ps((__m512)load(line), (__m512i)(index + 1), (__m512)load(line + 16));
+    } else {
+        left = (vec)_mm512_i32gather_ps((__m512i)index, line, 4);
+        next = (vec)_mm512_i32gather_ps((__m512i)index, line + 1, 4);
+    }
+#elif defined(__AVX2__)
+    left = (vec)_mm256_i32gather_ps(line, (__m256i)index, 4);
+    next = (vec)_mm256_i32gather_ps(line + 1, (__m256i)index, 4);
+#else
+    for (int i = 0; i < LANES; i++) left[i] = line[index[i]], next[i] = line[index[i] + 1];
+#endif
     return (splat(1) - right) * left + right * next;
 #else
-    float lanes[LANES];
-    store(lanes, u);
-    for (int i = 0; i < LANES; i++) {
-        int part = (int)lanes[i] >> 8;
-        float right = (float)(part & 255) * (1.0f / 256);
-        lanes[i] = (1 - right) * line[part >> 8] + right * line[(part >> 8) + 1];
-    }
-    (void)ld;
-    return load(lanes);
+    int part = (int)(u * (1.0f / 256));
+    float right = (float)(part & 255) * (1.0f / 256);
+    return (1 - right) * line[part >> 8] + right * line[(part >> 8) + 1];
 #endif
 }
 
