@@ -438,6 +438,7 @@ ACCEPTED = {  # the values of these that an option accepts; `load_data` checks t
     "preset": ("null",), "hidden": ("a list",), "no_plots": ("true", "false"), "backend": ("null",),
     "augment": ("null",), "ema": ("null",), "swa": ("null",), "momentum": ("null",), "weight_decay": ("null",),
     "patience": ("null",), "checkpoint_every": ("null",), "batch_shards": ("null",), "average_every": ("null",),
+    "adversarial": ("a half", "a thousand as a float"), "moment_norm": ("true", "false"),
     "clip_norm": ("null", "a half", "a thousand as a float"), "learning_rate": ("a half", "a thousand as a float"),
     "data": ("text", "a number in quotes", "a zero byte", "an escape sequence", "invalid Unicode"), "size": ("null",),
     "window": ("null",),
