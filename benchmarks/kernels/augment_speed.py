@@ -16,7 +16,13 @@ from fastdigits import backend
 from fastdigits.training.augmentation import Augmenter
 from fastdigits.training.lowering import TrainingStep
 
-KINDS = {"no": None, "affine": fd.Augmentation(), "elastic": fd.Augmentation(alpha=34)}
+KINDS = {
+    "no": None,
+    "affine": fd.Augmentation(),
+    "with alpha=16": fd.Augmentation(alpha=16),
+    "with thickness=0.5": fd.Augmentation(thickness=0.5),
+    "with cutout=8": fd.Augmentation(cutout=8),
+}
 ROUNDS, STEPS = 15, 100
 
 
@@ -46,9 +52,9 @@ def main() -> None:
     median = {name: statistics.median(found) for name, found in times.items()}
     print(f"backend {backend.backend_name()}, batch {options.batch_size}, threads {options.threads}")
     print(f"training step        {median['no']:.2f} µs per image")
-    for name in ("affine", "elastic"):
+    for name in list(KINDS)[1:]:
         extra = median[name] - median["no"]
-        print(f"{name + ' distortion':<20} {extra:.2f} µs more, {extra / median['no']:.2f} of the step")
+        print(f"{name:<20} {extra:.2f} µs more, {extra / median['no']:.2f} of the step")
 
 
 if __name__ == "__main__":

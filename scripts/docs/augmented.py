@@ -19,6 +19,8 @@ KINDS = {
     "shear=0.3": fd.Augmentation(**ONLY | {"shear": 0.3}),
     "shift=3": fd.Augmentation(**ONLY | {"shift": 3}),
     "alpha=34\nsigma=4": fd.Augmentation(**ONLY | {"alpha": 34}),
+    "thickness=1.5": fd.Augmentation(**ONLY | {"thickness": 1.5}),
+    "cutout=12": fd.Augmentation(**ONLY | {"cutout": 12}),
     "the usual\nAugmentation()": fd.Augmentation(),
     "all of it, elastic\nalpha=34": fd.Augmentation(alpha=34),
 }
@@ -28,14 +30,14 @@ DIGITS = (2, 3, 4, 5, 8, 9)
 def main() -> None:
     (x, y), _ = fd.load_mnist()
     chosen = np.array([np.flatnonzero(y == digit)[1] for digit in DIGITS])
-    figure = Figure(figsize=(1.05 * len(KINDS), 1.05 * len(DIGITS) * 0.93 + 0.9), layout="constrained")
+    figure = Figure(figsize=(1.05 * len(KINDS), 0.97 * len(DIGITS) + 0.5), layout="constrained")
     for axes, (name, kind) in zip(figure.subplots(1, len(KINDS)), KINDS.items(), strict=True):
-        axes.imshow(kind.apply(x[chosen], seed=4).reshape(-1, 28), cmap="gray_r", interpolation="nearest")
+        axes.imshow(kind.apply(x[chosen], seed=280).reshape(-1, 28), cmap="gray_r", interpolation="nearest")
         axes.set_title(name, fontsize=8)
         axes.set_xticks([])
         axes.set_yticks([])
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[2] / "docs/images/augmented.png"
-    figure.savefig(path, dpi=150, facecolor="white")
+    figure.savefig(path, dpi=150, facecolor="white", bbox_inches="tight", pad_inches=0.05)
 
 
 if __name__ == "__main__":

@@ -119,7 +119,7 @@ def advance(count: _I64) -> None: ...  # count (1,) in place: add 1
 # -- augmentation: y (n, h·w) = images of x, distorted; taps (knots, max(h, w)); h, w ≤ 64 --------------
 
 def augment(  # keys (len(x),): numbers of the images, for the random numbers; (0,): their rows. epoch (1,).
-    # distortion (5,): limits of rotation (radians), scale, shear, shift (pixels), alpha
+    # distortion (7,): limits of rotation (radians), scale, shear, shift (pixels), alpha, thickness, cutout (pixels)
     y: _U8,
     x: _U8,
     rows: _I64,

@@ -445,7 +445,7 @@ def advance(count: Int64) -> None:
 # -- augmentation --------------------------------------------------------------------------------------------
 
 _SIDE = 64
-_MOST = (3.1416, 0.5, 1, _SIDE, 10000)
+_MOST = (3.1416, 0.5, 1, _SIDE, 10000, 3, _SIDE)
 
 
 def augment(
@@ -481,7 +481,10 @@ def augment(
         drawn = _split_mix(start + (numbers + 1).astype(np.uint64) * _GOLDEN)
         for image, row, key in zip(y, rows, drawn, strict=True):
             u, v = _sources(distortion, taps, height, width, key)
-            image[...] = _bilinear(x[row].reshape(height, width), u, v).reshape(-1)
+            draws = _uniform(key, 12)
+            pixels = _change_thickness(x[row].reshape(height, width), distortion[5] * draws[8])
+            pixels = _blank_square(_bilinear(pixels, u, v), distortion[6], (draws[9:] + 1) / 2)
+            image[...] = pixels.reshape(-1)
 
 
 def _draws(key: Any, count: int) -> Array:
@@ -490,9 +493,15 @@ def _draws(key: Any, count: int) -> Array:
     return drawn
 
 
+def _uniform(key: Any, count: int) -> Array:
+    """Return the first numbers of ``key``, uniform in -1 … 1, from 24 bits each."""
+    drawn: Array = (_draws(key, count) >> np.uint64(40)).astype(np.float64) * (2 / 2**24) - 1
+    return drawn
+
+
 def _sources(distortion: Array, taps: Array, height: int, width: int, key: Any) -> tuple[Array, Array]:
     """Return the source column and row of each pixel, in units of 1 / 65,536."""
-    draws = (_draws(key, 6) >> np.uint64(40)).astype(np.float64) * (2 / 2**24) - 1
+    draws = _uniform(key, 6)
     angle, sx, sy = distortion[0] * draws[0], 1 + distortion[1] * draws[1], 1 + distortion[1] * draws[2]
     shear, tx, ty = distortion[2] * draws[3], distortion[3] * draws[4], distortion[3] * draws[5]
     c, s, cx, cy = math.cos(angle), math.sin(angle), (width - 1) / 2, (height - 1) / 2
@@ -528,6 +537,42 @@ def _bilinear(image: Array, u: Array, v: Array) -> Array:
     lower = padded[row + 1, column] * (256 - right) + padded[row + 1, column + 1] * right
     bright: Array = (upper * (256 - down) + lower * down + 2**15) >> 16
     return bright
+
+
+def _spread(image: Array, square: bool) -> Array:
+    """Return the largest of each pixel and its four neighbours, or eight if square; outside it is 0."""
+    padded = np.pad(image, 1)
+    near = np.lib.stride_tricks.sliding_window_view(padded, (3, 3))
+    chosen = np.full((3, 3), True) if square else np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], dtype=bool)
+    largest: Array = near[..., chosen].max(axis=-1)
+    return largest
+
+
+def _change_thickness(image: Array, pixels: float) -> Array:
+    """Return the image with strokes so many pixels thicker on each side, or thinner.
+
+    Each step is a dilation or an erosion by a cross, then by a square, and so on; the last one counts in part. What an
+    erosion removes wholly, so that a dilation does not bring it back, keeps half of its grey.
+    """
+    image, amount = image.astype(np.int64), math.floor(pixels * 256 + 0.5)
+    for k in range((abs(amount) >> 8) + 1):
+        square, weight = k % 2 == 1, min(abs(amount) - 256 * k, 256)
+        if amount > 0:
+            changed = _spread(image, square)
+        else:
+            eroded = -_spread(-image, square)
+            changed = np.maximum(eroded, (image - _spread(eroded, square)) >> 1)
+        image = (image * (256 - weight) + changed * weight + 128) >> 8
+    return image
+
+
+def _blank_square(image: Array, longest: float, draws: Array) -> Array:
+    """Return the image with a square of zeros: its side and its centre are fractions of the longest and the image."""
+    height, width = image.shape
+    side = (int(longest * draws[0] * 256) + 128) >> 8
+    top, left = int(height * draws[1]) - side // 2, int(width * draws[2]) - side // 2
+    image[max(top, 0) : max(top + side, 0), max(left, 0) : max(left + side, 0)] = 0
+    return image
 
 
 def _fixed(value: Any) -> Any:

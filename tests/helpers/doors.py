@@ -62,7 +62,7 @@ def doors(n: int = 3, d: int = 4, m: int = 5, p: int = 7) -> dict[str, list]:
                 rows,
                 (L, (9,)),
                 (L, (1,)),
-                (D, (5,)),
+                (D, (7,)),
                 (F, (3, width)),
                 height,
                 width,

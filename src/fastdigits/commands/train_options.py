@@ -304,8 +304,8 @@ def _add_training(parser: Parser) -> None:
     add(
         "--augment", _augmentation, "SETTINGS",
         "distort the training images at random, differently in each epoch, such as rotation=10,shift=1.5; any of "
-        "rotation (degrees), scale, shear, shift (pixels), alpha and sigma (elastic) and fade; the others are "
-        f"0, sigma {Augmentation.sigma:g} (default: none)",
+        "rotation (degrees), scale, shear, shift (pixels), alpha and sigma (elastic), thickness, cutout (pixels) and "
+        f"fade; the others are 0, sigma {Augmentation.sigma:g} (default: none)",
     )  # fmt: skip
     add(
         "--adversarial", arguments.not_negative, "F",

@@ -1,4 +1,5 @@
-# Augmentation: rotate, scale, shear, shift and elastically distort images.
+# Augmentation: rotate, scale, shear, shift and elastically distort images, change the thickness of strokes, and blank a
+# square.
 
 # Coordinates are integers in units of 1 / 65,536 pixel, and interpolation weights in units of 1 / 256: all instruction
 # sets give the same result. Inner loops run exactly STRIP times, which compilers turn into whole vectors; later code
@@ -22,10 +23,13 @@ cdef enum:  # indices in ``distortion``
     SHEAR
     SHIFT
     ALPHA
+    THICKNESS
+    CUTOUT
     DISTORTIONS
 
 cdef double LIMITS[DISTORTIONS]  # keep every coordinate below 2^31 / 65,536 pixels
 LIMITS[ROTATION], LIMITS[SCALE], LIMITS[SHEAR], LIMITS[SHIFT], LIMITS[ALPHA] = 3.1416, 0.5, 1, MAX_SIDE, 10000
+LIMITS[THICKNESS], LIMITS[CUTOUT] = 3, MAX_SIDE
 
 cdef struct PaddedImage:  # an image with a border, in pairs of pixels
     Py_ssize_t h, w
@@ -53,9 +57,67 @@ cdef inline void pair_strip(uint16_t* pairs, const uint8_t* row, const uint8_t* 
     memcpy(pairs, pair, sizeof(pair))
 
 
-cdef bint pad_image(PaddedImage* p, const uint8_t* x) noexcept nogil:
-    # p = x (h, w) with a border, in pairs, and its bounding box; return False if all pixels are zero
-    cdef uint8_t pixels[MAX_SIDE * MAX_SIDE + MAX_SIDE]  # nonzero_bytes reads 64
+cdef void spread(
+    uint8_t* y, const uint8_t* x, const PaddedImage* p, const uint8_t* inside, bint square, uint8_t flip
+) noexcept nogil:
+    # y (h, w) = the largest of each pixel of x and its four neighbours, or eight if square; with flip = 255 the
+    # smallest. Rows have a border of zeros and a stride of p.ld
+    cdef uint8_t best[STRIP]
+    cdef const uint8_t* row
+    cdef const uint8_t* above
+    cdef const uint8_t* below
+    cdef uint8_t a, b
+    cdef Py_ssize_t i, j
+    cdef int e
+    for i in range(1, p.h + 1):
+        j = 0
+        while j < p.w:
+            row = x + i * p.ld + 1 + j
+            above, below = row - p.ld, row + p.ld
+            for e in range(STRIP):
+                a, b = max(row[e - 1] ^ flip, row[e + 1] ^ flip), max(above[e] ^ flip, below[e] ^ flip)
+                best[e] = max(max(a, b), row[e] ^ flip)
+            if square:
+                for e in range(STRIP):
+                    a = max(above[e - 1] ^ flip, above[e + 1] ^ flip)
+                    b = max(below[e - 1] ^ flip, below[e + 1] ^ flip)
+                    best[e] = max(best[e], max(a, b))
+            for e in range(STRIP):
+                best[e] = (best[e] ^ flip) & inside[j + e]
+            memcpy(y + i * p.ld + 1 + j, best, STRIP)
+            j += STRIP
+
+
+cdef void change_thickness(uint8_t* image, const PaddedImage* p, const uint8_t* inside, int amount) noexcept nogil:
+    # image (h, w) in place: strokes amount / 256 pixel thicker on each side, or thinner. Each step is a dilation or an
+    # erosion by a cross, then by a square, and so on; the last one counts in part. What an erosion removes wholly, so
+    # that a dilation does not bring it back, keeps half of its grey
+    cdef uint8_t changed[MAX_PAIRS + MAX_STRIDE]
+    cdef uint8_t opened[MAX_PAIRS + MAX_STRIDE]
+    cdef uint8_t mixed[STRIP]
+    cdef uint8_t rest
+    cdef Py_ssize_t i, size = (p.h + 2) * p.ld
+    cdef int k, e, steps = abs(amount) >> 8, weight
+    memset(changed, 0, size + p.ld)
+    memset(opened, 0, size + p.ld)
+    for k in range(steps + 1):
+        weight = 256 if k < steps else abs(amount) & 255
+        spread(changed, image, p, inside, k & 1, 0 if amount > 0 else 255)
+        if amount < 0:
+            spread(opened, changed, p, inside, k & 1, 0)
+        i = 0
+        while i < size:
+            for e in range(STRIP):
+                rest = (image[i + e] - opened[i + e]) >> 1 if amount < 0 else 0
+                mixed[e] = (image[i + e] * (256 - weight) + max(changed[i + e], rest) * weight + 128) >> 8
+            memcpy(image + i, mixed, STRIP)
+            i += STRIP
+
+
+cdef bint pad_image(PaddedImage* p, const uint8_t* x, int thicker) noexcept nogil:
+    # p = x (h, w) with a border, in pairs, and its bounding box; return False if all pixels are zero. Strokes are
+    # thicker / 256 pixel thicker on each side
+    cdef uint8_t pixels[MAX_SIDE * MAX_SIDE + STRIP]
     cdef uint8_t image[MAX_PAIRS + MAX_STRIDE]
     cdef uint8_t inside[MAX_STRIDE]
     cdef uint64_t nonzero, columns = 0, all_columns = (<uint64_t>2 << (p.w - 1)) - 1
@@ -64,16 +126,19 @@ cdef bint pad_image(PaddedImage* p, const uint8_t* x) noexcept nogil:
     memset(inside, 0, sizeof(inside))
     memset(inside, 255, p.w)
     memset(image, 0, (p.h + 3) * ld)
-    p.top, p.bottom = p.h, -1
     for i in range(p.h):
-        nonzero = nonzero_bytes(pixels + i * p.w) & all_columns
-        if nonzero:
-            p.top, p.bottom = min(p.top, i), i
-        columns |= nonzero
         j = 0
         while j < p.w:
             copy_strip(image + (i + 1) * ld + 1 + j, pixels + i * p.w + j, inside + j)
             j += STRIP
+    if thicker != 0:
+        change_thickness(image, p, inside, thicker)
+    p.top, p.bottom = p.h, -1
+    for i in range(p.h):
+        nonzero = nonzero_bytes(image + (i + 1) * ld + 1) & all_columns
+        if nonzero:
+            p.top, p.bottom = min(p.top, i), i
+        columns |= nonzero
     if columns == 0:
         return False
     p.left, p.right = lowest_bit(columns), p.w - 1
@@ -302,6 +367,17 @@ cdef void distort(
     memcpy(y, pixels, p.h * p.w)
 
 
+cdef void blank_square(uint8_t* y, Py_ssize_t h, Py_ssize_t w, double longest, uint64_t key) noexcept nogil:
+    # y (h, w) in place: a square is zero, but for what of it is outside; its centre is anywhere in the image
+    cdef Py_ssize_t side = (<Py_ssize_t>(longest * fraction(key, 9) * 256) + 128) >> 8
+    cdef Py_ssize_t top = <Py_ssize_t>(h * fraction(key, 10)) - side // 2
+    cdef Py_ssize_t left = <Py_ssize_t>(w * fraction(key, 11)) - side // 2
+    cdef Py_ssize_t first = max(left, <Py_ssize_t>0), last = min(left + side, w), i
+    if first < last:
+        for i in range(max(top, <Py_ssize_t>0), min(top + side, h)):
+            memset(y + i * w + first, 0, last - first)
+
+
 cdef void augment_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     # image i of y (n, h · w) = image rows[i] of x, distorted by the random numbers of keys[rows[i]], or of rows[i] if
     # there are no keys; split over the images of y
@@ -310,7 +386,7 @@ cdef void augment_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept 
     cdef const int64_t* rows = <const int64_t*>op.a[2]
     cdef const int64_t* keys = <const int64_t*>op.a[3]
     cdef const double* limits = <const double*>op.a[5]
-    cdef uint64_t epoch = split_mix_at(op.seed, (<const int64_t*>op.a[4])[0])
+    cdef uint64_t epoch = split_mix_at(op.seed, (<const int64_t*>op.a[4])[0]), key
     cdef bint keyed = op.s[0] != 0
     cdef Py_ssize_t knots = op.n[2] if limits[ALPHA] > 0 else 0, d = op.n[0] * op.n[1]
     cdef Py_ssize_t i, k
@@ -324,9 +400,11 @@ cdef void augment_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept 
             while k < d:
                 prefetch(x + rows[i + 1] * d + k)
                 k += 64
-        if pad_image(&image, x + rows[i] * d):
-            k = keys[rows[i]] if keyed else rows[i]
-            distort(y + i * d, &image, limits, &gaussian, split_mix_at(epoch, k))
+        key = split_mix_at(epoch, keys[rows[i]] if keyed else rows[i])
+        if pad_image(&image, x + rows[i] * d, <int>floor(limits[THICKNESS] * uniform(key, 8) * 256 + 0.5)):
+            distort(y + i * d, &image, limits, &gaussian, key)
+            if limits[CUTOUT] > 0:
+                blank_square(y + i * d, op.n[0], op.n[1], limits[CUTOUT], key)
         else:
             memset(y + i * d, 0, d)
 

@@ -16,3 +16,8 @@ cdef inline double uniform(uint64_t key, Py_ssize_t i) noexcept nogil:
     # number i of the key, uniform in -1 … 1, from 24 bits
     cdef uint64_t bits = split_mix_at(key, i) >> 40
     return <double>bits * (2.0 / 16777216) - 1
+
+
+cdef inline double fraction(uint64_t key, Py_ssize_t i) noexcept nogil:
+    # the same number, uniform in 0 … 1 without 1
+    return 0.5 * uniform(key, i) + 0.5

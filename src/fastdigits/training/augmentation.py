@@ -1,4 +1,4 @@
-"""Augmentation: rotate, scale, shear, shift and bend images at random, differently in each epoch."""
+"""Augmentation: distort images at random, differently in each epoch."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Augmentation:
     Pixel p of the new image is the old image at M · (p - centre - shift) + centre + alpha · field(p), interpolated
     bilinearly between four pixels and 0 outside the image. M is the inverse of rotation · shear · scale. Each number
     is uniform between minus and plus the maximum given here; horizontal and vertical scale and shift are
-    independent.
+    independent. Before this, strokes become thicker or thinner; after it, a square becomes blank.
 
     Parameters
     ----------
@@ -45,6 +45,11 @@ class Augmentation:
         28 × 28 pixels; displacements then have a standard deviation of 1.4 pixels.
     sigma : float, default 4.0
         Smoothness of the elastic distortion: standard deviation of the Gaussian in pixels, 1 … 64.
+    thickness : float, default 0.0
+        Pixels by which strokes become thicker or thinner on each side, at most, 0 … 3.
+    cutout : float, default 0.0
+        Longest side of a square that becomes 0, in pixels, 0 … 64. The side is uniform in 0 … cutout, rounded; the
+        centre is anywhere in the image, so that a part of the square may lie outside.
     fade : float, default 0.0
         Last fraction of the epochs of one `NeuralNetwork.fit`, 0 … 1, in which all distortions decrease linearly. The
         last epoch then has the original images.
@@ -67,11 +72,17 @@ class Augmentation:
     of a Gaussian over this grid differs from its integral by 2 · exp(-π²)), except for the part that `REACH` cuts
     off. The distribution of a single displacement differs: it is a sum of fewer random numbers.
 
+    Strokes become thicker by grey dilations and thinner by grey erosions: the first with a cross of 5 pixels, the
+    second with a square of 9, the third with a cross, so that round ends stay round. The last one counts in part, for
+    fractions of a pixel. A stroke that is too thin does not disappear: what an erosion removes wholly, so that a
+    dilation does not bring it back, keeps half of its grey.
+
     References
     ----------
     Simard, Steinkraus, Platt (2003), Best Practices for Convolutional Neural Networks Applied to Visual
     Document Analysis, section 2. Cireşan, Meier, Gambardella, Schmidhuber (2010), Deep, Big, Simple Neural
-    Nets for Handwritten Digit Recognition, for the sizes of distortions.
+    Nets for Handwritten Digit Recognition, for the sizes of distortions. DeVries, Taylor (2017), Improved
+    Regularization of Convolutional Neural Networks with Cutout; there all squares are equally large.
 
     Examples
     --------
@@ -88,6 +99,8 @@ class Augmentation:
     shift: float = 1.5
     alpha: float = 0.0
     sigma: float = 4.0
+    thickness: float = 0.0
+    cutout: float = 0.0
     fade: float = 0.0
 
     def __post_init__(self) -> None:
@@ -98,6 +111,8 @@ class Augmentation:
             "shift": SIDE,
             "alpha": 10_000,
             "sigma": SIDE,
+            "thickness": 3,
+            "cutout": SIDE,
             "fade": 1,
         }
         for name, limit in most.items():
@@ -157,8 +172,10 @@ class Augmentation:
     # -- for the kernel ------------------------------------------------------------------------------------
 
     def distortion(self, strength: float = 1.0) -> Array:
-        """Return the maximum of each distortion as the kernel takes it, (5,) float64."""
-        most = [math.radians(self.rotation), self.scale, self.shear, self.shift, self.alpha]
+        """Return the maximum of each distortion as the kernel takes it, (7,) float64."""
+        most = [
+            math.radians(self.rotation), self.scale, self.shear, self.shift, self.alpha, self.thickness, self.cutout,
+        ]  # fmt: skip
         return strength * np.array(most, dtype=np.float64)
 
     def taps(self, height: int, width: int) -> Float32:
