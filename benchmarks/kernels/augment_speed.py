@@ -1,4 +1,4 @@
-"""Measure how long distortion takes per image, relative to the training step.
+"""Measure how long distortion and normalisation take per image, relative to the training step.
 
     python benchmarks/kernels/augment_speed.py [--threads N] [--batch-size N]
 
@@ -6,6 +6,7 @@ The network is that of the original project; all times are medians, in microseco
 """
 
 import argparse
+import dataclasses
 import statistics
 import time
 
@@ -16,12 +17,14 @@ from fastdigits import backend
 from fastdigits.training.augmentation import Augmenter
 from fastdigits.training.lowering import TrainingStep
 
+MOMENTS = "moment normalisation"  # and the more nonzero pixels of its images
 KINDS = {
     "no": None,
     "affine": fd.Augmentation(),
     "with alpha=16": fd.Augmentation(alpha=16),
     "with thickness=0.5": fd.Augmentation(thickness=0.5),
     "with cutout=8": fd.Augmentation(cutout=8),
+    MOMENTS: None,
 }
 ROUNDS, STEPS = 15, 100
 
@@ -38,7 +41,8 @@ def main() -> None:
     order = np.random.default_rng(0).permutation(len(x))[: STEPS * options.batch_size]
     steps = {}
     for name, kind in KINDS.items():
-        network, loss, optimizer = fd.recipes.ORIGINAL.network(), fd.SoftmaxCrossEntropy(), fd.Adam()
+        recipe = dataclasses.replace(fd.recipes.ORIGINAL, moment_norm=name == MOMENTS)
+        network, loss, optimizer = recipe.network(), fd.SoftmaxCrossEntropy(), fd.Adam()
         augmenter = None if kind is None else Augmenter(kind, 28, 28, seed=0)
         steps[name] = TrainingStep(
             network, rows, labels, None, options.batch_size, loss, optimizer, augmenter=augmenter

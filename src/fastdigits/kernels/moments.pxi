@@ -65,15 +65,15 @@ cdef void find_frame(
     Frame* frame, const double* sums, Py_ssize_t h, Py_ssize_t w, double sigma_y, double sigma_x
 ) noexcept nogil:
     # the frame of an image with these moments, of which the first is above 0
-    cdef double m = sums[0], y = sums[1], x = sums[3], across, slant = 0
+    cdef double m = sums[0], y = sums[1], x = sums[3], most = MAX_SIDE * FIXED_ONE, across, slant = 0
     cdef double v_rr = nearest(VARIANCE_UNITS * (m * sums[2] - y * y) / (m * m))
     cdef double v_rc = nearest(VARIANCE_UNITS * (m * sums[4] - y * x) / (m * m))
     cdef double v_cc = nearest(VARIANCE_UNITS * (m * sums[5] - x * x) / (m * m))
     if v_rr > 0:  # a horizontal line has no slant
         slant = limited(nearest(SLANT_UNITS * v_rc / v_rr), -SLANT_UNITS, SLANT_UNITS) / SLANT_UNITS
     across = v_cc - slant * (2 * v_rc - slant * v_rr)
-    frame.row = limited(nearest(FIXED_ONE * y / m), -MAX_SIDE * FIXED_ONE, MAX_SIDE * FIXED_ONE) + FIXED_ONE * (h // 2)
-    frame.column = limited(nearest(FIXED_ONE * x / m), -MAX_SIDE * FIXED_ONE, MAX_SIDE * FIXED_ONE) + FIXED_ONE * (w // 2)
+    frame.row = limited(nearest(FIXED_ONE * y / m), -most, most) + FIXED_ONE * (h // 2)  # limited: for infinite sums
+    frame.column = limited(nearest(FIXED_ONE * x / m), -most, most) + FIXED_ONE * (w // 2)
     frame.slant = slant
     # the square root of σ / σ₀, from ½ to 2
     frame.high = nearest(FIXED_ONE * sqrt(sqrt(limited(v_rr / (VARIANCE_UNITS * sigma_y * sigma_y), 1.0 / 16, 16))))
