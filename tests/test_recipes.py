@@ -48,7 +48,7 @@ def test_each_preset_trains_a_network(name):
     history = network.fit(x, y, **quick.fit_arguments())
     assert len(history) == 1
     assert network.seed == 5
-    if name != "best":
+    if name not in ("best", "plain", "robust"):
         assert recipe.hidden == (64, 32)
 
 
@@ -57,8 +57,11 @@ def test_presets_have_the_documented_networks_and_epochs():
     assert repr(recipes.ORIGINAL.make_optimizer()) == "RMSprop()"
     assert recipes.DEFAULT.epochs <= 15
     original = [fd.Dense(784, 64), fd.BatchNorm(64), fd.ReLU(), fd.Dense(64, 32), fd.ReLU(), fd.Dense(32, 10)]
-    for recipe in (recipes.ORIGINAL, recipes.FAST, recipes.DEFAULT):
+    for recipe in (recipes.ORIGINAL, recipes.FAST):
         assert list(map(repr, recipe.layers())) == list(map(repr, original))
+    assert list(map(repr, recipes.DEFAULT.layers())) == list(map(repr, [fd.MomentNorm(28, 28), *original]))
+    assert recipes.PLAIN.augment is None  # nothing in it says where a pixel lies
+    assert not recipes.PLAIN.moment_norm
 
 
 def test_a_recipe_makes_layers_and_arguments_of_fit():
@@ -286,7 +289,10 @@ def test_augment_reads_an_augmentation(text, expected):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ("--preset quick", "--preset: must be one of original, fast, default, accurate, best; got 'quick'"),
+        (
+            "--preset quick",
+            "--preset: must be one of original, fast, default, accurate, best, plain, robust; got 'quick'",
+        ),
         (
             "--augment turn=3",
             "--augment: must be like rotation=10,shift=1.5; got 'turn=3': 'turn' is none of rotation",

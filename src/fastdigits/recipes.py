@@ -28,7 +28,20 @@ from .optim.schedules import Constant, Cosine, OneCycle, Schedule, Step, WarmUp
 from .training.augmentation import Augmentation
 from .training.options import FitOptions
 
-__all__ = ["ACCURATE", "BEST", "DEFAULT", "FAST", "ORIGINAL", "RECIPES", "Recipe", "get", "load", "table"]
+__all__ = [
+    "ACCURATE",
+    "BEST",
+    "DEFAULT",
+    "FAST",
+    "ORIGINAL",
+    "PLAIN",
+    "RECIPES",
+    "ROBUST",
+    "Recipe",
+    "get",
+    "load",
+    "table",
+]
 
 ACTIVATIONS: dict[str, type[Layer]] = {"relu": ReLU, "leaky-relu": LeakyReLU}
 BATCHNORMS = ("first", "all", "none")
@@ -286,18 +299,20 @@ FAST = Recipe(
 )
 DEFAULT = Recipe(
     name="default",
-    about="what fifteen epochs can make of the original's network",
-    epochs=15,
+    about="what two seconds can make of the original's hidden layers",
+    moment_norm=True,
+    epochs=12,
     optimizer="adamw",
     learning_rate=0.02,
     weight_decay=0.05,
     label_smoothing=0.05,
-    augment=Augmentation(rotation=4, scale=0, shear=0, shift=0.5, alpha=8, fade=0.3),
+    augment=Augmentation(rotation=4, scale=0, shear=0, shift=0.5, fade=0.3),
     ema=0.998,
 )
 ACCURATE = Recipe(
     name="accurate",
     about="what two minutes can make of the original's hidden layers",
+    moment_norm=True,
     batchnorm="all",
     epochs=400,
     batch_size=256,
@@ -319,8 +334,37 @@ BEST = Recipe(
     augment=Augmentation(rotation=10, scale=0.1, shear=0.1, shift=1.5, alpha=20, fade=0.1),
     ema=0.999,
 )
+PLAIN = Recipe(
+    name="plain",
+    about="what ten minutes can make without any knowledge of images",
+    hidden=(1024, 512),
+    batchnorm="all",
+    epochs=60,
+    batch_size=256,
+    optimizer="adamw",
+    learning_rate=0.006,
+    weight_decay=0.01,
+    adversarial=1.5,
+)
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (ORIGINAL, FAST, DEFAULT, ACCURATE, BEST)}
+ROBUST = Recipe(
+    name="robust",
+    about="for digits that are shifted, turned, thick, thin, noisy or partly hidden",
+    moment_norm=True,
+    hidden=(512, 256),
+    batchnorm="all",
+    epochs=20,
+    batch_size=256,
+    optimizer="adamw",
+    learning_rate=0.005,
+    weight_decay=0.01,
+    augment=Augmentation(rotation=30, scale=0.3, shear=0.4, shift=4, thickness=1, cutout=14),
+    adversarial=1.5,
+)
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe for recipe in (ORIGINAL, FAST, DEFAULT, ACCURATE, BEST, PLAIN, ROBUST)
+}
 
 
 def get(name: str) -> Recipe:

@@ -329,7 +329,7 @@ def test_defaults_depend_on_the_images(digits):
         ["--data", str(digits), "--minutes", "2", "--preset", "fast", "--space", "lr=0.01:0.1"]
     )
     setup = tune_setup.prepare(options, "x")
-    assert (len(setup.plan.recipes), setup.plan.epochs, setup.plan.seconds) == (500, [1, 3], 120)
+    assert (len(setup.plan.recipes), setup.plan.epochs, setup.plan.seconds) == (500, [1, 2, 5], 120)
 
 
 @pytest.fixture

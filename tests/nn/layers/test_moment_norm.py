@@ -87,9 +87,9 @@ def test_any_number_of_threads_lowered_or_eager_gives_the_same_bits(options):
     nets.append(trained(fd.MomentNorm(*SIDES), relu=OwnReLU, **options))
     assert len({net.values.tobytes() for net in nets}) == 1
     x, _ = images()
-    np.testing.assert_array_equal(
-        np.concatenate([nets[0].predict_proba(x[i : i + 1]) for i in range(40)]), nets[2].predict_proba(x)
-    )
+    alone = np.concatenate([nets[0].predict_proba(x[i : i + 1]) for i in range(40)])
+    # a BLAS behind the NumPy twins may add the products of one row in another order
+    np.testing.assert_allclose(alone, nets[2].predict_proba(x), rtol=1e-5, atol=1e-7)
 
 
 def test_bytes_and_their_fractions_are_normalised_alike(backend):
