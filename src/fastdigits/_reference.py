@@ -584,7 +584,13 @@ def _fixed(value: Any) -> Any:
 
 def moment_norm(y: Array, x: Array, height: int, width: int, sigma_y: float, sigma_x: float) -> None:
     _expect_moment_norm("moment_norm", y, x, height, width, sigma_y, sigma_x)
+    levels, fits = np.empty(x.shape, dtype=np.uint8), np.empty(len(x), dtype=np.uint8)
+    pack_float32(levels, fits, x, 255)
+    has_bytes = fits == 1
+    normalized = levels[has_bytes]
+    _normalize(normalized, levels[has_bytes], height, width, sigma_y, sigma_x, 0.5)
     _normalize(y, x, height, width, sigma_y, sigma_x, 0.0)
+    y[has_bytes] = np.divide(normalized, 255, dtype=y.dtype)
 
 
 def moment_norm_uint8(y: Array, x: Array, height: int, width: int, sigma_y: float, sigma_x: float) -> None:

@@ -125,8 +125,8 @@ def test_moments_of_images_are_normalised_to_the_same_bytes(scale, digits, tmp_p
     whole, other = {  # what the network sees as bytes, and what not
         "pixels": ([x, x.astype(np.float32)], [255 * np.sqrt(unit)]),
         "unit": ([unit], [np.sqrt(unit)]),
-        "numbers": ([], [unit - np.float32(0.3)]),
-        None: ([x], [unit]),
+        "numbers": ([unit], [unit - np.float32(0.3)]),
+        None: ([x, unit], [np.sqrt(unit)]),
     }[scale]
     for images in [*whole, *other]:
         net.export_onnx(tmp_path / "model", input_dtype=images.dtype.name)

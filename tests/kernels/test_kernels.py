@@ -747,11 +747,13 @@ def test_normalised_images_have_the_bits_of_the_twin(kernels, height, width):
     run(kernels, "moment_norm_uint8", [found], x, *sizes)
     twin.moment_norm_uint8(wanted, x, *sizes)
     assert found.tobytes() == wanted.tobytes()
-    unit = x / np.float32(255)
     floats = blank(*x.shape)
-    run(kernels, "moment_norm", [floats], unit, *sizes)
-    # half a byte of rounding; where a sum of moments is rounded, a weight of 1 / 256 of a pixel may be the next one
-    assert np.abs(255 * floats - found).max() <= 1.6
+    run(kernels, "moment_norm", [floats], x / np.float32(255), *sizes)
+    assert floats.tobytes() == (found / np.float32(255)).tobytes()
+    run(kernels, "moment_norm", [floats], x.astype(np.float32) + np.float32(0.5), *sizes)
+    twin.moment_norm(wanted := blank(*x.shape), x + np.float32(0.5), *sizes)
+    # where a sum of moments is rounded, a weight of 1 / 256 of a pixel may be the next one
+    assert np.abs(floats - wanted).max() <= 1.1
 
 
 def test_a_normalised_image_by_hand(kernels):

@@ -26,7 +26,7 @@ from ..core.arrays import Float32
 from ..nn.assembly import ends_in_softmax, require_built_in
 from ..nn.folding import folded
 from ..nn.layers import BatchNorm, Dense, Layer, LeakyReLU, MomentNorm, ReLU, Softmax, Standardize
-from ..nn.scales import PIXELS, UNIT, WHITE
+from ..nn.scales import PIXELS, WHITE
 from ..nn.sequential import Sequential
 from ..nn.tensors import finite_tensors
 
@@ -155,19 +155,15 @@ class _MomentNorm:
     def normalized(self, x: str, are_bytes: bool, scale: str | None) -> str:
         """Add the nodes for ``x``, float32, as a network of this scale sees them; return the name of the output.
 
-        A network rounds the result for images of whole numbers, or of fractions k / 255 for the scale "unit".
+        A network rounds the result for an image of bytes: whole numbers for the scale "pixels", else fractions k / 255.
         """
         if are_bytes:
             return self._rounded(self._images(x))
-        if scale not in (PIXELS, UNIT):
-            return self._images(x)
-        white = np.float32(WHITE if scale == UNIT else 1)
+        white = np.float32(1 if scale == PIXELS else WHITE)
         levels = self.add("Mul", x, white)
-        whole = self.add("Round", levels)
-        distance = self.add(
-            "ReduceMax", self.add("Abs", self.add("Sub", levels, whole)), axes=[1], keepdims=1
-        )
-        fits = self.add("Less", distance, np.float32(1e-4))
+        whole = self.add("Clip", self.add("Round", levels), np.float32(0), np.float32(WHITE))
+        difference = self.add("Abs", self.add("Sub", self.add("Div", whole, white), x))
+        fits = self.add("Equal", self.add("ReduceMax", difference, axes=[1], keepdims=1), np.float32(0))
         images = self._images(self.add("Where", fits, whole, levels))
         return self.add("Div", self.add("Where", fits, self._rounded(images), images), white)
 

@@ -126,15 +126,24 @@ cdef void normalize_image(
 
 
 cdef void moment_norm_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # y (n, h · w) = the images x, or x[rows], normalised; split over images
+    # y (n, h · w) = the images x, or x[rows], normalised; split over images. An image of bytes / 255 becomes that of the
+    # bytes, so that it does not depend on the other images of its array whether it comes here
     cdef float image[(MAX_SIDE + 3) * LINE]
     cdef float pixels[MAX_SIDE * MAX_SIDE + STRIP]
-    cdef Py_ssize_t h = op.n[0], w = op.n[1], d = h * w, ld = line_length(w), i
+    cdef uint8_t levels[MAX_SIDE * MAX_SIDE]
+    cdef Py_ssize_t h = op.n[0], w = op.n[1], d = h * w, ld = line_length(w), i, j
+    cdef const float* x
+    cdef float* y
+    cdef bint has_bytes
     memset(image, 0, (h + 3) * ld * sizeof(float))
     for i in range(begin, end):
-        memcpy(pixels, op.a[1] + (op.rows[i] if op.rows != NULL else i) * d, d * sizeof(float))
+        x, y = op.a[1] + (op.rows[i] if op.rows != NULL else i) * d, op.a[0] + i * d
+        has_bytes = pack_numbers(levels, x, d, 255) == 0
+        for j in range(d):
+            pixels[j] = levels[j] if has_bytes else x[j]
         normalize_image(pixels, image, ld, h, w, op.s[0], op.s[1])
-        memcpy(op.a[0] + i * d, pixels, d * sizeof(float))
+        for j in range(d):
+            y[j] = <float><int32_t>(pixels[j] + <float>0.5) / <float>255.0 if has_bytes else pixels[j]
 
 
 cdef void moment_norm_uint8_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:

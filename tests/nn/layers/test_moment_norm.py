@@ -94,7 +94,16 @@ def test_any_number_of_threads_lowered_or_eager_gives_the_same_bits(options):
 
 def test_bytes_and_their_fractions_are_normalised_alike(backend):
     x = images()[0].reshape(40, -1)
-    assert np.abs(255 * normalized(x / np.float32(255)) - normalized(x)).max() <= 1.6
+    np.testing.assert_array_equal(normalized(x / np.float32(255)), normalized(x) / np.float32(255))
+
+
+@pytest.mark.parametrize("white", [1, 255])
+def test_a_fraction_in_one_image_changes_no_bit_of_the_others(backend, white):
+    x = images()[0] / np.float32(white)
+    net = trained(fd.MomentNorm(*SIDES), x=x)
+    other = x.copy()
+    other[0, 0, 0] = 0.3
+    np.testing.assert_array_equal(net.predict_proba(other)[1:], net.predict_proba(x)[1:])
 
 
 def test_it_has_no_gradient():
