@@ -83,3 +83,25 @@ def test_running_statistics_are_those_of_the_images_as_they_are(digits):
 def test_a_wrong_length_is_refused(digits, length, error, match):
     with pytest.raises(error, match=match):
         network().fit(*digits, adversarial=length)
+
+
+class Doubled(fd.Layer):
+    """A first layer of one's own; it says that it prepares the images."""
+
+    prepares_input = True
+
+    def forward(self, x, training=False):
+        return 2 * x
+
+    def backward(self, dy):
+        return None
+
+
+@pytest.mark.filterwarnings("ignore:fit. Doubled is written in Python")
+def test_a_layer_of_ones_own_may_prepare_the_images(digits):
+    x, y = digits[0][:60], digits[1][:60]
+    net, plain = network(Doubled()), network()
+    net.fit(x, y, epochs=1, adversarial=1.5)
+    plain.scale = "numbers"
+    plain.fit(2 * (x / np.float32(255)), y, epochs=1, adversarial=1.5)
+    np.testing.assert_allclose(net.values, plain.values, rtol=1e-4, atol=1e-5)

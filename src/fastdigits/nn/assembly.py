@@ -156,12 +156,17 @@ def run(layers: Sequence[Layer], rows: Array, training: bool = False, kernels: A
     y = rows
     for layer in layers:
         y = forward(layer, readable(layer, y, kernels), training, kernels)
-    return y
+    return as_floats(y, kernels)
 
 
 def readable(layer: Layer, x: Array, kernels: Any = None) -> Array:
     """Return x, or float32 divided by 255 if it is uint8 and the layer does not take that."""
-    if x.dtype != np.uint8 or accepts_uint8(layer):
+    return x if accepts_uint8(layer) else as_floats(x, kernels)
+
+
+def as_floats(x: Array, kernels: Any = None) -> Float32:
+    """Return x, or float32 divided by 255 if it is uint8."""
+    if x.dtype != np.uint8:
         return x
     y = aligned.floats(*x.shape)
     (kernels or backend.kernels).gather_pixels(y, x, np.arange(len(x)))

@@ -33,6 +33,7 @@ def input_gradient(
         y = assembly.forward(layer, x, kernels=kernels)
         steps.append((layer, x, y))
         x = y
+    x = assembly.as_floats(x, kernels)
     if type(loss) is SoftmaxCrossEntropy:
         loss.run(x, labels, np.ones(labels.size, np.float32), kernels)
         gradient = loss.backward(kernels)

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from .. import backend
-from ..backend import aligned
 from ..core.arrays import Array, Float32, Int64
 from ..nn import assembly
 from ..nn.input_gradient import input_gradient
@@ -51,11 +48,9 @@ def forward(
         return network.run(rows, training=True, kernels=kernels)
     layers, half = network.layers, -(-labels.size // 2)
     if layers[0].prepares_input:
-        rows, layers = layers[0].forward(rows, True, kernels), layers[1:]
-    moved = rows
-    if rows.dtype == np.uint8:
-        moved = aligned.empty(*rows.shape, dtype=np.float32)
-        (kernels or backend.kernels).gather_pixels(moved, rows, np.arange(labels.size))
+        first, layers = layers[0], layers[1:]
+        rows = assembly.forward(first, assembly.readable(first, rows, kernels), True, kernels)
+    moved = assembly.as_floats(rows, kernels)
     gradient = input_gradient(layers, rows[:half], labels[:half], loss, kernels)
     (kernels or backend.kernels).perturb(moved[:half], gradient, length)
     return assembly.run(layers, moved, training=True, kernels=kernels)

@@ -70,6 +70,19 @@ def test_a_layer_behind_it_that_takes_floats_gets_bytes_divided(backend, between
     np.testing.assert_array_equal(net.forward(x), plain.forward(normalized(x) / np.float32(255)))
 
 
+def test_it_may_be_the_only_layer(backend):
+    x = np.random.default_rng(0).integers(0, 256, (7, 10)).astype(np.uint8)
+    wanted = fd.MomentNorm(1, 10).forward(x) / np.float32(255)
+    for net in (
+        fd.NeuralNetwork([fd.MomentNorm(1, 10)]),
+        fd.NeuralNetwork([fd.MomentNorm(1, 10), fd.Dropout(0)]),
+    ):
+        np.testing.assert_array_equal(net.forward(x), wanted)
+        assert net.predict(x).shape == (7,)
+        assert net.evaluate(x, np.arange(7))["loss"] > 0
+        assert net.input_gradient(x, np.arange(7)).shape == (7, 10)
+
+
 def test_bytes_reach_the_dense_layer_as_bytes():
     net = network(fd.MomentNorm(*SIDES))
     assert net.layers[0].forward(images()[0].reshape(40, -1)).dtype == np.uint8

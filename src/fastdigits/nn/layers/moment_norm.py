@@ -50,9 +50,9 @@ class MomentNorm(Layer):
     An image without a pixel above 0 stays as it is. Pixels below 0 have no weight. An image in one row, such as a dot
     or a horizontal line, has no slant.
 
-    Bytes become bytes, so the layer after this one multiplies them as fast as the images themselves. An image of float32
-    that are all k / 255, k a whole number from 0 to 255, becomes that of the bytes k, divided by 255. Coordinates are
-    rounded to 1 / 256 of a pixel, and the results for bytes have the same bits on all processors.
+    Bytes become bytes, so the layer after this one multiplies them as fast as the images themselves. An image of
+    float32 numbers k / 255, k from 0 to 255, becomes what the bytes k become, divided by 255. Coordinates are rounded
+    to 1 / 256 of a pixel, and the results for bytes have the same bits on all processors.
 
     References
     ----------
