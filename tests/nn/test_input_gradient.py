@@ -133,3 +133,8 @@ def test_what_has_no_gradient_is_refused():
         network().input_gradient(x, y[:2])
     with pytest.raises(ValueError, match="input_gradient: x must"):
         network().input_gradient(x[:, :3], y)
+    for call in (network().input_gradient, network().evaluate):
+        with pytest.raises(
+            TypeError, match=rf"{call.__name__}: loss must be an instance of .*SoftmaxCrossEntropy; got 'ce'"
+        ):
+            call(x, y, loss="ce")

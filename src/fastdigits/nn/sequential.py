@@ -252,7 +252,7 @@ class Sequential:
         n, width = images.shape
         labels = validation.check_labels(y, n, self.widths(width)[-1], "input_gradient: y")
         read = scales.row_converter(images, self._scale, "input_gradient: x")
-        loss = SoftmaxCrossEntropy() if loss is None else copy.copy(loss)
+        loss = copy.copy(_loss(loss, "input_gradient"))
         gradient = np.empty(images.shape, np.float32)
         for part in pieces(n, ROWS_AT_ONCE):
             rows, layers = read(images[part]), self.layers
@@ -401,7 +401,7 @@ class Sequential:
             If images, labels or weights are not as described, or if the network ends in `Softmax`.
         """
         self.need_logits("evaluate")
-        loss = SoftmaxCrossEntropy() if loss is None else loss
+        loss = _loss(loss, "evaluate")
         batch_size = validation.check_count(batch_size, "batch_size", "evaluate")
         if isinstance(x, Blocks):
             check_no_labels(y, "evaluate")
@@ -564,6 +564,17 @@ def check_no_labels(y: object, subject: str) -> None:
         raise TypeError(
             f"{subject}: y must be omitted with Shards, which hold their labels; got {type(y).__name__}"
         )
+
+
+def _loss(loss: object, subject: str) -> SoftmaxCrossEntropy:
+    """Return the loss, or cross-entropy for None; TypeError if it is no loss."""
+    if loss is None:
+        return SoftmaxCrossEntropy()
+    if not isinstance(loss, SoftmaxCrossEntropy):
+        raise TypeError(
+            f"{subject}: loss must be an instance of fastdigits.SoftmaxCrossEntropy; got {loss!r}"
+        )
+    return loss
 
 
 def _weights(sample_weight: object, n: int) -> Float32 | None:
