@@ -96,9 +96,13 @@ def test_the_first_layer_normalises_images_of_their_height_and_width():
     assert repr(recipe.layers(12, image_shape=(3, 4))[0]) == "MomentNorm(3, 4)"
     assert repr(recipe.network(64, 3).layers[0]) == "MomentNorm(8, 8)"
     with pytest.raises(
-        ValueError, match=r"Recipe m: moment_norm needs .* got 12 pixels, .*: give image_shape"
+        ValueError, match=r"Recipe m: moment_norm needs .* got 12 pixels, .* no square: give image_shape"
     ):
         recipe.layers(12)
+    with pytest.raises(ValueError, match="got 12 pixels, which are not 2 x 5: give image_shape to layers"):
+        recipe.layers(12, image_shape=(2, 5))
+    with pytest.raises(ValueError, match="Recipe m: width must be at least 1; got -4"):
+        recipe.network(-4)
 
 
 def test_fit_arguments_are_new_objects_each_time():

@@ -237,11 +237,13 @@ class Recipe:
         return [*chosen, Dense(width, classes)]
 
     def _moment_norm(self, width: int, image_shape: tuple[int, int] | None) -> MomentNorm:
-        height, columns = image_shape or (math.isqrt(width), math.isqrt(width))
+        side = math.isqrt(check_count(width, "width", f"Recipe {self.name}"))
+        height, columns = image_shape or (side, side)
         if height * columns != width:
+            given = "no square" if image_shape is None else f"not {height} x {columns}"
             raise ValueError(
                 f"Recipe {self.name}: moment_norm needs height and width of the images; got {width} pixels, which are "
-                "no square: give image_shape"
+                f"{given}: give image_shape to layers"
             )
         return MomentNorm(height, columns)
 
