@@ -126,8 +126,8 @@ cdef void normalize_image(
 
 
 cdef void moment_norm_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    # y (n, h · w) = the images x, or x[rows], normalised; split over images. An image of bytes / 255 becomes that of the
-    # bytes, so that it does not depend on the other images of its array whether it comes here
+    # y (n, h · w) = the images x, or x[rows], normalised; split over images. Bytes / 255 give the result of the bytes,
+    # / 255: whether they come here depends on the other images of their array
     cdef float image[(MAX_SIDE + 3) * LINE]
     cdef float pixels[MAX_SIDE * MAX_SIDE + STRIP]
     cdef uint8_t levels[MAX_SIDE * MAX_SIDE]
