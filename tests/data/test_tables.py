@@ -379,7 +379,11 @@ def test_train_and_evaluate_take_the_column(tmp_path, monkeypatch, capsys):
         "<Dataset a.csv: 50 training and 10 test rows of 4 columns, 3 classes>"
     )
     assert train.main([*column, "-o", "other", "--augment", "shift=1"]) == 2
-    assert "--augment: needs images; got rows of 4 columns: train without it" in capsys.readouterr().err
+    assert "--augment: needs images; got rows of 4 columns: add --augment none\n" in capsys.readouterr().err
+    assert train.main([*column, "-o", "other", "--preset", "default"]) == 2
+    hint = "--augment none --no-moment-norm"  # both at once
+    assert f"--augment: needs images; got rows of 4 columns: add {hint}\n" in capsys.readouterr().err
+    assert train.main([*column, "-o", "run2", "--preset", "default", *hint.split(), "--epochs", "1"]) == 0
     capsys.readouterr()
     accuracies = []
     words = np.array(["x", "y", "z"])[Y]

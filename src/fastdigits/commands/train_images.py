@@ -109,8 +109,9 @@ def load(options: argparse.Namespace) -> RunImages:
     """
     images = read(options)
     if options.augment is not None and images.standardized:
+        hint = "--augment none --no-moment-norm" if options.moment_norm else "--augment none"
         raise CommandError(
-            f"--augment: needs images; got rows of {shape_text(images.image_shape)}: train without it"
+            f"--augment: needs images; got rows of {shape_text(images.image_shape)}: add {hint}"
         )
     if options.moment_norm:
         check_moment_norm(images, "--moment-norm: ", "add --no-moment-norm")
