@@ -144,9 +144,9 @@ class NeuralNetwork(Sequential):
             Length by which the first half of each batch is moved before the step, each image in the direction in which
             its loss grows most: in the numbers that the network computes with, those of pixels from 0 to 1; in standard
             deviations after `Standardize`. The network then changes its mind less easily. 0 for none; 1 to 1.5 suits
-            digits of 28 × 28 pixels that are not distorted. A step takes two to four times as long. Loss and accuracy of
-            the history are those of the moved images. Running statistics are computed again after the last epoch, from the
-            images as they are; not after an interrupt, nor if an `EarlyStopping` restores its best epoch.
+            digits of 28 × 28 pixels that are not distorted. A step takes two to four times as long. Loss and accuracy
+            of the history are those of the moved images. Running statistics are computed again after the last epoch,
+            from the images as they are; not after an interrupt, nor if an `EarlyStopping` restores its best epoch.
         clip_norm : float, optional
             Largest norm of all gradients together, see `ClipNorm`. Default: no limit.
         average : WeightAverage, optional

@@ -12,8 +12,8 @@ cdef enum:
     MAX_PAIRS = 5296  # MAX_SIDE + 2 of these rows, and a strip
     MAX_KNOTS = MAX_SIDE + 8  # most knots of a displacement field in one direction
     MAX_DISPLACEMENT = 4096  # by the field, in pixels; store_fixed bounds them
-    # Pixels computed together: vectors are not read right after single numbers were written in them. That wait took half
-    # of an affine distortion.
+    # Pixels computed together: vectors are not read right after single numbers were written in them. That wait took
+    # half of an affine distortion.
     MAX_SAMPLES = 1024
     FIXED_ONE = 65536  # one pixel as an integer
 
@@ -214,8 +214,8 @@ cdef inline void random_strip(float* noise, const uint64_t* bits) noexcept nogil
 
 
 cdef void random_field(float* field, const Gaussian* g, Py_ssize_t w, uint64_t key) noexcept nogil:
-    # field (knots, w) = random knots (knots, knots), uniform in -1 … 1, @ taps (knots, w); stride MAX_SIDE. Products with
-    # zeros are omitted: they do not change a sum
+    # field (knots, w) = random knots (knots, knots), uniform in -1 … 1, @ taps (knots, w); stride MAX_SIDE. Products
+    # with zeros are omitted: they do not change a sum
     cdef uint64_t bits[MAX_KNOTS + STRIP]  # of four rows of knots, 16 bits each
     cdef float noise[4 * MAX_KNOTS]
     cdef const float* row
