@@ -181,9 +181,17 @@ static inline vec between_columns(const float *line, ptrdiff_t ld, vec u, float 
         left = (vec)_mm512_i32gather_ps((__m512i)index, line, 4);
         next = (vec)_mm512_i32gather_ps((__m512i)index, line + 1, 4);
     }
-#elif defined(__AVX2__)
-    left = (vec)_mm256_i32gather_ps(line, (__m256i)index, 4);
-    next = (vec)_mm256_i32gather_ps(line + 1, (__m256i)index, 4);
+#elif defined(__AVX2__) /* gathers are no faster, and QEMU 7.2 emulates them wrong */
+    int32_t at[LANES];
+    __m128 pairs[4]; /* two floats from each of two columns */
+    memcpy(at, &index, sizeof(at));
+    for (int i = 0; i < 4; i++) {
+        pairs[i] = _mm_loadl_pi(_mm_setzero_ps(), (const __m64 *)(line + at[2 * i]));
+        pairs[i] = _mm_loadh_pi(pairs[i], (const __m64 *)(line + at[2 * i + 1]));
+    }
+    __m256 even = _mm256_set_m128(pairs[2], pairs[0]), odd = _mm256_set_m128(pairs[3], pairs[1]);
+    left = (vec)_mm256_shuffle_ps(even, odd, _MM_SHUFFLE(2, 0, 2, 0));
+    next = (vec)_mm256_shuffle_ps(even, odd, _MM_SHUFFLE(3, 1, 3, 1));
 #else
     for (int i = 0; i < LANES; i++) left[i] = line[index[i]], next[i] = line[index[i] + 1];
 #endif
