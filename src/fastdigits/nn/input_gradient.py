@@ -18,8 +18,8 @@ def input_gradient(
 ) -> Float32:
     """Return the gradient of each row's own loss with respect to the row, (n, d).
 
-    Rows are (n, d), float32 or uint8. Layers of this package and their parameters stay
-    unchanged. A program that records the call passes its own ``kernels``.
+    Rows are (n, d), float32 or uint8. Layers of this package and their parameters stay unchanged. A program that
+    records the call passes its own ``kernels``.
 
     Raises
     ------

@@ -87,7 +87,7 @@ class TrainingStep:
         self.totals = np.zeros(3) if totals is None else totals
         self._program = backend.kernels.Program(index)
         with self._program as kernels:
-            batch, batch_labels = _gather(network, rows, labels, index, augmenter, kernels)
+            batch, batch_labels = _gather(rows, labels, index, augmenter, kernels)
             if weights is not None:
                 kernels.gather_weights(shares, mass, weights, index)
             logits = forward(network, batch, batch_labels, loss, adversarial, kernels)
@@ -132,7 +132,7 @@ class ShardGradients:
         self._totals = np.zeros(3)
         self._program = backend.kernels.Program(index)
         with self._program as kernels:
-            batch, batch_labels = _gather(network, rows, labels, index, augmenter, kernels)
+            batch, batch_labels = _gather(rows, labels, index, augmenter, kernels)
             logits = forward(network, batch, batch_labels, loss, adversarial, kernels)
             losses, probs = loss.run(logits, batch_labels, self.shares, kernels)
             kernels.accumulate(self._totals, losses, probs, batch_labels, self.shares, np.ones(1))
@@ -168,22 +168,16 @@ class Update:
 
 
 def _gather(
-    network: Sequential, rows: Array, labels: Int64, index: Int64, augmenter: Augmenter | None, kernels: Any
+    rows: Array, labels: Int64, index: Int64, augmenter: Augmenter | None, kernels: Any
 ) -> tuple[Array, Int64]:
     """Record how a step copies its rows, distorted if there is an augmenter, and its labels; return the copies."""
     size = index.size
     batch_labels = aligned.zeros(size, dtype=np.int64)
-    pixels = rows.dtype == np.uint8 and assembly.accepts_uint8(network.layers[0])
-    batch = aligned.empty(size, rows.shape[1], dtype=np.uint8 if pixels else np.float32)
+    batch = aligned.empty(size, rows.shape[1], dtype=rows.dtype)
     if augmenter is not None:
-        distorted = batch if pixels else aligned.empty(*batch.shape, dtype=np.uint8)
-        augmenter.run(distorted, rows, index, kernels)
-        if not pixels:
-            kernels.gather_pixels(batch, distorted, np.arange(size))
-    elif pixels:
-        kernels.gather_uint8(batch, rows, index)
+        augmenter.run(batch, rows, index, kernels)
     elif rows.dtype == np.uint8:
-        kernels.gather_pixels(batch, rows, index)
+        kernels.gather_uint8(batch, rows, index)
     else:
         kernels.gather(batch, rows, index)
     kernels.gather_labels(batch_labels, labels, index)
