@@ -2,14 +2,15 @@
 
 import re
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
-from documents import script
+from documents import ROOT, script
 from toy_dataset import write_dataset
 
 import fastdigits as fd
+from fastdigits import recipes
 from fastdigits.recipes import Recipe
 
 presets = script("accuracy/presets")
@@ -55,6 +56,19 @@ def test_a_folder_of_results_on_other_images_is_refused(data, tmp_path):
     x, y = data[1].train
     with pytest.raises(SystemExit, match=r"tiny-0\.json: results on other images .* choose another folder"):
         presets.trained(TINY, [0], ((x[1:], y[1:]), data[1].test), tmp_path)
+
+
+def test_the_recipes_for_clothes_are_presets_with_other_settings():
+    for name, preset, changed in (
+        ("clothes-best", recipes.BEST, {"augment"}),
+        ("clothes-plain", recipes.PLAIN, {"epochs", "adversarial", "label_smoothing"}),
+    ):
+        recipe, other = asdict(presets.recipe_of(str(ROOT / f"scripts/accuracy/{name}.json"))), asdict(preset)
+        assert recipe["name"] == name
+        assert {setting for setting in recipe if recipe[setting] != other[setting]} == {
+            "name",
+            "about",
+        } | changed
 
 
 @pytest.mark.needs("scipy")
