@@ -3,20 +3,23 @@
     python scripts/accuracy/ideas.py --preset best --epochs 40                        # no idea, to compare with
     python scripts/accuracy/ideas.py --preset best --epochs 40 --mixup 0.2
     python scripts/accuracy/ideas.py --preset best --epochs 40 --moment-norm --beside
-    python scripts/accuracy/ideas.py --preset accurate --epochs 60 --teachers one.safetensors two.safetensors
+    python scripts/accuracy/ideas.py --preset accurate --epochs 40 --teachers one.safetensors two.safetensors
 
-The settings are those of the training command, the distortions and the normalised images those of fastdigits. It needs
-PyTorch. Dense layers multiply numbers of 16 bits (bfloat16): on processors with AMX, two wide layers train three times
-as fast as with fastdigits, and reach the same accuracy within the uncertainty of a seed. docs/accuracy.md has what came
-of the ideas.
+Options of the training command (fastdigits train --help) set network and training; those without a meaning here are
+refused. The distortions and the normalised images are those of fastdigits. Differences: the weights begin with other
+random numbers, dense layers multiply numbers of 16 bits (bfloat16), running statistics are computed at the end, and one
+thread is used if --threads is not given. The last 10,000 training images are held out, as by scripts/accuracy/tune.py.
+docs/accuracy.md has what came of the ideas.
 """
 
 import argparse
 import copy
 import dataclasses
 import math
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -24,21 +27,22 @@ from torch import nn
 from torch.nn import functional
 
 import fastdigits as fd
-from fastdigits.commands import train_options
+from fastdigits.commands import arguments, train_options
+from fastdigits.errors import DataError, ModelFileError
 from fastdigits.recipes import Recipe
+from fastdigits.training.batches import Batches
 
-HELD_OUT = 10_000  # the last of the training images
-NEAR = 0.1  # length of the step that finds a virtual adversarial direction
 AT_ONCE = 1000  # images, in evaluation
 LIGHT = fd.Augmentation(rotation=5, scale=0.05, shear=0.05, shift=0.75, alpha=10)  # for --views
-DISTORTIONS = ("rotation", "scale", "shear", "shift", "alpha", "thickness", "cutout")
+FADING = [field.name for field in dataclasses.fields(fd.Augmentation) if field.name not in ("sigma", "fade")]
+USED = {*train_options.SETTINGS, "preset", "recipe", "data", "threads", "quiet"}  # of the training command
 
 
 # -- the network ---------------------------------------------------------------------------------------------
 
 
 class Dense(nn.Module):
-    """A dense layer whose products are of bfloat16 and whose sums are of float32."""
+    """A dense layer with input, weights and output rounded to bfloat16."""
 
     def __init__(self, n_in: int, n_out: int) -> None:
         super().__init__()
@@ -51,7 +55,7 @@ class Dense(nn.Module):
 
 
 def network_of(recipe: Recipe, width: int, classes: int) -> nn.Sequential:
-    """Return the network of a recipe for rows of ``width`` numbers, with the numbers of its layers in fastdigits."""
+    """Return the network of a recipe for rows of ``width`` numbers; its layers have their places in fastdigits."""
     layers: list[nn.Module] = [nn.Identity()] if recipe.moment_norm else []
     for place, size in enumerate(recipe.hidden):
         layers.append(Dense(width, size))
@@ -64,19 +68,12 @@ def network_of(recipe: Recipe, width: int, classes: int) -> nn.Sequential:
     return nn.Sequential(*layers, Dense(width, classes))
 
 
-def as_fastdigits(network: nn.Sequential, recipe: Recipe, width: int, classes: int) -> fd.NeuralNetwork:
-    """Return the same network, with the same weights, of fastdigits."""
-    made = recipe.network(width, classes)
-    made.load_torch_state_dict(network.state_dict())
-    made.scale = "pixels"
-    return made
-
-
 class Inputs:
     """What a network sees of images of bytes: pixels / 255, normalised images, or one beside the other."""
 
     def __init__(self, sides: tuple[int, int], normalized: bool, beside: bool) -> None:
-        self.norm = fd.MomentNorm(*sides) if normalized or beside else None
+        self.sides = sides
+        self.norm = fd.MomentNorm(*sides) if normalized else None
         self.beside = beside
         self.width = (1 + beside) * sides[0] * sides[1]
 
@@ -88,170 +85,157 @@ class Inputs:
         return torch.from_numpy(shown.astype(np.float32) / 255)
 
 
+def as_fastdigits(network: nn.Sequential, recipe: Recipe, inputs: Inputs, classes: int) -> fd.NeuralNetwork:
+    """Return the network of fastdigits with the same weights."""
+    made = fd.NeuralNetwork(recipe.layers(inputs.width, classes, image_shape=inputs.sides))
+    made.load_torch_state_dict(network.state_dict())
+    made.scale = "pixels"
+    return made
+
+
 # -- training ------------------------------------------------------------------------------------------------
 
 
 def train(
-    options: argparse.Namespace, recipe: Recipe, seed: int, x: np.ndarray, y: np.ndarray
+    own: argparse.Namespace,
+    recipe: Recipe,
+    inputs: Inputs,
+    seed: int,
+    x: np.ndarray,
+    y: np.ndarray,
+    classes: int,
 ) -> nn.Sequential:
-    """Return a network that is trained on images x with labels y."""
+    """Return a network that is trained on images x with labels y; ``own`` has the options of this script."""
     torch.manual_seed(seed)
-    inputs = options.inputs
-    network = network_of(recipe, inputs.width, int(y.max()) + 1)
+    network = network_of(recipe, inputs.width, classes)
     average = copy.deepcopy(network).requires_grad_(False)
-    optimizer = torch.optim.AdamW(
-        [
-            {
-                "params": [p for p in network.parameters() if p.ndim > 1],
-                "weight_decay": recipe.weight_decay or 0,
-            },
-            {"params": [p for p in network.parameters() if p.ndim < 2], "weight_decay": 0},
-        ],
-        fused=True,
-    )
+    decay = getattr(recipe.make_optimizer(), "weight_decay", 0)
+    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=decay, fused=True)
     schedule, labels = recipe.make_schedule(), torch.from_numpy(y.astype(np.int64))
-    teachers = [fd.load(file) for file in options.teachers]
-    per_epoch = len(x) // recipe.batch_size
-    for step, rows in enumerate(_batches(options, recipe, seed, x, network)):
+    total = recipe.epochs * len(Batches(len(x), recipe.batch_size))
+    for step, (index, images) in enumerate(_batches(own, recipe, seed, x, network)):
         for group in optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * schedule.factor(step, recipe.epochs * per_epoch)
-        index, images = rows
+            group["lr"] = recipe.learning_rate * schedule.factor(step, total)
         target = labels[torch.from_numpy(index)]
-        if teachers:
-            soft = np.mean([teacher.predict_proba(images) for teacher in teachers], axis=0)
-            certain = functional.one_hot(target, soft.shape[1])
-            target = options.share * torch.from_numpy(soft) + (1 - options.share) * certain
-        _step(options, recipe, network, optimizer, inputs.of(images), target)
-        kept = min(recipe.ema or 0, (1 + step) / (10 + step))
+        if own.teachers:
+            soft = np.mean([teacher.predict_proba(images) for teacher in own.teachers], axis=0)
+            certain = functional.one_hot(target, classes)
+            target = own.share * torch.from_numpy(soft) + (1 - own.share) * certain
+        _step(own, recipe, network, optimizer, inputs.of(images), target)
         with torch.no_grad():
-            torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - kept)
+            rate = max(1 - (recipe.ema or 0), 1 / (step + 1))  # that of fd.EMA
+            for mean, weight in zip(average.parameters(), network.parameters(), strict=True):
+                mean.lerp_(weight, rate)
     return _with_statistics(average, (inputs.of(part) for part in _parts(x)))
 
 
 def _batches(
-    options: argparse.Namespace, recipe: Recipe, seed: int, x: np.ndarray, network: nn.Sequential
+    own: argparse.Namespace, recipe: Recipe, seed: int, x: np.ndarray, network: nn.Sequential
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield rows and distorted images of each step; set the dropout of each epoch."""
     order = np.random.default_rng(seed)
     for epoch in range(recipe.epochs):
         network.train()
-        part = epoch / max(1, recipe.epochs - 1)
+        done = epoch / max(1, recipe.epochs - 1)
         for layer in network:
-            if isinstance(layer, nn.Dropout) and options.dropout_schedule:
-                layer.p = recipe.dropout * (part if options.dropout_schedule == "rising" else 1 - part)
+            if isinstance(layer, nn.Dropout) and own.dropout_schedule:
+                layer.p = recipe.dropout * (done if own.dropout_schedule == "rising" else 1 - done)
         images = _distorted(recipe, x, seed, epoch)
         rows = order.permutation(len(x))
-        for first in range(0, len(x) - recipe.batch_size + 1, recipe.batch_size):
-            index = rows[first : first + recipe.batch_size]
-            yield index, images[index]
+        for part in Batches(len(x), recipe.batch_size):
+            yield rows[part], images[rows[part]]
 
 
 def _distorted(recipe: Recipe, x: np.ndarray, seed: int, epoch: int) -> np.ndarray:
-    some = recipe.augment
-    if some is None:
+    augmentation = recipe.augment
+    if augmentation is None:
         return x
-    strength = some.strength(epoch, recipe.epochs)
-    weaker = {name: strength * getattr(some, name) for name in DISTORTIONS}
-    return dataclasses.replace(some, **weaker).apply(x, seed=seed, epoch=epoch)
+    strength = augmentation.strength(epoch, recipe.epochs)
+    weaker = {name: strength * getattr(augmentation, name) for name in FADING}
+    return dataclasses.replace(augmentation, **weaker).apply(x, seed=seed, epoch=epoch)
 
 
 def _step(
-    options: argparse.Namespace,
+    own: argparse.Namespace,
     recipe: Recipe,
     network: nn.Sequential,
     optimizer: torch.optim.Optimizer,
     x: torch.Tensor,
     target: torch.Tensor,
 ) -> None:
-    """Do one step on rows x; the target is a label or the probabilities of each."""
-    if options.mixup:
-        share, other = (
-            torch.distributions.Beta(options.mixup, options.mixup).sample().item(),
-            torch.randperm(len(x)),
-        )
-        x = share * x + (1 - share) * x[other]
-        certain = functional.one_hot(target, network[-1].bias.numel()).float() if target.ndim == 1 else target
-        target = share * certain + (1 - share) * certain[other]
+    """Do one step on rows x; the targets are labels, or the probabilities of all classes."""
 
     def loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return functional.cross_entropy(logits, target, label_smoothing=recipe.label_smoothing)
 
-    if options.noise:
-        x = x + options.noise * torch.randn_like(x)
+    def whole_loss() -> torch.Tensor:
+        logits = network(x)
+        if not own.agreement:
+            return loss(logits, target)
+        other = network(x)  # with dropout of its own
+        return (loss(logits, target) + loss(other, target)) / 2 + own.agreement * _divergence(logits, other)
+
+    if own.mixup:
+        x, target = _mixed(own.mixup, x, target, network[-1].bias.numel())
     if recipe.adversarial:
-        x = _moved(options, recipe, network, x, lambda rows: loss(network(rows), target[: len(rows)]))
+        x = _moved(own, recipe, network, x, lambda rows: loss(network(rows), target[: len(rows)]))
     optimizer.zero_grad()
-    logits = network(x)
-    total = loss(logits, target)
-    if options.virtual:
-        total = total + _virtual_loss(options.virtual, network, x, logits)
-    if options.agreement:  # of two passes with dropout of their own
-        other = network(x)
-        one, two = logits.log_softmax(1), other.log_softmax(1)
-        apart = [
-            functional.kl_div(a, b, log_target=True, reduction="batchmean")
-            for a, b in ((one, two), (two, one))
-        ]
-        total = (total + loss(other, target)) / 2 + options.agreement * sum(apart) / 2
-    total.backward()
-    if options.sharpness:
-        _sharpest_near(options.sharpness, network, lambda: loss(network(x), target))
+    whole_loss().backward()
+    if own.sharpness:
+        _sharpest_near(own.sharpness, network, whole_loss)
     optimizer.step()
-    if options.max_norm:
-        with torch.no_grad():
-            weight = next(network.parameters())
-            weight.mul_((options.max_norm / weight.norm(dim=1, keepdim=True)).clamp(max=1))
+
+
+def _mixed(
+    alpha: float, x: torch.Tensor, target: torch.Tensor, classes: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return each row mixed with another one, and their targets likewise."""
+    share = torch.distributions.Beta(alpha, alpha).sample().item()
+    other = torch.randperm(len(x))
+    if target.ndim == 1:
+        target = functional.one_hot(target, classes).float()
+    return share * x + (1 - share) * x[other], share * target + (1 - share) * target[other]
+
+
+def _divergence(logits: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """Return the mean of both divergences between two predictions, averaged over rows."""
+    one, two = logits.log_softmax(1), other.log_softmax(1)
+    return ((one.exp() - two.exp()) * (one - two)).sum(1).mean() / 2
 
 
 def _moved(
-    options: argparse.Namespace, recipe: Recipe, network: nn.Sequential, x: torch.Tensor, loss
+    own: argparse.Namespace, recipe: Recipe, network: nn.Sequential, x: torch.Tensor, loss: Callable
 ) -> torch.Tensor:
     """Return rows of which the first half, or all, are moved along the gradient of their loss in evaluation."""
-    count = len(x) if options.move_all else len(x) // 2
+    count = len(x) if own.move_all else -(-len(x) // 2)
     near = x[:count].clone().requires_grad_()
     network.eval()
     (gradient,) = torch.autograd.grad(loss(near), near)
     network.train()
-    length = recipe.adversarial * (torch.rand(count, 1) if options.random_lengths else 1)
+    length = recipe.adversarial * (torch.rand(count, 1) if own.random_lengths else 1)
     return torch.cat([x[:count] + length * functional.normalize(gradient), x[count:]])
 
 
-def _virtual_loss(
-    length: float, network: nn.Sequential, x: torch.Tensor, logits: torch.Tensor
-) -> torch.Tensor:
-    """Return the divergence between predictions and those at rows that are moved where this changes them most.
-
-    The direction comes from one step of the power method (Miyato, Maeda, Koyama, Ishii 2019, algorithm 1).
-    """
-    wanted = logits.detach().softmax(1)
-
-    def divergence(rows: torch.Tensor) -> torch.Tensor:
-        return functional.kl_div(network(rows).log_softmax(1), wanted, reduction="batchmean")
-
-    near = (x + NEAR * functional.normalize(torch.randn_like(x))).requires_grad_()
-    (gradient,) = torch.autograd.grad(divergence(near), near)
-    return divergence(x + length * functional.normalize(gradient))
-
-
-def _sharpest_near(radius: float, network: nn.Sequential, loss) -> None:
+def _sharpest_near(radius: float, network: nn.Sequential, loss: Callable) -> None:
     """Replace the gradients by those at the weights within ``radius`` where the loss is highest, to first order."""
     weights = list(network.parameters())
     with torch.no_grad():
         norm = torch.sqrt(sum((weight.grad**2).sum() for weight in weights)) + 1e-12
         moves = [radius * weight.grad / norm for weight in weights]
-        torch._foreach_add_(weights, moves)
-    for weight in weights:
-        weight.grad = None
+        for weight, move in zip(weights, moves, strict=True):
+            weight += move
+    network.zero_grad()
     loss().backward()
     with torch.no_grad():
-        torch._foreach_sub_(weights, moves)
+        for weight, move in zip(weights, moves, strict=True):
+            weight -= move
 
 
 # -- evaluation ----------------------------------------------------------------------------------------------
 
 
 def _parts(x: np.ndarray) -> list[np.ndarray]:
-    return [x[first : first + AT_ONCE] for first in range(0, len(x), AT_ONCE)]
+    return [x[part] for part in Batches(len(x), AT_ONCE)]
 
 
 def _with_statistics(network: nn.Sequential, parts: Iterator[torch.Tensor]) -> nn.Sequential:
@@ -267,18 +251,12 @@ def _with_statistics(network: nn.Sequential, parts: Iterator[torch.Tensor]) -> n
     return network.eval()
 
 
-def probabilities(inputs: Inputs, networks: list[nn.Sequential], x: np.ndarray, views: int) -> np.ndarray:
-    """Return the mean probabilities of networks for images, and for ``views`` distorted copies of each."""
+def probabilities(network: nn.Sequential, inputs: Inputs, x: np.ndarray, views: int) -> np.ndarray:
+    """Return the mean of the probabilities of each image and of ``views`` distorted copies of it."""
     copies = [x, *(LIGHT.apply(x, epoch=view) for view in range(views))]
     with torch.no_grad():
         seen = [
-            torch.cat(
-                [
-                    torch.stack([network(inputs.of(part)).softmax(1) for network in networks]).mean(0)
-                    for part in _parts(images)
-                ]
-            )
-            for images in copies
+            torch.cat([network(inputs.of(part)).softmax(1) for part in _parts(images)]) for images in copies
         ]
     return torch.stack(seen).mean(0).numpy()
 
@@ -286,97 +264,128 @@ def probabilities(inputs: Inputs, networks: list[nn.Sequential], x: np.ndarray, 
 # -- the command ---------------------------------------------------------------------------------------------
 
 
-def read_options(given: list[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
-    """Return the options of this script, and those of the training command."""
+def read_options(argv: list[str] | None = None) -> tuple[argparse.Namespace, argparse.Namespace, Recipe]:
+    """Return the options of this script, those of the training command, and the recipe; exit with 2 on a wrong one."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     add = parser.add_argument
-    add("--seeds", default="0", help="separated by commas (default: 0)")
-    add("--mixup", type=float, default=0, metavar="A", help="mix pairs of images by shares of Beta(A, A)")
+    seeds = lambda text: [arguments.seed(part) for part in text.split(",")]  # noqa: E731
+    add("--seeds", type=seeds, default=[0], metavar="N", help="separated by commas (default: 0)")
+    add(
+        "--held-out",
+        type=arguments.whole_number,
+        default=10_000,
+        metavar="N",
+        help="images (default: 10,000)",
+    )
+    add(
+        "--mixup",
+        type=arguments.positive,
+        metavar="A",
+        help="mix each image with another by a share of Beta(A, A)",
+    )
     add(
         "--sharpness",
-        type=float,
-        default=0,
+        type=arguments.positive,
         metavar="R",
-        help="gradients at the highest loss within R of the weights",
+        help="SAM: gradients at the highest loss within R",
     )
     add(
         "--agreement",
-        type=float,
-        default=0,
+        type=arguments.positive,
         metavar="W",
-        help="weight of the divergence of two passes with dropout",
+        help="R-Drop: weight of the mean divergence of two passes",
     )
     add(
-        "--virtual",
-        type=float,
-        default=0,
-        metavar="L",
-        help="add the divergence at virtual adversarial examples of length L",
+        "--dropout-schedule",
+        choices=("falling", "rising"),
+        help="from --dropout to 0, or from 0 to --dropout",
     )
-    add(
-        "--noise",
-        type=float,
-        default=0,
-        metavar="S",
-        help="add Gaussian noise of this standard deviation, 1 for the range of a pixel",
-    )
-    add(
-        "--max-norm",
-        type=float,
-        default=0,
-        metavar="C",
-        help="longest weights of a neuron of the first layer",
-    )
-    add("--dropout-schedule", choices=("falling", "rising"), help="from --dropout to 0, or from 0 to it")
     add(
         "--move-all",
         action="store_true",
-        help="move all images of a batch by --adversarial, in place of the half",
+        help="move all images of a batch by --adversarial, in place of half of them",
     )
     add("--random-lengths", action="store_true", help="move each by a random length, --adversarial at most")
-    add("--beside", action="store_true", help="the normalised image beside the image, as one row")
+    add("--beside", action="store_true", help="show the normalised image beside the image, as one row")
     add(
-        "--views", type=int, default=0, metavar="N", help="read N lightly distorted copies of each image, too"
+        "--views",
+        type=arguments.whole_number,
+        default=0,
+        metavar="N",
+        help="also read N distorted copies of an image",
     )
     add(
-        "--teachers",
-        nargs="*",
-        default=[],
-        metavar="FILE",
-        help="models whose mean probabilities to learn",
+        "--teachers", nargs="+", default=[], metavar="FILE",
+        help="learn the mean probabilities of these models; they must not have seen the held-out images: see --save",
+    )  # fmt: skip
+    add(
+        "--share",
+        type=arguments.fraction,
+        metavar="S",
+        help="share of the teachers in the labels (default: 0.5)",
     )
-    add("--share", type=float, default=0.5, metavar="S", help="of the teachers in the labels (default: 0.5)")
-    add("--save", metavar="FILE", help="keep the network of the last seed, as a model of fastdigits")
-    add("--together", action="store_true", help="also read the held-out images with the mean of all seeds")
-    own, rest = parser.parse_known_args(given)
-    if own.save and own.beside:
-        parser.error("--save needs one image per row, as networks of fastdigits have: omit --beside")
-    return own, rest
+    add("--save", metavar="FILE", help="keep the network as a model of fastdigits")
+    own, rest = parser.parse_known_args(argv)
+    options, usual = train_options.read(rest), vars(train_options.read([]))
+    recipe = train_options.recipe(options)
+    ignored = [name for name, value in vars(options).items() if name not in USED and value != usual[name]]
+    ignored += [name for name in ("clip_norm", "swa") if getattr(recipe, name) is not None]
+    if recipe.optimizer not in ("adam", "adamw"):
+        ignored.append("optimizer")
+    if ignored or options.learning_rate == train_options.AUTO:
+        names = ", ".join("--" + name.replace("_", "-") for name in ignored) or "--lr auto"
+        parser.error(
+            f"{names}: of these settings, this script has only the optimizers adam and adamw, and --seeds"
+        )
+    for name, partner, there in (
+        ("share", "--teachers", own.teachers),
+        ("move_all", "--adversarial", recipe.adversarial),
+        ("random_lengths", "--adversarial", recipe.adversarial),
+        ("agreement", "--dropout", recipe.dropout),
+        ("dropout_schedule", "--dropout", recipe.dropout),
+        ("beside", "--moment-norm", recipe.moment_norm),
+    ):
+        if getattr(own, name) and not there:
+            parser.error(f"--{name.replace('_', '-')}: needs {partner}; got none")
+    own.share = 0.5 if own.share is None else own.share
+    if own.save and (own.beside or len(own.seeds) > 1 or not Path(own.save).absolute().parent.is_dir()):
+        parser.error(
+            "--save: needs one seed, an existing folder, and a network of fastdigits, which --beside is not"
+        )
+    return own, options, recipe
 
 
 def main() -> None:
-    own, rest = read_options()
-    options = train_options.read(rest)
-    recipe = train_options.recipe(options)
+    own, options, recipe = read_options()
     torch.set_num_threads(options.threads or 1)
     fd.set_num_threads(options.threads or 1)
-    (x, y), _ = fd.load_mnist() if options.data == "mnist" else fd.load_folder(options.data)
-    own.inputs = Inputs(x[0].shape, recipe.moment_norm, own.beside)
-    (x, y), (x_other, y_other) = (x[:-HELD_OUT], y[:-HELD_OUT]), (x[-HELD_OUT:], y[-HELD_OUT:])
-    networks = []
-    for seed in map(int, own.seeds.split(",")):
+    try:
+        (x, y), _ = fd.load_data(options.data)
+        own.teachers = [fd.load(file) for file in own.teachers]
+    except (DataError, ModelFileError) as error:
+        sys.exit(f"ideas.py: error: {error}")
+    if len(x) < own.held_out + 2:
+        sys.exit(f"ideas.py: error: --held-out: must leave 2 of {len(x):,} images; got {own.held_out:,}")
+    classes, inputs = int(y.max()) + 1, Inputs(x[0].shape, recipe.moment_norm, own.beside)
+    for teacher in own.teachers:
+        if teacher.predict_proba(x[:1]).shape[1] != classes:
+            sys.exit(
+                f"ideas.py: error: --teachers: must have {classes} classes, as the data; got {teacher!r}"
+            )
+    (x, y), (x_other, y_other) = (
+        (x[: -own.held_out], y[: -own.held_out]),
+        (x[-own.held_out :], y[-own.held_out :]),
+    )
+    for seed in own.seeds:
         started = time.perf_counter()
-        networks.append(train(own, recipe, seed, x, y))
+        network = train(own, recipe, inputs, seed, x, y, classes)
         seconds = time.perf_counter() - started
-        right = probabilities(own.inputs, networks[-1:], x_other, own.views).argmax(1) == y_other
+        right = probabilities(network, inputs, x_other, own.views).argmax(1) == y_other
         print(f"seed {seed}: held out {right.mean():.2%}, {seconds:.0f} s", flush=True)
-    if own.together:
-        right = probabilities(own.inputs, networks, x_other, own.views).argmax(1) == y_other
-        print(f"all seeds together: held out {right.mean():.2%}")
     if own.save:
-        as_fastdigits(networks[-1], recipe, own.inputs.width, int(y.max()) + 1).save(own.save)
+        as_fastdigits(network, recipe, inputs, classes).save(own.save)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 """scripts/accuracy/ideas.py trains as fastdigits does, and each idea changes what it should."""
 
-import argparse
 import copy
+import re
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from documents import script
+from toy_dataset import write_dataset
 
 import fastdigits as fd
 from fastdigits.recipes import Recipe
@@ -38,16 +40,13 @@ def digits():
     return (x[:1500], y[:1500]), (x[-500:], y[-500:])
 
 
-def options(ideas, *, normalized: bool = False, **chosen) -> argparse.Namespace:
-    none = vars(ideas.read_options([])[0])
-    inputs = ideas.Inputs((28, 28), normalized, chosen.get("beside", False))
-    return argparse.Namespace(**none | {"inputs": inputs} | chosen)
+def own(ideas, *chosen: str):
+    return ideas.read_options(["--adversarial", "1", "--dropout", "0.2", "--moment-norm", *chosen])[0]
 
 
-def accuracy(ideas, given, recipe, digits, views=0) -> float:
-    (x, y), (x_other, y_other) = digits
-    network = ideas.train(given, recipe, 0, x, y)
-    return (ideas.probabilities(given.inputs, [network], x_other, views).argmax(1) == y_other).mean()
+def trained(ideas, recipe, digits, chosen=None):
+    inputs = ideas.Inputs((28, 28), recipe.moment_norm, bool(chosen) and chosen.beside)
+    return ideas.train(chosen or own(ideas), recipe, inputs, 0, *digits[0], 10), inputs
 
 
 @pytest.mark.parametrize(
@@ -64,59 +63,94 @@ def test_it_is_as_accurate_as_fastdigits(ideas, digits, changes):
     recipe = replace(TINY, **changes)
     net = recipe.network(seed=0)
     net.fit(*digits[0], **recipe.fit_arguments())
-    found = accuracy(ideas, options(ideas, normalized=recipe.moment_norm), recipe, digits)
+    network, inputs = trained(ideas, recipe, digits)
+    found = (ideas.probabilities(network, inputs, digits[1][0], 0).argmax(1) == digits[1][1]).mean()
     assert found == pytest.approx(net.evaluate(*digits[1])["accuracy"], abs=0.04)
+    again = ideas.as_fastdigits(network, recipe, inputs, 10)
+    assert again.evaluate(*digits[1])["accuracy"] == pytest.approx(found, abs=0.01)
 
 
-@pytest.mark.parametrize(
-    ("chosen", "changes"),
-    [
-        ({"mixup": 0.2}, {}),
-        ({"sharpness": 0.05}, {}),
-        ({"agreement": 1}, {"dropout": 0.2}),
-        ({"virtual": 1}, {}),
-        ({"noise": 0.2}, {}),
-        ({"max_norm": 2}, {}),
-        ({"dropout_schedule": "falling"}, {"dropout": 0.2}),
-        ({"move_all": True, "random_lengths": True}, {"adversarial": 1}),
-        ({"beside": True}, {"moment_norm": True}),
-        ({"views": 3}, {}),
-    ],
-    ids=lambda given: next(iter(given), ""),
-)
-def test_with_an_idea_it_still_learns(ideas, digits, chosen, changes):
-    given = options(ideas, **chosen)
-    assert accuracy(ideas, given, replace(TINY, **changes), digits, given.views) > 0.8
+def test_a_network_of_oblong_images_becomes_one_of_fastdigits(ideas):
+    recipe, inputs = replace(TINY, moment_norm=True), ideas.Inputs((5, 7), True, False)
+    network = ideas.network_of(recipe, 35, 3).eval()
+    x = np.random.default_rng(0).integers(0, 256, (9, 5, 7)).astype(np.uint8)
+    wanted = ideas.probabilities(network, inputs, x, 0)
+    np.testing.assert_allclose(
+        ideas.as_fastdigits(network, recipe, inputs, 3).predict_proba(x), wanted, atol=0.02
+    )
+
+
+def test_mixed_rows_have_mixed_targets(ideas, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.distributions.Beta, "sample", lambda self: torch.tensor(0.25))
+    x, labels = torch.eye(6), torch.arange(6)  # a row says its label
+    for target in (labels, torch.eye(6)):
+        rows, mixed = ideas._mixed(0.2, x, target, 6)
+        np.testing.assert_allclose(mixed, rows)
+        assert set(rows.flatten().tolist()) <= {0, 0.25, 0.75, 1}
+        assert (rows.max(1).values == 0.75).any()
+
+
+def test_dropout_falls_or_rises_over_the_epochs(ideas, digits):
+    recipe = replace(TINY, dropout=0.2, epochs=3)
+    for direction, wanted in {"falling": [0.2, 0.1, 0], "rising": [0, 0.1, 0.2]}.items():
+        network = ideas.network_of(recipe, 784, 10)
+        chosen = own(ideas, "--dropout-schedule", direction)
+        seen = [network[3].p for _ in ideas._batches(chosen, recipe, 0, digits[0][0][:50], network)]
+        np.testing.assert_allclose(seen, wanted)
+
+
+def test_an_epoch_has_all_images_once(ideas, digits):
+    network = ideas.network_of(TINY, 784, 10)
+    x = digits[0][0][:120]
+    rows = [rows for rows, _ in ideas._batches(own(ideas), replace(TINY, epochs=1), 0, x, network)]
+    assert [len(part) for part in rows] == [50, 50, 20]
+    assert sorted(np.concatenate(rows)) == list(range(120))
+
+
+def test_the_divergence_is_the_mean_of_both_directions(ideas):
+    import torch
+    from torch.nn.functional import kl_div
+
+    one, two = torch.randn(2, 7, 10)
+    a, b = one.log_softmax(1), two.log_softmax(1)
+    both = [kl_div(p, q, log_target=True, reduction="batchmean") for p, q in ((a, b), (b, a))]
+    assert ideas._divergence(one, two) == pytest.approx(float(sum(both)) / 2, rel=1e-5)
+    assert ideas._divergence(one, one) == 0
 
 
 def network(ideas, digits):
     import torch
 
     torch.manual_seed(0)
-    given = options(ideas)
-    net = ideas.network_of(TINY, 784, 10)
-    x, y = given.inputs.of(digits[0][0][:50]), torch.from_numpy(digits[0][1][:50].astype(np.int64))
-    return given, net, x, y
+    x, y = digits[0][0][:50], torch.from_numpy(digits[0][1][:50].astype(np.int64))
+    return ideas.network_of(TINY, 784, 10), ideas.Inputs((28, 28), False, False).of(x), y
 
 
-def test_the_first_half_moves_by_the_length_and_raises_the_loss(ideas, digits):
+@pytest.mark.parametrize(("chosen", "count"), [((), 25), (("--move-all",), 50)])
+def test_images_move_by_the_length_and_raise_the_loss(ideas, digits, chosen, count):
     import torch
 
-    given, net, x, y = network(ideas, digits)
+    net, x, y = network(ideas, digits)
 
     def loss(rows):
         return torch.nn.functional.cross_entropy(net(rows), y[: len(rows)])
 
-    moved = ideas._moved(given, replace(TINY, adversarial=0.5), net, x, loss)
-    np.testing.assert_allclose((moved - x).norm(dim=1), [0.5] * 25 + [0] * 25, rtol=1e-5)
+    recipe = replace(TINY, adversarial=0.5)
+    moved = ideas._moved(own(ideas, *chosen), recipe, net, x, loss)
+    np.testing.assert_allclose((moved - x).norm(dim=1), [0.5] * count + [0] * (50 - count), rtol=1e-5)
+    assert net.training
     net.eval()
-    assert loss(moved[:25]) > loss(x[:25])
+    assert loss(moved[:count]) > loss(x[:count])
+    lengths = (ideas._moved(own(ideas, "--random-lengths", *chosen), recipe, net, x, loss) - x).norm(dim=1)
+    assert 0 < lengths[:count].min() < lengths[:count].max() < 0.5
 
 
 def test_gradients_are_those_at_the_highest_loss_and_weights_stay(ideas, digits):
     import torch
 
-    _, net, x, y = network(ideas, digits)
+    net, x, y = network(ideas, digits)
 
     def loss():
         return torch.nn.functional.cross_entropy(net(x), y)
@@ -139,32 +173,117 @@ def test_gradients_are_those_at_the_highest_loss_and_weights_stay(ideas, digits)
         np.testing.assert_allclose(p.grad, other.grad, rtol=1e-2, atol=1e-4)
 
 
-def test_the_virtual_direction_changes_predictions_more_than_a_random_one(ideas, digits):
-    import torch
+@pytest.mark.parametrize(
+    ("chosen", "changes"),
+    [
+        (("--mixup", "0.2"), {}),
+        (("--sharpness", "0.05"), {}),
+        (("--agreement", "1"), {"dropout": 0.2}),
+        (("--dropout-schedule", "falling"), {"dropout": 0.2}),
+        (("--move-all",), {"adversarial": 1}),
+        (("--random-lengths",), {"adversarial": 1}),
+        (("--beside",), {"moment_norm": True}),
+    ],
+    ids=lambda given: next(iter(given), ""),
+)
+def test_an_idea_changes_the_network_which_still_learns(ideas, digits, chosen, changes):
+    recipe = replace(TINY, **changes)
+    network, inputs = trained(ideas, recipe, digits, own(ideas, *chosen))
+    found = ideas.probabilities(network, inputs, digits[1][0], 0)
+    assert (found.argmax(1) == digits[1][1]).mean() > 0.8
+    assert (found != ideas.probabilities(*trained(ideas, recipe, digits), digits[1][0], 0)).any()
 
-    _, net, x, _ = network(ideas, digits)
+
+def test_views_are_averaged_with_the_image(ideas, digits):
+    net, *_ = network(ideas, digits)
     net.eval()
-    with torch.no_grad():
-        step = torch.nn.functional.normalize(torch.randn_like(x))
-        wanted, moved = net(x).softmax(1), net(x + step).log_softmax(1)
-        random = torch.nn.functional.kl_div(moved, wanted, reduction="batchmean")
-    assert ideas._virtual_loss(1, net, x, net(x)) > 3 * random
+    inputs, x = ideas.Inputs((28, 28), False, False), digits[1][0]
+    each = [
+        ideas.probabilities(net, inputs, part, 0)
+        for part in (x, ideas.LIGHT.apply(x), ideas.LIGHT.apply(x, epoch=1))
+    ]
+    np.testing.assert_allclose(ideas.probabilities(net, inputs, x, 2), np.mean(each, axis=0), atol=1e-6)
 
 
-def test_a_student_learns_what_its_teacher_says(ideas, digits, tmp_path):
+def test_a_student_learns_what_its_teachers_say(ideas, digits):
     teacher = fd.NeuralNetwork([fd.Dense(784, 10)])
     teacher.layers[0].weight.value[...] = 0
     teacher.layers[0].bias.value[...] = 20 * np.eye(10)[3]  # everything is a three
-    teacher.save(tmp_path / "teacher.safetensors")
-    for share, low, high in ((1, 0.0, 0.2), (0, 0.8, 1.0)):
-        given = options(ideas, teachers=[str(tmp_path / "teacher.safetensors")], share=share)
-        assert low < accuracy(ideas, given, TINY, digits) <= high
+    for share, low in ((0.9, True), (0.1, False)):
+        chosen = own(ideas)
+        chosen.teachers, chosen.share = [teacher], share
+        found = ideas.probabilities(*trained(ideas, TINY, digits, chosen), digits[1][0], 0).argmax(1)
+        assert ((found == 3).mean() > 0.9) == low
+        assert ((found == digits[1][1]).mean() > 0.8) != low
 
 
-@pytest.mark.parametrize("normalized", [False, True])
-def test_a_network_becomes_one_of_fastdigits(ideas, digits, normalized):
-    given, recipe = options(ideas, normalized=normalized), replace(TINY, moment_norm=normalized)
-    network = ideas.train(given, recipe, 0, *digits[0])
-    found = ideas.as_fastdigits(network, recipe, 784, 10).predict_proba(digits[1][0])
-    wanted = ideas.probabilities(given.inputs, [network], digits[1][0], 0)
-    np.testing.assert_allclose(found, wanted, atol=0.05)  # of 16 bits
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--optimizer sgd", "--optimizer: .* this script has only the optimizers adam and adamw"),
+        ("--preset original", "--optimizer: "),
+        ("--seed 5", "--seed: .*and --seeds"),
+        ("--clip-norm 1", "--clip-norm: "),
+        ("--swa 0.5", "--swa: "),
+        ("--lr auto", "--lr auto: "),
+        (
+            "--validation-split 0.1 --output run",
+            "--output, --validation-split: |--validation-split, --output: ",
+        ),
+        ("--share 0.4", "--share: needs --teachers; got none"),
+        ("--move-all", "--move-all: needs --adversarial"),
+        ("--random-lengths", "--random-lengths: needs --adversarial"),
+        ("--agreement 1", "--agreement: needs --dropout"),
+        ("--dropout-schedule rising", "--dropout-schedule: needs --dropout"),
+        ("--beside", "--beside: needs --moment-norm"),
+        ("--teachers", "--teachers: expected at least one argument"),
+        ("--mixup -1", "argument --mixup"),
+        ("--views -1", "argument --views"),
+        ("--seeds 0-2", "argument --seeds"),
+        ("--seeds 0,1 --save x", "--save: needs one seed"),
+        ("--save nofolder/x", "an existing folder"),
+    ],
+)
+def test_wrong_options_are_refused(ideas, capsys, options, message):
+    with pytest.raises(SystemExit) as stopped:
+        ideas.read_options(options.split())
+    assert stopped.value.code == 2
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_the_command_measures_each_seed_and_keeps_a_network(ideas, tmp_path, monkeypatch, capsys):
+    write_dataset(tmp_path / "toy")
+    wanted = fd.load_data(tmp_path / "toy")
+    kept = tmp_path / "kept.safetensors"
+    given = [
+        "ideas.py",
+        "--data",
+        str(tmp_path / "toy"),
+        "--epochs",
+        "1",
+        "--hidden",
+        "4",
+        "--held-out",
+        "10",
+    ]
+
+    def run(*more: str) -> str:
+        monkeypatch.setattr(sys, "argv", [*given, *more])
+        ideas.main()
+        return capsys.readouterr().out
+
+    assert "seed 3: held out " in run("--seeds", "3", "--save", str(kept))
+    assert fd.load(kept).predict(wanted.test[0]).shape == wanted.test[1].shape
+    assert run("--seeds", "0,1", "--teachers", str(kept), str(kept)).count("held out") == 2
+    fd.NeuralNetwork([fd.Dense(wanted.train[0][0].size, 99)]).save(tmp_path / "other.safetensors")
+    for more, message in (
+        (
+            ("--teachers", str(tmp_path / "other.safetensors")),
+            "--teachers: must have 3 classes, as the data; got NeuralNetwork",
+        ),
+        (("--teachers", "absent"), "absent"),
+        (("--held-out", "1000000"), "--held-out: must leave 2 of"),
+        (("--data", str(tmp_path / "nothing")), "nothing"),
+    ):
+        with pytest.raises(SystemExit, match=message):
+            run(*more)
