@@ -14,7 +14,6 @@ docs/accuracy.md has what came of the ideas.
 
 import argparse
 import copy
-import dataclasses
 import math
 import sys
 import time
@@ -30,11 +29,11 @@ import fastdigits as fd
 from fastdigits.commands import arguments, train_options
 from fastdigits.errors import DataError, ModelFileError
 from fastdigits.recipes import Recipe
+from fastdigits.training.augmentation import Augmenter
 from fastdigits.training.batches import Batches
 
 AT_ONCE = 1000  # images, in evaluation
 LIGHT = fd.Augmentation(rotation=5, scale=0.05, shear=0.05, shift=0.75, alpha=10)  # for --views
-FADING = [field.name for field in dataclasses.fields(fd.Augmentation) if field.name not in ("sigma", "fade")]
 USED = {*train_options.SETTINGS, "preset", "recipe", "data", "threads", "quiet"}  # of the training command
 
 
@@ -134,25 +133,22 @@ def _batches(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield rows and distorted images of each step; set the dropout of each epoch."""
     order = np.random.default_rng(seed)
+    augmenter = None if recipe.augment is None else Augmenter(recipe.augment, *x.shape[1:], seed)
+    pixels = x.reshape(len(x), -1)
     for epoch in range(recipe.epochs):
         network.train()
         done = epoch / max(1, recipe.epochs - 1)
         for layer in network:
             if isinstance(layer, nn.Dropout) and own.dropout_schedule:
                 layer.p = recipe.dropout * (done if own.dropout_schedule == "rising" else 1 - done)
-        images = _distorted(recipe, x, seed, epoch)
+        if augmenter:
+            augmenter.begin(epoch, epoch, recipe.epochs)
         rows = order.permutation(len(x))
         for part in Batches(len(x), recipe.batch_size):
-            yield rows[part], images[rows[part]]
-
-
-def _distorted(recipe: Recipe, x: np.ndarray, seed: int, epoch: int) -> np.ndarray:
-    augmentation = recipe.augment
-    if augmentation is None:
-        return x
-    strength = augmentation.strength(epoch, recipe.epochs)
-    weaker = {name: strength * getattr(augmentation, name) for name in FADING}
-    return dataclasses.replace(augmentation, **weaker).apply(x, seed=seed, epoch=epoch)
+            images = pixels[rows[part]]
+            if augmenter:
+                augmenter.run(images, pixels, rows[part])
+            yield rows[part], images
 
 
 def _step(
