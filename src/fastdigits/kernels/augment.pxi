@@ -8,8 +8,11 @@
 cdef enum:
     MAX_SIDE = 64  # largest height and width of an image: all buffers fit on the stack
     STRIP = 16
-    MAX_STRIDE = MAX_SIDE + STRIP  # longest row with its border, in whole strips
-    MAX_PAIRS = 5296  # MAX_SIDE + 2 of these rows, and a strip
+    HALF_STRIP = 8  # as many pixels of a row, or a multiple, are computed
+    MAX_STRIDE = 2 * MAX_SIDE  # longest row with its border: a power of 2
+    MAX_GREY = (MAX_SIDE + 3) * MAX_STRIDE
+    MAX_PAIRS = 8480  # MAX_SIDE + 2 of these rows, and more than a strip
+    MAX_COLUMNS = MAX_SIDE + STRIP
     MAX_KNOTS = MAX_SIDE + 8  # most knots of a displacement field in one direction
     MAX_DISPLACEMENT = 4096  # by the field, in pixels; store_fixed bounds them
     # Pixels computed together: vectors are not read right after single numbers were written in them. That wait took
@@ -32,110 +35,179 @@ LIMITS[ROTATION], LIMITS[SCALE], LIMITS[SHEAR], LIMITS[SHIFT], LIMITS[ALPHA] = 3
 LIMITS[THICKNESS], LIMITS[CUTOUT] = 3, MAX_SIDE
 
 cdef struct PaddedImage:  # an image with a border, in pairs of pixels
-    Py_ssize_t h, w
-    Py_ssize_t ld  # length of a row with a border of one pixel, in whole strips
-    Py_ssize_t top, bottom, left, right  # first and last row and column with nonzero pixels
     # Each pair is a pixel and the one below it, one byte each. Pixel (0, 0) is at ld + 1, inside a border of zeros.
     # Four bytes from a pair on are therefore the neighbours of a point between these pixels.
     uint16_t pairs[MAX_PAIRS]
+    uint8_t inside[2 * MAX_SIDE]  # 255 in the image's columns, 0 beyond
+    Py_ssize_t h, w
+    Py_ssize_t ld  # length of a row with a border of one pixel, in whole strips: 2 ** bits
+    int bits
+    Py_ssize_t top, bottom, left, right  # first and last row and column with nonzero pixels
+
+
+cdef struct Samples:  # points of an image between four pixels each; one struct, so that compilers see no overlap
+    int32_t u[MAX_SAMPLES + STRIP]  # column and row in the padded image, in 1 / 65,536 pixel
+    int32_t v[MAX_SAMPLES + STRIP]
+    uint32_t quads[MAX_SAMPLES + STRIP]  # index of the first pixel; then all four
+    int32_t du[5][MAX_COLUMNS]  # distances of four rows' points from the first one, displaced; then without that
+    int32_t dv[5][MAX_COLUMNS]
+    uint8_t mixed[MAX_SAMPLES + 4 * STRIP]
+
+
+cdef struct Grey:  # images with a border of zeros, which nothing overwrites, and a stride of ld
+    uint8_t image[MAX_GREY]
+    uint8_t eroded[MAX_GREY]
+    uint8_t changed[MAX_GREY]
+
+
+cdef void init_grey(Grey* g, Py_ssize_t size) noexcept nogil:
+    memset(g.image, 0, size)
+    memset(g.eroded, 0, size)
+    memset(g.changed, 0, size)
 
 
 cdef inline void copy_strip(uint8_t* y, const uint8_t* x, const uint8_t* inside) noexcept nogil:
-    # y (STRIP,) = x & inside. The compiler vectorises this loop over a local array, as no pointer can alias it
-    cdef uint8_t bytes[STRIP]
+    # y (2 · STRIP,) = x & inside. The compiler vectorises this loop over a local array, as no pointer can alias it
+    cdef uint8_t bytes[2 * STRIP]
     cdef int e
-    for e in range(STRIP):
+    for e in range(2 * STRIP):
         bytes[e] = x[e] & inside[e]
-    memcpy(y, bytes, STRIP)
+    memcpy(y, bytes, 2 * STRIP)
 
 
-cdef inline void pair_strip(uint16_t* pairs, const uint8_t* row, const uint8_t* below) noexcept nogil:
+cdef inline void pair_strip(
+    uint16_t* pairs, const uint8_t* row, const uint8_t* below, const uint8_t* inside
+) noexcept nogil:
     cdef uint16_t pair[STRIP]
     cdef int e
     for e in range(STRIP):
-        pair[e] = row[e] | below[e] << 8
+        pair[e] = (row[e] & inside[e]) | (below[e] & inside[e]) << 8
     memcpy(pairs, pair, sizeof(pair))
 
 
-cdef void spread(
-    uint8_t* y, const uint8_t* x, const PaddedImage* p, const uint8_t* inside, bint square, uint8_t flip
+cdef inline void largest_strip(
+    uint8_t* best, const uint8_t* row, Py_ssize_t ld, bint square, uint8_t flip
 ) noexcept nogil:
-    # y (h, w) = the largest of each pixel of x and its four neighbours, or eight if square; with flip = 255 the
-    # smallest. Rows have a border of zeros and a stride of p.ld
-    cdef uint8_t best[STRIP]
-    cdef const uint8_t* row
-    cdef const uint8_t* above
-    cdef const uint8_t* below
+    # best (2 · STRIP,) = the largest of each pixel and its four neighbours, or eight if square; with flip = 255 the
+    # smallest, flipped
+    cdef const uint8_t* above = row - ld
+    cdef const uint8_t* below = row + ld
     cdef uint8_t a, b
+    cdef int e
+    for e in range(2 * STRIP):
+        a, b = max(row[e - 1] ^ flip, row[e + 1] ^ flip), max(above[e] ^ flip, below[e] ^ flip)
+        best[e] = max(max(a, b), row[e] ^ flip)
+    if square:
+        for e in range(2 * STRIP):
+            a = max(above[e - 1] ^ flip, above[e + 1] ^ flip)
+            b = max(below[e - 1] ^ flip, below[e + 1] ^ flip)
+            best[e] = max(best[e], max(a, b))
+
+
+cdef void erode(uint8_t* y, const uint8_t* x, const PaddedImage* p, bint square) noexcept nogil:
+    # y (h, w) = the smallest of each pixel of x and its neighbours. Rows have a border of zeros and a stride of p.ld
+    cdef uint8_t best[2 * STRIP]
     cdef Py_ssize_t i, j
     cdef int e
     for i in range(1, p.h + 1):
         j = 0
         while j < p.w:
+            largest_strip(best, x + i * p.ld + 1 + j, p.ld, square, 255)
+            for e in range(2 * STRIP):
+                best[e] = ~best[e] & p.inside[j + e]
+            memcpy(y + i * p.ld + 1 + j, best, 2 * STRIP)
+            j += 2 * STRIP
+
+
+cdef void thicken(
+    uint8_t* y, const uint8_t* x, const PaddedImage* p, bint square, int weight
+) noexcept nogil:
+    # y (h, w) = x + weight / 256 · (dilated x - x)
+    cdef uint8_t best[2 * STRIP]
+    cdef const uint8_t* row
+    cdef Py_ssize_t i, j
+    cdef uint16_t old = <uint16_t>(256 - weight), new = <uint16_t>weight, grey
+    cdef int e
+    for i in range(1, p.h + 1):
+        j = 0
+        while j < p.w:
             row = x + i * p.ld + 1 + j
-            above, below = row - p.ld, row + p.ld
-            for e in range(STRIP):
-                a, b = max(row[e - 1] ^ flip, row[e + 1] ^ flip), max(above[e] ^ flip, below[e] ^ flip)
-                best[e] = max(max(a, b), row[e] ^ flip)
-            if square:
-                for e in range(STRIP):
-                    a = max(above[e - 1] ^ flip, above[e + 1] ^ flip)
-                    b = max(below[e - 1] ^ flip, below[e + 1] ^ flip)
-                    best[e] = max(best[e], max(a, b))
-            for e in range(STRIP):
-                best[e] = (best[e] ^ flip) & inside[j + e]
-            memcpy(y + i * p.ld + 1 + j, best, STRIP)
-            j += STRIP
+            largest_strip(best, row, p.ld, square, 0)
+            for e in range(2 * STRIP):
+                grey = <uint16_t>(row[e] * old + best[e] * new + 128)
+                best[e] = <uint8_t>(grey >> 8) & p.inside[j + e]
+            memcpy(y + i * p.ld + 1 + j, best, 2 * STRIP)
+            j += 2 * STRIP
 
 
-cdef void change_thickness(uint8_t* image, const PaddedImage* p, const uint8_t* inside, int amount) noexcept nogil:
-    # image (h, w) in place: strokes amount / 256 pixel thicker on each side, or thinner. Each step is a dilation or an
-    # erosion by a cross, then by a square, and so on; the last one counts in part. What an erosion removes wholly, so
-    # that a dilation does not bring it back, keeps half of its grey
-    cdef uint8_t changed[MAX_PAIRS + MAX_STRIDE]
-    cdef uint8_t opened[MAX_PAIRS + MAX_STRIDE]
-    cdef uint8_t mixed[STRIP]
+cdef void thin(
+    uint8_t* y, const uint8_t* x, const uint8_t* eroded, const PaddedImage* p, bint square,
+    int weight,
+) noexcept nogil:
+    # y (h, w) = x + weight / 256 · (eroded - x); what dilating eroded does not bring back keeps half of its grey
+    cdef uint8_t best[2 * STRIP]
+    cdef const uint8_t* row
+    cdef const uint8_t* kept
     cdef uint8_t rest
-    cdef Py_ssize_t i, size = (p.h + 2) * p.ld
-    cdef int k, e, steps = abs(amount) >> 8, weight
-    memset(changed, 0, size + p.ld)
-    memset(opened, 0, size + p.ld)
-    for k in range(steps + 1):
-        weight = 256 if k < steps else abs(amount) & 255
-        spread(changed, image, p, inside, k & 1, 0 if amount > 0 else 255)
-        if amount < 0:
-            spread(opened, changed, p, inside, k & 1, 0)
-        i = 0
-        while i < size:
-            for e in range(STRIP):
-                rest = (image[i + e] - opened[i + e]) >> 1 if amount < 0 else 0
-                mixed[e] = (image[i + e] * (256 - weight) + max(changed[i + e], rest) * weight + 128) >> 8
-            memcpy(image + i, mixed, STRIP)
-            i += STRIP
+    cdef Py_ssize_t i, j
+    cdef uint16_t old = <uint16_t>(256 - weight), new = <uint16_t>weight, grey
+    cdef int e
+    for i in range(1, p.h + 1):
+        j = 0
+        while j < p.w:
+            row, kept = x + i * p.ld + 1 + j, eroded + i * p.ld + 1 + j
+            largest_strip(best, kept, p.ld, square, 0)
+            for e in range(2 * STRIP):
+                rest = <uint8_t>(row[e] - best[e]) >> 1
+                grey = <uint16_t>(row[e] * old + max(kept[e], rest) * new + 128)
+                best[e] = <uint8_t>(grey >> 8) & p.inside[j + e]
+            memcpy(y + i * p.ld + 1 + j, best, 2 * STRIP)
+            j += 2 * STRIP
 
 
-cdef bint pad_image(PaddedImage* p, const uint8_t* x, int thicker) noexcept nogil:
-    # p = x (h, w) with a border, in pairs, and its bounding box; return False if all pixels are zero. Strokes are
-    # thicker / 256 pixel thicker on each side
-    cdef uint8_t pixels[MAX_SIDE * MAX_SIDE + STRIP]
-    cdef uint8_t image[MAX_PAIRS + MAX_STRIDE]
-    cdef uint8_t inside[MAX_STRIDE]
-    cdef uint64_t nonzero, columns = 0, all_columns = (<uint64_t>2 << (p.w - 1)) - 1
-    cdef Py_ssize_t i, j, ld = p.ld
-    memcpy(pixels, x, p.h * p.w)
-    memset(inside, 0, sizeof(inside))
-    memset(inside, 255, p.w)
-    memset(image, 0, (p.h + 3) * ld)
+cdef void change_thickness(Grey* g, const uint8_t** rows, const PaddedImage* p, int amount) noexcept nogil:
+    # rows (h,) of an image, with strokes amount / 256 pixel thicker on each side, or thinner; then in one of the
+    # buffers. Each step is a dilation or an erosion by a cross, then by a square, and so on; the last one counts in
+    # part. What an erosion removes wholly, so that a dilation does not bring it back, keeps half of its grey
+    cdef uint8_t* x = g.image
+    cdef uint8_t* y = g.changed
+    cdef int k, weight
+    cdef Py_ssize_t i, j
     for i in range(p.h):
         j = 0
         while j < p.w:
-            copy_strip(image + (i + 1) * ld + 1 + j, pixels + i * p.w + j, inside + j)
-            j += STRIP
+            copy_strip(x + (i + 1) * p.ld + 1 + j, rows[i] + j, p.inside + j)
+            j += 2 * STRIP
+    for k in range((abs(amount) >> 8) + 1):
+        weight = min(abs(amount) - 256 * k, 256)
+        if amount > 0:
+            thicken(y, x, p, k & 1, weight)
+        else:
+            erode(g.eroded, x, p, k & 1)
+            thin(y, x, g.eroded, p, k & 1, weight)
+        x, y = y, x
+    for i in range(p.h):
+        rows[i] = x + (i + 1) * p.ld + 1
+
+
+cdef bint pad_image(PaddedImage* p, Grey* g, const uint8_t* x, int thicker) noexcept nogil:
+    # p = x (h, w) with a border, in pairs, and its bounding box; return False if all pixels are zero. Strokes are
+    # thicker / 256 pixel thicker on each side
+    cdef const uint8_t* pointers[MAX_SIDE + 2]
+    cdef const uint8_t** rows = pointers + 1
+    cdef uint8_t tail[2 * MAX_SIDE + 64]
+    cdef uint8_t border[MAX_COLUMNS]
+    cdef uint64_t nonzero, columns = 0, all_columns = (<uint64_t>2 << (p.w - 1)) - 1
+    cdef Py_ssize_t i, j, safe = (p.h * p.w - 64) // p.w + 1 if p.h * p.w >= 64 else 0
+    # 64 bytes are read from a row on: the last rows are in a copy
+    memcpy(tail, x + safe * p.w, (p.h - safe) * p.w)
+    for i in range(p.h):
+        rows[i] = x + i * p.w if i < safe else tail + (i - safe) * p.w
     if thicker != 0:
-        change_thickness(image, p, inside, thicker)
+        change_thickness(g, rows, p, thicker)
     p.top, p.bottom = p.h, -1
     for i in range(p.h):
-        nonzero = nonzero_bytes(image + (i + 1) * ld + 1) & all_columns
+        nonzero = nonzero_bytes(rows[i]) & all_columns
         if nonzero:
             p.top, p.bottom = min(p.top, i), i
         columns |= nonzero
@@ -144,23 +216,34 @@ cdef bint pad_image(PaddedImage* p, const uint8_t* x, int thicker) noexcept nogi
     p.left, p.right = lowest_bit(columns), p.w - 1
     while not columns >> p.right & 1:
         p.right -= 1
-    i = 0
-    while i < (p.h + 2) * ld:
-        pair_strip(p.pairs + i, image + i, image + i + ld)
-        i += STRIP
-    p.pairs[i] = 0  # the right neighbour of the border's last pixel
+    memset(border, 0, sizeof(border))
+    rows[-1] = rows[p.h] = border
+    for i in range(p.h + 1):
+        j = 0
+        while j < p.w:
+            pair_strip(p.pairs + i * p.ld + 1 + j, rows[i - 1] + j, rows[i] + j, p.inside + j)
+            j += STRIP
     return True
 
 
-cdef struct Gaussian:  # taps of an elastic field, and where they are not zero
-    Py_ssize_t knots
-    double reach  # no displacement is longer, in pixels
-    Py_ssize_t first[MAX_SIDE]  # first and last + 1 knot of each row of the image
+cdef struct Gaussian:  # taps of elastic fields, where they are not zero, and the fields of an image
+    float taps[MAX_KNOTS * MAX_SIDE]  # (knots, longest side), stride MAX_SIDE
+    float scaled[MAX_KNOTS * MAX_SIDE + STRIP]  # alpha / 32,768 · taps
+    float fields[2][(MAX_KNOTS + 1) * MAX_SIDE]  # displacements of columns and of rows, (knots, w), stride MAX_SIDE
+    Py_ssize_t first[MAX_SIDE]  # first and last + 1 knot of four rows of the image from each row on
     Py_ssize_t last[MAX_SIDE]
     Py_ssize_t strip_first[MAX_SIDE]  # the same for each vector of columns
     Py_ssize_t strip_last[MAX_SIDE]
-    float taps[MAX_KNOTS * MAX_SIDE]  # (knots, longest side), stride MAX_SIDE
-    float scaled[MAX_KNOTS * MAX_SIDE]  # alpha · taps
+    Py_ssize_t knots
+    double reach  # no displacement is longer, in pixels
+
+
+cdef struct Workspace:
+    vec alignment  # aligns all arrays like a vector: one across two cache lines takes twice as long to load
+    Samples at
+    Gaussian gaussian
+    PaddedImage image
+    Grey grey
 
 
 cdef void nonzero_knots(
@@ -187,7 +270,7 @@ cdef void init_gaussian(
     for k in range(knots):
         memcpy(g.taps + k * MAX_SIDE, taps + k * longest, longest * sizeof(float))
     for i in range(knots * MAX_SIDE):
-        g.scaled[i] = alpha * g.taps[i]
+        g.scaled[i] = alpha * g.taps[i] * <float>(1.0 / 32768)
     for i in range(longest):
         total = 0
         for k in range(knots):
@@ -196,6 +279,9 @@ cdef void init_gaussian(
     g.reach = min(alpha * most * most, <double>MAX_DISPLACEMENT)
     for i in range(h):
         nonzero_knots(&g.first[i], &g.last[i], g, i, i + 1)
+    for i in range(h):
+        for k in range(i + 1, min(i + 4, h)):
+            g.first[i], g.last[i] = min(g.first[i], g.first[k]), max(g.last[i], g.last[k])
     i = 0
     while i < w:
         nonzero_knots(&g.strip_first[i], &g.strip_last[i], g, i, i + LANES)
@@ -203,20 +289,21 @@ cdef void init_gaussian(
 
 
 cdef inline void random_strip(float* noise, const uint64_t* bits) noexcept nogil:
-    # noise (STRIP,) = 16 bits each, as numbers in -1 … 1
+    # noise (STRIP,) = 16 bits each, as whole numbers from -32,768
     cdef uint16_t words[STRIP]
     cdef float numbers[STRIP]
     cdef int e
     memcpy(words, bits, sizeof(words))
     for e in range(STRIP):
-        numbers[e] = <float>(<int32_t>words[e] - 32768) * <float>(1.0 / 32768)
+        numbers[e] = <float>(<int32_t>words[e] - 32768)
     memcpy(noise, numbers, sizeof(numbers))
 
 
 cdef void random_field(float* field, const Gaussian* g, Py_ssize_t w, uint64_t key) noexcept nogil:
-    # field (knots, w) = random knots (knots, knots), uniform in -1 … 1, @ taps (knots, w); stride MAX_SIDE. Products
-    # with zeros are omitted: they do not change a sum
+    # field (knots, w) = random knots (knots, knots), uniform in -32,768 … 32,767, @ taps (knots, w); stride MAX_SIDE.
+    # Products with zeros are omitted: they do not change a sum
     cdef uint64_t bits[MAX_KNOTS + STRIP]  # of four rows of knots, 16 bits each
+    cdef uint64_t first
     cdef float noise[4 * MAX_KNOTS]
     cdef const float* row
     cdef Py_ssize_t k, knot, i, j
@@ -226,8 +313,9 @@ cdef void random_field(float* field, const Gaussian* g, Py_ssize_t w, uint64_t k
     while k < g.knots:
         i = 0
         while i < g.knots:
+            first = key + golden(k // 4 * g.knots + i + 1)
             for e in range(STRIP):
-                bits[i + e] = split_mix_at(key, k // 4 * g.knots + i + e)
+                bits[i + e] = split_mix(first + golden(e))
             i += STRIP
         i = 0
         while i < g.knots:
@@ -250,86 +338,79 @@ cdef void random_field(float* field, const Gaussian* g, Py_ssize_t w, uint64_t k
         k += 4
 
 
-cdef void displacement_row(
-    int32_t* shift_u, int32_t* shift_v, const float* field_u, const float* field_v, const Gaussian* g, Py_ssize_t i,
-    Py_ssize_t w,
-) noexcept nogil:
-    # shift (w,) = alpha · column i of taps (knots, h) @ field (knots, w), in units of 1 / 65,536 pixel
+cdef void displace_rows(Samples* at, const Gaussian* g, Py_ssize_t i, Py_ssize_t left, Py_ssize_t count) noexcept nogil:
+    # at.du and at.dv (4, count) = their last rows + alpha · columns i … i + 3 of taps (knots, h) @ both fields (knots,
+    # count from left). Writes whole vectors
+    cdef const float* tap
     cdef Py_ssize_t k, j = 0
-    cdef vec scaled, u, v
-    while j < w:
-        u = v = splat(0)
+    cdef vec u, v, u0, u1, u2, u3, v0, v1, v2, v3
+    while j < count:
+        u0 = u1 = u2 = u3 = v0 = v1 = v2 = v3 = splat(0)
         for k in range(g.first[i], g.last[i]):
-            scaled = splat(g.scaled[k * MAX_SIDE + i])
-            u = u + scaled * load(field_u + k * MAX_SIDE + j)
-            v = v + scaled * load(field_v + k * MAX_SIDE + j)
-        store_fixed(shift_u + j, u)
-        store_fixed(shift_v + j, v)
+            tap = g.scaled + k * MAX_SIDE + i
+            u = load(g.fields[0] + k * MAX_SIDE + left + j)
+            v = load(g.fields[1] + k * MAX_SIDE + left + j)
+            u0, v0 = u0 + splat(tap[0]) * u, v0 + splat(tap[0]) * v
+            u1, v1 = u1 + splat(tap[1]) * u, v1 + splat(tap[1]) * v
+            u2, v2 = u2 + splat(tap[2]) * u, v2 + splat(tap[2]) * v
+            u3, v3 = u3 + splat(tap[3]) * u, v3 + splat(tap[3]) * v
+        store_fixed(at.du[0] + j, u0, at.du[4] + j)
+        store_fixed(at.du[1] + j, u1, at.du[4] + j)
+        store_fixed(at.du[2] + j, u2, at.du[4] + j)
+        store_fixed(at.du[3] + j, u3, at.du[4] + j)
+        store_fixed(at.dv[0] + j, v0, at.dv[4] + j)
+        store_fixed(at.dv[1] + j, v1, at.dv[4] + j)
+        store_fixed(at.dv[2] + j, v2, at.dv[4] + j)
+        store_fixed(at.dv[3] + j, v3, at.dv[4] + j)
         j += LANES
 
 
-cdef inline void interpolate_strip(
-    uint8_t* y, const uint32_t* quads, const int32_t* right, const int32_t* down
-) noexcept nogil:
-    # y (STRIP,) = bilinear interpolation of four pixels each; right and down: distance from the first, in 1 / 256 pixel
-    cdef int32_t mixed[STRIP]
-    cdef int32_t first, second, upper, lower
-    cdef int e
-    for e in range(STRIP):
-        first, second = quads[e] & 255, quads[e] >> 8 & 255
-        upper = (first << 8) + right[e] * (<int32_t>(quads[e] >> 16 & 255) - first)
-        lower = (second << 8) + right[e] * (<int32_t>(quads[e] >> 24) - second)
-        mixed[e] = ((upper << 8) + down[e] * (lower - upper) + 32768) >> 16
-    store_bytes(y, mixed)
+cdef inline int32_t fixed(double x) noexcept nogil:
+    # x in units of 1 / 65,536, rounded; floor is a call where the processor has no instruction for it
+    cdef double scaled = x * FIXED_ONE + 0.5
+    cdef int32_t whole = <int32_t>scaled
+    return whole - (whole > scaled)
 
 
 cdef void place_row(
-    uint32_t* index, int32_t* right, int32_t* down, const PaddedImage* p, int32_t u, int32_t v, int32_t du, int32_t dv,
-    const int32_t* shift_u, const int32_t* shift_v, Py_ssize_t count,
+    Samples* at, Py_ssize_t n, int row, const PaddedImage* p, int32_t u, int32_t v, Py_ssize_t count
 ) noexcept nogil:
-    # index (count,) of the first pixels around (u + j · du + shift_u[j], v + j · dv + shift_v[j]), a column and row of
-    # the padded image; right and down: distance from it, in 1 / 256 pixel; count is in whole strips
-    cdef int32_t max_u = <int32_t>(p.w + 1) * FIXED_ONE, max_v = <int32_t>(p.h + 1) * FIXED_ONE
-    cdef int32_t ld = <int32_t>p.ld, a, b
+    # samples n … n + count - 1: at columns u + at.du[row] and rows v + at.dv[row] of the padded image, each limited to
+    # it. Writes whole strips
+    cdef uint32_t max_u = <uint32_t>(p.w + 1) * FIXED_ONE, max_v = <uint32_t>(p.h + 1) * FIXED_ONE, a, b
+    cdef int bits = p.bits
     cdef Py_ssize_t j = 0
     cdef int e
     while j < count:
         for e in range(STRIP):
-            a = u + e * du + shift_u[j + e]
-            b = v + e * dv + shift_v[j + e]
-            a = a if a > 0 else 0
-            b = b if b > 0 else 0
-            a = a if a < max_u else max_u
+            a, b = <uint32_t>(u + at.du[row][j + e]), <uint32_t>(v + at.dv[row][j + e])
+            a = a if a < max_u else max_u  # negative ones are larger; the whole border is 0
             b = b if b < max_v else max_v
-            index[j + e] = (b >> 16) * ld + (a >> 16)
-            right[j + e] = a >> 8 & 255
-            down[j + e] = b >> 8 & 255
-        u += STRIP * du
-        v += STRIP * dv
+            at.quads[n + j + e] = (b >> 16 << bits) + (a >> 16)
+            at.u[n + j + e], at.v[n + j + e] = <int32_t>a, <int32_t>b
         j += STRIP
 
 
-cdef void distort(
-    uint8_t* y, const PaddedImage* p, const double* limits, const Gaussian* g, uint64_t key
-) noexcept nogil:
+cdef void distort(uint8_t* y, Workspace* work, const double* limits, uint64_t key) noexcept nogil:
     # y (h, w): source = M (target - centre - shift) + centre + field(target), M the inverse of rotation · shear · scale
-    cdef uint8_t pixels[MAX_SIDE * MAX_SIDE + STRIP]
-    cdef float fields[2][MAX_KNOTS * MAX_SIDE]
-    cdef int32_t shifts[2][MAX_STRIDE]
-    cdef uint32_t quads[MAX_SAMPLES]  # at first their indices
-    cdef int32_t right[MAX_SAMPLES]
-    cdef int32_t down[MAX_SAMPLES]
-    cdef Py_ssize_t top, bottom, left, count, begin, end, i, j, k, n  # of rows; of columns
+    cdef Samples* at = &work.at
+    cdef Gaussian* g = &work.gaussian
+    cdef const PaddedImage* p = &work.image
+    cdef uint8_t pixels[MAX_SIDE * MAX_SIDE + 4 * STRIP]
+    cdef int32_t first_u[MAX_SIDE]
+    cdef int32_t first_v[MAX_SIDE]
+    cdef Py_ssize_t top, bottom, left, count, begin, end, i, j, k, n
     cdef double cx = 0.5 * (p.w - 1), cy = 0.5 * (p.h - 1), angle = limits[ROTATION] * uniform(key, 0)
     cdef double sx = 1 + limits[SCALE] * uniform(key, 1), sy = 1 + limits[SCALE] * uniform(key, 2)
     cdef double shear = limits[SHEAR] * uniform(key, 3)
     cdef double tx = cx + limits[SHIFT] * uniform(key, 4), ty = cy + limits[SHIFT] * uniform(key, 5)
     cdef double c = cos(angle), s = sin(angle), low = p.h, high = -1, first = p.w, last = -1, row, column, across, along
     cdef double m00 = (c + s * shear) / sx, m01 = (s - c * shear) / sx, m10 = -s / sy, m11 = c / sy
-    cdef int32_t u, v, du = <int32_t>floor(m00 * FIXED_ONE + 0.5), dv = <int32_t>floor(m10 * FIXED_ONE + 0.5)
-    memset(shifts, 0, sizeof(shifts))
+    cdef int32_t du = fixed(m00), dv = fixed(m10)
+    for j in range(MAX_COLUMNS):
+        at.du[4][j], at.dv[4][j] = <int32_t>j * du, <int32_t>j * dv
     for k in range(2):
-        random_field(fields[k], g, p.w, split_mix_at(key, 6 + k))
+        random_field(g.fields[k], g, p.w, split_mix_at(key, 6 + k))
     for k in range(4):  # the result is zero outside the distorted corners of the bounding box
         column = sx * ((p.right + 1 + g.reach if k & 1 else p.left - 1 - g.reach) - cx)
         row = sy * ((p.bottom + 1 + g.reach if k & 2 else p.top - 1 - g.reach) - cy)
@@ -338,29 +419,38 @@ cdef void distort(
     top, bottom = max(<Py_ssize_t>0, <Py_ssize_t>floor(low)), min(p.h, <Py_ssize_t>floor(high) + 2)
     left = max(<Py_ssize_t>0, <Py_ssize_t>floor(first))
     count = max(<Py_ssize_t>0, min(p.w, <Py_ssize_t>floor(last) + 2) - left)
-    count = (count + STRIP - 1) // STRIP * STRIP
-    left = max(<Py_ssize_t>0, min(left, p.w - count))  # strips end in this row, or in the next, computed later
-    memset(pixels, 0, p.h * p.w)
+    count = (count + HALF_STRIP - 1) // HALF_STRIP * HALF_STRIP
+    left = max(<Py_ssize_t>0, min(left, p.w - count))  # half strips end in this row, or in the next, written later
+    i = 0
+    while i < p.h * p.w:
+        memset(pixels + i, 0, 4 * STRIP)  # of a fixed size: GCC makes a slow instruction of others
+        i += 4 * STRIP
+    for i in range(top, bottom):
+        first_u[i] = fixed(m01 * (i - ty) - m00 * tx + cx) + FIXED_ONE + <int32_t>left * du
+        first_v[i] = fixed(m11 * (i - ty) - m10 * tx + cy) + FIXED_ONE + <int32_t>left * dv
     begin = top
     while begin < bottom and count > 0:
         end = min(bottom, begin + MAX_SAMPLES // count)
         n = 0
         for i in range(begin, end):
-            if g.knots > 0:
-                displacement_row(shifts[0], shifts[1], fields[0], fields[1], g, i, p.w)
-            u = <int32_t>floor((m01 * (i - ty) - m00 * tx + cx) * FIXED_ONE + 0.5) + FIXED_ONE + <int32_t>left * du
-            v = <int32_t>floor((m11 * (i - ty) - m10 * tx + cy) * FIXED_ONE + 0.5) + FIXED_ONE + <int32_t>left * dv
-            place_row(quads + n, right + n, down + n, p, u, v, du, dv, shifts[0] + left, shifts[1] + left, count)
+            if g.knots > 0 and (i - begin) % 4 == 0:
+                displace_rows(at, g, i, left, count)
+            place_row(at, n, (i - begin) % 4 if g.knots > 0 else 4, p, first_u[i], first_v[i], count)
             n += count
-        for k in range(n):
-            memcpy(&quads[k], p.pairs + quads[k], sizeof(uint32_t))
+        load_quads(at.quads, n, p.pairs)
+        j = 0
+        while j < n:
+            between_pixels(at.mixed + j, at.quads + j, at.u + j, at.v + j)
+            j += STRIP
         n = 0
         for i in range(begin, end):
             j = 0
-            while j < count:
-                interpolate_strip(pixels + i * p.w + left + j, quads + n, right + n, down + n)
+            while j + STRIP <= count:
+                memcpy(pixels + i * p.w + left + j, at.mixed + n + j, STRIP)
                 j += STRIP
-                n += STRIP
+            if j < count:
+                memcpy(pixels + i * p.w + left + j, at.mixed + n + j, HALF_STRIP)
+            n += count
         begin = end
     if bottom > top:
         memset(pixels + bottom * p.w, 0, STRIP)
@@ -390,10 +480,18 @@ cdef void augment_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept 
     cdef bint keyed = op.s[0] != 0
     cdef Py_ssize_t knots = op.n[2] if limits[ALPHA] > 0 else 0, d = op.n[0] * op.n[1]
     cdef Py_ssize_t i, k
-    cdef Gaussian gaussian
-    cdef PaddedImage image
-    image.h, image.w, image.ld = op.n[0], op.n[1], (op.n[1] + 2 + STRIP - 1) // STRIP * STRIP
-    init_gaussian(&gaussian, op.a[6], knots, op.n[0], op.n[1], <float>limits[ALPHA])
+    cdef Workspace work
+    cdef PaddedImage* image = &work.image
+    image.h, image.w, image.bits = op.n[0], op.n[1], 4
+    while 1 << image.bits < op.n[1] + 2:
+        image.bits += 1
+    image.ld = 1 << image.bits
+    memset(image.pairs, 0, ((image.h + 2) * image.ld + 1) * sizeof(uint16_t))
+    memset(image.inside, 0, sizeof(image.inside))
+    memset(image.inside, 255, op.n[1])
+    if limits[THICKNESS] > 0:
+        init_grey(&work.grey, (image.h + 3) * image.ld)
+    init_gaussian(&work.gaussian, op.a[6], knots, op.n[0], op.n[1], <float>limits[ALPHA])
     for i in range(begin, end):
         if i + 1 < end:  # images are read in random order
             k = 0
@@ -401,8 +499,8 @@ cdef void augment_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept 
                 prefetch(x + rows[i + 1] * d + k)
                 k += 64
         key = split_mix_at(epoch, keys[rows[i]] if keyed else rows[i])
-        if pad_image(&image, x + rows[i] * d, <int>floor(limits[THICKNESS] * uniform(key, 8) * 256 + 0.5)):
-            distort(y + i * d, &image, limits, &gaussian, key)
+        if pad_image(image, &work.grey, x + rows[i] * d, <int>floor(limits[THICKNESS] * uniform(key, 8) * 256 + 0.5)):
+            distort(y + i * d, &work, limits, key)
             if limits[CUTOUT] > 0:
                 blank_square(y + i * d, op.n[0], op.n[1], limits[CUTOUT], key)
         else:

@@ -1,5 +1,10 @@
 # SplitMix64 as a counter-based generator: number i is a function of the key and i.
 
+cdef inline uint64_t golden(Py_ssize_t i) noexcept nogil:
+    # i steps of a sequence
+    return <uint64_t>i * <uint64_t>0x9E3779B97F4A7C15
+
+
 cdef inline uint64_t split_mix(uint64_t z) noexcept nogil:
     # the output function of SplitMix64 (Steele, Lea and Flood 2014, "Fast Splittable Pseudorandom Number Generators")
     z = (z ^ (z >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
@@ -9,7 +14,7 @@ cdef inline uint64_t split_mix(uint64_t z) noexcept nogil:
 
 cdef inline uint64_t split_mix_at(uint64_t key, Py_ssize_t i) noexcept nogil:
     # number i, from 0, of the sequence that starts at key
-    return split_mix(key + <uint64_t>(i + 1) * <uint64_t>0x9E3779B97F4A7C15)
+    return split_mix(key + golden(i + 1))
 
 
 cdef inline double uniform(uint64_t key, Py_ssize_t i) noexcept nogil:
