@@ -3,7 +3,7 @@
     python scripts/accuracy/ideas.py --preset best --epochs 40                        # no idea, to compare with
     python scripts/accuracy/ideas.py --preset best --epochs 40 --mixup 0.2
     python scripts/accuracy/ideas.py --preset best --epochs 40 --moment-norm --beside
-    python scripts/accuracy/ideas.py --preset accurate --epochs 40 --teachers one.safetensors two.safetensors
+    python scripts/accuracy/ideas.py --preset accurate --epochs 40 --teacher "--preset best --epochs 40 --seeds 0,1"
 
 Options of the training command (fastdigits train --help) set network and training; those without a meaning here are
 refused. The distortions and the normalised images are those of fastdigits. Differences: the weights begin with other
@@ -14,11 +14,12 @@ docs/accuracy.md has what came of the ideas.
 
 import argparse
 import copy
+import functools
 import math
+import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ from torch.nn import functional
 
 import fastdigits as fd
 from fastdigits.commands import arguments, train_options
-from fastdigits.errors import DataError, ModelFileError
+from fastdigits.errors import DataError
 from fastdigits.recipes import Recipe
 from fastdigits.training.augmentation import Augmenter
 from fastdigits.training.batches import Batches
@@ -84,14 +85,6 @@ class Inputs:
         return torch.from_numpy(shown.astype(np.float32) / 255)
 
 
-def as_fastdigits(network: nn.Sequential, recipe: Recipe, inputs: Inputs, classes: int) -> fd.NeuralNetwork:
-    """Return the network of fastdigits with the same weights."""
-    made = fd.NeuralNetwork(recipe.layers(inputs.width, classes, image_shape=inputs.sides))
-    made.load_torch_state_dict(network.state_dict())
-    made.scale = "pixels"
-    return made
-
-
 # -- training ------------------------------------------------------------------------------------------------
 
 
@@ -103,8 +96,12 @@ def train(
     x: np.ndarray,
     y: np.ndarray,
     classes: int,
+    teachers: Sequence[Callable[[np.ndarray], np.ndarray]] = (),
 ) -> nn.Sequential:
-    """Return a network that is trained on images x with labels y; ``own`` has the options of this script."""
+    """Return a network that is trained on images x with labels y; ``own`` has the options of this script.
+
+    A teacher returns the probabilities of images.
+    """
     torch.manual_seed(seed)
     network = network_of(recipe, inputs.width, classes)
     average = copy.deepcopy(network).requires_grad_(False)
@@ -116,8 +113,8 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = recipe.learning_rate * schedule.factor(step, total)
         target = labels[torch.from_numpy(index)]
-        if own.teachers:
-            soft = np.mean([teacher.predict_proba(images) for teacher in own.teachers], axis=0)
+        if teachers:
+            soft = np.mean([teacher(images) for teacher in teachers], axis=0)
             certain = functional.one_hot(target, classes)
             target = own.share * torch.from_numpy(soft) + (1 - own.share) * certain
         _step(own, recipe, network, optimizer, inputs.of(images), target)
@@ -249,6 +246,7 @@ def _with_statistics(network: nn.Sequential, parts: Iterator[torch.Tensor]) -> n
 
 def probabilities(network: nn.Sequential, inputs: Inputs, x: np.ndarray, views: int) -> np.ndarray:
     """Return the mean of the probabilities of each image and of ``views`` distorted copies of it."""
+    x = x.reshape(-1, *inputs.sides)
     copies = [x, *(LIGHT.apply(x, epoch=view) for view in range(views))]
     with torch.no_grad():
         seen = [
@@ -313,8 +311,9 @@ def read_options(argv: list[str] | None = None) -> tuple[argparse.Namespace, arg
         help="also read N distorted copies of an image",
     )
     add(
-        "--teachers", nargs="+", default=[], metavar="FILE",
-        help="learn the mean probabilities of these models; they must not have seen the held-out images: see --save",
+        "--teacher", metavar="OPTIONS",
+        help="distillation: train networks with these options first, one for each of their --seeds, and learn their "
+        "mean probabilities",
     )  # fmt: skip
     add(
         "--share",
@@ -322,7 +321,6 @@ def read_options(argv: list[str] | None = None) -> tuple[argparse.Namespace, arg
         metavar="S",
         help="share of the teachers in the labels (default: 0.5)",
     )
-    add("--save", metavar="FILE", help="keep the network as a model of fastdigits")
     own, rest = parser.parse_known_args(argv)
     options, usual = train_options.read(rest), vars(train_options.read([]))
     recipe = train_options.recipe(options)
@@ -336,7 +334,7 @@ def read_options(argv: list[str] | None = None) -> tuple[argparse.Namespace, arg
             f"{names}: of these settings, this script has only the optimizers adam and adamw, and --seeds"
         )
     for name, partner, there in (
-        ("share", "--teachers", own.teachers),
+        ("share", "--teacher", own.teacher),
         ("move_all", "--adversarial", recipe.adversarial),
         ("random_lengths", "--adversarial", recipe.adversarial),
         ("agreement", "--dropout", recipe.dropout),
@@ -346,11 +344,47 @@ def read_options(argv: list[str] | None = None) -> tuple[argparse.Namespace, arg
         if getattr(own, name) and not there:
             parser.error(f"--{name.replace('_', '-')}: needs {partner}; got none")
     own.share = 0.5 if own.share is None else own.share
-    if own.save and (own.beside or len(own.seeds) > 1 or not Path(own.save).absolute().parent.is_dir()):
-        parser.error(
-            "--save: needs one seed, an existing folder, and a network of fastdigits, which --beside is not"
-        )
+    if own.teacher is not None:
+        try:
+            own.teacher = read_options(shlex.split(own.teacher))
+        except ValueError as error:
+            parser.error(f"--teacher: {error}; got {own.teacher!r}")
+        theirs = (own.teacher[0].held_out, own.teacher[1].data, own.teacher[1].threads)
+        if theirs != (parser.get_default("held_out"), usual["data"], usual["threads"]):
+            parser.error(
+                "--teacher: takes --data, --threads and --held-out from the network that learns from it"
+            )
     return own, options, recipe
+
+
+def trained(own: argparse.Namespace, recipe: Recipe, data: tuple, name: str = "") -> list[tuple]:
+    """Train a network for each seed, its teachers before it; print how each does.
+
+    Parameters
+    ----------
+    data : (x, y), (x_other, y_other), classes
+        Images to train on, and those that are held out.
+
+    Returns
+    -------
+    list of (network, inputs)
+    """
+    (x, y), (x_other, y_other), classes = data
+    inputs, found, teachers = Inputs(x[0].shape, recipe.moment_norm, own.beside), [], []
+    if own.teacher is not None:
+        theirs, _, their_recipe = own.teacher
+        teachers = [
+            functools.partial(probabilities, *made, views=theirs.views)
+            for made in trained(theirs, their_recipe, data, f"{name}teacher, ")
+        ]
+    for seed in own.seeds:
+        started = time.perf_counter()
+        network = train(own, recipe, inputs, seed, x, y, classes, teachers)
+        seconds = time.perf_counter() - started
+        right = probabilities(network, inputs, x_other, own.views).argmax(1) == y_other
+        print(f"{name}seed {seed}: held out {right.mean():.2%}, {seconds:.0f} s", flush=True)
+        found.append((network, inputs))
+    return found
 
 
 def main() -> None:
@@ -359,29 +393,12 @@ def main() -> None:
     fd.set_num_threads(options.threads or 1)
     try:
         (x, y), _ = fd.load_data(options.data)
-        own.teachers = [fd.load(file) for file in own.teachers]
-    except (DataError, ModelFileError) as error:
+    except DataError as error:
         sys.exit(f"ideas.py: error: {error}")
     if len(x) < own.held_out + 2:
         sys.exit(f"ideas.py: error: --held-out: must leave 2 of {len(x):,} images; got {own.held_out:,}")
-    classes, inputs = int(y.max()) + 1, Inputs(x[0].shape, recipe.moment_norm, own.beside)
-    for teacher in own.teachers:
-        if teacher.predict_proba(x[:1]).shape[1] != classes:
-            sys.exit(
-                f"ideas.py: error: --teachers: must have {classes} classes, as the data; got {teacher!r}"
-            )
-    (x, y), (x_other, y_other) = (
-        (x[: -own.held_out], y[: -own.held_out]),
-        (x[-own.held_out :], y[-own.held_out :]),
-    )
-    for seed in own.seeds:
-        started = time.perf_counter()
-        network = train(own, recipe, inputs, seed, x, y, classes)
-        seconds = time.perf_counter() - started
-        right = probabilities(network, inputs, x_other, own.views).argmax(1) == y_other
-        print(f"seed {seed}: held out {right.mean():.2%}, {seconds:.0f} s", flush=True)
-    if own.save:
-        as_fastdigits(network, recipe, inputs, classes).save(own.save)
+    known, held_out = (x[: -own.held_out], y[: -own.held_out]), (x[-own.held_out :], y[-own.held_out :])
+    trained(own, recipe, (known, held_out, int(y.max()) + 1))
 
 
 if __name__ == "__main__":
