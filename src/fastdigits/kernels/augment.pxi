@@ -2,17 +2,17 @@
 # square.
 
 # Coordinates are integers in units of 1 / 65,536 pixel, and interpolation weights in units of 1 / 256: all instruction
-# sets give the same result. Inner loops run exactly STRIP times, which compilers turn into whole vectors; later code
-# overwrites or clears what they write beyond the end of a row.
+# sets give the same result, but for rounding in elastic fields. Inner loops run STRIP or 2 · STRIP times, so that
+# compilers make whole vectors of them; later code overwrites, clears or ignores what they write beyond a row's end.
 
 cdef enum:
     MAX_SIDE = 64  # largest height and width of an image: all buffers fit on the stack
     STRIP = 16
-    HALF_STRIP = 8  # as many pixels of a row, or a multiple, are computed
+    HALF_STRIP = 8  # rows of the result are computed in multiples of this many pixels
     MAX_STRIDE = 2 * MAX_SIDE  # longest row with its border: a power of 2
     MAX_GREY = (MAX_SIDE + 3) * MAX_STRIDE
-    MAX_PAIRS = 8480  # MAX_SIDE + 2 of these rows, and more than a strip
-    MAX_COLUMNS = MAX_SIDE + STRIP
+    MAX_PAIRS = (MAX_SIDE + 2) * MAX_STRIDE + 1
+    ONE_READ = 64  # bytes that nonzero_bytes reads
     MAX_KNOTS = MAX_SIDE + 8  # most knots of a displacement field in one direction
     MAX_DISPLACEMENT = 4096  # by the field, in pixels; store_fixed bounds them
     # Pixels computed together: vectors are not read right after single numbers were written in them. That wait took
@@ -38,9 +38,9 @@ cdef struct PaddedImage:  # an image with a border, in pairs of pixels
     # Each pair is a pixel and the one below it, one byte each. Pixel (0, 0) is at ld + 1, inside a border of zeros.
     # Four bytes from a pair on are therefore the neighbours of a point between these pixels.
     uint16_t pairs[MAX_PAIRS]
-    uint8_t inside[2 * MAX_SIDE]  # 255 in the image's columns, 0 beyond
+    uint8_t inside[MAX_SIDE]  # 255 in the image's columns, 0 beyond
     Py_ssize_t h, w
-    Py_ssize_t ld  # length of a row with a border of one pixel, in whole strips: 2 ** bits
+    Py_ssize_t ld  # length of a row with a border of one pixel: 2 ** bits, at least STRIP
     int bits
     Py_ssize_t top, bottom, left, right  # first and last row and column with nonzero pixels
 
@@ -49,9 +49,9 @@ cdef struct Samples:  # points of an image between four pixels each; one struct,
     int32_t u[MAX_SAMPLES + STRIP]  # column and row in the padded image, in 1 / 65,536 pixel
     int32_t v[MAX_SAMPLES + STRIP]
     uint32_t quads[MAX_SAMPLES + STRIP]  # index of the first pixel; then all four
-    int32_t du[5][MAX_COLUMNS]  # distances of four rows' points from the first one, displaced; then without that
-    int32_t dv[5][MAX_COLUMNS]
-    uint8_t mixed[MAX_SAMPLES + 4 * STRIP]
+    int32_t du[5][MAX_SIDE]  # offsets from the first point of each of four rows, displaced; in the last row not
+    int32_t dv[5][MAX_SIDE]
+    uint8_t mixed[MAX_SAMPLES]
 
 
 cdef struct Grey:  # images with a border of zeros, which nothing overwrites, and a stride of ld
@@ -60,14 +60,8 @@ cdef struct Grey:  # images with a border of zeros, which nothing overwrites, an
     uint8_t changed[MAX_GREY]
 
 
-cdef void init_grey(Grey* g, Py_ssize_t size) noexcept nogil:
-    memset(g.image, 0, size)
-    memset(g.eroded, 0, size)
-    memset(g.changed, 0, size)
-
-
 cdef inline void copy_strip(uint8_t* y, const uint8_t* x, const uint8_t* inside) noexcept nogil:
-    # y (2 · STRIP,) = x & inside. The compiler vectorises this loop over a local array, as no pointer can alias it
+    # y (2 · STRIP,) = x & inside. Compilers vectorise a loop over a local array: no pointer can alias it
     cdef uint8_t bytes[2 * STRIP]
     cdef int e
     for e in range(2 * STRIP):
@@ -119,9 +113,7 @@ cdef void erode(uint8_t* y, const uint8_t* x, const PaddedImage* p, bint square)
             j += 2 * STRIP
 
 
-cdef void thicken(
-    uint8_t* y, const uint8_t* x, const PaddedImage* p, bint square, int weight
-) noexcept nogil:
+cdef void thicken(uint8_t* y, const uint8_t* x, const PaddedImage* p, bint square, int weight) noexcept nogil:
     # y (h, w) = x + weight / 256 · (dilated x - x)
     cdef uint8_t best[2 * STRIP]
     cdef const uint8_t* row
@@ -141,8 +133,7 @@ cdef void thicken(
 
 
 cdef void thin(
-    uint8_t* y, const uint8_t* x, const uint8_t* eroded, const PaddedImage* p, bint square,
-    int weight,
+    uint8_t* y, const uint8_t* x, const uint8_t* eroded, const PaddedImage* p, bint square, int weight
 ) noexcept nogil:
     # y (h, w) = x + weight / 256 · (eroded - x); what dilating eroded does not bring back keeps half of its grey
     cdef uint8_t best[2 * STRIP]
@@ -172,7 +163,10 @@ cdef void change_thickness(Grey* g, const uint8_t** rows, const PaddedImage* p, 
     cdef uint8_t* x = g.image
     cdef uint8_t* y = g.changed
     cdef int k, weight
-    cdef Py_ssize_t i, j
+    cdef Py_ssize_t i, j, size = (p.h + 3) * p.ld
+    memset(g.image, 0, size)
+    memset(g.eroded, 0, size)
+    memset(g.changed, 0, size)
     for i in range(p.h):
         j = 0
         while j < p.w:
@@ -193,21 +187,21 @@ cdef void change_thickness(Grey* g, const uint8_t** rows, const PaddedImage* p, 
 cdef bint pad_image(PaddedImage* p, Grey* g, const uint8_t* x, int thicker) noexcept nogil:
     # p = x (h, w) with a border, in pairs, and its bounding box; return False if all pixels are zero. Strokes are
     # thicker / 256 pixel thicker on each side
-    cdef const uint8_t* pointers[MAX_SIDE + 2]
-    cdef const uint8_t** rows = pointers + 1
-    cdef uint8_t tail[2 * MAX_SIDE + 64]
-    cdef uint8_t border[MAX_COLUMNS]
+    cdef const uint8_t* rows[MAX_SIDE + 2]  # with the border
+    cdef uint8_t border[MAX_SIDE]
+    cdef uint8_t tail[2 * ONE_READ]
     cdef uint64_t nonzero, columns = 0, all_columns = (<uint64_t>2 << (p.w - 1)) - 1
-    cdef Py_ssize_t i, j, safe = (p.h * p.w - 64) // p.w + 1 if p.h * p.w >= 64 else 0
-    # 64 bytes are read from a row on: the last rows are in a copy
-    memcpy(tail, x + safe * p.w, (p.h - safe) * p.w)
+    cdef Py_ssize_t i, j, d = p.h * p.w, safe = (d - ONE_READ) // p.w + 1 if d >= ONE_READ else 0
+    memset(border, 0, sizeof(border))
+    memcpy(tail, x + safe * p.w, d - safe * p.w)  # rows behind which fewer than ONE_READ bytes can be read
+    rows[0] = rows[p.h + 1] = border
     for i in range(p.h):
-        rows[i] = x + i * p.w if i < safe else tail + (i - safe) * p.w
+        rows[i + 1] = x + i * p.w if i < safe else tail + (i - safe) * p.w
     if thicker != 0:
-        change_thickness(g, rows, p, thicker)
+        change_thickness(g, rows + 1, p, thicker)
     p.top, p.bottom = p.h, -1
     for i in range(p.h):
-        nonzero = nonzero_bytes(rows[i]) & all_columns
+        nonzero = nonzero_bytes(rows[i + 1]) & all_columns
         if nonzero:
             p.top, p.bottom = min(p.top, i), i
         columns |= nonzero
@@ -216,20 +210,20 @@ cdef bint pad_image(PaddedImage* p, Grey* g, const uint8_t* x, int thicker) noex
     p.left, p.right = lowest_bit(columns), p.w - 1
     while not columns >> p.right & 1:
         p.right -= 1
-    memset(border, 0, sizeof(border))
-    rows[-1] = rows[p.h] = border
     for i in range(p.h + 1):
         j = 0
         while j < p.w:
-            pair_strip(p.pairs + i * p.ld + 1 + j, rows[i - 1] + j, rows[i] + j, p.inside + j)
+            pair_strip(p.pairs + i * p.ld + 1 + j, rows[i] + j, rows[i + 1] + j, p.inside + j)
             j += STRIP
     return True
 
 
 cdef struct Gaussian:  # taps of elastic fields, where they are not zero, and the fields of an image
     float taps[MAX_KNOTS * MAX_SIDE]  # (knots, longest side), stride MAX_SIDE
-    float scaled[MAX_KNOTS * MAX_SIDE + STRIP]  # alpha / 32,768 · taps
-    float fields[2][(MAX_KNOTS + 1) * MAX_SIDE]  # displacements of columns and of rows, (knots, w), stride MAX_SIDE
+    float scaled[MAX_KNOTS * MAX_SIDE + STRIP]  # alpha / 32,768 · taps; four taps are read from the last one on
+    # Displacements of columns and of rows, (knots, w), stride MAX_SIDE; vectors are read from the last column on.
+    # Before that, this is the memory of a Grey
+    float fields[2][(MAX_KNOTS + 1) * MAX_SIDE]
     Py_ssize_t first[MAX_SIDE]  # first and last + 1 knot of four rows of the image from each row on
     Py_ssize_t last[MAX_SIDE]
     Py_ssize_t strip_first[MAX_SIDE]  # the same for each vector of columns
@@ -239,11 +233,10 @@ cdef struct Gaussian:  # taps of elastic fields, where they are not zero, and th
 
 
 cdef struct Workspace:
-    vec alignment  # aligns all arrays like a vector: one across two cache lines takes twice as long to load
+    vec alignment  # aligns samples and fields like a vector: one across two cache lines takes twice as long to load
     Samples at
     Gaussian gaussian
     PaddedImage image
-    Grey grey
 
 
 cdef void nonzero_knots(
@@ -340,7 +333,7 @@ cdef void random_field(float* field, const Gaussian* g, Py_ssize_t w, uint64_t k
 
 cdef void displace_rows(Samples* at, const Gaussian* g, Py_ssize_t i, Py_ssize_t left, Py_ssize_t count) noexcept nogil:
     # at.du and at.dv (4, count) = their last rows + alpha · columns i … i + 3 of taps (knots, h) @ both fields (knots,
-    # count from left). Writes whole vectors
+    # count from left). Writes whole vectors; what is beyond count is arbitrary
     cdef const float* tap
     cdef Py_ssize_t k, j = 0
     cdef vec u, v, u0, u1, u2, u3, v0, v1, v2, v3
@@ -383,7 +376,7 @@ cdef void place_row(
     cdef int e
     while j < count:
         for e in range(STRIP):
-            a, b = <uint32_t>(u + at.du[row][j + e]), <uint32_t>(v + at.dv[row][j + e])
+            a, b = <uint32_t>u + <uint32_t>at.du[row][j + e], <uint32_t>v + <uint32_t>at.dv[row][j + e]
             a = a if a < max_u else max_u  # negative ones are larger; the whole border is 0
             b = b if b < max_v else max_v
             at.quads[n + j + e] = (b >> 16 << bits) + (a >> 16)
@@ -407,7 +400,7 @@ cdef void distort(uint8_t* y, Workspace* work, const double* limits, uint64_t ke
     cdef double c = cos(angle), s = sin(angle), low = p.h, high = -1, first = p.w, last = -1, row, column, across, along
     cdef double m00 = (c + s * shear) / sx, m01 = (s - c * shear) / sx, m10 = -s / sy, m11 = c / sy
     cdef int32_t du = fixed(m00), dv = fixed(m10)
-    for j in range(MAX_COLUMNS):
+    for j in range(MAX_SIDE):
         at.du[4][j], at.dv[4][j] = <int32_t>j * du, <int32_t>j * dv
     for k in range(2):
         random_field(g.fields[k], g, p.w, split_mix_at(key, 6 + k))
@@ -482,6 +475,7 @@ cdef void augment_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept 
     cdef Py_ssize_t i, k
     cdef Workspace work
     cdef PaddedImage* image = &work.image
+    cdef Grey* grey = <Grey*>work.gaussian.fields
     image.h, image.w, image.bits = op.n[0], op.n[1], 4
     while 1 << image.bits < op.n[1] + 2:
         image.bits += 1
@@ -489,8 +483,6 @@ cdef void augment_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept 
     memset(image.pairs, 0, ((image.h + 2) * image.ld + 1) * sizeof(uint16_t))
     memset(image.inside, 0, sizeof(image.inside))
     memset(image.inside, 255, op.n[1])
-    if limits[THICKNESS] > 0:
-        init_grey(&work.grey, (image.h + 3) * image.ld)
     init_gaussian(&work.gaussian, op.a[6], knots, op.n[0], op.n[1], <float>limits[ALPHA])
     for i in range(begin, end):
         if i + 1 < end:  # images are read in random order
@@ -499,7 +491,7 @@ cdef void augment_loop(const Op* op, Py_ssize_t begin, Py_ssize_t end) noexcept 
                 prefetch(x + rows[i + 1] * d + k)
                 k += 64
         key = split_mix_at(epoch, keys[rows[i]] if keyed else rows[i])
-        if pad_image(image, &work.grey, x + rows[i] * d, <int>floor(limits[THICKNESS] * uniform(key, 8) * 256 + 0.5)):
+        if pad_image(image, grey, x + rows[i] * d, <int>floor(limits[THICKNESS] * uniform(key, 8) * 256 + 0.5)):
             distort(y + i * d, &work, limits, key)
             if limits[CUTOUT] > 0:
                 blank_square(y + i * d, op.n[0], op.n[1], limits[CUTOUT], key)

@@ -1,7 +1,7 @@
 # SplitMix64 as a counter-based generator: number i is a function of the key and i.
 
 cdef inline uint64_t golden(Py_ssize_t i) noexcept nogil:
-    # i steps of a sequence
+    # what i steps add to the state
     return <uint64_t>i * <uint64_t>0x9E3779B97F4A7C15
 
 

@@ -169,9 +169,9 @@ static inline vec positive(vec x) { return x > 0 ? x : 0; }
 #endif
 
 /* Each lane: the products of the lower and of the upper 16 bits of x and y, all signed, added. */
-#if defined(__AVX512BW__)
+#if LANES == 16
 static inline ints dot_words(ints x, ints y) { return (ints)_mm512_madd_epi16((__m512i)x, (__m512i)y); }
-#elif defined(__AVX2__)
+#elif LANES == 8
 static inline ints dot_words(ints x, ints y) { return (ints)_mm256_madd_epi16((__m256i)x, (__m256i)y); }
 #elif defined(__SSE2__) && defined(__GNUC__)
 static inline ints dot_words(ints x, ints y) { return (ints)_mm_madd_epi16((__m128i)x, (__m128i)y); }
@@ -240,15 +240,15 @@ static inline vec between_columns(const float *line, ptrdiff_t ld, vec u, float 
 #endif
 }
 
-/* Keep GCC from making vectors of numbers from all over memory: that takes twice the time of moving them one by one. */
+/* Keeps GCC from gathering scattered numbers into vectors, which takes twice the time of moving them one by one. */
 #if defined(__GNUC__)
 #define FD_ONE_BY_ONE __asm__ volatile("")
 #else
 #define FD_ONE_BY_ONE (void)0
 #endif
 
-/* values[i] = the four bytes at pairs + values[i], for n indices, a multiple of 4. A loop of single ones takes a third more
- * time where it crosses a cache line. */
+/* values[i] = the four bytes at pairs + values[i], for n indices, a multiple of 4. A loop over single ones is a third slower
+ * if its instructions cross a cache line. */
 static inline void load_quads(uint32_t *values, ptrdiff_t n, const uint16_t *pairs) {
     for (ptrdiff_t i = 0; i < n; i += 4) {
         memcpy(values + i, pairs + values[i], 4);
